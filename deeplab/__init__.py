@@ -1,0 +1,20 @@
+"""Semantic segmentation by DeepLab: images in, logits out; no files, no processes.
+
+`build_deeplab` makes the published variants, `build_attention` the classifier whose maps locate keywords.
+"""
+
+from deeplab.attention import AttentionNet
+from deeplab.build import NETWORKS, build_attention, build_deeplab
+from deeplab.inference import predict_logits
+from deeplab.losses import pixel_cross_entropy
+from deeplab.network import DeepLab
+
+__all__ = [
+    "NETWORKS",
+    "AttentionNet",
+    "DeepLab",
+    "build_attention",
+    "build_deeplab",
+    "pixel_cross_entropy",
+    "predict_logits",
+]

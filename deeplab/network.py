@@ -1,0 +1,148 @@
+"""The network around a trunk and a head: normalisation, frozen BatchNorm, parameter groups, folding for inference."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+
+class Normalise(nn.Module):
+    """(images - mean) / std with constants that belong to the trunk, not to its weights."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Keeps mean and std [3] of RGB values in 0..1 as buffers outside the state."""
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [B, 3, H, W] float 0..1 -> the trunk's range, channels_last."""
+        return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+
+class FrozenTrunk(nn.Module):
+    """An ImageNet network whose BatchNorm is a constant, and whose first stages may be too.
+
+    Batches are too small for statistics, and the labels too few to move the earliest filters.
+    """
+
+    def __init__(self, net: nn.Module, normalise: Normalise, frozen: Sequence[str] = ()) -> None:
+        """Puts a trunk behind its normalisation.
+
+        Args:
+            net: Images in the trunk's range -> one map or a list of maps, fine to coarse.
+            normalise: The trunk's normalisation.
+            frozen: Children or descendants of `net`, by name, that do not learn.
+        """
+        super().__init__()
+        self.net, self.normalise = net, normalise
+        for module in _batch_norms(net):
+            module.requires_grad_(False)
+        for name in frozen:
+            net.get_submodule(name).requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "FrozenTrunk":
+        """As in torch, with BatchNorm in evaluation mode either way."""
+        super().train(mode)
+        for module in _batch_norms(self.net):
+            module.eval()
+        return self
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Images [B, 3, H, W] float 0..1 -> feature maps, fine to coarse."""
+        features = self.net(self.normalise(images))
+        return [features] if isinstance(features, Tensor) else list(features)
+
+
+class DeepLab(nn.Module):
+    """Images to the logits of a label map, at the output stride.
+
+    Attributes:
+        output_stride: Pixels between two neighbouring logits.
+        n_outputs: Classes with the background, which is output 0.
+    """
+
+    def __init__(
+        self, trunk: FrozenTrunk, head: nn.Module, output_stride: int, n_outputs: int, pretrained: Iterable[str] = ()
+    ) -> None:
+        """Joins the parts.
+
+        Args:
+            trunk: Gives the feature maps.
+            head: List of feature maps -> logits [B, n_outputs, h, w].
+            output_stride: See the attribute.
+            n_outputs: See the attribute.
+            pretrained: Children of the head that come with weights, and so learn at the trunk's rate.
+        """
+        super().__init__()
+        self.trunk, self.head = trunk, head
+        self.output_stride, self.n_outputs = output_stride, n_outputs
+        self._pretrained = tuple(pretrained)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [B, 3, H, W] float 0..1, RGB -> logits [B, n_outputs, h, w], h about H / output_stride."""
+        logits: Tensor = self.head(self.trunk(images))
+        return logits
+
+    def new_parameters(self) -> Iterator[nn.Parameter]:
+        """Parameters that learn from nothing, and so ten times as fast."""
+        for name, parameter in self.head.named_parameters():
+            if parameter.requires_grad and name.partition(".")[0] not in self._pretrained:
+                yield parameter
+
+    def trunk_parameters(self) -> Iterator[nn.Parameter]:
+        """All other parameters that learn."""
+        new = {id(parameter) for parameter in self.new_parameters()}
+        for parameter in self.parameters():
+            if parameter.requires_grad and id(parameter) not in new:
+                yield parameter
+
+    def prepare_for_inference(self) -> "DeepLab":
+        """Folds every BatchNorm into its convolution and turns to channels_last, in place; not to be trained again."""
+        prepare_for_inference(self)
+        return self
+
+
+def prepare_for_inference(net: nn.Module) -> None:
+    """Folds BatchNorm into the convolutions of any network, freezes it and turns it to channels_last, in place."""
+    net.eval().requires_grad_(False)
+    fold_batch_norm(net)
+    net.to(memory_format=torch.channels_last)
+
+
+def fold_batch_norm(net: nn.Module) -> None:
+    """Merges every BatchNorm with the convolution registered before it; the results stay, up to rounding.
+
+    In timm's networks and in the heads here, registration order is execution order within a block.
+
+    Raises:
+        ValueError: A BatchNorm does not follow a convolution of its width.
+    """
+    conv: nn.Conv2d | None = None
+    for name, module in list(net.named_modules()):
+        if isinstance(module, nn.Conv2d):
+            conv = module
+        elif isinstance(module, nn.BatchNorm2d):
+            if conv is None or conv.out_channels != module.num_features:
+                raise ValueError(f"{name}: no convolution with {module.num_features} outputs before this BatchNorm")
+            _fold(conv, module)
+            parent, _, child = name.rpartition(".")
+            # timm's BatchNorm carries the activation that follows it
+            setattr(net.get_submodule(parent), child, getattr(module, "act", None) or nn.Identity())
+            conv = None
+
+
+def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+    mean, variance = norm.running_mean, norm.running_var
+    assert mean is not None and variance is not None
+    weight, bias = fuse_conv_bn_weights(conv.weight, conv.bias, mean, variance, norm.eps, norm.weight, norm.bias)
+    conv.weight = nn.Parameter(weight, requires_grad=False)
+    conv.bias = nn.Parameter(bias, requires_grad=False)
+
+
+def _batch_norms(net: nn.Module) -> Iterator[nn.BatchNorm2d]:
+    return (module for module in net.modules() if isinstance(module, nn.BatchNorm2d))

@@ -1,0 +1,236 @@
+"""The settings of every stage: the only place where a default is written.
+
+One frozen dataclass per stage. A field is at once an attribute, a TOML key and a flag: `min_score` is `--min-score`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pipelines.errors import ConfigError
+from pipelines.settings import REQUIRED, Config, StageConfig, from_json, opt, resolve_with, to_json, to_toml
+
+__all__ = [
+    "STAGES",
+    "TRAIN_SCHEDULES",
+    "DeepLabTrainConfig",
+    "DemoConfig",
+    "EvaluateConfig",
+    "PseudoLabelConfig",
+    "StageConfig",
+    "TrainConfig",
+    "TrainSchedule",
+    "from_json",
+    "resolve",
+    "to_json",
+    "to_toml",
+]
+
+_TRUNK_WEIGHTS = "Trunk weights: imagenet (from the model library), none, or a file."
+_SCALE = r"([1-9]\d*(\.\d*)?|0?\.\d*[1-9]\d*)"
+_RESUME = "Go on with the run in --run; its own settings hold."
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonConfig(StageConfig):
+    """Settings that every stage has; none of them alters what is computed beyond rounding."""
+
+    device: str = opt(
+        "auto",
+        "Where to compute; auto takes a GPU where there is one.",
+        form=(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or cuda:N"),
+        may_change=True,
+    )
+    precision: str = opt(
+        "auto", "Arithmetic of the networks; auto takes bf16 where it is fast.", choices=("auto", "fp32", "bf16")
+    )
+    workers: int = opt(2, "Threads that prepare pictures; 0 does it in the main one.", at_least=0, may_change=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(CommonConfig):
+    """Settings of `s4 train`: the salient-instance network."""
+
+    command: ClassVar[str] = "train"
+
+    images: Path = opt(REQUIRED, "Folder of the pictures.")
+    annotations: Path = opt(REQUIRED, "COCO JSON file with the instances of the training pictures.")
+    val_annotations: Path | None = opt(None, "COCO JSON file to evaluate on while training.")
+    run: Path = opt(REQUIRED, "Folder of this run, made by the command.", may_change=True)
+    preset: str = opt("modern", "Recipe and network variant.", choices=("paper", "release", "modern"))
+    trunk: str = opt("resnet50", "Trunk under the feature pyramid: any name of the timm library.")
+    trunk_weights: str = opt("imagenet", _TRUNK_WEIGHTS)
+    roi: str = opt(
+        "ternary",
+        "How the mask branch sees a box and its surroundings.",
+        choices=("ternary", "expanded", "binary", "roialign", "roipool"),
+    )
+    alpha: float = opt(
+        1 / 3, "Width of the ring around a box, as a share of the box (paper: 1/3 is best).", at_least=0, at_most=1
+    )
+    proposals: int = opt(20, "Boxes sent to the mask branch per picture.", at_least=1, at_most=100)
+    steps: int | None = opt(None, "Optimiser steps; unset, the preset's.", at_least=1)
+    batch_size: int | None = opt(None, "Pictures per step; unset, the preset's.", at_least=1)
+    image_size: int = opt(320, "Side in pixels to which pictures are scaled.", at_least=32)
+    lr: float | None = opt(None, "Peak learning rate; unset, the preset's.", above=0)
+    seed: int = opt(0, "Seed of every random choice.", at_least=0)
+    resume: bool = opt(False, _RESUME, may_change=True)
+    evaluate_every: int | None = opt(None, "Steps between evaluations; unset, the preset's.", at_least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSchedule:
+    """What a preset of `s4 train` leaves open to the flags of the same name, and how the rate falls.
+
+    Attributes:
+        steps, batch_size, lr, evaluate_every: defaults of the flags.
+        adamw: AdamW with a cosine schedule, warm-up, clipping and averaged weights, instead of SGD with drops.
+        drops: shares of the steps at which the rate falls to a tenth.
+        weight_decay: L2 (SGD) or decoupled (AdamW).
+    """
+
+    steps: int
+    batch_size: int
+    lr: float
+    evaluate_every: int
+    weight_decay: float
+    adamw: bool = False
+    drops: tuple[float, ...] = ()
+
+
+TRAIN_SCHEDULES = {
+    # Paper Sec. 4.1: two GPUs with one picture each, 20k steps, 0.004, a tenth after 10k.
+    "paper": TrainSchedule(steps=20_000, batch_size=2, lr=0.004, evaluate_every=2_000, weight_decay=1e-4, drops=(0.5,)),
+    # The released code falls a second time, at 15k.
+    "release": TrainSchedule(
+        steps=20_000, batch_size=2, lr=0.004, evaluate_every=2_000, weight_decay=1e-4, drops=(0.5, 0.75)
+    ),
+    # Adaptive steps and a rate that falls to zero give most of the accuracy in a tenth of the pictures.
+    "modern": TrainSchedule(steps=2_000, batch_size=8, lr=4e-4, evaluate_every=250, weight_decay=0.02, adamw=True),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PseudoLabelConfig(CommonConfig):
+    """Settings of `s4 pseudo-label`: label maps from salient instances and image-level keywords."""
+
+    command: ClassVar[str] = "pseudo-label"
+
+    images: Path = opt(REQUIRED, "Folder of the pictures to label, sub-folders included.")
+    weights: Path = opt(REQUIRED, "Salient-instance network: run folder (its best checkpoint) or file.")
+    keywords: str = opt(
+        "auto",
+        "Image-level keywords: auto (folder names, VOC lists, VOC XML) or a file (CSV, cls_labels.npy, train_cls.txt).",
+    )
+    out: Path = opt(REQUIRED, "Label folder; started again, the command finishes what is missing.")
+    classes: str = opt("voc", "Class list: voc, or a file with one name a line.")
+    split: str | None = opt(None, "Label only the pictures of this list of the data set.")
+    assign: str = opt(
+        "auto",
+        "How instances get keywords; auto uses the attention network only where a picture has several.",
+        choices=("auto", "single", "attention"),
+    )
+    min_score: float = opt(0.3, "Drop instances scored below this.", at_least=0, at_most=1)
+    trunk: str = opt("efficientnet_lite0", "Trunk of the attention network: any name of the timm library.")
+    trunk_weights: str = opt("imagenet", _TRUNK_WEIGHTS)
+    margin: float = opt(
+        0.05,
+        "Mark an instance as unsure (255) when its best keyword leads the second by less.",
+        at_least=0,
+        at_most=1,
+    )
+    seed: int = opt(0, "Seed of every random choice.", at_least=0)
+    shard: str | None = opt(
+        None, "Do only part I of N, counted from 1.", form=(r"[1-9]\d*/[1-9]\d*", "I/N, such as 1/4")
+    )
+    dry_run: bool = opt(False, "Check everything and count the work, but do nothing.")
+    retry_failed: bool = opt(False, "Do the pictures again that failed before.")
+
+    def __post_init__(self) -> None:
+        """Checks each field, and that the part exists."""
+        super().__post_init__()
+        index, count = self.part
+        if index >= count:
+            message = f"--shard: part {index + 1} of {count} given, a part from 1 to {count} expected; change it"
+            raise ConfigError(message, "setting-value")
+
+    @property
+    def part(self) -> tuple[int, int]:
+        """`shard` as numbers: the part, counted from 0, and how many there are; (0, 1) for all the work."""
+        if self.shard is None:
+            return 0, 1
+        index, count = self.shard.split("/")
+        return int(index) - 1, int(count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeepLabTrainConfig(CommonConfig):
+    """Settings of `s4 deeplab-train`: a semantic segmentation network on label maps."""
+
+    command: ClassVar[str] = "deeplab-train"
+
+    images: Path = opt(REQUIRED, "Folder of the pictures.")
+    labels: Path = opt(REQUIRED, "Label folder written by pseudo-label, or a folder of ground-truth label maps.")
+    labels_are: str = opt(
+        "pseudo", "What the labels are; ground truth must be asked for.", choices=("pseudo", "ground-truth")
+    )
+    list: Path | None = opt(None, "File with the picture ids to train on, one a line; unset, all labels.")
+    classes: str | None = opt(None, "Class list: voc or a file; unset, that of the label folder.")
+    run: Path = opt(REQUIRED, "Folder of this run, made by the command.", may_change=True)
+    network: str = opt("vgg16", "Network variant.", choices=("vgg16", "resnet101", "efficientnet_lite0"))
+    trunk_weights: str = opt("imagenet", _TRUNK_WEIGHTS)
+    steps: int = opt(20_000, "Optimiser steps.", at_least=1)
+    batch_size: int = opt(10, "Pictures per step.", at_least=1)
+    crop: int = opt(321, "Side in pixels of the square crops that are trained on.", at_least=32)
+    lr: float | None = opt(None, "Peak learning rate of the trunk; unset, the network's.", above=0)
+    seed: int = opt(0, "Seed of every random choice.", at_least=0)
+    resume: bool = opt(False, _RESUME, may_change=True)
+    val_voc: Path | None = opt(None, "VOC folder on whose val list to evaluate while training.")
+    evaluate_every: int | None = opt(None, "Steps between evaluations; unset, at the end only.", at_least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(CommonConfig):
+    """Settings of `s4 evaluate`: mIoU of predictions or labels, or mask AP of instances."""
+
+    command: ClassVar[str] = "evaluate"
+
+    voc: Path | None = opt(None, "VOC folder with the true label maps.")
+    split: str = opt("val", "List of the VOC folder to evaluate on.")
+    weights: Path | None = opt(None, "Network to evaluate: run folder (its best checkpoint) or file.")
+    predictions: Path | None = opt(None, "Folder of predicted label maps to evaluate, instead of a network.")
+    labels: Path | None = opt(None, "Label folder whose own quality to measure, instead of a network's.")
+    images: Path | None = opt(None, "Folder of the pictures, for mask AP.")
+    annotations: Path | None = opt(None, "COCO JSON file with the true instances, for mask AP.")
+    classes: str = opt("voc", "Class list: voc, or a file with one name a line.")
+    scales: str = opt(
+        "1.0",
+        "Picture scales to average over.",
+        form=(rf"{_SCALE}(,{_SCALE})*", "numbers above 0 with commas, such as 0.5,1.0,1.5"),
+    )
+    flip: bool = opt(False, "Average over the mirrored picture too.")
+    allow_missing: bool = opt(False, "Leave out pictures that have no prediction, instead of refusing.")
+    save_predictions: Path | None = opt(None, "Folder to write the predicted label maps to.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoConfig(CommonConfig):
+    """Settings of `s4 demo`: the whole chain on generated scenes."""
+
+    command: ClassVar[str] = "demo"
+
+    out: Path = opt(Path("demo"), "Folder for the scenes, the runs and the report.")
+    seed: int = opt(0, "Seed of every random choice.", at_least=0)
+    small: bool = opt(False, "Tiny sizes: tries the plumbing, not the quality.")
+
+
+STAGES: dict[str, type[StageConfig]] = {
+    stage.command: stage for stage in (TrainConfig, PseudoLabelConfig, DeepLabTrainConfig, EvaluateConfig, DemoConfig)
+}
+"""The settings of every stage by the name of its command, in the order of the chain."""
+
+
+def resolve(cls: type[Config], toml: Path | None, flags: Mapping[str, Any]) -> Config:
+    """The settings of a stage: default < TOML file < flag; see `pipelines.settings.resolve_with`."""
+    return resolve_with(STAGES, cls, toml, flags)

@@ -1,0 +1,154 @@
+"""Class lists, and the two numberings of classes: palette indices in label files, 0..n in a network.
+
+Label files always hold VOC's index for a VOC class, also when only a few classes are in use, so that the files of
+different runs agree. A network counts its own classes without gaps. Both have 0 for background and 255 for "ignore".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.errors import InputError, nearest_name
+from pipelines.files import read_text
+
+IGNORE = 255
+VOC_CLASSES = (
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
+)
+_MOST_CLASSES = 254  # with background and 255 they fill a byte
+
+
+def voc_palette() -> list[int]:
+    """The colours of the VOC development kit: 256 x (red, green, blue), 0..255.
+
+    The bits of an index are dealt out to the three channels in turn, from the lowest bit of the index into the highest
+    bit of a channel, so that neighbouring indices differ strongly.
+    """
+    palette = []
+    for index in range(256):
+        for channel in range(3):
+            palette.append(sum((index >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(8)))
+    return palette
+
+
+@dataclass(frozen=True)
+class ClassList:
+    """Foreground classes in use; make it with `from_names` or `load_classes`.
+
+    Attributes:
+        names: Class names, in the order of the network's outputs 1..n; background, output 0, is not among them.
+        indices: The palette index of each name in label files.
+    """
+
+    names: tuple[str, ...]
+    indices: tuple[int, ...]
+
+    @classmethod
+    def from_names(cls, names: Sequence[str], source: str = "classes") -> "ClassList":
+        """Gives the names their palette indices: VOC's when all are VOC classes, otherwise 1..n.
+
+        Args:
+            names: Class names without background.
+            source: The file or flag they come from, for messages.
+
+        Raises:
+            InputError: None at all, too many, a name twice, or `background` among them.
+        """
+        if not 1 <= len(names) <= _MOST_CLASSES:
+            raise InputError(
+                f"{source}: {len(names)} classes, expected 1 to {_MOST_CLASSES}; write one name a line", "classes-count"
+            )
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise InputError(f"{source}: class {twice!r} is there twice, expected once; remove one", "classes-twice")
+        if "background" in names:
+            raise InputError(
+                f"{source}: 'background' is listed, expected foreground classes alone; remove the line",
+                "classes-background",
+            )
+        all_voc = all(name in VOC_CLASSES for name in names)
+        indices = [VOC_CLASSES.index(name) + 1 for name in names] if all_voc else range(1, len(names) + 1)
+        return cls(tuple(names), tuple(indices))
+
+    @property
+    def n_outputs(self) -> int:
+        """Outputs of a network for these classes: the classes and background."""
+        return len(self.names) + 1
+
+    @property
+    def is_voc(self) -> bool:
+        """Whether every name is a VOC class."""
+        return all(name in VOC_CLASSES for name in self.names)
+
+    def to_train_table(self) -> NDArray[np.uint8]:
+        """[256] uint8: palette index -> 0..n; indices of other classes -> 255. Use it as `table[label_map]`."""
+        table = np.full(256, IGNORE, np.uint8)
+        table[0] = 0
+        table[list(self.indices)] = np.arange(1, self.n_outputs)
+        return table
+
+    def from_train_table(self) -> NDArray[np.uint8]:
+        """[256] uint8: 0..n -> palette index; everything above n -> 255."""
+        table = np.full(256, IGNORE, np.uint8)
+        table[: self.n_outputs] = (0, *self.indices)
+        return table
+
+    def index_of(self, name: str) -> int:
+        """Position of a class in `names`, 0-based: the network's output minus 1.
+
+        Raises:
+            InputError: Not one of the classes [class-unknown]; the nearest name is given.
+        """
+        if name not in self.names:
+            near = nearest_name(name, self.names)
+            hint = f"did you mean {near!r}?" if near else f"known are {', '.join(self.names)}"
+            raise InputError(
+                f"class {name!r}: unknown, expected one of the {len(self.names)} classes; {hint}", "class-unknown"
+            )
+        return self.names.index(name)
+
+    def to_json(self) -> list[str]:
+        """The names; `from_names` makes an equal list of them."""
+        return list(self.names)
+
+
+def load_classes(source: str) -> ClassList:
+    """Reads a class list.
+
+    Args:
+        source: `voc` for the twenty VOC classes, or a file with one name a line; blank lines are skipped.
+
+    Raises:
+        InputError: No such file, or its names cannot be used as they are.
+    """
+    if source == "voc":
+        return ClassList.from_names(VOC_CLASSES)
+    path = Path(source)
+    if not path.is_file():
+        raise InputError(
+            f"--classes {source}: no such file, expected 'voc' or a file of class names; check the path", "file-missing"
+        )
+    lines = [line.strip() for line in read_text(path).splitlines()]
+    return ClassList.from_names([line for line in lines if line], source)

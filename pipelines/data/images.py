@@ -1,0 +1,227 @@
+"""The only opener of pictures: every mode becomes RGB, and every kind of damage an `InputError`."""
+
+import os
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from PIL.ExifTags import Base
+
+from pipelines.errors import InputError
+from pipelines.files import atomic_write
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+MAX_PIXELS = 50_000_000
+
+# Pillow knows many more formats; rare decoders are where its security faults are found.
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+# What Pillow's decoders raise on damaged data, besides OSError.
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    EOFError,
+    IndexError,
+    KeyError,
+    struct.error,
+    zlib.error,
+    MemoryError,
+)
+_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+_ROTATIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def open_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Reads a picture the way a viewer shows it.
+
+    EXIF rotation is applied, transparency lies over white, 16-bit values keep their upper byte, and of an animation
+    the first frame is taken.
+
+    Args:
+        path: JPEG, PNG, WebP, BMP, GIF or TIFF; the content decides, not the suffix.
+        max_pixels: Larger pictures are refused from their header, before any memory is taken for them.
+
+    Returns:
+        [H, W, 3] uint8 RGB, 0..255.
+
+    Raises:
+        InputError: [image-missing], [image-unreadable], [image-format], [image-damaged] or [image-too-large].
+    """
+    with open_picture(path, max_pixels) as image:
+        rotation = _rotation(image)
+        image.load()
+        rgb = _to_rgb(path, image)
+        return np.array(rgb if rotation is None else rgb.transpose(rotation))
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """The (height, width) that `open_image` will return, from the header alone.
+
+    Raises:
+        InputError: As `open_image`, for what a header shows.
+    """
+    with open_picture(path) as image:
+        rotation = _rotation(image)
+        width, height = image.size
+    lies = rotation is not None and rotation.name in ("TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90")
+    return (width, height) if lies else (height, width)
+
+
+@contextmanager
+def open_picture(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """Opens a picture for code that needs more than RGB, such as palette indices; decoding waits for `load`.
+
+    Everything that goes wrong with the picture inside the `with` block leaves it as an `InputError`.
+
+    Raises:
+        InputError: As `open_image`.
+    """
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            width, height = image.size
+            if width * height > max_pixels:
+                raise _too_large(path, f"{width}x{height} ({width * height / 1e6:.0f} MP)", max_pixels)
+            yield image
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise InputError(f"{path}: no such picture, expected a file; check the path", "image-missing") from error
+    except PermissionError as error:
+        raise InputError(
+            f"{path}: {error.strerror}, expected a readable picture; change its rights", "image-unreadable"
+        ) from error
+    except UnidentifiedImageError as error:
+        raise _not_a_picture(path) from error
+    except _BOMBS as error:  # Pillow's own limit comes before this module sees the size
+        pixels = re.search(r"\((\d+) pixels\)", str(error))
+        size = f"{int(pixels.group(1)) / 1e6:.0f} MP" if pixels else "a decompression bomb"
+        raise _too_large(path, size, max_pixels) from error
+    except _DAMAGE as error:
+        raise InputError(
+            f"{path}: picture is damaged ({error}), expected one that decodes; restore or remove it", "image-damaged"
+        ) from error
+
+
+def find_images(folder: Path) -> dict[str, Path]:
+    """Every picture below a folder, hidden files and folders left out.
+
+    Returns:
+        image_id -> path, sorted by image_id. The id is the path relative to `folder`, without suffix, with `/`.
+
+    Raises:
+        InputError: No such folder [folder-missing], no picture in it [folder-empty], or two pictures that differ in
+            their suffix alone [image-id-twice].
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder, expected one with pictures; check the path", "folder-missing")
+    found: dict[str, Path] = {}
+    for path in _walk(folder):
+        image_id = path.relative_to(folder).with_suffix("").as_posix()
+        if image_id in found:
+            raise InputError(
+                f"{path}: {found[image_id].name} has the same name, expected one picture per name; rename one of them",
+                "image-id-twice",
+            )
+        found[image_id] = path
+    if not found:
+        kinds = " ".join(IMAGE_SUFFIXES)
+        raise InputError(
+            f"{folder}: no picture in it, expected files ending in {kinds}; check the path", "folder-empty"
+        )
+    return dict(sorted(found.items()))
+
+
+def write_png(path: Path, pixels: NDArray[np.uint8], palette: list[int] | None = None) -> None:
+    """Writes an 8-bit PNG atomically, at compression level 1: level 6 takes several times as long to save little.
+
+    Args:
+        path: Destination; missing folders are made.
+        pixels: [H, W] or [H, W, 3] uint8.
+        palette: 768 numbers; then [H, W] pixels are indices into it.
+
+    Raises:
+        MachineError: The file cannot be written.
+    """
+    if pixels.dtype != np.uint8:
+        raise ValueError(f"pixels are {pixels.dtype}, expected uint8")
+    image = Image.fromarray(pixels)
+    if palette is not None:
+        image.putpalette(palette)
+    atomic_write(path, lambda file: image.save(file, format="PNG", compress_level=1))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Picture files in a fixed order; links to folders are followed, but each folder is visited once."""
+    visited = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in visited:  # a link back to a folder above would never end
+            folders.clear()
+            continue
+        visited.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES):
+                yield Path(parent, name)
+
+
+def _rotation(image: Image.Image) -> Image.Transpose | None:
+    """How the stored pixels must be turned, read before decoding so that size and pixels always agree."""
+    if image.format == "TIFF":
+        return None  # Pillow turns these itself, and gives their turned size
+    try:
+        # The PNG class would decode everything to look for EXIF data behind the pixels.
+        return _ROTATIONS.get(Image.Image.getexif(image).get(Base.Orientation, 1))
+    except _DAMAGE:
+        return None  # damaged EXIF data: the picture itself may well be whole
+
+
+def _to_rgb(path: Path, image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise InputError(
+            f"{path}: picture holds floating-point values, expected 8 or 16 bits; convert it to 8 bits", "image-format"
+        )
+    if image.mode.startswith("I"):
+        return _upper_byte(path, image)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _upper_byte(path: Path, image: Image.Image) -> Image.Image:
+    """16-bit grey to RGB; Pillow's own conversion would cut everything above 255 to white."""
+    values = np.asarray(image).astype(np.int64)
+    if values.size and (values.min() < 0 or values.max() > 65535):
+        raise InputError(
+            f"{path}: picture holds 32-bit values, expected 8 or 16 bits; convert it to 8 bits", "image-format"
+        )
+    return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
+
+
+def _too_large(path: Path, size: str, max_pixels: int) -> InputError:
+    limit = max_pixels / 1e6
+    return InputError(f"{path}: picture is {size}, limit {limit:.0f} MP; scale it down or remove it", "image-too-large")
+
+
+def _not_a_picture(path: Path) -> InputError:
+    if path.stat().st_size == 0:
+        return InputError(f"{path}: file is empty, expected a picture; restore or remove it", "image-damaged")
+    kinds = ", ".join(_FORMATS)
+    return InputError(
+        f"{path}: content is no picture that can be read, expected {kinds}; restore, convert or remove it",
+        "image-format",
+    )

@@ -1,0 +1,162 @@
+"""Folders of label maps: the toolkit's own pseudo labels, which carry a manifest, and flat folders of ground truth."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.data.classes import VOC_CLASSES, ClassList
+from pipelines.data.images import find_images, write_png
+from pipelines.data.voc import read_label_map, write_label_map
+from pipelines.errors import InputError
+from pipelines.files import read_json, write_json
+
+PSEUDO = "pseudo"
+_MANIFEST = "manifest.json"
+
+
+class LabelFolder:
+    """Label maps by image id.
+
+    Pseudo labels lie in `labels/<id>.png`, with `confidence/<id>.png` and `manifest.json` beside them. Ground truth
+    lies flat, `<id>.png`, and has neither. Sub-folders of the pictures are kept in both.
+
+    Attributes:
+        path: The folder.
+        classes: Classes of the labels.
+        manifest: What is known of how the labels were made; empty for ground truth.
+    """
+
+    def __init__(
+        self, path: Path, classes: ClassList, manifest: dict[str, Any] | None = None, flat: bool = False
+    ) -> None:
+        """Names a folder to write to; `open_labels` opens one to read from.
+
+        Args:
+            path: The folder; it need not exist.
+            classes: Classes of the labels.
+            manifest: Of the labels that are there.
+            flat: Whether label maps lie in the folder itself.
+        """
+        self.path = path
+        self.classes = classes
+        self.manifest = manifest or {}
+        self._labels = path if flat else path / "labels"
+
+    def label_path(self, image_id: str) -> Path:
+        """Where the label map of a picture lies."""
+        return self._labels / f"{image_id}.png"
+
+    def confidence_path(self, image_id: str) -> Path:
+        """Where the confidence map of a picture lies, if it has one."""
+        return self.path / "confidence" / f"{image_id}.png"
+
+    def ids(self) -> list[str]:
+        """The image ids that have a label map, sorted.
+
+        Raises:
+            InputError: There is none [folder-missing], [folder-empty].
+        """
+        return [image_id for image_id, path in find_images(self._labels).items() if path == self.label_path(image_id)]
+
+    def read_label(self, image_id: str) -> NDArray[np.uint8]:
+        """[H, W] uint8 palette indices, 255 = ignore.
+
+        Raises:
+            InputError: Missing, damaged, or no label map.
+        """
+        return read_label_map(self.label_path(image_id))
+
+    def write_label(self, image_id: str, label_map: NDArray[np.uint8]) -> None:
+        """Writes [H, W] uint8 palette indices, atomically.
+
+        Raises:
+            MachineError: The file cannot be written.
+        """
+        write_label_map(self.label_path(image_id), label_map)
+
+    def write_confidence(self, image_id: str, confidence: NDArray[np.uint8]) -> None:
+        """Writes [H, W] uint8 confidence, 255 = certain, atomically.
+
+        Raises:
+            MachineError: The file cannot be written.
+        """
+        write_png(self.confidence_path(image_id), confidence)
+
+    def write_manifest(self, **facts: Any) -> None:
+        """Marks the folder as pseudo labels of its classes; written last, when all labels are in place.
+
+        Args:
+            facts: What else to say about the labels, as JSON values.
+        """
+        self.manifest = {"kind": PSEUDO, "classes": self.classes.to_json(), **facts}
+        write_json(self.path / _MANIFEST, self.manifest)
+
+
+def open_labels(path: Path, kind: Literal["pseudo", "ground-truth"], classes: ClassList | None) -> LabelFolder:
+    """Opens a folder of label maps to read from.
+
+    The kind must be what the folder says: nobody shall train on ground-truth masks, and believe the result to be
+    weakly supervised, because of a wrong path.
+
+    Args:
+        path: The folder.
+        kind: What the caller takes the labels for.
+        classes: Expected classes; None takes the manifest's, or VOC's for ground truth.
+
+    Raises:
+        InputError: No such folder [folder-missing], no label map in it [folder-empty], labels of the other kind
+            [labels-unmarked] [labels-kind], or of other classes [labels-classes].
+    """
+    if not path.is_dir():
+        raise InputError(f"{path}: no such folder, expected label maps; check the path", "folder-missing")
+    marked = (path / _MANIFEST).is_file()
+    if kind == "ground-truth":
+        if marked:
+            raise InputError(
+                f"{path}: {_MANIFEST} says pseudo labels, expected ground truth; leave out --labels-are ground-truth",
+                "labels-kind",
+            )
+        folder = LabelFolder(path, classes or ClassList.from_names(VOC_CLASSES), flat=True)
+    else:
+        if not marked:
+            raise InputError(
+                f"{path}: no {_MANIFEST}, expected pseudo labels made by this program; name their folder, or pass "
+                "--labels-are ground-truth to use masks drawn by people",
+                "labels-unmarked",
+            )
+        manifest = _read_manifest(path / _MANIFEST)
+        folder = LabelFolder(path, _manifest_classes(path, manifest, classes), manifest)
+    if not folder.ids():
+        raise InputError(f"{path}: no label map in it, expected PNG files; check the path", "folder-empty")
+    return folder
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    manifest = read_json(path)
+    if not isinstance(manifest, dict) or manifest.get("kind") != PSEUDO:
+        raise InputError(f'{path}: kind is not "{PSEUDO}", expected pseudo labels; make them anew', "labels-kind")
+    return manifest
+
+
+def _manifest_classes(path: Path, manifest: dict[str, Any], expected: ClassList | None) -> ClassList:
+    names = manifest.get("classes")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(
+            f"{path / _MANIFEST}: no list of classes, expected the names; make the labels anew", "labels-classes"
+        )
+    classes = ClassList.from_names(names, f"{path / _MANIFEST}")
+    if expected is not None and expected != classes:
+        raise InputError(
+            f"{path}: labels are of {_listed(names)}, expected {_listed(expected.names)}; pass the list that they were "
+            "made with as --classes",
+            "labels-classes",
+        )
+    return classes
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:6])
+    return f"{shown}, ... ({len(names)} classes)" if len(names) > 6 else shown

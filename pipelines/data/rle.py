@@ -1,0 +1,126 @@
+"""Masks of COCO files: run lengths and polygons, checked before the decoder sees them.
+
+pycocotools believes what it is given: counts that end too early make it show uninitialised memory as a mask, and far
+polygon corners make it allocate without limit. Hence the checks, and a decoder of our own.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+Rle = dict[str, Any]  # {"size": [height, width], "counts": str}, column-major runs as COCO packs them
+
+_LONGEST_NUMBER = 7  # characters of one run length: 5 bits each, so up to 2**34
+
+
+def read_rle(segmentation: Any, height: int, width: int) -> Rle:
+    """Brings any form of a COCO segmentation to compressed run lengths.
+
+    Args:
+        segmentation: Compressed or uncompressed run lengths, or a list of polygons [x0, y0, x1, y1, ...].
+        height: Of the picture in pixels.
+        width: Of the picture in pixels.
+
+    Raises:
+        ValueError: With what was found; the caller knows in which file and annotation.
+    """
+    if isinstance(segmentation, list):
+        return _from_polygons(segmentation, height, width)
+    if not isinstance(segmentation, dict) or not {"size", "counts"} <= segmentation.keys():
+        raise ValueError("segmentation is neither run lengths nor polygons")
+    if segmentation["size"] != [height, width]:
+        raise ValueError(f"mask is for a picture of size {segmentation['size']}, the picture has {[height, width]}")
+    counts = segmentation["counts"]
+    if isinstance(counts, str):
+        runs = _unpack(counts)
+    elif isinstance(counts, list) and all(type(run) is int and 0 <= run <= height * width for run in counts):
+        runs = np.array(counts, np.int64)
+    else:
+        raise ValueError("run lengths are neither text nor whole numbers")
+    if runs.size == 0 or runs.min() < 0 or runs.sum() != height * width:
+        raise ValueError(f"run lengths cover {runs.sum()} pixels, the picture has {height * width}")
+    if isinstance(counts, str):
+        return {"size": [height, width], "counts": counts}
+    return _as_text(coco_mask.frPyObjects(segmentation, height, width))
+
+
+def encode_masks(masks: NDArray[np.uint8] | NDArray[np.bool_]) -> list[Rle]:
+    """Compresses masks.
+
+    Args:
+        masks: [N, H, W] uint8 0/1 or bool; N may be 0.
+
+    Returns:
+        N run lengths as they stand in JSON: counts are text.
+    """
+    if masks.ndim != 3:
+        raise ValueError(f"masks have shape {masks.shape}, expected [N, H, W]")
+    if len(masks) == 0:
+        return []
+    columns = np.asfortranarray(masks.transpose(1, 2, 0), dtype=np.uint8)  # [N, H, W] -> [H, W, N]
+    return [_as_text(rle) for rle in coco_mask.encode(columns)]
+
+
+def decode_masks(rles: Sequence[Rle], height: int, width: int) -> NDArray[np.uint8]:
+    """[N, H, W] uint8 0/1 masks of N run lengths that `read_rle` or `encode_masks` gave."""
+    masks = np.zeros((len(rles), height, width), np.uint8)
+    for mask, rle in zip(masks, rles, strict=True):
+        runs = _unpack(rle["counts"])
+        values = np.arange(runs.size, dtype=np.uint8) & 1  # runs of zeros and ones in turn
+        mask[:] = np.repeat(values, runs).reshape(width, height).T
+    return masks
+
+
+def boxes_of(rles: Sequence[Rle]) -> NDArray[np.float32]:
+    """[N, 4] float32: the tightest half-open xyxy box of each mask, in pixels; an empty mask gives an empty box."""
+    if not rles:
+        return np.zeros((0, 4), np.float32)
+    boxes = np.asarray(coco_mask.toBbox(list(rles)), np.float32)  # xywh
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes
+
+
+def _unpack(counts: str) -> NDArray[np.int64]:
+    """The run lengths in a compressed string.
+
+    Each character holds 5 bits and, in bit 5, whether the number goes on; bit 4 of its last character is the sign.
+    From the fourth number on, a number is the difference to the one two before it.
+    """
+    codes = np.frombuffer(counts.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64) - 48
+    if codes.size == 0 or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
+        raise ValueError("run lengths are damaged text")
+    ends = np.flatnonzero(codes & 32 == 0)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    lengths = ends - starts + 1
+    if lengths.max() > _LONGEST_NUMBER:
+        raise ValueError("run lengths are damaged text")
+    shifts = 5 * (np.arange(codes.size) - np.repeat(starts, lengths))
+    numbers: NDArray[np.int64] = np.add.reduceat((codes & 31) << shifts, starts)
+    numbers -= np.where(codes[ends] & 16, np.int64(1) << 5 * lengths, 0)
+    numbers[1::2] = np.cumsum(numbers[1::2])
+    numbers[2::2] = np.cumsum(numbers[2::2])
+    return numbers
+
+
+def _from_polygons(polygons: list[Any], height: int, width: int) -> Rle:
+    if not polygons:
+        raise ValueError("segmentation holds no polygon")
+    for polygon in polygons:
+        corners = polygon if isinstance(polygon, list) else []
+        if len(corners) < 6 or len(corners) % 2 or not all(type(value) in (int, float) for value in corners):
+            raise ValueError("a polygon is not a list of three or more x, y pairs")
+        xy = np.array(corners, np.float64).reshape(-1, 2) / (width, height)
+        if not (np.abs(xy - 0.5) <= 1.5).all():  # NaN fails as well
+            raise ValueError("a polygon has a corner far outside of the picture")
+    return _as_text(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width)))
+
+
+def _as_text(rle: Rle) -> Rle:
+    counts = rle["counts"]
+    return {
+        "size": [int(side) for side in rle["size"]],
+        "counts": counts.decode() if isinstance(counts, bytes) else counts,
+    }

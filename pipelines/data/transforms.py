@@ -1,0 +1,135 @@
+"""Joint transforms of picture and instance masks: a random window of the scene, squashed to the network's square."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.ops import masks_to_boxes
+from torchvision.transforms.v2 import functional as TF
+
+# Outside the picture: the mean of ImageNet, which normalisation turns into about 0.
+FILL = (124, 116, 104)
+_MIN_VISIBLE, _MIN_PIXELS = 0.25, 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """What training varies.
+
+    Attributes:
+        flip: probability of a horizontal flip.
+        scale: range of magnification; below 1 the picture is surrounded by plain colour, above 1 it is cropped.
+        stretch: largest factor between horizontal and vertical magnification.
+        colour: range of brightness, contrast and saturation around 1, and 1/10 of it in hue.
+        scale_probability: share of samples that are scaled and shifted at all.
+    """
+
+    flip: float = 0.5
+    scale: tuple[float, float] = (1.0, 1.0)
+    stretch: float = 1.0
+    colour: float = 0.0
+    scale_probability: float = 1.0
+
+
+def to_network(picture: NDArray[np.uint8], size: int) -> Tensor:
+    """Return the picture [H, W, 3] squashed to [3, size, size] uint8 (antialiased bilinear), as S4Net takes it."""
+    tensor = torch.from_numpy(picture).permute(2, 0, 1)
+    return TF.resize(tensor, [size, size], antialias=True)
+
+
+def augment(
+    picture: NDArray[np.uint8],
+    masks: NDArray[np.uint8],
+    size: int,
+    augmentation: Augmentation,
+    generator: np.random.Generator,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Make one training sample.
+
+    Args:
+        picture: [H, W, 3] RGB.
+        masks: [N, H, W] of 0 and 1; N may be 0.
+        size: side S of the network's input.
+        augmentation: what to vary.
+        generator: random numbers of this sample.
+
+    Returns:
+        The image [3, S, S] uint8 and {boxes [M, 4] float32 xyxy half-open, masks [M, S, S] uint8}, without the
+        instances that the window cuts off (less than a quarter, or less than 64 pixels, in view).
+    """
+    window = _window(masks, augmentation, generator)
+    image = TF.resize(torch.from_numpy(_cut(picture, window, FILL)).permute(2, 0, 1), [size, size], antialias=True)
+    kept = _visible(masks, window)
+    layers = np.ascontiguousarray(_cut(masks[kept].transpose(1, 2, 0), window, 0).transpose(2, 0, 1))
+    scaled = torch.zeros(0, size, size, dtype=torch.uint8)
+    if len(layers):
+        scaled = (TF.resize(torch.from_numpy(layers) * 255, [size, size], antialias=True) > 127).to(torch.uint8)
+        scaled = scaled[scaled.sum(dim=(1, 2)) >= _MIN_PIXELS]
+    if generator.random() < augmentation.flip:
+        image, scaled = image.flip(-1), scaled.flip(-1)
+    if augmentation.colour:
+        image = _colour(image, augmentation.colour, generator)
+    return image, {"boxes": half_open_boxes(scaled), "masks": scaled}
+
+
+def half_open_boxes(masks: Tensor) -> Tensor:
+    """Return the tight boxes [N, 4] float32 of non-empty masks [N, H, W], right and bottom sides outside."""
+    boxes = masks_to_boxes(masks).float()
+    boxes[:, 2:] += 1  # torchvision's are inclusive
+    return boxes
+
+
+def _window(
+    masks: NDArray[np.uint8], augmentation: Augmentation, generator: np.random.Generator
+) -> tuple[int, int, int, int]:
+    """Choose the window (x0, y0, x1, y1) in picture pixels; it may reach beyond the picture."""
+    height, width = masks.shape[1:]
+    whole = (0, 0, width, height)
+    if augmentation.scale == (1.0, 1.0) or generator.random() >= augmentation.scale_probability:
+        return whole
+    for _ in range(10):
+        factor = np.exp(generator.uniform(*np.log(augmentation.scale)))
+        stretch = np.exp(generator.uniform(-1, 1) * np.log(augmentation.stretch) / 2)
+        w, h = max(1, round(width / (factor * stretch))), max(1, round(height / (factor / stretch)))
+        x0 = round(generator.uniform(min(0, width - w), max(0, width - w)))
+        y0 = round(generator.uniform(min(0, height - h), max(0, height - h)))
+        window = (x0, y0, x0 + w, y0 + h)
+        # A window that shows no instance teaches little: draw again.
+        if not len(masks) or _visible(masks, window).any():
+            return window
+    return whole
+
+
+def _visible(masks: NDArray[np.uint8], window: tuple[int, int, int, int]) -> NDArray[np.bool_]:
+    """Return [N]: whether enough of each mask is inside the window."""
+    x0, y0, x1, y1 = window
+    inside = masks[:, max(0, y0) : max(0, y1), max(0, x0) : max(0, x1)].sum(axis=(1, 2), dtype=np.int64)
+    total = masks.sum(axis=(1, 2), dtype=np.int64)
+    visible: NDArray[np.bool_] = (inside > 0) & (inside >= _MIN_VISIBLE * total)
+    return visible
+
+
+def _cut(
+    array: NDArray[np.uint8], window: tuple[int, int, int, int], fill: int | tuple[int, int, int]
+) -> NDArray[np.uint8]:
+    """Return the window of [H, W, C], filled where it leaves the array."""
+    x0, y0, x1, y1 = window
+    height, width = array.shape[:2]
+    if x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height:
+        return np.ascontiguousarray(array[y0:y1, x0:x1])
+    result = np.empty((y1 - y0, x1 - x0, array.shape[2]), dtype=np.uint8)
+    result[:] = fill
+    left, top, right, bottom = max(0, x0), max(0, y0), min(width, x1), min(height, y1)
+    result[top - y0 : bottom - y0, left - x0 : right - x0] = array[top:bottom, left:right]
+    return result
+
+
+def _colour(image: Tensor, strength: float, generator: np.random.Generator) -> Tensor:
+    """Vary brightness, contrast, saturation and hue of [3, H, W] uint8."""
+    brightness, contrast, saturation = (float(generator.uniform(1 - strength, 1 + strength)) for _ in range(3))
+    image = TF.adjust_brightness(image, brightness)
+    image = TF.adjust_contrast(image, contrast)
+    image = TF.adjust_saturation(image, saturation)
+    return TF.adjust_hue(image, float(generator.uniform(-strength, strength)) / 10)

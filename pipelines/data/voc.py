@@ -1,0 +1,144 @@
+"""Folders in the layout of PASCAL VOC: label maps, split lists and where a picture's files lie."""
+
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.data.classes import voc_palette
+from pipelines.data.images import IMAGE_SUFFIXES, open_picture, write_png
+from pipelines.errors import InputError
+from pipelines.files import read_text
+
+_PICTURES = "JPEGImages"
+_TRUTH = ("SegmentationClass", "SegmentationClassAug")
+_SPLITS = Path("ImageSets", "Segmentation")
+
+
+def read_label_map(path: Path) -> NDArray[np.uint8]:
+    """Reads a label map.
+
+    Args:
+        path: A picture of palette indices, of grey values that are indices, or in the colours of the VOC palette.
+
+    Returns:
+        [H, W] uint8 palette indices, 255 = ignore.
+
+    Raises:
+        InputError: Unreadable (the rules of `open_image`), or pixels that are no class indices [label-mode].
+    """
+    with open_picture(path) as image:
+        if image.mode == "RGB":
+            return _indices_of_colours(path, np.asarray(image))
+        if image.mode in ("P", "L"):
+            return np.array(image)
+        mode = image.mode
+    raise InputError(
+        f"{path}: pixels are of mode {mode}, expected class indices (P or L) or colours of the VOC palette; convert it",
+        "label-mode",
+    )
+
+
+def write_label_map(path: Path, label_map: NDArray[np.uint8]) -> None:
+    """Writes a label map atomically, as a PNG of mode P with the VOC palette.
+
+    Args:
+        path: Destination; missing folders are made.
+        label_map: [H, W] uint8 palette indices.
+
+    Raises:
+        MachineError: The file cannot be written.
+    """
+    if label_map.ndim != 2:
+        raise ValueError(f"label map has shape {label_map.shape}, expected [H, W]")
+    write_png(path, label_map, palette=voc_palette())
+
+
+def read_split(voc: Path, split: str) -> list[str]:
+    """The image ids of a split, in the order of its list in `ImageSets/Segmentation`.
+
+    Raises:
+        InputError: No such data set [folder-missing] or split [split-missing], or an unusable list (`read_id_list`).
+    """
+    if not voc.is_dir():
+        raise InputError(f"{voc}: no such folder, expected one in VOC layout; check the path", "folder-missing")
+    path = voc / _SPLITS / f"{split}.txt"
+    if not path.is_file():
+        known = sorted(file.stem for file in (voc / _SPLITS).glob("*.txt"))
+        there = f"one of {', '.join(known)}" if known else f"lists in {_SPLITS.as_posix()}"
+        raise InputError(f"{path}: no such split, expected {there}; choose another --split", "split-missing")
+    return read_id_list(path)
+
+
+def read_id_list(path: Path) -> list[str]:
+    """Image ids of a list file, one a line; blank lines are skipped.
+
+    A line is an id, a picture's file name, or `/JPEGImages/x.jpg /SegmentationClass/x.png` as other projects write it.
+
+    Raises:
+        InputError: Missing file, no id in it [list-empty], an id twice [list-twice], or one that leads out of the
+            picture folder [path-outside].
+    """
+    ids: dict[str, int] = {}
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        image_id = _id_of_line(line.strip())
+        if ".." in PurePosixPath(image_id).parts:
+            raise InputError(
+                f"{path}: line {number} names {image_id!r}, expected an id inside the picture folder; correct it",
+                "path-outside",
+            )
+        if image_id in ids:
+            raise InputError(
+                f"{path}: line {number} names {image_id!r} as line {ids[image_id]} does, expected it once; remove one",
+                "list-twice",
+            )
+        ids[image_id] = number
+    if not ids:
+        raise InputError(f"{path}: no image id in it, expected one a line; check the file", "list-empty")
+    return list(ids)
+
+
+def strip_image_suffix(name: str) -> str:
+    """A picture's name without a picture suffix; other dots belong to the name."""
+    suffix = PurePosixPath(name).suffix
+    return name[: -len(suffix)] if suffix.lower() in IMAGE_SUFFIXES else name
+
+
+def image_path(voc: Path, image_id: str) -> Path:
+    """Where a picture lies; the place of its JPEG when there is none."""
+    places = [voc / _PICTURES / f"{image_id}{suffix}" for suffix in IMAGE_SUFFIXES]
+    return next((place for place in places if place.is_file()), places[0])
+
+
+def truth_path(voc: Path, image_id: str) -> Path:
+    """Where a picture's ground-truth label map lies, also when SBD's maps have a folder of their own."""
+    places = [voc / folder / f"{image_id}.png" for folder in _TRUTH]
+    return next((place for place in places if place.is_file()), places[0])
+
+
+def _id_of_line(line: str) -> str:
+    if line.startswith("/"):
+        line = line.split()[0].lstrip("/")
+        line = line.removeprefix(f"{_PICTURES}/")
+    return strip_image_suffix(line)
+
+
+def _indices_of_colours(path: Path, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """[H, W, 3] colours of the VOC palette to [H, W] indices."""
+    weights = np.array([65536, 256, 1])
+    known = np.array(voc_palette()).reshape(256, 3) @ weights
+    order = np.argsort(known)
+    codes = rgb.astype(np.int64) @ weights
+    places = np.minimum(np.searchsorted(known, codes, sorter=order), 255)
+    indices: NDArray[np.int64] = order[places]
+    foreign = known[indices] != codes
+    if foreign.any():
+        row, column = np.argwhere(foreign)[0]
+        raise InputError(
+            f"{path}: pixel ({column}, {row}) has colour {tuple(rgb[row, column].tolist())}, expected colours of the "
+            "VOC palette; save class indices instead, without anti-aliasing or JPEG",
+            "label-mode",
+        )
+    return indices.astype(np.uint8)

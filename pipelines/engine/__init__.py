@@ -1,0 +1,1 @@
+"""The machinery of every training: run folders, checkpoints, signals, processes, the loop."""

@@ -1,0 +1,93 @@
+"""One process or several: rank and world size come from torchrun's environment."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from pipelines.errors import MachineError
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those of the training.
+
+    Attributes:
+        rank: number of this process; rank 0 writes files.
+        world: number of processes.
+        device: where this process computes.
+    """
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process writes the run folder."""
+        return self.rank == 0
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """Return the model with gradients averaged over the processes, or the model itself if there is one."""
+        if self.world == 1:
+            return model
+        return DistributedDataParallel(model, device_ids=[self.device] if self.device.type == "cuda" else None)
+
+    def any(self, flag: bool) -> bool:
+        """Return whether the flag is set in some process, so that none leaves the loop alone and hangs the rest."""
+        if self.world == 1:
+            return flag
+        value = torch.tensor(int(flag), device=self.device)
+        dist.all_reduce(value, op=dist.ReduceOp.MAX)
+        return bool(value)
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        if self.world > 1:
+            dist.barrier()
+
+
+def choose_device(name: str, local_rank: int = 0) -> torch.device:
+    """Return the device of `--device`.
+
+    Args:
+        name: auto, cpu, cuda or cuda:N.
+        local_rank: number of this process on its machine; picks the GPU for "auto" and "cuda".
+
+    Raises:
+        MachineError: a GPU is asked for and there is none of that number.
+    """
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    index = int(name.partition(":")[2] or local_rank)
+    if index >= torch.cuda.device_count():
+        raise MachineError(
+            f"--device {name}: {torch.cuda.device_count()} CUDA devices found, number {index} needed; take --device cpu",
+            "device-missing",
+        )
+    return torch.device("cuda", index)
+
+
+@contextmanager
+def processes(device: str) -> Iterator[Processes]:
+    """Join the other processes of a torchrun launch, or run alone.
+
+    Args:
+        device: value of `--device`.
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    rank = int(os.environ.get("RANK", "0"))
+    chosen = choose_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    if world == 1:
+        yield Processes(0, 1, chosen)
+        return
+    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    try:
+        yield Processes(rank, world, chosen)
+    finally:
+        dist.destroy_process_group()

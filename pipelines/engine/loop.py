@@ -1,0 +1,334 @@
+"""The training loop of both networks: step-based, resumable at any step to the same bits (CPU, same threads)."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipelines.engine.checkpoint import load_checkpoint, save_checkpoint
+from pipelines.engine.distributed import Processes
+from pipelines.engine.precision import autocast
+from pipelines.engine.run_dir import RunDir
+from pipelines.engine.schedule import Schedule, lr_factor
+from pipelines.engine.signals import StopRequest
+from pipelines.errors import DivergedError, Stopped
+from pipelines.events import Events, Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopSettings:
+    """How to train; every count is in optimiser steps.
+
+    Attributes:
+        steps: steps of the whole training.
+        batch_size: pictures per step and process, for the rates shown.
+        lr: peak learning rate; each parameter group scales it by its `lr_scale`.
+        optimizer: "sgd" or "adamw".
+        momentum: of SGD.
+        schedule, warmup, drops: see `lr_factor`.
+        clip_norm: largest norm of the gradient; None: not clipped.
+        ema: decay of the average of the weights that is evaluated and kept as best; None: the weights themselves.
+        evaluate_every: steps between evaluations; the last step is always evaluated.
+        evaluate_from: share of the steps before which evaluation is a waste.
+        checkpoint_every: steps between checkpoints.
+        log_every: steps averaged in a line of metrics.jsonl.
+        metric: key of the evaluation's result that chooses the best checkpoint; higher is better.
+        seed: seed of the run.
+        precision: fp32, bf16 or auto.
+        workers: threads that prepare batches.
+    """
+
+    steps: int
+    batch_size: int
+    lr: float
+    optimizer: str = "sgd"
+    momentum: float = 0.9
+    schedule: Schedule = "poly"
+    warmup: int = 0
+    drops: tuple[float, ...] = ()
+    clip_norm: float | None = None
+    ema: float | None = None
+    evaluate_every: int = 1000
+    evaluate_from: float = 0.0
+    checkpoint_every: int = 200
+    log_every: int = 10
+    metric: str = "ap50"
+    seed: int = 0
+    precision: str = "auto"
+    workers: int = 2
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters that share a learning rate and a weight decay."""
+
+    parameters: Sequence[nn.Parameter]
+    lr_scale: float = 1.0
+    weight_decay: float = 0.0
+
+
+MakeBatch = Callable[[int], Any]
+ComputeLosses = Callable[[nn.Module, Any], dict[str, Tensor]]
+Evaluate = Callable[[nn.Module], dict[str, float]]
+
+
+def train_loop(
+    model: nn.Module,
+    groups: Sequence[ParameterGroup],
+    make_batch: MakeBatch,
+    compute_losses: ComputeLosses,
+    evaluate: Evaluate | None,
+    settings: LoopSettings,
+    run_dir: RunDir,
+    processes: Processes,
+    identity: dict[str, Any],
+    events: Events,
+) -> dict[str, Any]:
+    """Train, from the run's last checkpoint if it has one.
+
+    Args:
+        model: on the device of `processes`.
+        groups: what learns, and how fast.
+        make_batch: step -> batch; a pure function, called in loader threads.
+        compute_losses: (model, batch) -> scalars; "total" is minimised.
+        evaluate: model -> figures; None: the last weights are the best.
+        settings: see `LoopSettings`.
+        run_dir: an open run.
+        processes: this process among those of the training.
+        identity: what `load_*` needs to rebuild the network; goes into every checkpoint.
+        events: progress and log lines.
+
+    Returns:
+        {run, steps, seconds, images_per_second, best {metric, value, step}, losses}.
+
+    Raises:
+        DivergedError: a loss or gradient is not finite; the weights on disk are those of an earlier step.
+        Stopped: a signal came; the state is saved.
+    """
+    training = _Training(model, groups, compute_losses, evaluate, settings, run_dir, processes, identity, events)
+    training.restore()
+    with (
+        StopRequest() as stop,
+        _batches(make_batch, training.step, settings) as batches,
+        events.progress(settings.steps, "train", done=training.step) as progress,
+    ):
+        for batch in batches:
+            training.advance(batch, progress)
+            if processes.any(stop.asked) and training.step < settings.steps:
+                training.save()
+                run_dir.status("stopped", training.step, "signal")
+                raise Stopped(
+                    f"{run_dir.path}: stopped by a signal at step {training.step} of {settings.steps}, state saved; "
+                    "the same command with --resume goes on",
+                    "stopped",
+                )
+    run_dir.status("done", training.step)
+    return training.summary()
+
+
+class _Training:
+    """The state of a training and what one step does to it."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        groups: Sequence[ParameterGroup],
+        compute_losses: ComputeLosses,
+        evaluate: Evaluate | None,
+        settings: LoopSettings,
+        run_dir: RunDir,
+        processes: Processes,
+        identity: dict[str, Any],
+        events: Events,
+    ) -> None:
+        self.model, self.wrapped = model, processes.wrap(model)
+        self.compute_losses, self.evaluate = compute_losses, evaluate
+        self.settings, self.run_dir, self.processes = settings, run_dir, processes
+        self.identity, self.events = identity, events
+        self.parameters = [p for group in groups for p in group.parameters]
+        self.scales = [group.lr_scale for group in groups]
+        self.optimizer = _optimizer(groups, settings)
+        self.average = {n: p.detach().clone() for n, p in model.named_parameters()} if settings.ema else None
+        self.step, self.seconds = 0, 0.0
+        self.best: dict[str, Any] = {"metric": settings.metric, "value": None, "step": 0}
+        self.window: dict[str, float] = {}
+        self.losses: dict[str, float] = {}
+        self.window_steps = 0
+
+    def restore(self) -> None:
+        """Go on from the last checkpoint, if there is one."""
+        if not self.run_dir.last.exists():
+            return
+        state = load_checkpoint(self.run_dir.last)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            for name, value in state["average"].items():
+                self.average[name].copy_(value)
+        for name in ("step", "seconds", "best", "window", "losses", "window_steps"):
+            setattr(self, name, state[name])
+        self.run_dir.forget_after(self.step)
+        self.events.info(f"resumed at step {self.step} of {self.settings.steps}")
+
+    def advance(self, batch: Any, progress: Progress) -> None:
+        """One optimiser step, and what is due after it."""
+        started, settings = time.monotonic(), self.settings
+        losses = self._optimise(batch)
+        self.step += 1
+        for name, value in losses.items():
+            self.window[name] = self.window.get(name, 0.0) + value
+        self.window_steps += 1
+        last = self.step == settings.steps
+        if self.step % settings.log_every == 0 or last:
+            self._log()
+        evaluated = last or (
+            self.step % settings.evaluate_every == 0 and self.step >= settings.evaluate_from * settings.steps
+        )
+        if evaluated:
+            self._evaluate()
+        self.seconds += time.monotonic() - started
+        if evaluated or self.step % settings.checkpoint_every == 0:
+            self.save()
+        progress.advance(1, loss=losses["total"], images_per_second=self._rate())
+
+    def _optimise(self, batch: Any) -> dict[str, float]:
+        settings = self.settings
+        # Dropout and box jitter draw from here: a function of the step, so that a resumed run draws the same.
+        torch.manual_seed((settings.seed * 1_000_003 + self.step) * 64 + self.processes.rank)
+        factor = lr_factor(settings.schedule, self.step, settings.steps, settings.warmup, settings.drops)
+        for group, scale in zip(self.optimizer.param_groups, self.scales, strict=True):
+            group["lr"] = settings.lr * factor * scale
+        self.wrapped.train()
+        with autocast(settings.precision, self.processes.device):
+            losses = self.compute_losses(self.wrapped, batch)
+        values = dict(zip(losses, torch.stack([v.detach().float() for v in losses.values()]).tolist(), strict=True))
+        self._require_finite(values["total"], values)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses["total"].backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.parameters, settings.clip_norm or float("inf"))
+        self._require_finite(float(norm), values | {"gradient_norm": float(norm)})
+        self.optimizer.step()
+        if self.average is not None:
+            self._update_average()
+        return values
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        assert self.average is not None and self.settings.ema is not None
+        # A short memory at first: the average would otherwise hold the initial weights for thousands of steps.
+        decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
+        own = [p for p in self.model.parameters() if p.requires_grad]
+        kept = [self.average[n] for n, p in self.model.named_parameters() if p.requires_grad]
+        torch._foreach_lerp_(kept, [p.detach() for p in own], 1 - decay)
+
+    def _require_finite(self, value: float, losses: dict[str, float]) -> None:
+        finite = value == value and abs(value) != float("inf")
+        if not self.processes.any(not finite):
+            return
+        text = ", ".join(f"{name} {number:g}" for name, number in losses.items())
+        self.run_dir.status("failed", self.step, f"not finite: {text}")
+        raise DivergedError(
+            f"{self.run_dir.path}: loss or gradient is not finite at step {self.step} ({text}), finite numbers expected; "
+            "the weights were not touched: lower --lr, or check the annotations",
+            "not-finite",
+        )
+
+    def _log(self) -> None:
+        self.losses = {name: total / self.window_steps for name, total in self.window.items()}
+        self.run_dir.record({"step": self.step, "lr": self.optimizer.param_groups[0]["lr"], **self.losses})
+        self.window, self.window_steps = {}, 0
+
+    def _evaluate(self) -> None:
+        """Evaluate on rank 0 and keep the weights if they are the best so far."""
+        if self.processes.writes:
+            with self._averaged():
+                figures = self.evaluate(self.model.eval()) if self.evaluate else {}
+                value = figures.get(self.settings.metric)
+                if figures:
+                    self.run_dir.record({"step": self.step, **{f"val_{k}": v for k, v in figures.items()}})
+                    shown = ", ".join(f"{k} {v:.4f}" for k, v in figures.items())
+                    self.events.info(f"step {self.step}: {shown}")
+                if value is None or self.best["value"] is None or value > self.best["value"]:
+                    self.best |= {"value": value, "step": self.step}
+                    content = {"step": self.step, "model": self.model.state_dict(), "metrics": figures}
+                    save_checkpoint(self.run_dir.best, self.identity | content)
+        self.processes.barrier()
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The model with averaged weights inside the context, and with its own after it."""
+        if self.average is None:
+            yield
+            return
+        own = {n: p.detach().clone() for n, p in self.model.named_parameters()}
+        _assign(self.model, self.average)
+        try:
+            yield
+        finally:
+            _assign(self.model, own)
+
+    def save(self) -> None:
+        """Write last.pt."""
+        if not self.processes.writes:
+            return
+        names = ("step", "seconds", "best", "window", "losses", "window_steps", "average")
+        state = {name: getattr(self, name) for name in names}
+        state |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        save_checkpoint(self.run_dir.last, self.identity | state)
+        self.run_dir.status("running", self.step)
+
+    def _rate(self) -> float:
+        seen = self.step * self.settings.batch_size * self.processes.world
+        return seen / self.seconds if self.seconds else 0.0
+
+    def summary(self) -> dict[str, Any]:
+        """Return the result of the stage."""
+        return {
+            "run": str(self.run_dir.path),
+            "steps": self.step,
+            "seconds": round(self.seconds, 1),
+            "images_per_second": round(self._rate(), 2),
+            "best": self.best,
+            "losses": self.losses,
+        }
+
+
+@torch.no_grad()
+def _assign(model: nn.Module, values: dict[str, Tensor]) -> None:
+    for name, parameter in model.named_parameters():
+        parameter.copy_(values[name])
+
+
+def _optimizer(groups: Sequence[ParameterGroup], settings: LoopSettings) -> torch.optim.Optimizer:
+    parameters = [{"params": list(g.parameters), "weight_decay": g.weight_decay} for g in groups]
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, lr=settings.lr)
+    return torch.optim.SGD(parameters, lr=settings.lr, momentum=settings.momentum)
+
+
+@contextmanager
+def _batches(make_batch: MakeBatch, start: int, settings: LoopSettings) -> Iterator[Iterator[Any]]:
+    """The batches from step `start` on, prepared ahead in threads (decoding releases the interpreter lock)."""
+    if settings.workers == 0:
+        yield (make_batch(step) for step in range(start, settings.steps))
+        return
+    with ThreadPoolExecutor(settings.workers, thread_name_prefix="loader") as pool:
+
+        def ahead() -> Iterator[Any]:
+            waiting: list[Future[Any]] = []
+            for step in range(start, settings.steps + settings.workers + 1):
+                if step < settings.steps:
+                    waiting.append(pool.submit(make_batch, step))
+                if len(waiting) > settings.workers + 1 or (step >= settings.steps and waiting):
+                    yield waiting.pop(0).result()
+            yield from (future.result() for future in waiting)
+
+        try:
+            yield ahead()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,24 @@
+"""Which arithmetic a network runs in."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+
+def uses_bf16(precision: str, device: torch.device) -> bool:
+    """Return whether `--precision` means bf16 on this device.
+
+    Args:
+        precision: fp32, bf16, or auto: bf16 where the processor or GPU multiplies it natively. Never fp16 on a CPU.
+        device: where the network runs.
+    """
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16"))
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """Return the context in which forward passes run."""
+    return torch.autocast(device.type, torch.bfloat16) if uses_bf16(precision, device) else nullcontext()

@@ -1,0 +1,112 @@
+"""The folder of one training: what was asked, on which machine, how it went, and its checkpoints."""
+
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipelines import __version__
+from pipelines.config import StageConfig, to_json
+from pipelines.errors import ConfigError
+from pipelines.files import Journal, read_json, remove_stale_temporaries, write_json
+
+
+class RunDir:
+    """Paths and records of a run.
+
+    Attributes:
+        path: the folder.
+        writes: whether this process writes (rank 0).
+    """
+
+    def __init__(self, path: Path, writes: bool = True) -> None:
+        """Name the folder; nothing is written yet."""
+        self.path, self.writes = path, writes
+        self.metrics = Journal(path / "metrics.jsonl")
+
+    @classmethod
+    def open(cls, path: Path, config: StageConfig, resume: bool, writes: bool = True) -> "RunDir":
+        """Make the folder of a new run, or open one to go on with.
+
+        Args:
+            path: the folder.
+            config: resolved settings, frozen into config.json.
+            resume: go on with an existing run; without a checkpoint it starts from the beginning.
+            writes: whether this process writes.
+
+        Raises:
+            ConfigError: the folder has a run already and `resume` is not set [run-exists], or the run that is to be
+                resumed does not exist [run-missing].
+        """
+        exists = (path / "config.json").exists()
+        if exists and not resume:
+            raise ConfigError(
+                f"{path}: holds a run already, a new folder expected; add --resume to go on with it, or choose another",
+                "run-exists",
+            )
+        if resume and not exists:
+            raise ConfigError(f"{path}: no config.json, a run to resume expected; leave --resume out", "run-missing")
+        run = cls(path, writes)
+        if writes:
+            (path / "checkpoints").mkdir(parents=True, exist_ok=True)
+            remove_stale_temporaries(path)
+            remove_stale_temporaries(path / "checkpoints")
+            if not exists:
+                write_json(path / "config.json", to_json(config))
+            write_json(path / "environment.json", environment())
+        return run
+
+    @property
+    def last(self) -> Path:
+        """The newest checkpoint, from which a run goes on."""
+        return self.path / "checkpoints" / "last.pt"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint with the best metric, which `--weights RUN` means."""
+        return self.path / "checkpoints" / "best.pt"
+
+    def forget_after(self, step: int) -> None:
+        """Drop the metrics of steps after the checkpoint that a resumed run goes on from."""
+        if not self.writes or not self.metrics.path.exists():
+            return
+        kept = [record for record in self.metrics.read() if record["step"] <= step]
+        text = "".join(json.dumps(record) + "\n" for record in kept)
+        from pipelines.files import write_text
+
+        write_text(self.metrics.path, text)
+
+    def record(self, values: dict[str, Any]) -> None:
+        """Append one line to metrics.jsonl."""
+        if self.writes:
+            self.metrics.append(values)
+
+    def status(self, state: str, step: int, reason: str = "") -> None:
+        """Write status.json: running, done, stopped or failed."""
+        if self.writes:
+            write_json(self.path / "status.json", {"state": state, "step": step, "reason": reason})
+
+    def frozen_config(self) -> dict[str, Any]:
+        """Return the settings saved in the run."""
+        value: dict[str, Any] = read_json(self.path / "config.json")
+        return value
+
+
+def environment() -> dict[str, Any]:
+    """Return what a reader needs to repeat a run: versions, machine, threads, command line."""
+    return {
+        "s4": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "arguments": sys.argv,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }

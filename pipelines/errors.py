@@ -1,0 +1,76 @@
+"""The errors a user can cause or repair, each kind with the exit code the command line ends with.
+
+Anything that is not an `S4Error` is a fault of the program itself (exit code 1).
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import ClassVar
+
+
+class S4Error(Exception):
+    """An expected failure, told to the user in one line and without a traceback.
+
+    The message reads `<file or flag>: <what was found>, <what was expected>; <what to do>`.
+
+    Attributes:
+        exit_code: The process ends with this number.
+        message: The line without its rule.
+        rule: A short stable id of the rule that was broken, to search for and to test against.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, rule: str) -> None:
+        """Stores both parts; `str(error)` is `message [rule]`."""
+        # Both parts go to `args`, so that the error survives pickling on its way out of a worker process.
+        super().__init__(message, rule)
+        self.message = message
+        self.rule = rule
+
+    def __str__(self) -> str:
+        """The line that the user sees."""
+        return f"{self.message} [{self.rule}]"
+
+
+class ConfigError(S4Error):
+    """A flag, a configuration key or a combination of them cannot be used."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class InputError(S4Error):
+    """A file or folder of the user is missing, damaged or not what it should be; nothing was done."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class PartialFailure(S4Error):
+    """The work is finished, but some items of it failed; they are listed in a failures file."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class DivergedError(S4Error):
+    """A training produced values that no further step can repair."""
+
+    exit_code: ClassVar[int] = 5
+
+
+class MachineError(S4Error):
+    """The machine stands in the way: disk full, no permission, no such device."""
+
+    exit_code: ClassVar[int] = 6
+
+
+class Stopped(S4Error):
+    """A signal ended the work early; its state is saved and the same command can go on from there."""
+
+    exit_code: ClassVar[int] = 75
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """The known name closest to a misspelt one, or None when none is close; upper and lower case count as equal."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    close = get_close_matches(name.lower(), by_lower, n=1)
+    return by_lower[close[0]] if close else None

@@ -1,0 +1,137 @@
+"""What a stage tells the user while it works: lines and progress on stderr, and in a log file if one is attached."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+from pipelines.errors import MachineError
+
+_LINE_SHARE = 0.05  # off a terminal a line is due after this share of the work ...
+_LINE_SECONDS = 60.0  # ... or after this time
+
+
+class Events:
+    """The channel from a stage to the user; stages report through it and never print."""
+
+    def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        """Sets where to write.
+
+        Args:
+            stream: Receives the lines; None means whatever `sys.stderr` is at the time of each line.
+            clock: Seconds from any origin, never going back.
+        """
+        self._given_stream = stream
+        self._clock = clock
+        self._log: Path | None = None
+
+    @property
+    def stream(self) -> TextIO:
+        """Where lines go now."""
+        return self._given_stream if self._given_stream is not None else sys.stderr
+
+    def attach(self, path: Path) -> None:
+        """Repeats every later line, with its time, at the end of a log file."""
+        self._log = path
+
+    def info(self, message: str) -> None:
+        """Tells something that went as planned."""
+        self._write(message)
+
+    def warn(self, message: str) -> None:
+        """Tells something the user should look at, though the work goes on."""
+        self._write(f"warning: {message}")
+
+    @contextmanager
+    def progress(self, total: int, label: str, done: int = 0) -> Iterator["Progress"]:
+        """Shows how far a loop is: a bar on a terminal, elsewhere a line every 5 % or 60 s.
+
+        Args:
+            total: Number of items, at least `done`.
+            label: What is being done.
+            done: Items finished before, by the run that is being resumed; they do not count into the rate.
+        """
+        bar = None
+        if self.stream.isatty():
+            bar = tqdm(total=total, desc=label, initial=done, file=self.stream, dynamic_ncols=True)
+        try:
+            yield Progress(total, label, done, bar, self._clock, self._write if bar is None else self._write_log)
+        finally:
+            if bar is not None:
+                bar.close()
+
+    def _write(self, line: str) -> None:
+        # tqdm.write lifts a bar that is being shown; without one it is a plain print
+        tqdm.write(line, file=self.stream)
+        self.stream.flush()
+        self._write_log(line)
+
+    def _write_log(self, line: str) -> None:
+        if self._log is None:
+            return
+        try:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            with self._log.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+        except OSError as error:
+            raise MachineError(
+                f"{self._log}: {error.strerror}, expected to add a line; check its rights and the disk", "write-failed"
+            ) from error
+
+
+class Progress:
+    """One loop on its way; made by `Events.progress`."""
+
+    def __init__(
+        self,
+        total: int,
+        label: str,
+        done: int,
+        bar: "tqdm[Any] | None",
+        clock: Callable[[], float],
+        write: Callable[[str], None],
+    ) -> None:
+        """Starts the clock."""
+        self.total, self.label, self.done = total, label, done
+        self._bar, self._clock, self._write = bar, clock, write
+        self._before, self._start = done, clock()
+        self._line_done, self._line_time = done, self._start
+
+    def advance(self, n: int = 1, **shown: float | str) -> None:
+        """Counts finished items.
+
+        Args:
+            n: How many.
+            shown: Values to show beside the count, such as a loss.
+        """
+        self.done += n
+        if self._bar is not None:
+            self._bar.set_postfix(shown, refresh=False)
+            self._bar.update(n)
+        now = self._clock()
+        share_due = self.done - self._line_done >= _LINE_SHARE * self.total or self.done >= self.total
+        if share_due or now - self._line_time >= _LINE_SECONDS:
+            self._line_done, self._line_time = self.done, now
+            self._write(self._line(now - self._start, shown))
+
+    def _line(self, seconds: float, shown: dict[str, float | str]) -> str:
+        finished = self.done - self._before
+        rate = finished / seconds if seconds > 0 else 0.0
+        parts = [f"{self.label}: {self.done}/{self.total} ({100 * self.done / max(self.total, 1):.0f} %)"]
+        if rate > 0:
+            parts += [f"{rate:.3g}/s", f"{_duration((self.total - self.done) / rate)} left"]
+        parts += [
+            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in shown.items()
+        ]
+        return ", ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    """Hours, minutes and seconds, leading zeros left out: 75 -> `1:15`, 3700 -> `1:01:40`."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,148 @@
+"""Which keyword of its picture an instance belongs to, and the label map that follows from it.
+
+Instances come without a class, pictures with one or several class names. One keyword goes to every instance of its
+picture; among several, the class activation maps decide (cf. Fan et al., "Associating Inter-Image Salient Instances for
+Weakly Supervised Semantic Segmentation", ECCV 2018, whose p_ij is a mean over the box; here over the mask).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from pipelines.data.classes import IGNORE
+
+UNASSIGNED = -1
+"""Stands in `Assignment.keyword` for an instance whose keyword is not known."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The keywords of a picture's N instances, K being the number of its keywords.
+
+    Attributes:
+        keyword: [N] int64, index into the picture's keywords; `UNASSIGNED` where none is sure enough.
+        affinity: [N, K] float32, mean of the map of keyword k inside instance n; zeros where no map was consulted.
+        margin: [N] float32, lead of the instance's keyword over the best other one, in units of the maps. Below zero
+            for an instance that was given to a keyword which nothing else in the picture could take; 1 where there is
+            no other keyword.
+        rule: How it was decided: `single`, `attention`, or `none` (no instance, or several keywords without maps).
+    """
+
+    keyword: NDArray[np.int64]
+    affinity: NDArray[np.float32]
+    margin: NDArray[np.float32]
+    rule: str
+
+
+def assign_single(n: int, keywords: int) -> Assignment:
+    """Every instance gets the picture's only keyword; with several keywords none gets any.
+
+    Args:
+        n: Number of instances, 0 or more.
+        keywords: Number of the picture's keywords, 1 or more.
+    """
+    sure = keywords == 1
+    return Assignment(
+        keyword=np.full(n, 0 if sure else UNASSIGNED, np.int64),
+        affinity=np.zeros((n, keywords), np.float32),
+        margin=np.full(n, 1 if sure else 0, np.float32),
+        rule="single" if sure and n else "none",
+    )
+
+
+def _interpolation(size: int, cells: int) -> NDArray[np.float32]:
+    """[size, cells] weights of linear interpolation from cell centres to pixel centres; border cells reach outwards."""
+    position = np.clip((np.arange(size) + 0.5) * cells / size - 0.5, 0, cells - 1)
+    distance = np.abs(position[:, None] - np.arange(cells)[None, :])
+    weights: NDArray[np.float32] = np.maximum(1 - distance, 0).astype(np.float32)
+    return weights
+
+
+def mean_inside(masks: NDArray[np.bool_], maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean of each map inside each mask, the maps being scaled bilinearly to the size of the masks.
+
+    The scaled maps are never made: interpolation is linear, so its transpose, applied to the masks, gives the weight of
+    every map cell in a mask.
+
+    Args:
+        masks: [N, H, W].
+        maps: [K, h, w], any size.
+
+    Returns:
+        [N, K]; 0 for an empty mask.
+    """
+    rows = _interpolation(masks.shape[1], maps.shape[1])
+    columns = _interpolation(masks.shape[2], maps.shape[2])
+    area = np.maximum(masks.sum(axis=(1, 2)), 1).astype(np.float32)
+    weights = rows.T @ (masks.astype(np.float32) @ columns)  # [N, H, W] -> [N, H, w] -> [N, h, w]
+    means: NDArray[np.float32] = np.einsum("nhw,khw->nk", weights, maps) / area[:, None]
+    return means
+
+
+def _leads(affinity: NDArray[np.float32], keyword: NDArray[np.int64]) -> NDArray[np.float32]:
+    """[N] affinity to the given keyword minus that to the best other one."""
+    others = affinity.copy()
+    instances = np.arange(len(affinity))
+    others[instances, keyword] = -np.inf
+    lead: NDArray[np.float32] = affinity[instances, keyword] - others.max(axis=1)
+    return lead
+
+
+def assign_attention(masks: NDArray[np.bool_], maps: NDArray[np.float32], margin: float) -> Assignment:
+    """Keywords by the class activation maps.
+
+    1. An instance takes the keyword with the largest mean inside its mask, if that leads the second by `margin`.
+    2. A keyword that no instance took that way gets the instance which the best one-to-one assignment (largest sum of
+       affinities) holds for it, whatever the margin: the keyword says that the class is there, and nothing else can be
+       it. An instance that is the only one of another keyword is not taken away from it. This needs N >= K.
+    3. The rest stays unassigned.
+
+    Args:
+        masks: [N, H, W], N may be 0.
+        maps: [K, h, w] non-negative, on one scale for all keywords; K is 1 or more.
+        margin: Smallest lead over the second keyword, in units of the maps.
+    """
+    n, n_keywords = len(masks), len(maps)
+    if n == 0 or n_keywords == 1:
+        alone = assign_single(n, n_keywords)
+        return Assignment(alone.keyword, mean_inside(masks, maps), alone.margin, alone.rule)
+    affinity = mean_inside(masks, maps)
+    keyword = affinity.argmax(axis=1).astype(np.int64)
+    lead = _leads(affinity, keyword)
+    keyword[lead < margin] = UNASSIGNED
+    if n >= n_keywords:
+        instances, winners = linear_sum_assignment(affinity, maximize=True)
+        for instance, winner in zip(instances, winners, strict=True):
+            owner = keyword[instance]
+            spare = owner == UNASSIGNED or np.count_nonzero(keyword == owner) > 1
+            if winner not in keyword and spare:
+                keyword[instance] = winner
+    lead = np.where(keyword == UNASSIGNED, lead, _leads(affinity, np.maximum(keyword, 0)))
+    return Assignment(keyword, affinity, lead.astype(np.float32), "attention")
+
+
+def compose_label_map(
+    masks: NDArray[np.bool_], scores: NDArray[np.float32], classes: NDArray[np.uint8], size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """One label map from overlapping instances; where they overlap, the higher score wins.
+
+    Args:
+        masks: [N, H, W], N may be 0.
+        scores: [N] in 0..1; of equal ones the earlier instance wins.
+        classes: [N] palette indices, 255 for an unassigned instance: its pixels are unknown, not background.
+        size: (H, W).
+
+    Returns:
+        label_map: [H, W] palette indices, 0 outside all instances.
+        confidence: [H, W] score of the instance times 255, rounded; 0 where the label is 255; 255 on the background, of
+            which nothing is known to speak against it.
+    """
+    label_map = np.zeros(size, np.uint8)
+    confidence = np.full(size, 255, np.uint8)
+    for instance in np.argsort(-scores, kind="stable")[::-1]:  # the best is painted last
+        label_map[masks[instance]] = classes[instance]
+        sure = classes[instance] != IGNORE
+        confidence[masks[instance]] = np.rint(255 * scores[instance]) if sure else 0
+    return label_map, confidence

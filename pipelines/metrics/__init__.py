@@ -1,0 +1,1 @@
+"""Numbers that judge a result: confusion matrices, the quality of labels, the precision of instances."""

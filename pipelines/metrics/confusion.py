@@ -1,0 +1,113 @@
+"""Confusion matrices over label maps and the scores that follow from them; needs numpy alone.
+
+A score of a data set comes from one matrix over all its pictures, never from a mean over pictures: the mean would
+count a class absent from a picture as if it had been judged there.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.data.classes import IGNORE
+
+
+def confusion(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], n: int) -> NDArray[np.int64]:
+    """Counts the pixels of one picture by true and by predicted class.
+
+    Args:
+        truth: [H, W] class indices 0..n-1; 255 = not to be judged.
+        prediction: [H, W] class indices 0..n-1; every other value means "no class" and can never be right.
+        n: Number of classes with the background, 1..255.
+
+    Returns:
+        [n, n + 1] counts: row = true class, column = predicted class, the last column = no class predicted.
+
+    Raises:
+        ValueError: The maps differ in shape, or the truth holds a value that is neither below n nor 255.
+    """
+    if truth.shape != prediction.shape:
+        raise ValueError(f"truth has shape {truth.shape}, prediction {prediction.shape}")
+    # A table over all byte pairs costs one pass and no boolean indexing, and shows values that must not be there.
+    codes = truth.astype(np.uint16) * np.uint16(256) + prediction
+    pairs = np.bincount(codes.ravel(), minlength=65536).reshape(256, 256)
+    if pairs[n:IGNORE].any():
+        strangers = n + np.flatnonzero(pairs[n:IGNORE].any(axis=1))
+        raise ValueError(f"truth holds {strangers.tolist()}, expected 0..{n - 1} or {IGNORE}")
+    counts = np.empty((n, n + 1), dtype=np.int64)
+    counts[:, :n] = pairs[:n, :n]
+    counts[:, n] = pairs[:n, n:].sum(axis=1)
+    return counts
+
+
+class ConfusionMatrix:
+    """Counts of a whole data set and its scores, all as fractions 0..1.
+
+    Attributes:
+        n: Number of classes with the background.
+        matrix: [n, n + 1] int64, see `confusion`.
+    """
+
+    def __init__(self, n: int) -> None:
+        """Starts with no pixel counted.
+
+        Args:
+            n: Number of classes with the background, 1..255.
+        """
+        self.n = n
+        self.matrix: NDArray[np.int64] = np.zeros((n, n + 1), dtype=np.int64)
+
+    def update(self, truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> None:
+        """Adds one picture; arguments and errors as `confusion`."""
+        self.add(confusion(truth, prediction, self.n))
+
+    def add(self, counts: NDArray[np.int64]) -> None:
+        """Adds counts [n, n + 1] made by `confusion`, say in another thread."""
+        self.matrix += counts
+
+    def iou(self) -> NDArray[np.float64]:
+        """IoU of each class [n]; pixels without a predicted class are misses; nan = in neither truth nor prediction."""
+        return _iou(self.matrix)
+
+    def miou(self) -> float:
+        """Mean of `iou` over the classes that have one; nan when none has."""
+        return mean_of_known(self.iou())
+
+    def iou_kept(self) -> NDArray[np.float64]:
+        """IoU of each class [n] over the pixels that have a predicted class; the others are left out."""
+        return _iou(self.matrix[:, : self.n])
+
+    def pixel_accuracy(self) -> float:
+        """Share of judged pixels that are right; nan when no pixel was judged."""
+        return _share(self._right(), self.matrix.sum())
+
+    def coverage(self) -> float:
+        """Share of judged pixels that have a predicted class; nan when no pixel was judged."""
+        return _share(self._kept(), self.matrix.sum())
+
+    def precision_kept(self) -> float:
+        """Share of right pixels among those with a predicted class; nan when there are none."""
+        return _share(self._right(), self._kept())
+
+    def _right(self) -> np.int64:
+        return np.int64(np.trace(self.matrix))  # the extra column lies outside the diagonal
+
+    def _kept(self) -> np.int64:
+        return np.int64(self.matrix[:, : self.n].sum())
+
+
+def mean_of_known(values: NDArray[np.float64]) -> float:
+    """Mean of the values [K] that are not nan; nan (without numpy's warning) when there is none."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def _iou(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    n = len(counts)
+    right = np.diagonal(counts).astype(np.float64)
+    union = counts.sum(axis=1) + counts[:, :n].sum(axis=0) - right
+    iou = np.full(n, np.nan)
+    np.divide(right, union, out=iou, where=union > 0)
+    return iou
+
+
+def _share(part: np.int64, whole: np.int64) -> float:
+    return float(part / whole) if whole else float("nan")

@@ -1,0 +1,160 @@
+"""Trained networks as functions of a picture."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from deeplab import DeepLab, build_deeplab
+from deeplab.inference import predict_logits
+from pipelines.config import TrainConfig, from_json
+from pipelines.data.classes import ClassList
+from pipelines.data.images import open_image
+from pipelines.data.transforms import to_network
+from pipelines.engine.checkpoint import load_checkpoint, weights_file
+from pipelines.engine.distributed import choose_device
+from pipelines.engine.precision import autocast
+from pipelines.errors import InputError
+from pipelines.train_s4net import new_s4net
+from s4net import Instances, S4Net
+from s4net.postprocess import to_picture
+
+Picture = str | Path | Image.Image | NDArray[np.uint8]
+
+
+def load_s4net(
+    weights: str | Path, *, min_score: float = 0.0, device: str = "auto", precision: str = "auto"
+) -> "S4NetPredictor":
+    """Load a trained S4Net.
+
+    Args:
+        weights: run folder (its best checkpoint) or checkpoint.
+        min_score: boxes scored below do not reach the mask branch, which saves their time.
+        device: auto, cpu, cuda or cuda:N.
+        precision: auto, fp32 or bf16.
+
+    Raises:
+        InputError: no checkpoint there, or one of another kind.
+    """
+    path = weights_file(Path(weights))
+    content = _content(path, "s4net")
+    config = from_json(TrainConfig, content["config"])
+    net = new_s4net(config, pretrained=False)
+    _load(net, content["model"], path)
+    return S4NetPredictor(net, config.image_size, min_score, device, precision)
+
+
+class S4NetPredictor:
+    """A callable: picture -> Instances at picture size."""
+
+    def __init__(self, net: S4Net, image_size: int, min_score: float, device: str, precision: str) -> None:
+        """Prepare the network for inference; see `load_s4net`."""
+        self.device, self.precision, self.image_size = choose_device(device), precision, image_size
+        self.net = net.with_min_score(min_score).to(self.device).prepare_for_inference()
+
+    def __call__(self, picture: Picture) -> Instances:
+        """Find the salient instances.
+
+        Args:
+            picture: file, PIL picture, or uint8 array [H, W, 3] RGB.
+
+        Returns:
+            Instances at picture size (H, W), best first.
+        """
+        pixels = as_pixels(picture)
+        image = to_network(pixels, self.image_size)[None].to(self.device).float() / 255
+        with torch.inference_mode(), autocast(self.precision, self.device):
+            raw = self.net.detect(image.contiguous(memory_format=torch.channels_last))[0]
+            size = (pixels.shape[0], pixels.shape[1])
+            return to_picture(raw, self.image_size, size, self.net.settings.mask_slack)
+
+
+def load_deeplab(weights: str | Path, *, device: str = "auto", precision: str = "auto") -> "DeepLabPredictor":
+    """Load a trained DeepLab.
+
+    Args:
+        weights: run folder (its best checkpoint) or checkpoint.
+        device: auto, cpu, cuda or cuda:N.
+        precision: auto, fp32 or bf16.
+
+    Raises:
+        InputError: no checkpoint there, or one of another kind.
+    """
+    path = weights_file(Path(weights))
+    content = _content(path, "deeplab")
+    classes = ClassList(tuple(content["classes"]["names"]), tuple(content["classes"]["indices"]))
+    net = build_deeplab(content["network"], classes.n_outputs)
+    _load(net, content["model"], path)
+    return DeepLabPredictor(net, classes, device, precision)
+
+
+class DeepLabPredictor:
+    """A callable: picture -> label map.
+
+    Attributes:
+        classes: the classes that the network knows.
+    """
+
+    def __init__(self, net: DeepLab, classes: ClassList, device: str, precision: str) -> None:
+        """Prepare the network for inference; see `load_deeplab`."""
+        self.classes, self.device, self.precision = classes, choose_device(device), precision
+        net.to(self.device).eval().prepare_for_inference()
+        self.net = net
+
+    def probabilities(
+        self, picture: Picture, scales: tuple[float, ...] = (1.0,), flip: bool = False
+    ) -> NDArray[np.float32]:
+        """Return class probabilities [n, H, W], background first, averaged over scales and mirror image."""
+        image = torch.from_numpy(as_pixels(picture)).permute(2, 0, 1).to(self.device).float() / 255
+        with torch.inference_mode(), autocast(self.precision, self.device):
+            result: Tensor = predict_logits(self.net, image, scales, flip)
+        return result.float().cpu().numpy()
+
+    def __call__(self, picture: Picture) -> NDArray[np.uint8]:
+        """Return the label map [H, W] uint8 of a file, PIL picture or array, in palette indices of `classes`."""
+        best = self.probabilities(picture).argmax(axis=0).astype(np.uint8)
+        return self.classes.from_train_table()[best]
+
+
+def as_pixels(picture: Picture) -> NDArray[np.uint8]:
+    """Return any accepted picture as uint8 [H, W, 3] RGB.
+
+    Raises:
+        InputError: the file cannot be opened, or the array is not uint8 [H, W, 3].
+    """
+    if isinstance(picture, str | Path):
+        return open_image(Path(picture))
+    if isinstance(picture, Image.Image):
+        return np.asarray(picture.convert("RGB"))
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise InputError(
+            f"array: {picture.dtype} of shape {picture.shape} found, uint8 [H, W, 3] RGB expected; convert it",
+            "image-array",
+        )
+    return picture
+
+
+def _content(path: Path, kind: str) -> dict[str, Any]:
+    content = load_checkpoint(path)
+    if content.get("kind") != kind:
+        raise InputError(
+            f"{path}: holds {content.get('kind') or 'no s4 network'}, a checkpoint of kind {kind} expected; "
+            "give the run of the right training",
+            "weights-kind",
+        )
+    return content
+
+
+def _load(net: torch.nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:
+        raise InputError(
+            f"{path}: weights do not fit the network they name ({str(error).splitlines()[0]}); "
+            "take a checkpoint of this version of s4",
+            "weights-damaged",
+        ) from error

@@ -1,0 +1,140 @@
+"""Charts as PNG files in memory, drawn without a display and without matplotlib's global state."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+_COLORS = ("#1d6fd1", "#e4572e", "#2a9d8f", "#8e44ad", "#f2a900", "#6c757d", "#c2185b", "#558b2f")
+_GREY = "#868e96"
+_SCORE_PREFIX = "val_"
+# Fields of a record that are neither loss nor score.
+_NOT_DRAWN = frozenset({"step", "lr"})
+
+
+def loss_curves(records: Sequence[Mapping[str, Any]], title: str = "") -> bytes:
+    """Losses over the steps of a training and, in a second panel, its scores where it was evaluated.
+
+    Args:
+        records: Lines of a run's `metrics.jsonl`, each with `step`. Numbers named `val_...` are scores; the others
+            are losses, but for the learning rate.
+        title: Written above.
+
+    Returns:
+        A PNG file. Without anything to draw it holds empty axes that say so.
+    """
+    curves = _series(records)
+    losses = {name: curve for name, curve in curves.items() if not name.startswith(_SCORE_PREFIX)}
+    scores = {name.removeprefix(_SCORE_PREFIX): curve for name, curve in curves.items() if name not in losses}
+    figure = _figure(width=9 if scores else 4.4, height=3.4)
+    panels = figure.subplots(1, 2 if scores else 1, squeeze=False)[0]
+    _draw_losses(panels[0], losses)
+    if scores:
+        for color, (name, (steps, values)) in zip(_cycle(len(scores)), scores.items(), strict=True):
+            panels[1].plot(steps, values, color=color, marker="o", markersize=3.5, linewidth=1.6, label=name)
+        panels[1].set_title("score on held-out pictures", fontsize=10)
+        panels[1].set_xlabel("step")
+        panels[1].legend(frameon=False, fontsize=9)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return _png(figure)
+
+
+def per_class_bars(series: Mapping[str, Mapping[str, float | None]], title: str = "", label: str = "IoU") -> bytes:
+    """Scores of every class as groups of bars, one bar for each series.
+
+    Args:
+        series: For each series, by its name in the legend, the score 0..1 of each class; None = not judged (no bar).
+            Classes come in the order of the first series, those it lacks behind them.
+        title: Written above.
+        label: Name of the score.
+
+    Returns:
+        A PNG file.
+    """
+    names = list(dict.fromkeys(name for values in series.values() for name in values))
+    figure = _figure(width=max(5.0, 1.5 + 0.16 * len(names) * (2 + len(series))), height=3.4)
+    axes: Axes = figure.subplots()
+    width = 0.8 / max(1, len(series))
+    for number, (color, (legend, values)) in enumerate(zip(_cycle(len(series)), series.items(), strict=True)):
+        known = [(place, value) for place, name in enumerate(names) if (value := values.get(name)) is not None]
+        left = [place - 0.4 + (number + 0.5) * width for place, _ in known]
+        bars = axes.bar(left, [100 * value for _, value in known], 0.92 * width, color=color, label=legend)
+        axes.bar_label(bars, fmt="%.0f", fontsize=7.5, padding=1.5, color="#495057")
+    axes.set_xticks(
+        range(len(names)), names, rotation=30 if len(names) > 6 else 0, ha="right" if len(names) > 6 else "center"
+    )
+    axes.set_xlim(-0.6, max(1, len(names)) - 0.4)
+    axes.set_ylim(0, 105)
+    axes.set_ylabel(f"{label} in %")
+    if len(series) > 1:
+        axes.legend(frameon=False, fontsize=9, ncols=len(series), loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return _png(figure)
+
+
+def _series(records: Sequence[Mapping[str, Any]]) -> dict[str, tuple[list[int], list[float]]]:
+    """Steps and values by name, in order of appearance; values that are no finite number are left out."""
+    curves: dict[str, tuple[list[int], list[float]]] = {}
+    for record in records:
+        for name, value in record.items():
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if is_number and np.isfinite(value) and name not in _NOT_DRAWN:
+                steps, values = curves.setdefault(name, ([], []))
+                steps.append(int(record["step"]))
+                values.append(float(value))
+    return curves
+
+
+def _draw_losses(axes: Axes, losses: Mapping[str, tuple[list[int], list[float]]]) -> None:
+    """The single losses smoothed; the total also as it was measured, pale behind its smooth line."""
+    for color, (name, (steps, values)) in zip(_cycle(len(losses)), losses.items(), strict=True):
+        is_total = name == "total"
+        if is_total:
+            axes.plot(steps, values, color=_GREY, alpha=0.35, linewidth=0.8)
+        shade, width = ("#212529", 2.0) if is_total else (color, 1.3)
+        axes.plot(steps, _smooth(values), color=shade, linewidth=width, label=name)
+    axes.set_title("loss", fontsize=10)
+    axes.set_xlabel("step")
+    axes.set_ylim(bottom=0)
+    if losses:
+        axes.legend(frameon=False, fontsize=9)
+    else:
+        axes.text(0.5, 0.5, "nothing recorded", ha="center", va="center", transform=axes.transAxes, color=_GREY)
+
+
+def _smooth(values: Sequence[float]) -> NDArray[np.float64]:
+    """Centred mean over about a twentieth of the curve; at the ends over the part of the window that exists."""
+    array = np.asarray(values, dtype=np.float64)
+    reach = len(array) // 40
+    sums = np.concatenate([[0.0], np.cumsum(array)])
+    places = np.arange(len(array))
+    first, last = np.maximum(places - reach, 0), np.minimum(places + reach + 1, len(array))
+    return np.asarray((sums[last] - sums[first]) / (last - first))
+
+
+def _cycle(count: int) -> list[str]:
+    return [_COLORS[number % len(_COLORS)] for number in range(count)]
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _png(figure: Figure) -> bytes:
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color="#dee2e6", linewidth=0.7)
+        axes.set_axisbelow(True)
+        axes.tick_params(labelsize=9)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

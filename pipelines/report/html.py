@@ -1,0 +1,116 @@
+"""One HTML page that holds everything it shows, to open from disk or to send."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipelines.files import write_text
+
+_MEDIA_TYPES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the page.
+
+    Attributes:
+        data: A PNG or JPEG file.
+        caption: Text below; also the alternative text.
+    """
+
+    data: bytes
+    caption: str = ""
+
+    @classmethod
+    def from_array(cls, pixels: NDArray[np.uint8], caption: str = "") -> "Picture":
+        """A photograph-like picture, uint8 [H, W, 3] RGB; stored as JPEG, a tenth of the size of PNG."""
+        buffer = io.BytesIO()
+        # Full colour resolution: thin outlines in pure colours would smear without it.
+        Image.fromarray(pixels).save(buffer, format="JPEG", quality=88, subsampling=0)
+        return cls(buffer.getvalue(), caption)
+
+    @property
+    def source(self) -> Markup:
+        """The picture as a data address."""
+        kind = next((media for start, media in _MEDIA_TYPES.items() if self.data.startswith(start)), None)
+        if kind is None:
+            raise ValueError(f"picture {self.caption!r} starts with {self.data[:4]!r}, expected PNG or JPEG")
+        return Markup(f"data:{kind};base64,{base64.b64encode(self.data).decode()}")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the page; numbers and None should come as finished texts.
+
+    Attributes:
+        columns: Headings. The first column names the row and is set left, the others right.
+        rows: One text for each column.
+        caption: Text above.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+
+    def __post_init__(self) -> None:
+        """Checks that no row is short or long."""
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"row {list(row)} has {len(row)} cells, expected {len(self.columns)}")
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: heading, text, tables, pictures, in this order.
+
+    Attributes:
+        heading: Also the name of its entry in the contents.
+        text: Plain text; an empty line starts a paragraph.
+        tables: Shown one below the other.
+        pictures: Flow in rows as wide as the window allows.
+    """
+
+    heading: str
+    text: str = ""
+    tables: Sequence[Table] = ()
+    pictures: Sequence[Picture] = ()
+
+
+def render_report(
+    path: Path,
+    title: str,
+    sections: Sequence[Section],
+    summary: str = "",
+    headline: Mapping[str, str] | None = None,
+) -> None:
+    """Writes the page atomically.
+
+    Args:
+        path: The HTML file.
+        title: Heading of the page.
+        sections: Its parts.
+        summary: A sentence or two below the title.
+        headline: The few figures that matter most, finished texts by their names.
+
+    Raises:
+        MachineError: The file cannot be written.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html.j2").render(
+        title=title, sections=sections, summary=summary, headline=headline or {}
+    )
+    write_text(path, page)

@@ -1,0 +1,197 @@
+"""Results drawn on pictures: instances, label maps, and rows of pictures to compare."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from pipelines.data.classes import IGNORE, voc_palette
+
+Picture = NDArray[np.uint8]
+Color = tuple[int, int, int]
+
+# Hues far apart, none of them near skin, grass or sky; neighbours in the list differ most.
+_INSTANCE_COLORS: tuple[Color, ...] = (
+    (230, 57, 70),
+    (29, 131, 237),
+    (255, 183, 3),
+    (131, 56, 236),
+    (6, 190, 150),
+    (255, 95, 200),
+    (251, 112, 20),
+    (90, 220, 245),
+    (160, 205, 40),
+    (120, 85, 60),
+)
+_INK: Color = (33, 37, 41)
+_PAPER: Color = (255, 255, 255)
+_STRIPES: tuple[Color, Color] = ((245, 245, 245), (150, 150, 150))
+_GAP = 8
+_LINE = 18
+
+
+def draw_instances(
+    picture: Picture,
+    boxes: NDArray[np.floating[Any]],
+    masks: NDArray[Any],
+    scores: NDArray[np.floating[Any]] | None = None,
+    opacity: float = 0.5,
+) -> Picture:
+    """The picture with every instance tinted and outlined in its own colour, with its box and score.
+
+    Args:
+        picture: uint8 [H, W, 3] RGB.
+        boxes: [N, 4] xyxy in pixels, half-open.
+        masks: bool or 0/1 [N, H, W].
+        scores: [N]; None writes no scores, say for true instances. Higher ones are drawn on top.
+        opacity: Weight of the tint, 0..1.
+
+    Returns:
+        uint8 [H, W, 3], a copy; unchanged for N = 0.
+    """
+    canvas = picture.copy()
+    order = range(len(masks)) if scores is None else np.argsort(scores, kind="stable")
+    for index in order:
+        color = _INSTANCE_COLORS[index % len(_INSTANCE_COLORS)]
+        inside = np.asarray(masks[index], dtype=bool)
+        canvas[inside] = _mixed(canvas[inside], color, opacity)
+        canvas[_outline(inside)] = color
+    image = Image.fromarray(canvas)
+    pen = ImageDraw.Draw(image)
+    for index in order:
+        color = _INSTANCE_COLORS[index % len(_INSTANCE_COLORS)]
+        x0, y0, x1, y1 = (round(float(side)) for side in boxes[index])
+        if x1 <= x0 or y1 <= y0:
+            continue
+        pen.rectangle((x0, y0, x1 - 1, y1 - 1), outline=color)
+        if scores is not None:
+            _tag(pen, (x0, y0), f"{float(scores[index]):.2f}", color)
+    return np.asarray(image)
+
+
+def draw_label_map(
+    picture: Picture, label_map: NDArray[np.uint8], names: Mapping[int, str], opacity: float = 0.65
+) -> Picture:
+    """The picture under its label map, with a legend of the classes that occur below it.
+
+    Args:
+        picture: uint8 [H, W, 3] RGB.
+        label_map: uint8 [H, W] palette indices; 0 = background (left as it is), 255 = ignore (striped).
+        names: Class name of each palette index; one without is shown as `class <index>`.
+        opacity: Weight of the class colours, 0..1.
+
+    Returns:
+        uint8 [H + legend, W, 3]; the legend is as high as it needs to be, 0 when nothing but background occurs.
+    """
+    palette = np.asarray(voc_palette(), dtype=np.uint8).reshape(256, 3)
+    canvas = picture.copy()
+    labelled = (label_map != 0) & (label_map != IGNORE)
+    canvas[labelled] = _mixed(canvas[labelled], palette[label_map[labelled]], opacity)
+    ignored = label_map == IGNORE
+    canvas[ignored] = _stripes(label_map.shape)[ignored]
+    present = [int(index) for index in np.unique(label_map) if index != 0]
+    for index in present:
+        if index != IGNORE:
+            canvas[_outline(label_map == index)] = _PAPER
+    entries = [
+        ("ignore" if index == IGNORE else names.get(index, f"class {index}"), _swatch(index, palette))
+        for index in present
+    ]
+    return np.concatenate([canvas, _legend(entries, picture.shape[1])])
+
+
+def side_by_side(pictures: Sequence[Picture], captions: Sequence[str]) -> Picture:
+    """Pictures in one row on white, each under its caption; smaller ones are not scaled.
+
+    Args:
+        pictures: One or more uint8 [H, W, 3], sizes may differ.
+        captions: As many texts; a text too long for its picture is cut.
+
+    Returns:
+        uint8 [caption + max H, sum of W and gaps, 3].
+    """
+    if len(pictures) != len(captions) or not pictures:
+        raise ValueError(f"{len(pictures)} pictures with {len(captions)} captions")
+    height = max(len(picture) for picture in pictures) + _LINE + 2
+    width = sum(picture.shape[1] for picture in pictures) + _GAP * (len(pictures) - 1)
+    row = Image.new("RGB", (width, height), _PAPER)
+    pen = ImageDraw.Draw(row)
+    left = 0
+    for picture, caption in zip(pictures, captions, strict=True):
+        # One pixel in: letters may reach out of their box to the left.
+        pen.text((left + 1, 1), _fitted(caption, picture.shape[1] - 1), fill=_INK, font=_font())
+        row.paste(Image.fromarray(picture), (left, _LINE + 2))
+        left += picture.shape[1] + _GAP
+    return np.asarray(row)
+
+
+def _mixed(pixels: NDArray[np.uint8], color: NDArray[np.uint8] | Color, opacity: float) -> NDArray[np.uint8]:
+    """Pixels [M, 3] under a colour, or under one colour each."""
+    tinted = (1 - opacity) * pixels.astype(np.float32) + opacity * np.asarray(color, dtype=np.float32)
+    return tinted.round().astype(np.uint8)
+
+
+def _outline(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The outermost pixels of a mask [H, W]: those with a 4-neighbour outside of it; the picture's edge is not."""
+    padded = np.pad(inside, 1, mode="edge")
+    core = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return inside & ~core
+
+
+def _stripes(shape: tuple[int, ...]) -> Picture:
+    """Diagonal stripes [H, W, 3], which no class colour can be taken for."""
+    rows, columns = np.indices(shape)
+    stripes: Picture = np.asarray(_STRIPES, dtype=np.uint8)[(rows + columns) // 4 % 2]
+    return stripes
+
+
+def _swatch(index: int, palette: NDArray[np.uint8]) -> Picture:
+    shape = (12, 18)
+    if index == IGNORE:
+        return _stripes(shape)
+    return np.broadcast_to(palette[index], (*shape, 3)).copy()
+
+
+def _legend(entries: list[tuple[str, Picture]], width: int) -> Picture:
+    """Swatches with names [rows * _LINE, W, 3], in as many rows as the width asks for."""
+    places, left, row = [], 4, 0
+    for name, swatch in entries:
+        needed = swatch.shape[1] + 5 + int(_font().getlength(name))
+        if left > 4 and left + needed > width:
+            left, row = 4, row + 1
+        places.append((left, row * _LINE))
+        left += needed + 12
+    strip = Image.new("RGB", (width, (row + 1) * _LINE if entries else 0), _PAPER)
+    if entries:
+        pen = ImageDraw.Draw(strip)
+        for (name, swatch), (x, y) in zip(entries, places, strict=True):
+            strip.paste(Image.fromarray(swatch), (x, y + 3))
+            pen.text((x + swatch.shape[1] + 5, y + 1), name, fill=_INK, font=_font())
+    return np.asarray(strip, dtype=np.uint8).reshape(strip.height, width, 3)
+
+
+def _tag(pen: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, color: Color) -> None:
+    """A short text on its colour, inside the picture at the top left corner of a box."""
+    x, y = max(corner[0], 0), max(corner[1], 0)
+    right, bottom = pen.textbbox((x + 3, y + 2), text, font=_font())[2:]
+    pen.rectangle((x, y, right + 3, bottom + 3), fill=color)
+    # Light colours carry dark text (luma of Rec. 601).
+    is_light = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 150
+    pen.text((x + 3, y + 2), text, fill=_INK if is_light else _PAPER, font=_font())
+
+
+def _fitted(text: str, width: int) -> str:
+    """The text, cut with dots where it is wider than so many pixels."""
+    if _font().getlength(text) <= width:
+        return text
+    while text and _font().getlength(text + "...") > width:
+        text = text[:-1]
+    return text + "..."
+
+
+@cache
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size=13)

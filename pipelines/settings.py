@@ -1,0 +1,303 @@
+"""What a setting is: its default, its help sentence, its limits, and the ways it is given.
+
+`config.py` declares the settings of every stage with the parts of this module. A value passes the same checks whether
+it comes from a flag, from a TOML file, from a saved run or from Python.
+"""
+
+import difflib
+import math
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from types import NoneType
+from typing import Any, ClassVar, TypeVar, get_args
+
+from pipelines.errors import ConfigError
+from pipelines.files import read_json
+
+REQUIRED: Any = MISSING
+"""Default of a setting that has none: leaving it out is an error that names its flag."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a setting accepts beyond its type.
+
+    Attributes:
+        help: One sentence for `--help`; required.
+        choices: The only accepted words; empty for any.
+        at_least: Smallest accepted number.
+        at_most: Largest accepted number.
+        above: The number must be greater than this.
+        form: A regular expression for the whole text, and its description in words.
+        may_change: A resumed run accepts another value (it does not alter the result).
+    """
+
+    help: str
+    choices: tuple[str, ...] = ()
+    at_least: float | None = None
+    at_most: float | None = None
+    above: float | None = None
+    form: tuple[str, str] | None = None
+    may_change: bool = False
+
+
+def opt(default: Any, help: str, **limits: Any) -> Any:
+    """A dataclass field that is a flag, a TOML key and an attribute of the same name.
+
+    Args:
+        default: The default, or `REQUIRED`.
+        help: One sentence for `--help`.
+        **limits: Further fields of `Limits`.
+    """
+    return field(default=default, metadata={"limits": Limits(help=help, **limits)})
+
+
+def limits_of(setting: "Field[Any]") -> Limits:
+    """The limits that `opt` attached to a field."""
+    limits: Limits = setting.metadata["limits"]
+    return limits
+
+
+def type_of(setting: "Field[Any]") -> type:
+    """The type of a setting without its `| None`: str, int, float, bool or Path."""
+    kinds = [kind for kind in get_args(setting.type) if kind is not NoneType]
+    kind: type = kinds[0] if kinds else setting.type  # type: ignore[assignment]
+    return kind
+
+
+def flag_of(name: str) -> str:
+    """`min_score` -> `--min-score`."""
+    return "--" + name.replace("_", "-")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A clause that proposes the known word closest to `word`, however far it is."""
+    # A cutoff of 0 always finds one: a far guess still shows what names look like.
+    return f"did you mean {difflib.get_close_matches(word, list(known), n=1, cutoff=0.0)[0]}?"
+
+
+_TYPE_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
+
+
+def _converted(kind: type, value: Any) -> Any:
+    """`value` as `kind` where nothing is lost by it; None where it is of another type."""
+    if kind is Path and isinstance(value, str | Path) and str(value):
+        return Path(value)
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if kind is int and isinstance(value, bool):  # bool is a subclass of int, and `steps = true` a slip
+        return None
+    return value if isinstance(value, kind) else None
+
+
+def _expectation(limits: Limits, value: Any) -> str | None:
+    """What was expected, in words, if `value` is outside the limits; None if it is within."""
+    if limits.choices and value not in limits.choices:
+        return f"one of {', '.join(limits.choices)}"
+    if limits.form and not re.fullmatch(limits.form[0], value):
+        return limits.form[1]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "a finite number"
+    if limits.above is not None and not value > limits.above:
+        return f"a number above {limits.above:g}"
+    if limits.at_least is not None and limits.at_most is not None:
+        inside = limits.at_least <= value <= limits.at_most
+        return None if inside else f"{limits.at_least:g} to {limits.at_most:g}"
+    if limits.at_least is not None and value < limits.at_least:
+        return f"{limits.at_least:g} or more"
+    return None
+
+
+def checked(setting: "Field[Any]", value: Any, where: str) -> Any:
+    """One value, converted to the type of its setting.
+
+    Args:
+        setting: Field made by `opt`.
+        value: What was given. None means "not set", where the setting allows it.
+        where: How the message names the place: a flag, or a file and its key.
+
+    Raises:
+        ConfigError: Wrong type [setting-type], value outside the limits [setting-value], or missing [setting-missing].
+    """
+    limits, kind = limits_of(setting), type_of(setting)
+    if value is None:
+        if NoneType in get_args(setting.type):
+            return None
+        raise ConfigError(
+            f"{where}: not given, {_TYPE_WORDS[kind]} expected; add it ({limits.help[:-1]})", "setting-missing"
+        )
+    result = _converted(kind, value)
+    if result is None:
+        raise ConfigError(f"{where}: {value!r} given, {_TYPE_WORDS[kind]} expected; change it", "setting-type")
+    expected = _expectation(limits, result)
+    if expected is not None:
+        hint = nearest(value, limits.choices) if limits.choices else "change it"
+        raise ConfigError(f"{where}: {value!r} given, {expected} expected; {hint}", "setting-value")
+    return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageConfig:
+    """Base of every stage's settings: each value is checked and converted on construction."""
+
+    command: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        """Checks each field.
+
+        Raises:
+            ConfigError: A value is of the wrong type or outside its limits.
+        """
+        for setting in fields(self):
+            value = checked(setting, getattr(self, setting.name), flag_of(setting.name))
+            object.__setattr__(self, setting.name, value)
+
+
+Config = TypeVar("Config", bound=StageConfig)
+
+
+def settings_of(cls: type[StageConfig]) -> "dict[str, Field[Any]]":
+    """The settings of a stage by name, in the order of `--help`: the stage's own, then those of every stage."""
+    shared = {setting.name for base in cls.__mro__[1:] if base is not object for setting in _own_fields(base)}
+    ordered = sorted(fields(cls), key=lambda setting: setting.name in shared)
+    return {setting.name: setting for setting in ordered}
+
+
+def _own_fields(base: type) -> "tuple[Field[Any], ...]":
+    return fields(base) if hasattr(base, "__dataclass_fields__") else ()
+
+
+def build(cls: type[Config], values: Mapping[str, Any]) -> Config:
+    """An instance from named values.
+
+    Raises:
+        ConfigError: A setting without default is missing [setting-missing]; or as `checked`.
+    """
+    for name, setting in settings_of(cls).items():
+        if setting.default is MISSING:
+            checked(setting, values.get(name), flag_of(name))
+    return cls(**values)
+
+
+def to_json(config: StageConfig) -> dict[str, Any]:
+    """The settings as JSON values; paths become texts."""
+    values = {setting.name: getattr(config, setting.name) for setting in fields(config)}
+    return {name: value.as_posix() if isinstance(value, Path) else value for name, value in values.items()}
+
+
+def from_json(cls: type[Config], values: Mapping[str, Any]) -> Config:
+    """The inverse of `to_json`.
+
+    Raises:
+        ConfigError: A key is unknown [setting-unknown], or a value does not pass its checks.
+    """
+    return build(cls, _known(cls, values, "saved settings"))
+
+
+def _known(cls: type[StageConfig], values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """`values` under field names, each checked; an unknown key is an error."""
+    settings = settings_of(cls)
+    result = {}
+    for key, value in values.items():
+        setting = settings.get(key.replace("-", "_"))
+        if setting is None:
+            message = f"{where}: unknown key {key}, a setting of `s4 {cls.command}` expected; {nearest(key, settings)}"
+            raise ConfigError(message, "setting-unknown")
+        result[setting.name] = checked(setting, value, f"{where}: {key}")
+    return result
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}, a TOML file expected; check --config", "toml-missing") from error
+    except ValueError as error:  # broken syntax or not UTF-8
+        raise ConfigError(f"{path}: {error}, a TOML file expected; repair it", "toml-damaged") from error
+
+
+def _from_toml(cls: type[StageConfig], path: Path, commands: Mapping[str, type[StageConfig]]) -> dict[str, Any]:
+    """The part of a TOML file that concerns one stage.
+
+    A table named after a command belongs to that command. Keys outside tables belong to every command that has such a
+    setting, and override nothing in its table.
+    """
+    shared, tables = {}, {}
+    for key, value in _read_toml(path).items():
+        if isinstance(value, dict):
+            tables[key.replace("_", "-")] = value
+        else:
+            shared[key] = value
+    for name in tables:
+        if name not in commands:
+            message = f"{path}: unknown table [{name}], the name of a command expected; {nearest(name, commands)}"
+            raise ConfigError(message, "setting-unknown")
+    if tables:
+        # A file for several commands may hold a shared key that this command lacks, but none that all of them lack.
+        elsewhere = {name for other in commands.values() for name in settings_of(other)} - set(settings_of(cls))
+        shared = {key: value for key, value in shared.items() if key.replace("-", "_") not in elsewhere}
+    own = _known(cls, tables.get(cls.command, {}), f"{path}: [{cls.command}]")
+    return {**_known(cls, shared, str(path)), **own}
+
+
+def _frozen(cls: type[StageConfig], run: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of the run that is resumed; a given value may differ only where the result stays the same."""
+    path = run / "config.json"
+    saved = read_json(path)
+    values = _known(cls, saved if isinstance(saved, dict) else {}, str(path))
+    settings = settings_of(cls)
+    for name, value in given.items():
+        if not limits_of(settings[name]).may_change and values.get(name) != value:
+            message = f"{flag_of(name)}: {value} given, {values.get(name)} expected as in {path}"
+            raise ConfigError(f"{message}; leave it out or start a new run", "resume-differs")
+    return {**values, **given}
+
+
+def resolve_with(
+    commands: Mapping[str, type[StageConfig]], cls: type[Config], toml: Path | None, flags: Mapping[str, Any]
+) -> Config:
+    """The settings of a stage: default < TOML file < flag.
+
+    With `resume`, the settings saved in the run folder take the place of the defaults, and may not be contradicted.
+
+    Args:
+        commands: Every stage's settings by command name: the tables that the TOML file may hold.
+        cls: The stage's settings.
+        toml: File given by `--config`.
+        flags: Only the flags that were given; None stands for "not given".
+
+    Raises:
+        ConfigError: An unknown key, a value that does not pass its checks, a missing setting, or a contradiction.
+        InputError: The saved settings of the run are damaged.
+    """
+    given = _from_toml(cls, toml, commands) if toml is not None else {}
+    settings = settings_of(cls)
+    given |= {name: checked(settings[name], value, flag_of(name)) for name, value in flags.items() if value is not None}
+    run = given.get("run")
+    if given.get("resume") and run is not None and (run / "config.json").exists():
+        given = _frozen(cls, run, given)
+    return build(cls, given)
+
+
+def to_toml(cls: type[StageConfig]) -> str:
+    """The defaults of a stage as a commented TOML table, ready to be edited; settings without default are left out."""
+    lines = [f"[{cls.command}]"]
+    for name, setting in settings_of(cls).items():
+        limits, kind = limits_of(setting), type_of(setting)
+        accepts = " | ".join(limits.choices) or (limits.form[1] if limits.form else _TYPE_WORDS[kind])
+        lines += ["", f"# {limits.help} ({accepts})"]
+        unset = setting.default is MISSING or setting.default is None
+        note = "required" if setting.default is MISSING else "not set"
+        lines.append(f"# {name} =    # {note}" if unset else f"{name} = {_toml_value(setting.default)}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    return "'" + str(value) + "'"  # a literal string: no escapes needed, and no default holds a quote

@@ -1,0 +1,179 @@
+"""Stage `s4 train`: S4Net on pictures with instance masks."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipelines.config import TRAIN_SCHEDULES, TrainConfig, TrainSchedule, to_json
+from pipelines.data.coco import CocoPicture, encode_masks, load_coco
+from pipelines.data.images import open_image
+from pipelines.data.transforms import Augmentation, augment, to_network
+from pipelines.engine.distributed import Processes, processes
+from pipelines.engine.loop import LoopSettings, ParameterGroup, train_loop
+from pipelines.engine.precision import autocast
+from pipelines.engine.run_dir import RunDir
+from pipelines.engine.sampling import batch_indices, sample_generator
+from pipelines.errors import ConfigError, InputError
+from pipelines.events import Events
+from pipelines.metrics.instance_ap import PictureDetections, coco_ap
+from pipelines.weights import trunk_state
+from deeplab.precision import speed_up_depthwise
+from s4net import S4Net, build_s4net
+from s4net.postprocess import to_picture
+from s4net.trunk import timm_name
+
+Batch = tuple[Tensor, list[dict[str, Tensor]]]
+
+# The paper flips alone. 500 pictures are soon known by heart: other sizes, places and colours delay that.
+_PAPER_AUGMENTATION = Augmentation()
+_MODERN_AUGMENTATION = Augmentation(scale=(0.6, 1.5), stretch=1.3, colour=0.25, scale_probability=0.8)
+
+# An EfficientNet learns best when its pretrained trunk moves more slowly than the new layers.
+_TRUNK_LR = 0.5
+
+
+def train_s4net(config: TrainConfig, events: Events) -> dict[str, Any]:
+    """Train S4Net.
+
+    Args:
+        config: settings of `s4 train`.
+        events: progress and log lines.
+
+    Returns:
+        {run, steps, seconds, images_per_second, best {metric, value, step}, losses}.
+
+    Raises:
+        S4Error: unusable input, a run that exists, divergence, or a stop by a signal.
+    """
+    schedule = TRAIN_SCHEDULES[config.preset]
+    pictures = load_coco(config.annotations, config.images)
+    if not any(len(p.boxes) for p in pictures):
+        raise InputError(f"{config.annotations}: no instance in {len(pictures)} pictures; check the file", "coco-empty")
+    val = load_coco(config.val_annotations, config.images) if config.val_annotations else []
+    with processes(config.device) as here:
+        net = new_s4net(config).to(here.device, memory_format=torch.channels_last)
+        run = RunDir.open(config.run, config, config.resume, here.writes)
+        if here.writes:
+            events.attach(run.path / "log.txt")
+        events.info(f"{len(pictures)} pictures, {sum(len(p.boxes) for p in pictures)} instances; {here.device}")
+        settings = loop_settings(config, schedule)
+        return train_loop(
+            net,
+            parameter_groups(net, schedule),
+            batch_maker(pictures, config, settings.batch_size, here),
+            lambda model, batch: model(*to_device(batch, here.device)),
+            validator(val, config, here.device) if val else None,
+            settings,
+            run,
+            here,
+            {"kind": "s4net", "config": to_json(config)},
+            events,
+        )
+
+
+def new_s4net(config: TrainConfig, pretrained: bool = True) -> S4Net:
+    """Build the network of a run, with ImageNet weights in its trunk unless they will be overwritten anyway.
+
+    Raises:
+        ConfigError: the trunk is unknown, or the weights do not fit it.
+    """
+    torch.manual_seed(config.seed)
+    try:
+        state = trunk_state(timm_name(config.trunk), config.trunk_weights) if pretrained else None
+        net = build_s4net(
+            config.preset,  # type: ignore[arg-type]  # its choices are the presets
+            config.trunk,
+            state,
+            roi=config.roi,  # type: ignore[arg-type]
+            alpha=config.alpha,
+            proposals=config.proposals,
+        )
+        speed_up_depthwise(net)
+        return net
+    except (ValueError, RuntimeError) as error:
+        raise ConfigError(f"--trunk {config.trunk}: {error}", "trunk-unusable") from error
+
+
+def loop_settings(config: TrainConfig, schedule: TrainSchedule) -> LoopSettings:
+    """Return the loop's settings: the preset's schedule under the flags."""
+    steps = config.steps or schedule.steps
+    common: dict[str, Any] = {
+        "steps": steps,
+        "batch_size": config.batch_size or schedule.batch_size,
+        "lr": config.lr or schedule.lr,
+        "evaluate_every": config.evaluate_every or schedule.evaluate_every,
+        "seed": config.seed,
+        "precision": config.precision,
+        "workers": config.workers,
+    }
+    if schedule.adamw:
+        return LoopSettings(
+            **common,
+            optimizer="adamw",
+            schedule="cosine",
+            warmup=min(100, steps // 10),
+            clip_norm=10.0,
+            ema=0.998,
+            evaluate_from=0.5,
+        )
+    return LoopSettings(**common, schedule="step", drops=schedule.drops)
+
+
+def parameter_groups(net: S4Net, schedule: TrainSchedule) -> list[ParameterGroup]:
+    """Split the parameters: trunk and new layers, weights with decay and biases without (as the released code)."""
+    groups = []
+    for parameters, scale in ((net.trunk_parameters(), _TRUNK_LR if schedule.adamw else 1.0), (net.new_parameters(), 1.0)):
+        weights = [p for p in parameters if p.ndim > 1]
+        biases = [p for p in parameters if p.ndim <= 1]
+        groups += [ParameterGroup(weights, scale, schedule.weight_decay), ParameterGroup(biases, scale)]
+    return [group for group in groups if group.parameters]
+
+
+def batch_maker(
+    pictures: list[CocoPicture], config: TrainConfig, batch_size: int, here: Processes
+) -> Callable[[int], Batch]:
+    """Return the pure function step -> (images [B, 3, S, S] uint8, B targets)."""
+    augmentation = _MODERN_AUGMENTATION if config.preset == "modern" else _PAPER_AUGMENTATION
+
+    def make(step: int) -> Batch:
+        samples = []
+        for epoch, index in batch_indices(step, len(pictures), batch_size, config.seed, here.rank, here.world):
+            picture = pictures[index]
+            generator = sample_generator(config.seed, epoch, index)
+            image = open_image(picture.path)
+            samples.append(augment(image, picture.masks(), config.image_size, augmentation, generator))
+        return torch.stack([image for image, _ in samples]), [target for _, target in samples]
+
+    return make
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """Return the batch on the device, images as float 0..1 in channels_last."""
+    images, targets = batch
+    images = images.to(device, non_blocking=True).float().div_(255).contiguous(memory_format=torch.channels_last)
+    return images, [{k: v.to(device, non_blocking=True) for k, v in target.items()} for target in targets]
+
+
+def validator(
+    pictures: list[CocoPicture], config: TrainConfig, device: torch.device
+) -> Callable[[nn.Module], dict[str, float]]:
+    """Return the function network -> COCO mask AP on `pictures`."""
+
+    def evaluate(net: nn.Module) -> dict[str, float]:
+        assert isinstance(net, S4Net)
+        found = []
+        for picture in pictures:
+            image = to_network(open_image(picture.path), config.image_size)
+            batch, _ = to_device((image[None], []), device)
+            with torch.inference_mode(), autocast(config.precision, device):
+                raw = net.detect(batch)[0]
+            size = (picture.height, picture.width)
+            instances = to_picture(raw, config.image_size, size, net.settings.mask_slack)
+            rles = encode_masks(instances.masks.cpu().numpy())
+            found.append(PictureDetections(picture.image_id, instances.scores.cpu().numpy(), rles))
+        return dict(coco_ap(pictures, found))
+
+    return evaluate
+

@@ -1,0 +1,1 @@
+"""The command line `s4`: parse, call one stage, print."""

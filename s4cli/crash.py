@@ -1,0 +1,87 @@
+"""How a command ends: the exit code of every kind of failure, and the crash file of a fault of our own."""
+
+import errno
+import os
+import platform
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from pipelines import __version__
+from pipelines.errors import MachineError, S4Error
+
+OK = 0
+FAULT = 1
+USAGE = 2
+INTERRUPTED = 130
+
+_MACHINE_ERRNOS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+
+
+def exit_code_of(work: Callable[[], object]) -> int:
+    """Runs `work` and tells the user, on stderr, what stopped it.
+
+    Returns:
+        The exit code: 0 done, that of the `S4Error`, 2 wrong usage, 6 the machine, 130 interrupted, 1 for any other
+        exception, which also writes a crash file.
+    """
+    try:
+        work()
+    except S4Error as error:
+        return _report(str(error), error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return USAGE
+    except click.UsageError as error:
+        place = f"{error.ctx.command_path}: " if error.ctx else ""
+        return _report(f"{place}{error.format_message()} [usage]", USAGE)
+    except (KeyboardInterrupt, click.Abort):
+        return _report("interrupted; what was saved so far is intact", INTERRUPTED)
+    except Exception as error:
+        trouble = _machine_trouble(error)
+        if trouble:
+            return _report(f"{trouble} [machine]", MachineError.exit_code)
+        place = _write_crash_file(error)
+        return _report(f"this is a fault of s4 ({type(error).__name__}: {error}); {place}", FAULT)
+    return OK
+
+
+def _report(message: str, code: int) -> int:
+    click.echo(f"error: {message}", err=True)
+    return code
+
+
+def _machine_trouble(error: Exception) -> str | None:
+    """The message where the machine, not the program, is at fault."""
+    if isinstance(error, OSError) and error.errno in _MACHINE_ERRNOS:
+        where = error.filename or "a file"
+        return f"{where}: {error.strerror}, room and permission to write expected; make room or choose another folder"
+    # The GPU's own error is known by name: importing its library here would slow every command.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "memory: used up, more expected; lower --batch-size, the picture size or --workers"
+    return None
+
+
+def _write_crash_file(error: Exception) -> str:
+    """Writes the traceback into the current folder or, where that fails, the temporary one; says where it is."""
+    text = "\n".join(
+        [
+            f"s4 {__version__}, Python {platform.python_version()}, {platform.platform()}",
+            f"arguments: {sys.argv[1:]}",
+            "",
+            *traceback.format_exception(error),
+        ]
+    )
+    name = f"s4-crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
+    for folder in (Path.cwd(), Path(tempfile.gettempdir())):
+        try:
+            (folder / name).write_text(text, encoding="utf-8")
+        except OSError:
+            continue
+        return f"please report it with {folder / name}"
+    return f"no crash file could be written:\n{text}"

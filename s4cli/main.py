@@ -1,0 +1,115 @@
+"""The commands of `s4`, one function each.
+
+Only the standard library, click and the settings are imported here; a stage's module, and torch with it, is imported in
+the body of its command.
+"""
+
+from collections.abc import Sequence
+from dataclasses import MISSING
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipelines import __version__
+from pipelines.config import (
+    STAGES,
+    DeepLabTrainConfig,
+    DemoConfig,
+    EvaluateConfig,
+    PseudoLabelConfig,
+    TrainConfig,
+    to_toml,
+)
+from pipelines.settings import settings_of
+from s4cli.crash import exit_code_of
+from s4cli.options import json_option, stage_command
+from s4cli.output import print_result
+
+if TYPE_CHECKING:
+    from pipelines.events import Events
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+        arguments: Without the program's name; None for those of the process.
+
+    Returns:
+        The exit code.
+    """
+    return exit_code_of(lambda: s4.main(arguments, prog_name="s4", standalone_mode=False))
+
+
+@click.group(context_settings=_CONTEXT)
+@click.version_option(__version__, prog_name="s4", message="%(prog)s %(version)s")
+def s4() -> None:
+    """Weakly-supervised semantic segmentation through salient instances.
+
+    The chain: train, pseudo-label, deeplab-train, evaluate; demo runs all of it on generated scenes. Results go to
+    stdout, progress to stderr.
+    """
+
+
+@stage_command(s4, TrainConfig)
+def train(config: TrainConfig, events: "Events") -> dict[str, Any]:
+    """Train the network that finds salient instances."""
+    from pipelines.train_s4net import train_s4net
+
+    return train_s4net(config, events)
+
+
+@stage_command(s4, PseudoLabelConfig)
+def pseudo_label(config: PseudoLabelConfig, events: "Events") -> dict[str, Any]:
+    """Make label maps from salient instances and image-level keywords."""
+    from pipelines.pseudo_label import pseudo_label
+
+    return pseudo_label(config, events)
+
+
+@stage_command(s4, DeepLabTrainConfig)
+def deeplab_train(config: DeepLabTrainConfig, events: "Events") -> dict[str, Any]:
+    """Train a semantic segmentation network on label maps."""
+    from pipelines.train_deeplab import train_deeplab
+
+    return train_deeplab(config, events)
+
+
+@stage_command(s4, EvaluateConfig)
+def evaluate(config: EvaluateConfig, events: "Events") -> dict[str, Any]:
+    r"""Measure mIoU of predictions or labels, or mask AP of instances.
+
+    \b
+    --voc DIR --weights RUN | --predictions DIR          mIoU of a network or of its written predictions
+    --voc DIR --split LIST --labels DIR                  mIoU of pseudo labels
+    --images DIR --annotations FILE.json --weights RUN   mask AP of salient instances
+    """
+    from pipelines.evaluate import evaluate
+
+    return evaluate(config, events)
+
+
+@stage_command(s4, DemoConfig)
+def demo(config: DemoConfig, events: "Events") -> dict[str, Any]:
+    """Run the whole chain on generated scenes and write a report; needs no data."""
+    from pipelines.demo import demo
+
+    return demo(config, events)
+
+
+@s4.group()
+def config() -> None:
+    """Look at the settings of the commands."""
+
+
+@config.command(params=[click.Argument(["stage"], type=click.Choice(list(STAGES))), json_option()])
+def show(stage: str, as_json: bool) -> None:
+    """Print the defaults of a command as a commented TOML table for --config."""
+    if as_json:
+        settings = settings_of(STAGES[stage]).values()
+        defaults = {setting.name: None if setting.default is MISSING else setting.default for setting in settings}
+        print_result("config", {"stage": stage, "defaults": defaults}, as_json=True)
+    else:
+        click.echo(to_toml(STAGES[stage]), nl=False)

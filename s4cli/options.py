@@ -1,0 +1,84 @@
+"""Commands out of stages: every setting of a stage's dataclass becomes an option of its command."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, Field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from pipelines.config import resolve
+from pipelines.settings import StageConfig, flag_of, limits_of, settings_of, type_of
+from s4cli.output import run_and_print
+
+Config = TypeVar("Config", bound=StageConfig)
+Stage = Callable[[Config, Any], dict[str, Any]]
+
+_CLICK_TYPES: dict[type, click.ParamType[Any]] = {
+    str: click.STRING,
+    int: click.INT,
+    float: click.FLOAT,
+    Path: click.Path(path_type=Path),
+}
+
+
+def stage_command(group: click.Group, config_class: type[Config]) -> Callable[[Stage[Config]], click.Command]:
+    """Decorator that turns `stage(config, events) -> result` into a command of `group`.
+
+    The function's docstring is the command's help; its body is where the stage module is imported, so that `--help`
+    stays light.
+    """
+
+    def decorate(stage: Stage[Config]) -> click.Command:
+        def callback(config_file: Path | None, as_json: bool, **flags: Any) -> None:
+            config = resolve(config_class, config_file, flags)
+            run_and_print(config_class.command, lambda events: stage(config, events), as_json)
+
+        options = [_option(setting) for setting in settings_of(config_class).values()]
+        text = inspect.cleandoc(stage.__doc__ or "")
+        command = click.Command(
+            config_class.command,
+            callback=callback,
+            params=[*options, *_general_options()],
+            help=text,
+            short_help=text.partition("\n")[0],
+        )
+        group.add_command(command)
+        return command
+
+    return decorate
+
+
+def json_option() -> click.Option:
+    """The flag `--json`."""
+    return click.Option(["as_json", "--json"], is_flag=True, help="Print the result as one JSON object.")
+
+
+def _general_options() -> list[click.Parameter]:
+    path = click.Path(path_type=Path)
+    config_help = "Take settings from this file, as `s4 config show` prints them; flags override it."
+    return [click.Option(["config_file", "--config"], type=path, metavar="FILE.toml", help=config_help), json_option()]
+
+
+def _option(setting: "Field[Any]") -> click.Option:
+    """The option of one setting.
+
+    Its own default is always None, "not given": the true default is applied later, below the TOML file.
+    """
+    limits, kind, flag = limits_of(setting), type_of(setting), flag_of(setting.name)
+    text = limits.help + _default_note(setting)
+    if kind is bool:
+        # The second form switches off what a TOML file switches on.
+        return click.Option([setting.name, f"{flag}/--no-{flag[2:]}"], default=None, help=text)
+    accepted = click.Choice(limits.choices) if limits.choices else _CLICK_TYPES[kind]
+    return click.Option([setting.name, flag], type=accepted, help=text)
+
+
+def _default_note(setting: "Field[Any]") -> str:
+    default = setting.default
+    if default is MISSING:
+        return "  [required]"
+    if default is None or isinstance(default, bool):
+        return ""
+    return f"  [default: {f'{default:.4g}' if isinstance(default, float) else default}]"

@@ -1,0 +1,92 @@
+"""What a command prints: a table for people or one JSON object for programs, on stdout and nothing else there."""
+
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipelines import __version__
+from pipelines.errors import PartialFailure
+
+if TYPE_CHECKING:
+    from pipelines.events import Events
+
+SCHEMA_VERSION = 1
+
+
+def run_and_print(command: str, work: "Callable[[Events], Mapping[str, Any]]", as_json: bool) -> None:
+    """Runs a stage and prints its result.
+
+    Args:
+        command: Name of the command, for the schema.
+        work: Called with the events; returns the result.
+        as_json: One JSON object instead of a table.
+
+    Raises:
+        PartialFailure: The result is printed, but counts items that failed.
+    """
+    from pipelines.events import Events
+
+    # Libraries print notes on stdout; there they would break the one JSON object.
+    with redirect_stdout(sys.stderr):
+        result = work(Events())
+    if os.environ.get("RANK", "0") == "0":  # under torchrun every rank has the result, and one of them prints it
+        print_result(command, result, as_json)
+    if result.get("failed"):
+        message = f"{result.get('out', command)}: {result['failed']} items failed, none expected"
+        raise PartialFailure(f"{message}; failures.jsonl lists them", "items-failed")
+
+
+def print_result(command: str, result: Mapping[str, Any], as_json: bool) -> None:
+    """Prints a result on stdout."""
+    if as_json:
+        head = {"schema": f"s4/{command}/{SCHEMA_VERSION}", "s4_version": __version__}
+        click.echo(json.dumps(plain({**head, **result}), allow_nan=False))
+    else:
+        click.echo("\n".join(table(plain(result))))
+
+
+def plain(value: Any) -> Any:
+    """`value` in JSON's own types: paths as texts, numbers of array libraries as Python's, nan and infinity as None."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Path):
+        return value.as_posix()
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def table(result: Mapping[str, Any]) -> Iterator[str]:
+    """The lines of a two-column table; a nested mapping follows its name, indented."""
+    rows = list(_rows(result, ""))
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, text in rows:
+        yield f"{name:<{width}}  {text}".rstrip()
+
+
+def _rows(result: Mapping[str, Any], indent: str) -> Iterator[tuple[str, str]]:
+    for key, value in result.items():
+        if isinstance(value, Mapping):
+            yield indent + key, ""
+            yield from _rows(value, indent + "  ")
+        else:
+            yield indent + key, _text(value)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return ", ".join(_text(item) for item in value)
+    return str(value)

@@ -1,0 +1,175 @@
+"""One builder for every S4Net: presets `paper`, `release` and `modern`, any trunk, any RoI layer."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from .anchors import AnchorGrid
+from .detection_head import DetectionHead
+from .fpn import FeaturePyramid
+from .losses import (
+    DetectionLoss,
+    ModernDetectionLoss,
+    PaperDetectionLoss,
+    ReleaseDetectionLoss,
+    mask_cross_entropy,
+    mask_cross_entropy_and_dice,
+)
+from .mask_branch import MaskBranch
+from .network import MaskLoss, S4Net, S4NetSettings
+from .roi_masking import RoiMode, RoIMasking, RoIResampling
+from .trunk import Trunk
+
+Preset = Literal["paper", "release", "modern"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Architecture:
+    """What tells the presets apart in structure; their numbers are in `S4NetSettings`."""
+
+    strides: tuple[int, ...]
+    released: bool
+    layout: Literal["paper", "release"]
+    channels: int
+    hidden: int
+    freeze_below: int
+    detection_loss: Callable[[], DetectionLoss]
+    mask_loss: MaskLoss
+    gaussian_init: bool
+    settings: S4NetSettings
+
+
+_PRESETS: dict[str, _Architecture] = {
+    # The text of the paper; where it is silent, the released code.
+    "paper": _Architecture(
+        strides=(8, 16, 32),
+        released=False,
+        layout="paper",
+        channels=256,
+        hidden=512,
+        freeze_below=0,
+        detection_loss=PaperDetectionLoss,
+        mask_loss=mask_cross_entropy,
+        gaussian_init=True,
+        settings=S4NetSettings(positive_iou=0.5),
+    ),
+    # The code published by the authors.
+    "release": _Architecture(
+        strides=(4, 8, 16, 32),
+        released=True,
+        layout="release",
+        channels=256,
+        hidden=512,
+        freeze_below=0,
+        detection_loss=ReleaseDetectionLoss,
+        mask_loss=mask_cross_entropy,
+        gaussian_init=True,
+        settings=S4NetSettings(positive_iou=0.4),
+    ),
+    # The best that we can make of the idea at no more inference cost; reasons and gains in docs/results.md.
+    "modern": _Architecture(
+        strides=(8, 16, 32),
+        released=False,
+        layout="release",
+        channels=128,
+        hidden=256,
+        freeze_below=8,
+        detection_loss=ModernDetectionLoss,
+        mask_loss=mask_cross_entropy_and_dice,
+        gaussian_init=False,
+        settings=S4NetSettings(
+            positive_iou=0.45,
+            negative_iou=0.35,
+            force_best=True,
+            box_jitter=0.12,
+            box_copies=1,
+            nms_iou=0.5,
+            score_by_mask=True,
+            mask_slack=0.2,
+        ),
+    ),
+}
+PRESETS = tuple(_PRESETS)
+
+
+def build_s4net(
+    preset: Preset = "modern",
+    trunk: str = "resnet50",
+    trunk_state: dict[str, Tensor] | None = None,
+    *,
+    roi: RoiMode = "ternary",
+    alpha: float = 1 / 3,
+    proposals: int = 20,
+    min_score: float = 0.0,
+    wrap_ring: bool = False,
+) -> S4Net:
+    """Build an S4Net.
+
+    Args:
+        preset: "paper" (the text), "release" (the authors' code) or "modern" (ours).
+        trunk: resnet50, resnet101, vgg16, mobilenet_v1, efficientnet_lite0 or timm/<name>.
+        trunk_state: ImageNet weights of the trunk in timm's naming; None: random.
+        roi: RoI layer before the mask branch (Table 1).
+        alpha: ring width as a share of the box side (Table 2).
+        proposals: boxes sent to the mask branch in evaluation.
+        min_score: boxes scored below do not reach the mask branch.
+        wrap_ring: reproduce the ring fault of the released code (preset "release", ternary).
+
+    Raises:
+        ValueError: unknown preset, trunk or RoI layer, or trunk weights that do not fit.
+    """
+    if preset not in _PRESETS:
+        raise ValueError(f"preset {preset!r} is unknown; take one of {', '.join(_PRESETS)}")
+    arch = _PRESETS[preset]
+    body = Trunk(trunk, arch.strides, trunk_state, arch.freeze_below)
+    fpn = FeaturePyramid(body.channels, arch.channels, normalise=not arch.gaussian_init)
+    strides = (*arch.strides, arch.strides[-1] * 2)
+    anchors = AnchorGrid(strides, [stride * 4 for stride in strides], released=arch.released)
+    head = DetectionHead(arch.channels, arch.hidden, anchors.per_cell)
+    roi_layer: nn.Module
+    if roi in ("roialign", "roipool"):
+        roi_layer = RoIResampling(roi)
+    else:
+        roi_layer = RoIMasking(roi, alpha, arch.settings.mask_slack, arch.released, wrap_ring)
+    branch = MaskBranch(arch.channels, roi_layer, arch.layout, relu_logits=arch.released)
+    for part in (fpn, head, branch):
+        part.apply(_gaussian if arch.gaussian_init else _variance_preserving)
+    if not arch.gaussian_init:
+        _start_small(head, branch)
+    return S4Net(
+        body,
+        fpn,
+        head,
+        branch,
+        anchors,
+        arch.detection_loss(),
+        arch.mask_loss,
+        replace(arch.settings, proposals=proposals, min_score=min_score),
+        mask_level=strides.index(8),
+    )
+
+
+def _gaussian(module: nn.Module) -> None:
+    """N(0, 0.01^2) weights and zero biases, as in the released code."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.normal_(module.weight, std=0.01)
+        nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+
+def _variance_preserving(module: nn.Module) -> None:
+    """Weights that keep the size of features: through eight layers of N(0, 0.01^2) next to no signal passes at first."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_uniform_(module.weight, a=1)
+        nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def _start_small(head: DetectionHead, branch: MaskBranch) -> None:
+    """Start with small predictors and objectness 0.01: thousands of negatives otherwise drown the first steps."""
+    for predictor in (head.objectness, head.offsets, branch.logits):
+        nn.init.normal_(predictor.weight, std=0.01)
+    head.objectness.bias.fill_(-math.log((1 - 0.01) / 0.01))  # type: ignore[union-attr]

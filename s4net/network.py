@@ -1,0 +1,213 @@
+"""S4Net: single-shot detector and segmentation branch in one network (paper Fig. 2)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import roi_align
+
+from .anchors import AnchorGrid, decode
+from .detection_head import DetectionHead
+from .folding import fold_batch_norm
+from .fpn import FeaturePyramid
+from .instances import Instances, RawDetections
+from .losses import DetectionLoss, matched_iou
+from .mask_branch import MaskBranch
+from .matching import match_anchors
+from .postprocess import mask_quality, select_proposals, to_picture
+from .trunk import Trunk
+
+MaskLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+Target = dict[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class S4NetSettings:
+    """The numbers of a preset that belong to no single layer.
+
+    Attributes:
+        positive_iou, negative_iou, force_best: see `match_anchors`.
+        box_jitter: the mask branch is trained on ground-truth boxes whose sides moved by up to this share of the
+            box (paper: 0); detected boxes are never exact either.
+        box_copies: jittered copies of each ground-truth box.
+        nms_iou, pre_nms, proposals, min_score: see `select_proposals`.
+        score_by_mask: multiply a score by the mask's mean probability, so that sure masks rank first.
+        mask_slack: see `RoIMasking`; 0: nothing outside the box.
+    """
+
+    positive_iou: float = 0.5
+    negative_iou: float | None = None
+    force_best: bool = False
+    box_jitter: float = 0.0
+    box_copies: int = 1
+    nms_iou: float = 0.4
+    pre_nms: int = 5000
+    proposals: int = 20
+    min_score: float = 0.0
+    score_by_mask: bool = False
+    mask_slack: float = 0.0
+
+
+class S4Net(nn.Module):
+    """Finds the few salient instances of a picture."""
+
+    def __init__(
+        self,
+        trunk: Trunk,
+        fpn: FeaturePyramid,
+        head: DetectionHead,
+        mask_branch: MaskBranch,
+        anchors: AnchorGrid,
+        detection_loss: DetectionLoss,
+        mask_loss: MaskLoss,
+        settings: S4NetSettings,
+        mask_level: int = 0,
+    ) -> None:
+        """Join the parts.
+
+        Args:
+            trunk: ImageNet features.
+            fpn: pyramid over them.
+            head: objectness and boxes, shared by the levels.
+            mask_branch: masks of boxes.
+            anchors: the anchor grid of the pyramid.
+            detection_loss: L_obj and L_coord.
+            mask_loss: L_seg.
+            settings: numbers of the preset.
+            mask_level: index of the stride-8 level, which feeds the mask branch.
+        """
+        super().__init__()
+        self.trunk, self.fpn, self.head, self.mask_branch = trunk, fpn, head, mask_branch
+        self.anchors, self.detection_loss, self.mask_loss = anchors, detection_loss, mask_loss
+        self.settings, self.mask_level = settings, mask_level
+
+    def forward(self, images: Tensor, targets: list[Target] | None = None) -> dict[str, Tensor] | list[Instances]:
+        """Compute losses in training, instances in evaluation.
+
+        Args:
+            images: [B, 3, S, S] float RGB in 0..1 (normalisation is inside).
+            targets: in training, B dictionaries {boxes [N, 4] xyxy in pixels, masks [N, S, S] 0 or 1}; N may be 0.
+
+        Returns:
+            In training {objectness, boxes, masks, total}, scalars. In evaluation B Instances at S x S.
+        """
+        if self.training:
+            if targets is None:
+                raise ValueError("training needs targets: a list of {boxes [N, 4], masks [N, S, S]} per picture")
+            return self.losses(images, targets)
+        size = (images.shape[-2], images.shape[-1])
+        return [to_picture(raw, size[0], size, self.settings.mask_slack) for raw in self.detect(images)]
+
+    def _dense(self, images: Tensor) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
+        """Return pyramid levels, objectness logits [B, A], offsets [B, A, 4] and anchors [A, 4]."""
+        levels = self.fpn(self.trunk(images))
+        logits, offsets = self.head(levels)
+        anchors = self.anchors([(x.shape[-2], x.shape[-1]) for x in levels], images.device)
+        return levels, logits, offsets, anchors
+
+    def losses(self, images: Tensor, targets: list[Target]) -> dict[str, Tensor]:
+        """Return {objectness, boxes, masks, total} (Eq. 1); arguments as `forward`. A mean over the pictures."""
+        levels, logits, offsets, anchors = self._dense(images)
+        level_of = torch.repeat_interleave(
+            torch.arange(len(levels), device=images.device),
+            torch.tensor([x.shape[-2] * x.shape[-1] * self.anchors.per_cell for x in levels], device=images.device),
+        )
+        objectness, boxes = [], []
+        for i, target in enumerate(targets):
+            truth = target["boxes"]
+            settings = self.settings
+            matches = match_anchors(anchors, truth, settings.positive_iou, settings.negative_iou, settings.force_best)
+            positive = matches >= 0
+            matched, own = truth[matches[positive]], offsets[i][positive]
+            ious = matched_iou(own, anchors[positive], matched)
+            objectness.append(self.detection_loss.objectness(logits[i], matches, ious))
+            boxes.append(self.detection_loss.boxes(own, anchors[positive], matched, level_of[positive]))
+        losses = {
+            "objectness": torch.stack(objectness).mean(),
+            "boxes": torch.stack(boxes).mean(),
+            "masks": self._mask_loss(levels[self.mask_level], targets),
+        }
+        return losses | {"total": torch.stack(list(losses.values())).sum()}
+
+    def _mask_loss(self, level: Tensor, targets: list[Target]) -> Tensor:
+        """L_seg over the ground-truth boxes of all pictures (jittered where the preset says so)."""
+        copies = self.settings.box_copies
+        boxes = [self._jitter(t["boxes"].repeat(copies, 1)) for t in targets]
+        logits, rois = self.mask_branch(level, boxes, self.stride)
+        shares = [
+            # One mask per box: [n, 1, S, S] with box k on mask k; averages the mask over each cell of the frame.
+            roi_align(
+                target["masks"].repeat(copies, 1, 1)[:, None].float(),
+                [frame[None] for frame in frames],
+                (logits.shape[-2], logits.shape[-1]),
+                sampling_ratio=-1,
+                aligned=True,
+            )[:, 0]
+            for target, frames in zip(targets, rois.frames.split([len(b) for b in boxes]), strict=True)
+            if len(frames)
+        ]
+        if not shares:
+            return logits.sum() * 0  # keeps the branch in the graph: distributed training waits for its gradients
+        return self.mask_loss(logits, torch.cat(shares), rois.region)
+
+    def _jitter(self, boxes: Tensor) -> Tensor:
+        """Return boxes [N, 4] with every side moved by up to `box_jitter` of the box's width or height."""
+        if not self.settings.box_jitter:
+            return boxes
+        sides = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
+        return boxes + (torch.rand_like(boxes) * 2 - 1) * self.settings.box_jitter * sides
+
+    @property
+    def stride(self) -> int:
+        """Network pixels per cell of the mask branch."""
+        return self.anchors.strides[self.mask_level]
+
+    @torch.no_grad()
+    def detect(self, images: Tensor) -> list[RawDetections]:
+        """Return boxes and coarse masks of each of B pictures.
+
+        Args:
+            images: [B, 3, S, S] float RGB in 0..1.
+        """
+        levels, logits, offsets, anchors = self._dense(images)
+        settings, size = self.settings, (images.shape[-2], images.shape[-1])
+        scores, boxes = logits.sigmoid(), decode(offsets, anchors)
+        picked = [
+            select_proposals(
+                s, b, size, settings.nms_iou, settings.proposals, settings.pre_nms, settings.min_score
+            )
+            for s, b in zip(scores, boxes, strict=True)
+        ]
+        mask_logits, rois = self.mask_branch(levels[self.mask_level], [b for b, _ in picked], self.stride)
+        probabilities = mask_logits.sigmoid()
+        quality = mask_quality(probabilities, rois.region)
+        results = []
+        counts = [len(b) for b, _ in picked]
+        for (b, s), p, f, q in zip(
+            picked, probabilities.split(counts), rois.frames.split(counts), quality.split(counts), strict=True
+        ):
+            final = s * q if settings.score_by_mask else s
+            order = final.argsort(descending=True, stable=True)
+            results.append(RawDetections(b[order], final[order], p[order], f[order]))
+        return results
+
+    def new_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that no ImageNet weights exist for: everything above the trunk."""
+        parts: tuple[nn.Module, ...] = (self.fpn, self.head, self.mask_branch)
+        return [p for part in parts for p in part.parameters() if p.requires_grad]
+
+    def trunk_parameters(self) -> list[nn.Parameter]:
+        """Return the trunk's parameters that learn."""
+        return [p for p in self.trunk.parameters() if p.requires_grad]
+
+    def with_min_score(self, min_score: float) -> "S4Net":
+        """Set the score that a box needs to reach the mask branch; returns itself."""
+        self.settings = replace(self.settings, min_score=min_score)
+        return self
+
+    def prepare_for_inference(self) -> "S4Net":
+        """Fold BatchNorm into the convolutions and lay the weights out channels_last, in place; returns itself."""
+        self.eval()
+        fold_batch_norm(self.trunk, torch.zeros(1, 3, 64, 64, device=self.trunk.mean.device))
+        return self.to(memory_format=torch.channels_last)

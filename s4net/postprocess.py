@@ -1,0 +1,96 @@
+"""From dense predictions to proposals, and from coarse masks back to the picture."""
+
+import torch
+from torch import Tensor
+from torchvision.ops import clip_boxes_to_image, nms
+
+from .instances import Instances, RawDetections
+from .roi_masking import expand_boxes
+
+
+def select_proposals(
+    scores: Tensor, boxes: Tensor, size: tuple[int, int], nms_iou: float, proposals: int, pre_nms: int, min_score: float
+) -> tuple[Tensor, Tensor]:
+    """Pick the boxes of one picture for the mask branch.
+
+    Args:
+        scores: [A] objectness in 0..1.
+        boxes: [A, 4] xyxy, may leave the picture.
+        size: (H, W) of the network's input; boxes are clipped to it.
+        nms_iou: class-agnostic non-maximum suppression drops boxes that overlap a better one by more.
+        proposals: boxes to keep at most.
+        pre_nms: best boxes that enter the suppression.
+        min_score: boxes scored below are dropped first.
+
+    Returns:
+        Boxes [N, 4] and scores [N], best first, N <= proposals.
+    """
+    scores, order = scores.topk(min(pre_nms, len(scores)))
+    order = order[scores >= min_score]
+    scores = scores[: len(order)]
+    candidates = clip_boxes_to_image(boxes[order], size)
+    # A box without area (clipped away) can hold no mask.
+    full = (candidates[:, 2:] - candidates[:, :2]).min(dim=1).values >= 1
+    candidates, scores = candidates[full], scores[full]
+    keep = nms(candidates, scores, nms_iou)[:proposals]
+    return candidates[keep], scores[keep]
+
+
+def mask_quality(probabilities: Tensor, inside: Tensor) -> Tensor:
+    """Return [N]: mean probability of the cells of [N, h, w] that the mask holds (p > 0.5 inside the box), or 0."""
+    held = (probabilities > 0.5) * inside
+    return (probabilities * held).sum(dim=(1, 2)) / held.sum(dim=(1, 2)).clamp(min=1)
+
+
+def _interpolation(start: Tensor, end: Tensor, cells: int, pixels: int) -> Tensor:
+    """Return [pixels, cells] weights of bilinear interpolation from cells over [start, end) to pixels 0..pixels."""
+    centre = torch.arange(pixels, device=start.device, dtype=torch.float32) + 0.5
+    position = ((centre - start) / (end - start) * cells - 0.5).clamp(0, cells - 1)
+    grid = torch.arange(cells, device=start.device, dtype=torch.float32)
+    return (1 - (position[:, None] - grid).abs()).clamp(min=0)
+
+
+def paste_masks(
+    probabilities: Tensor, frames: Tensor, boxes: Tensor, size: tuple[int, int], slack: float = 0.0
+) -> Tensor:
+    """Bring coarse masks to a picture: bilinear between cell centres, cut at 0.5, nothing outside the box.
+
+    Only the pixels under each box are interpolated.
+
+    Args:
+        probabilities: [N, h, w] in 0..1.
+        frames: [N, 4] xyxy in picture pixels: the area that each coarse mask covers.
+        boxes: [N, 4] xyxy in picture pixels.
+        size: (H, W) of the picture.
+        slack: share of the box side by which a mask may leave its box on each side.
+
+    Returns:
+        [N, H, W] bool.
+    """
+    n, h, w = probabilities.shape
+    masks = torch.zeros(n, *size, dtype=torch.bool, device=probabilities.device)
+    limits = expand_boxes(boxes, slack)
+    low = limits[:, :2].floor().clamp(min=0).int().tolist()
+    high = limits[:, 2:].ceil().int().tolist()
+    for i in range(n):
+        (x0, y0), (x1, y1) = low[i], high[i]
+        rows = _interpolation(frames[i, 1], frames[i, 3], h, size[0])[y0:y1]
+        columns = _interpolation(frames[i, 0], frames[i, 2], w, size[1])[x0:x1]
+        masks[i, y0:y1, x0:x1] = rows @ probabilities[i] @ columns.T > 0.5
+    return masks
+
+
+def to_picture(raw: RawDetections, network_size: int, size: tuple[int, int], slack: float) -> Instances:
+    """Bring the detections of one picture from the square network input to picture size.
+
+    Args:
+        raw: boxes and coarse masks in network pixels.
+        network_size: side S of the network's input; the picture was squashed to S x S.
+        size: (H, W) of the picture.
+        slack: see `paste_masks`.
+    """
+    height, width = size
+    scale = torch.tensor([width, height, width, height], dtype=torch.float32, device=raw.boxes.device) / network_size
+    boxes = clip_boxes_to_image(raw.boxes * scale, size)
+    masks = paste_masks(raw.mask_probabilities, raw.frames * scale, boxes, size, slack)
+    return Instances(boxes, raw.scores, masks)

@@ -1,0 +1,107 @@
+"""The ImageNet network under the FPN: any timm model that yields features."""
+
+from collections.abc import Sequence
+
+import timm
+import torch
+from torch import Tensor, nn
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+# Names of the paper's trunks (Table 3) and of the small one, for timm.
+TIMM_NAMES = {
+    "resnet50": "resnet50.tv_in1k",
+    "resnet101": "resnet101.tv_in1k",
+    "vgg16": "vgg16.tv_in1k",
+    "mobilenet_v1": "mobilenetv1_100",
+    "efficientnet_lite0": "tf_efficientnet_lite0",
+}
+
+
+def timm_name(trunk: str) -> str:
+    """Return timm's name of a trunk: a name of `TIMM_NAMES`, or `timm/<any>` for anything that timm has."""
+    if trunk.startswith("timm/"):
+        return trunk.removeprefix("timm/")
+    try:
+        return TIMM_NAMES[trunk]
+    except KeyError:
+        raise ValueError(f"trunk {trunk!r} is unknown; take one of {', '.join(TIMM_NAMES)}, or timm/<name>") from None
+
+
+class Trunk(nn.Module):
+    """Features of an ImageNet network at the given strides, with BatchNorm frozen for ever.
+
+    The released S4Net freezes statistics and affine parameters of BatchNorm while every convolution learns; with
+    batches of a few pictures nothing else is stable. `freeze_below` also stops learning in the stages whose output
+    stride is below it: early ImageNet filters are generic, and their maps are the expensive ones to go back through.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        strides: Sequence[int] = (8, 16, 32),
+        state: dict[str, Tensor] | None = None,
+        freeze_below: int = 0,
+    ) -> None:
+        """Build the timm network.
+
+        Args:
+            name: see `timm_name`.
+            strides: output strides to return, a subset of the network's.
+            state: weights in timm's naming; keys of the classifier are ignored. None: random.
+            freeze_below: stages of smaller stride than this do not learn; 0: all learn.
+        """
+        super().__init__()
+        everything = timm.create_model(timm_name(name), features_only=True, pretrained=False).feature_info
+        reductions = everything.reduction()
+        missing = [s for s in strides if s not in reductions]
+        if missing:
+            raise ValueError(f"trunk {name} has features of stride {reductions}, {missing} are needed")
+        self.net = timm.create_model(
+            timm_name(name), features_only=True, pretrained=False, out_indices=[reductions.index(s) for s in strides]
+        )
+        self.strides = tuple(strides)
+        self.channels: tuple[int, ...] = tuple(self.net.feature_info.channels())
+        config = timm.get_pretrained_cfg(timm_name(name))
+        mean, std = (config.mean, config.std) if config is not None else (IMAGENET_MEAN, IMAGENET_STD)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        if state is not None:
+            self._load(state)
+        for module in self.net.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.requires_grad_(False)
+        self._freeze_early([i["module"] for i in everything.info if i["reduction"] < freeze_below])
+
+    def _load(self, state: dict[str, Tensor]) -> None:
+        # timm flattens the module names of sequential networks ("features.0" -> "features_0") when it makes taps.
+        own = self.net.state_dict()
+        flat = {key.replace("features.", "features_", 1): value for key, value in state.items()}
+        absent = [key for key in own if key not in flat]
+        if absent:
+            raise ValueError(f"trunk weights lack {len(absent)} of {len(own)} tensors, first {absent[0]}")
+        self.net.load_state_dict({key: flat[key] for key in own})
+
+    def _freeze_early(self, stages: list[str]) -> None:
+        if not stages:
+            return
+        stage = stages[-1].replace("features.", "features_")
+        names = [name for name, _ in self.net.named_modules()]  # in the order of execution, parents first
+        last = max(i for i, name in enumerate(names) if name == stage or name.startswith(stage + "."))
+        for _, module in list(self.net.named_modules())[: last + 1]:
+            for parameter in module.parameters(recurse=False):
+                parameter.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "Trunk":
+        """Set training mode, with BatchNorm kept in evaluation mode."""
+        super().train(mode)
+        for module in self.net.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Return one [B, C, S / stride, S / stride] map per stride for images [B, 3, S, S] in 0..1."""
+        features: list[Tensor] = self.net((images - self.mean) / self.std)
+        return features
+

@@ -1,0 +1,57 @@
+import pytest
+import torch
+from torch import Tensor, nn
+
+from deeplab import predict_logits
+
+
+class ByColour(nn.Module):
+    """Logits at stride 2: the red and the green mean of 2 x 2 pixels."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return nn.functional.avg_pool2d(images[:, :2], 2)
+
+
+class ByColumn(nn.Module):
+    """Logits that grow from left to right, whatever the picture shows."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        ramp = torch.linspace(-1, 1, images.shape[3]).expand(1, 1, images.shape[2], -1)
+        return torch.cat([ramp, torch.zeros_like(ramp)], dim=1)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("scales", [(1.0,), (0.5, 1.0, 1.5)])
+def test_probabilities_have_the_size_of_the_picture_and_sum_to_one(scales: tuple[float, ...], flip: bool) -> None:
+    result = predict_logits(ByColour(), torch.rand(3, 15, 22), scales, flip)
+    assert result.shape == (2, 15, 22)
+    torch.testing.assert_close(result.sum(0), torch.ones(15, 22))
+
+
+def test_constant_picture_has_the_same_probability_at_every_scale() -> None:
+    image = torch.zeros(3, 12, 12)
+    image[0] = 1.0
+    # softmax of (1, 0)
+    expected = torch.full((12, 12), 1 / (1 + torch.e**-1))
+    torch.testing.assert_close(predict_logits(ByColour(), image, (0.5, 1.0, 2.0), flip=True)[0], expected)
+
+
+def test_mirrored_pass_is_mirrored_back() -> None:
+    image = torch.rand(3, 8, 8)
+    image[:, :, :4] = 0
+    plain = predict_logits(ByColour(), image)
+    torch.testing.assert_close(predict_logits(ByColour(), image, flip=True), plain)
+    # a network that looks at the place alone is averaged with its mirror image
+    both = predict_logits(ByColumn(), image, flip=True)
+    torch.testing.assert_close(both, both.flip(2))
+    torch.testing.assert_close(both[0], torch.full((8, 8), 0.5), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("scales", [(), (0.0,), (1.0, -1.0)])
+def test_impossible_scales_are_refused(scales: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        predict_logits(ByColour(), torch.rand(3, 4, 4), scales)
+
+
+def test_a_single_pixel_can_be_read() -> None:
+    assert predict_logits(ByColumn(), torch.rand(3, 1, 1), (0.5, 1.0)).shape == (2, 1, 1)

@@ -1,0 +1,250 @@
+import contextlib
+import io
+import itertools
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pycocotools import mask as rle_masks
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from pipelines.data.coco import CocoPicture
+from pipelines.metrics.instance_ap import PictureDetections, coco_ap, occluded_subset, release_ap, release_map
+
+SIDE = 40
+
+
+def block(x0: int, y0: int, x1: int, y1: int) -> NDArray[np.uint8]:
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[y0:y1, x0:x1] = 1
+    return mask
+
+
+def rle(mask: NDArray[np.uint8]) -> dict[str, object]:
+    encoded = rle_masks.encode(np.asfortranarray(mask))
+    return {"size": encoded["size"], "counts": encoded["counts"].decode()}
+
+
+def picture(image_id: str, *masks: NDArray[np.uint8]) -> CocoPicture:
+    boxes = []
+    for mask in masks:
+        rows, columns = np.nonzero(mask)
+        boxes.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+    return CocoPicture(
+        image_id=image_id,
+        path=Path(f"{image_id}.jpg"),
+        height=SIDE,
+        width=SIDE,
+        source="",
+        boxes=np.array(boxes, np.float32).reshape(-1, 4),
+        rles=tuple(rle(mask) for mask in masks),
+    )
+
+
+def detections(image_id: str, *scored: tuple[float, NDArray[np.uint8]]) -> PictureDetections:
+    scores = np.array([score for score, _ in scored], np.float32)
+    return PictureDetections(image_id, scores, [rle(mask) for _, mask in scored])
+
+
+def ious_with_hits(n_truths: int, ranks: list[int]) -> NDArray[np.float64]:
+    """20 detections; the i-th rank (from 1) covers the i-th true instance, all others nothing."""
+    ious = np.zeros((n_truths, 20))
+    for truth, rank in enumerate(ranks):
+        ious[truth, rank - 1] = 1.0
+    return ious
+
+
+# Worked by hand from the published evaluator's definition. For example one instance hit at rank 5: precision 0 for
+# k < 5, then 1/5 falling to 1/20, all with recall 1; trapezoids: 0..1/20 rising from 0 to 1 = 0.025, 1/20..1/5 = 0.15.
+@pytest.mark.parametrize(
+    ("n_truths", "ranks", "expected"),
+    [
+        (1, [1], 1.0),
+        (1, [2], 0.475),
+        (1, [5], 0.175),
+        (2, [1, 3], 0.917),
+        (2, [1], 0.5),
+        (3, [1, 2, 6], 0.852),
+        (2, [2, 3], 0.617),
+    ],
+)
+def test_release_ap_gives_the_worked_table(n_truths: int, ranks: list[int], expected: float) -> None:
+    assert release_ap(ious_with_hits(n_truths, ranks), 0.5) == pytest.approx(expected, abs=5e-4)
+
+
+def release_by_definition(ious: list[list[float]], threshold: float) -> float:
+    """The same metric in plain Python, from its description alone."""
+    points: dict[float, float] = {}
+    for k in range(1, len(ious[0]) + 1):
+        taken: set[int] = set()
+        for row in ious:
+            free = {column: row[column] for column in range(k) if column not in taken and row[column] > 0}
+            best = max(free, key=lambda column: (free[column], -column), default=None)
+            if best is not None and free[best] > threshold:
+                taken.add(best)
+        precision, recall = len(taken) / k, len(taken) / len(ious)
+        points[precision] = max(points.get(precision, 0.0), recall)
+    curve = sorted(points.items())
+    curve.insert(0, (0.0, curve[0][1]))
+    return sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in itertools.pairwise(curve))
+
+
+def test_release_ap_agrees_with_plain_python_on_random_overlaps() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(200):
+        ious = generator.random((int(generator.integers(1, 6)), int(generator.integers(1, 21)))) ** 0.7
+        assert release_ap(ious, 0.7) == pytest.approx(release_by_definition(ious.tolist(), 0.7), abs=1e-12)
+
+
+def test_release_matching_is_done_anew_for_every_number_of_detections() -> None:
+    # k = 1: the first instance takes detection 1 (0.6), the second finds it gone: precision 1, recall 1/2.
+    # k = 2: the first prefers detection 2 (0.9), which frees detection 1 for the second (0.55): precision 1, recall 1.
+    # The best recall at precision 1 counts, so the curve is flat at 1.
+    assert release_ap(np.array([[0.6, 0.9], [0.55, 0.8]]), 0.5) == 1.0
+
+
+def test_release_match_needs_an_overlap_strictly_above_the_threshold() -> None:
+    truth = picture("a", block(0, 0, 10, 10))
+    half = detections("a", (0.9, block(0, 0, 10, 5)))
+    assert release_map([truth], [half], 0.5) == 0.0
+    assert release_map([truth], [half], 0.49) == 1.0
+
+
+def test_release_map_is_the_mean_over_pictures_and_pooled_ap_is_not() -> None:
+    # Picture a: its only detection is right with score 0.2. Picture b: its only detection is wrong with score 0.9.
+    pictures = [picture("a", block(0, 0, 10, 10)), picture("b", block(0, 0, 10, 10))]
+    found = [detections("a", (0.2, block(0, 0, 10, 10))), detections("b", (0.9, block(20, 20, 30, 30)))]
+    assert release_map(pictures, found, 0.5) == 0.5
+    # Pooled: wrong, right. Precision 1/2 up to recall 1/2: 51 of COCO's 101 recall steps.
+    assert coco_ap(pictures, found)["ap50"] == pytest.approx(0.5 * 51 / 101)
+
+
+def test_release_map_counts_undetected_pictures_and_leaves_out_those_without_instances() -> None:
+    pictures = [picture("a", block(0, 0, 9, 9)), picture("b", block(0, 0, 9, 9)), picture("empty")]
+    found = [detections("a", (0.5, block(0, 0, 9, 9))), detections("empty", (0.9, block(0, 0, 9, 9)))]
+    assert release_map(pictures, found, 0.5) == 0.5
+    assert release_map([pictures[0], pictures[1]], [found[0], detections("b")], 0.5) == 0.5
+    assert math.isnan(release_map([pictures[2]], found, 0.5))
+
+
+def test_release_map_ranks_by_score_and_cuts_at_the_limit() -> None:
+    truth = picture("a", block(0, 0, 10, 10))
+    wrong = [(0.5 + index / 100, block(20, 20, 30, 30)) for index in range(4)]
+    found = detections("a", (0.1, block(0, 0, 10, 10)), *wrong)
+    # Last of 5 by score: precision 0 for k < 5, then (1/5, recall 1): one triangle of 1/5 * 1 / 2.
+    assert release_map([truth], [found], 0.5) == pytest.approx(0.1)
+    assert release_map([truth], [found], 0.5, max_detections=4) == 0.0
+
+
+def test_coco_ap_of_one_detection_counts_the_thresholds_that_it_reaches() -> None:
+    # 62 of 100 pixels: IoU 0.62 passes 0.50, 0.55 and 0.60 of the ten thresholds.
+    mask = block(0, 0, 10, 6)
+    mask[6, :2] = 1
+    result = coco_ap([picture("a", block(0, 0, 10, 10))], [detections("a", (0.9, mask))])
+    assert result == pytest.approx({"ap": 0.3, "ap50": 1.0, "ap70": 0.0, "ap75": 0.0})
+
+
+def test_coco_ap_looks_at_20_detections_of_a_picture() -> None:
+    truth = picture("a", block(0, 0, 10, 10))
+    wrong = [(0.5 + index / 100, block(20, 20, 30, 30)) for index in range(20)]
+    found = detections("a", *wrong, (0.1, block(0, 0, 10, 10)))
+    assert coco_ap([truth], [found])["ap"] == 0.0
+    # At rank 21 its precision is 1/21 over every recall step.
+    assert coco_ap([truth], [found], max_detections=21)["ap"] == pytest.approx(1 / 21)
+
+
+def random_scene(seed: int) -> tuple[list[CocoPicture], list[PictureDetections]]:
+    generator = np.random.default_rng(seed)
+    pictures, found = [], []
+    for number in range(12):
+        corners = generator.integers(0, 24, (int(generator.integers(0, 4)), 2))
+        truths = [block(x, y, x + 14, y + 12) for x, y in corners]
+        moved = [(x + a, y + b) for (x, y), (a, b) in zip(corners, generator.integers(0, 4, (9, 2)), strict=False)]
+        scored = [(float(generator.random()), block(x, y, x + 14, y + 12)) for x, y in moved]
+        scored += [(float(generator.random()), block(x, x, x + 9, x + 9)) for x in generator.integers(0, 30, 2)]
+        pictures.append(picture(f"p{number}", *truths))
+        found.append(detections(f"p{number}", *scored))
+    return pictures, found
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_coco_ap_equals_a_plain_run_of_pycocotools(seed: int) -> None:
+    pictures, found = random_scene(seed)
+    truth = COCO()
+    truth.dataset = {"images": [], "annotations": [], "categories": [{"id": 1}]}
+    for number, entry in enumerate(pictures):
+        truth.dataset["images"].append({"id": number, "height": SIDE, "width": SIDE})
+        for mask in entry.rles:
+            annotation = {"id": len(truth.dataset["annotations"]) + 1, "image_id": number, "category_id": 1}
+            annotation |= {"segmentation": mask, "area": int(rle_masks.area(mask)), "iscrowd": 0}
+            truth.dataset["annotations"].append(annotation)
+    results = [
+        {"image_id": number, "category_id": 1, "segmentation": mask, "score": float(score)}
+        for number, entry in enumerate(found)
+        for score, mask in zip(entry.scores, entry.rles, strict=True)
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth.createIndex()
+        judge = COCOeval(truth, truth.loadRes(results), "segm")
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+    result = coco_ap(pictures, found)
+    # No picture has 20 detections, so the plain run's limit of 100 makes no difference.
+    assert [result["ap"], result["ap50"], result["ap75"]] == pytest.approx(judge.stats[:3].tolist(), abs=1e-12)
+    assert result["ap50"] >= result["ap70"] >= result["ap75"]
+    assert 0 < result["ap70"] < 1
+
+
+def test_coco_ap_without_detections_is_0_and_without_instances_nan() -> None:
+    keys = {"ap", "ap50", "ap70", "ap75"}
+    assert coco_ap([picture("a", block(0, 0, 9, 9))], []) == dict.fromkeys(keys, 0.0)
+    nothing = coco_ap([picture("a")], [detections("a", (0.5, block(0, 0, 9, 9)))])
+    assert nothing.keys() == keys
+    assert all(math.isnan(value) for value in nothing.values())
+
+
+def test_detections_in_pictures_without_instances_lower_the_pooled_ap() -> None:
+    pictures = [picture("a", block(0, 0, 9, 9)), picture("empty")]
+    found = [detections("a", (0.5, block(0, 0, 9, 9))), detections("empty", (0.9, block(0, 0, 9, 9)))]
+    assert coco_ap(pictures, found)["ap50"] == pytest.approx(0.5)
+
+
+def test_detections_of_other_pictures_are_left_out() -> None:
+    found = [detections("a", (0.5, block(0, 0, 9, 9))), detections("elsewhere", (0.9, block(0, 0, 9, 9)))]
+    assert coco_ap([picture("a", block(0, 0, 9, 9))], found)["ap"] == pytest.approx(1.0)
+
+
+def test_scoring_leaves_its_input_as_it_was_and_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    pictures, found = random_scene(9)
+    before = repr((pictures, found))
+    coco_ap(pictures, found)
+    release_map(pictures, found, 0.5)
+    assert repr((pictures, found)) == before
+    assert capsys.readouterr().out == ""
+
+
+def test_two_entries_for_one_picture_are_refused() -> None:
+    entry = detections("a", (0.5, block(0, 0, 9, 9)))
+    with pytest.raises(ValueError, match="more than one"):
+        coco_ap([picture("a", block(0, 0, 9, 9))], [entry, entry])
+
+
+def test_scores_and_masks_must_be_as_many() -> None:
+    with pytest.raises(ValueError, match="2 scores for 1 masks"):
+        PictureDetections("a", np.array([0.1, 0.2]), [rle(block(0, 0, 9, 9))])
+
+
+def test_occluded_pictures_are_those_with_boxes_that_share_area() -> None:
+    pictures = [
+        picture("none"),
+        picture("one", block(0, 0, 9, 9)),
+        picture("touching", block(0, 0, 9, 9), block(9, 0, 20, 9)),
+        picture("overlapping", block(0, 0, 9, 9), block(30, 30, 39, 39), block(8, 8, 20, 20)),
+        picture("nested", block(0, 0, 20, 20), block(5, 5, 9, 9)),
+        picture("same rows only", block(0, 0, 9, 9), block(20, 0, 30, 9)),
+    ]
+    assert occluded_subset(pictures) == ["overlapping", "nested"]

@@ -1,0 +1,249 @@
+import errno
+import hashlib
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines import errors
+from pipelines.errors import ConfigError, InputError, MachineError, S4Error, nearest_name
+from pipelines.files import (
+    Journal,
+    atomic_write,
+    read_json,
+    read_text,
+    remove_stale_temporaries,
+    sha256_file,
+    sha256_lines,
+    write_json,
+    write_text,
+)
+
+
+def gone_pid() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ("ConfigError", 2),
+        ("InputError", 3),
+        ("PartialFailure", 4),
+        ("DivergedError", 5),
+        ("MachineError", 6),
+        ("Stopped", 75),
+    ],
+)
+def test_every_kind_of_error_has_its_exit_code(kind: str, code: int) -> None:
+    error = getattr(errors, kind)("x: a, expected b; do c", "some-rule")
+    assert isinstance(error, S4Error)
+    assert error.exit_code == code
+    assert str(error) == "x: a, expected b; do c [some-rule]"
+
+
+def test_an_error_survives_the_way_out_of_a_worker_process() -> None:
+    error = pickle.loads(pickle.dumps(ConfigError("message", "rule")))
+    assert (type(error), str(error), error.rule) == (ConfigError, "message [rule]", "rule")
+
+
+def test_the_nearest_name_is_found_across_case_and_only_when_it_is_near() -> None:
+    assert nearest_name("Hrose", ["horse", "cow"]) == "horse"
+    assert nearest_name("zebra", ["Horse", "cow"]) is None
+
+
+def test_a_written_file_has_its_content_and_leaves_no_temporary(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "a.bin"
+    atomic_write(path, lambda file: file.write(b"123"))
+    assert path.read_bytes() == b"123"
+    assert [file.name for file in path.parent.iterdir()] == ["a.bin"]
+
+
+def test_the_temporary_lies_beside_its_destination_and_names_the_process(tmp_path: Path) -> None:
+    seen = []
+
+    def write(file: object) -> None:
+        seen.extend(path.name for path in tmp_path.iterdir())
+
+    atomic_write(tmp_path / "a.bin", write)
+    assert seen == [f".a.bin.{os.getpid()}.tmp"]
+
+
+def test_a_failing_writer_leaves_the_old_file_and_no_temporary(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+
+    def write(file) -> None:  # type: ignore[no-untyped-def]
+        file.write(b"half of the ne")
+        raise RuntimeError("crash")
+
+    with pytest.raises(RuntimeError):
+        atomic_write(path, write)
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_bytes_are_on_the_disk_before_the_rename_and_the_folder_after_it(tmp_path: Path, monkeypatch) -> None:
+    order = []
+    fsync, replace = os.fsync, Path.replace
+
+    def noted_fsync(descriptor: int) -> None:
+        order.append("folder" if os.path.isdir(f"/proc/self/fd/{descriptor}") else "file")
+        fsync(descriptor)
+
+    def noted_replace(self: Path, target: Path) -> Path:
+        order.append("rename")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(Path, "replace", noted_replace)
+    if sys.platform == "linux":
+        write_text(tmp_path / "a", "x")
+        assert order == ["file", "rename", "folder"]
+
+
+@pytest.mark.parametrize(
+    ("number", "rule"),
+    [(errno.ENOSPC, "disk-full"), (errno.EACCES, "no-permission"), (errno.EIO, "write-failed")],
+)
+def test_what_the_machine_refuses_is_told_with_the_path(number: int, rule: str, tmp_path: Path) -> None:
+    def write(file: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(MachineError) as caught:
+        atomic_write(tmp_path / "a.png", write)
+    assert caught.value.rule == rule
+    assert str(tmp_path / "a.png") in str(caught.value)
+
+
+def test_a_parent_that_is_a_file_is_a_machine_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MachineError, match="write-failed"):
+        write_text(tmp_path / "file" / "a.txt", "x")
+
+
+def test_json_comes_back_equal_also_with_names_that_are_not_utf8(tmp_path: Path) -> None:
+    value = {"name": os.fsdecode(b"bild\xff.jpg"), "numbers": [1, 2.5, None], "word": "größe"}
+    write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json") == value
+
+
+def test_json_refuses_nan_before_it_touches_the_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(tmp_path / "a.json", {"miou": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_byte_order_mark_is_no_content(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf[1]")
+    assert read_json(tmp_path / "a.json") == [1]
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        (b'{"a": 1', "json-damaged"),
+        (b"", "json-damaged"),
+        (b"[" * 100_000, "json-damaged"),
+        (b"9" * 10_000, "json-damaged"),
+        (b"\xff\xfe\x00", "text-damaged"),
+    ],
+)
+def test_damaged_json_is_an_input_error(content: bytes, rule: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        read_json(path)
+    assert caught.value.rule == rule
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_damaged_json_is_located(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{\n "a": }')
+    with pytest.raises(InputError, match="line 2, column 7"):
+        read_json(tmp_path / "a.json")
+
+
+def test_a_missing_text_file_is_an_input_error(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.txt", tmp_path):
+        with pytest.raises(InputError, match="file-missing"):
+            read_text(path)
+
+
+def test_a_journal_gives_back_its_records_in_order(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "deep" / "a.jsonl")
+    assert journal.read() == []
+    journal.append({"n": 1})
+    journal.append({"n": 2, "text": "a\nb"})
+    journal.sync()
+    assert Journal(journal.path).read() == [{"n": 1}, {"n": 2, "text": "a\nb"}]
+
+
+def test_a_journal_survives_a_crash_after_any_byte(tmp_path: Path) -> None:
+    whole = b'{"n": 1}\n{"n": 22}\n'
+    path = tmp_path / "a.jsonl"
+    for length in range(len(whole) + 1):
+        path.write_bytes(whole[:length])
+        kept = whole[:length].count(b"\n")
+        expected = [{"n": 1}, {"n": 22}][:kept]
+        assert Journal(path).read() == expected
+        Journal(path).append({"n": 3})
+        assert Journal(path).read() == [*expected, {"n": 3}]
+
+
+def test_repair_cuts_the_torn_tail_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    for tail in (b"", b'{"n"', b"\0\0\0\n"):  # zeros are what some file systems leave after a power cut
+        path.write_bytes(b'{"n": 1}\n' + tail)
+        Journal(path).repair()
+        assert path.read_bytes() == b'{"n": 1}\n'
+    Journal(tmp_path / "none.jsonl").repair()
+
+
+def test_a_damaged_line_in_the_middle_is_not_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"n": 1}\n{"n": \n{"n": 3}\n')
+    with pytest.raises(InputError, match=r"line 2 .*\[journal-damaged\]"):
+        Journal(path).read()
+
+
+def test_hashes_are_those_of_the_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    # SHA-256 of "abc" as FIPS 180-2, appendix B.1, gives it
+    assert sha256_file(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert sha256_lines(["a", "b"]) == hashlib.sha256(b"a\nb\n").hexdigest()
+    assert sha256_lines(["ab"]) != sha256_lines(["a", "b"])
+    with pytest.raises(MachineError, match="read-failed"):
+        sha256_file(tmp_path / "none")
+
+
+def test_only_temporaries_of_processes_that_are_gone_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    stale = tmp_path / "sub" / f".a.png.{gone_pid()}.tmp"
+    kept = [tmp_path / f".a.png.{os.getpid()}.tmp", tmp_path / ".notes.tmp", tmp_path / "a.png"]
+    for path in (stale, *kept):
+        path.write_text("")
+    assert remove_stale_temporaries(tmp_path) == 1
+    assert not stale.exists()
+    assert all(path.exists() for path in kept)
+
+
+def test_a_killed_writer_leaves_the_old_file_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"state": "old"})
+    code = (
+        "import os, sys; from pathlib import Path; from pipelines.files import atomic_write\n"
+        "atomic_write(Path(sys.argv[1]), lambda file: (file.write(b'{'), file.flush(), os.kill(os.getpid(), 9)))"
+    )
+    root = str(Path(errors.__file__).parents[1])
+    process = subprocess.run([sys.executable, "-c", code, str(path)], env={**os.environ, "PYTHONPATH": root})
+    assert process.returncode == -9
+    assert json.loads(path.read_text()) == {"state": "old"}
+    assert len(list(tmp_path.iterdir())) == 2
+    assert remove_stale_temporaries(tmp_path) == 1

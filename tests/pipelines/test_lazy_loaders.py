@@ -1,0 +1,32 @@
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import pipelines
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_importing_the_settings_imports_no_array_library() -> None:
+    script = "import sys, pipelines.config; sys.exit(', '.join({'torch', 'numpy', 'scipy'} & set(sys.modules)) or 0)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_loaders_come_from_the_predict_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    module: Any = ModuleType("pipelines.predict")
+    module.load_s4net, module.load_deeplab = object(), object()
+    monkeypatch.setitem(sys.modules, "pipelines.predict", module)
+    monkeypatch.setattr(pipelines, "predict", module, raising=False)
+    from pipelines import load_deeplab, load_s4net
+
+    assert (load_s4net, load_deeplab) == (module.load_s4net, module.load_deeplab)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="load_nothing"):
+        _ = pipelines.load_nothing

