@@ -11,7 +11,6 @@ from deeplab.aspp import AsppSum, CompactHead
 from deeplab.attention import AttentionNet
 from deeplab.large_fov import LargeFovHead, LargeFovTrunk
 from deeplab.network import DeepLab, FrozenTrunk, Normalise
-from deeplab.precision import speed_up_depthwise
 
 TrunkState = dict[str, Tensor]
 _Constants = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard deviation of R, G, B in 0..1
@@ -131,7 +130,6 @@ def _timm_trunk(name: str, stride: int, maps: Sequence[int], state: TrunkState |
     last = [len(strides) - 1 - strides[::-1].index(wanted) for wanted in maps]
     net: Any = timm.create_model(name, features_only=True, pretrained=False, out_indices=last, **options)
     load_trunk(net, state)
-    speed_up_depthwise(net)
     return net, list(net.feature_info.channels())
 
 

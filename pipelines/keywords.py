@@ -16,6 +16,11 @@ from pipelines.data.classes import IGNORE
 UNASSIGNED = -1
 """Stands in `Assignment.keyword` for an instance whose keyword is not known."""
 
+# Of an instance that is given to a keyword without another. With no limit, the instance of a class that was found goes
+# to the class that was not: on 75 photographs with several keywords, that took the labels' mIoU from 0.61 to 0.50.
+_WORST_LEAD = -0.1
+_SMALLEST_PART = 0.15  # of an instance, to be cut out or to be left
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -96,12 +101,13 @@ def assign_attention(masks: NDArray[np.bool_], maps: NDArray[np.float32], margin
     1. An instance takes the keyword with the largest mean inside its mask, if that leads the second by `margin`.
     2. A keyword that no instance took that way gets the instance which the best one-to-one assignment (largest sum of
        affinities) holds for it, whatever the margin: the keyword says that the class is there, and nothing else can be
-       it. An instance that is the only one of another keyword is not taken away from it. This needs N >= K.
+       it. An instance that is the only one of another keyword is not taken away from it, nor one whose maps clearly
+       speak for another keyword (then the class was not found at all). This needs N >= K.
     3. The rest stays unassigned.
 
     Args:
         masks: [N, H, W], N may be 0.
-        maps: [K, h, w] non-negative, on one scale for all keywords; K is 1 or more.
+        maps: [K, h, w] evidence, of either sign, on one scale for all keywords; K is 1 or more. About 1 is strong.
         margin: Smallest lead over the second keyword, in units of the maps.
     """
     n, n_keywords = len(masks), len(maps)
@@ -117,10 +123,57 @@ def assign_attention(masks: NDArray[np.bool_], maps: NDArray[np.float32], margin
         for instance, winner in zip(instances, winners, strict=True):
             owner = keyword[instance]
             spare = owner == UNASSIGNED or np.count_nonzero(keyword == owner) > 1
-            if winner not in keyword and spare:
+            possible = affinity[instance, winner] - affinity[instance].max() >= _WORST_LEAD
+            if winner not in keyword and spare and possible:
                 keyword[instance] = winner
     lead = np.where(keyword == UNASSIGNED, lead, _leads(affinity, np.maximum(keyword, 0)))
     return Assignment(keyword, affinity, lead.astype(np.float32), "attention")
+
+
+def split_fused(
+    masks: NDArray[np.bool_], assignment: Assignment, maps: NDArray[np.float32]
+) -> tuple[NDArray[np.bool_], NDArray[np.int64], Assignment]:
+    """Cuts keywords that no instance took out of the instance that shows most of them, such as a rider out of a horse.
+
+    A keyword is cut out where it has the largest map of all keywords, in one instance, if that is a fair part of the
+    instance and leaves a fair part. (In touching true objects of two classes, taken as one, the maps named 79 % of the
+    pixels right, and the keyword with the largest mean alone 63 %.)
+
+    Args:
+        masks: [N, H, W].
+        assignment: Of `assign_attention` with these maps.
+        maps: [K, h, w].
+
+    Returns:
+        masks: [M, H, W], M >= N: the instances, less what was cut out, then the parts.
+        parents: [M], the instance that each one comes from.
+        assignment: Of the M instances.
+    """
+    parents = np.arange(len(masks))
+    missing = sorted(set(range(len(maps))) - set(assignment.keyword.tolist()))
+    if not len(masks) or not missing:
+        return masks, parents, assignment
+    rows = _interpolation(masks.shape[1], maps.shape[1])
+    columns = _interpolation(masks.shape[2], maps.shape[2])
+    strongest = (rows @ maps @ columns.T).argmax(axis=0)  # [K, h, w] -> [K, H, W] -> [H, W]
+    masks, keyword = masks.copy(), assignment.keyword
+    areas = masks.sum(axis=(1, 2))
+    for index in missing:
+        parts = masks[: len(areas)] & (strongest == index)
+        sizes = parts.sum(axis=(1, 2))
+        parent = int(sizes.argmax())
+        rest = masks[parent].sum() - sizes[parent]
+        if min(sizes[parent], rest) >= _SMALLEST_PART * areas[parent]:
+            masks[parent] &= ~parts[parent]
+            masks = np.concatenate([masks, parts[parent : parent + 1]])
+            parents, keyword = np.append(parents, parent), np.append(keyword, index)
+    affinity = mean_inside(masks, maps)
+    best = affinity.argmax(axis=1)
+    # An instance that was undecided because it showed both keywords is no longer so without one of them.
+    cut = np.isin(np.arange(len(masks)), parents[len(areas) :])
+    keyword = np.where((keyword == UNASSIGNED) & cut, best, keyword)
+    lead = _leads(affinity, np.where(keyword == UNASSIGNED, best, keyword))
+    return masks, parents, Assignment(keyword, affinity, lead, assignment.rule)
 
 
 def compose_label_map(

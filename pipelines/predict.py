@@ -14,6 +14,7 @@ from deeplab.inference import predict_logits
 from pipelines.config import TrainConfig, from_json
 from pipelines.data.classes import ClassList
 from pipelines.data.images import open_image
+from pipelines.data.label_crops import reduced_size
 from pipelines.data.transforms import to_network
 from pipelines.engine.checkpoint import load_checkpoint, weights_file
 from pipelines.engine.distributed import choose_device
@@ -89,7 +90,7 @@ def load_deeplab(weights: str | Path, *, device: str = "auto", precision: str = 
     classes = ClassList(tuple(content["classes"]["names"]), tuple(content["classes"]["indices"]))
     net = build_deeplab(content["network"], classes.n_outputs)
     _load(net, content["model"], path)
-    return DeepLabPredictor(net, classes, device, precision)
+    return DeepLabPredictor(net, classes, content["longest_side"], device, precision)
 
 
 class DeepLabPredictor:
@@ -99,19 +100,25 @@ class DeepLabPredictor:
         classes: the classes that the network knows.
     """
 
-    def __init__(self, net: DeepLab, classes: ClassList, device: str, precision: str) -> None:
+    def __init__(self, net: DeepLab, classes: ClassList, longest_side: int, device: str, precision: str) -> None:
         """Prepare the network for inference; see `load_deeplab`."""
-        self.classes, self.device, self.precision = classes, choose_device(device), precision
+        self.classes, self.longest_side = classes, longest_side
+        self.device, self.precision = choose_device(device), precision
         net.to(self.device).eval().prepare_for_inference()
         self.net = net
 
     def probabilities(
         self, picture: Picture, scales: tuple[float, ...] = (1.0,), flip: bool = False
     ) -> NDArray[np.float32]:
-        """Return class probabilities [n, H, W], background first, averaged over scales and mirror image."""
-        image = torch.from_numpy(as_pixels(picture)).permute(2, 0, 1).to(self.device).float() / 255
+        """Return class probabilities [n, H, W], background first, averaged over scales and mirror image.
+
+        A picture larger than those of the training is reduced first; the result has the picture's size.
+        """
+        pixels = as_pixels(picture)
+        reduction = reduced_size(*pixels.shape[:2], self.longest_side)[0] / pixels.shape[0]
+        image = torch.from_numpy(pixels).permute(2, 0, 1).to(self.device).float() / 255
         with torch.inference_mode(), autocast(self.precision, self.device):
-            result: Tensor = predict_logits(self.net, image, scales, flip)
+            result: Tensor = predict_logits(self.net, image, [s * reduction for s in scales], flip)
         return result.float().cpu().numpy()
 
     def __call__(self, picture: Picture) -> NDArray[np.uint8]:

@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -13,12 +12,13 @@ from torch import Tensor, nn
 
 from deeplab import DeepLab, build_deeplab, pixel_cross_entropy, predict_logits
 from deeplab.build import TIMM_NAMES
-from pipelines.config import DeepLabTrainConfig, to_json
+from pipelines.config import DEEPLAB_RECIPES, DeepLabRecipe, DeepLabTrainConfig, to_json
 from pipelines.data.classes import ClassList, load_classes
 from pipelines.data.images import find_images, open_image
 from pipelines.data.label_crops import LabelledPictures, random_crop, reduced_size
 from pipelines.data.label_folder import LabelFolder, open_labels
 from pipelines.data.voc import image_path, read_id_list, read_label_map, read_split, truth_path
+from pipelines.engine.depthwise import speed_up_depthwise
 from pipelines.engine.distributed import Processes, processes
 from pipelines.engine.loop import LoopSettings, ParameterGroup, train_loop
 from pipelines.engine.precision import autocast
@@ -33,36 +33,6 @@ Batch = tuple[Tensor, Tensor]  # images [B, 3, S, S] uint8, targets [B, S, S] ui
 
 _NEW_LAYERS_LR = 10.0
 _VAL_SPLIT = "val"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How a network is trained, where the flags leave it open; the rate falls as (1 - step / steps)^0.9.
-
-    Attributes:
-        steps: Optimiser steps.
-        batch_size: Pictures per step.
-        lr: Peak learning rate of the trunk; new layers learn ten times as fast.
-        weight_decay: Of weights; biases and norms have none.
-        optimizer: "sgd" or "adamw".
-        bias_lr: Factor of the learning rate of biases.
-    """
-
-    steps: int
-    batch_size: int
-    lr: float
-    weight_decay: float
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    bias_lr: float = 2.0
-
-
-RECIPES = {
-    "vgg16": Recipe(steps=20_000, batch_size=10, lr=1e-3, weight_decay=5e-4),
-    "resnet101": Recipe(steps=20_000, batch_size=10, lr=2.5e-4, weight_decay=5e-4),
-    # Short enough for a processor: 12,000 crops, about a quarter of an hour on two cores.
-    "efficientnet_lite0": Recipe(steps=1_500, batch_size=8, lr=2e-4, weight_decay=0.01, optimizer="adamw", bias_lr=1.0),
-}
-"""The published recipes of LargeFOV and DeepLab v2, and one for the small network."""
 
 
 def train_deeplab(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
@@ -81,7 +51,7 @@ def train_deeplab(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
     labels = _open_labels(config)
     pictures = training_pictures(config, labels)
     validate = validator(config, labels.classes) if config.val_voc else None
-    recipe = RECIPES[config.network]
+    recipe = DEEPLAB_RECIPES[config.network]
     with processes(config.device) as here:
         net = new_deeplab(config, labels.classes).to(here.device).to(memory_format=torch.channels_last)
         run = RunDir.open(config.run, config, config.resume, here.writes)
@@ -107,14 +77,13 @@ def identity(config: DeepLabTrainConfig, classes: ClassList) -> dict[str, Any]:
     """What a checkpoint says of its network: enough to build it again and to read its outputs.
 
     Returns:
-        {kind, network, classes: names, indices: their palette indices, longest_side: pixels to which larger pictures
-        are reduced, config}.
+        {kind, network, classes {names, indices in palettes}, longest_side: pixels to which larger pictures are reduced,
+        config}.
     """
     return {
         "kind": "deeplab",
         "network": config.network,
-        "classes": classes.to_json(),
-        "indices": list(classes.indices),
+        "classes": {"names": classes.to_json(), "indices": list(classes.indices)},
         "longest_side": longest_side(config),
         "config": to_json(config),
     }
@@ -160,15 +129,17 @@ def new_deeplab(config: DeepLabTrainConfig, classes: ClassList) -> DeepLab:
     torch.manual_seed(config.seed)
     state = trunk_state(TIMM_NAMES[config.network], config.trunk_weights)
     try:
-        return build_deeplab(config.network, classes.n_outputs, state)
+        net = build_deeplab(config.network, classes.n_outputs, state)
     except ValueError as error:
         raise ConfigError(
             f"--trunk-weights {config.trunk_weights}: {error}; give the weights of {TIMM_NAMES[config.network]}",
             "trunk-unusable",
         ) from error
+    speed_up_depthwise(net)
+    return net
 
 
-def loop_settings(config: DeepLabTrainConfig, recipe: Recipe) -> LoopSettings:
+def loop_settings(config: DeepLabTrainConfig, recipe: DeepLabRecipe) -> LoopSettings:
     """The loop's settings: the recipe under the flags."""
     steps = config.steps or recipe.steps
     return LoopSettings(
@@ -185,7 +156,7 @@ def loop_settings(config: DeepLabTrainConfig, recipe: Recipe) -> LoopSettings:
     )
 
 
-def parameter_groups(net: DeepLab, recipe: Recipe) -> list[ParameterGroup]:
+def parameter_groups(net: DeepLab, recipe: DeepLabRecipe) -> list[ParameterGroup]:
     """Every parameter that learns, once: trunk and new layers, weights with decay and the rest without."""
     groups = []
     for parameters, scale in ((list(net.trunk_parameters()), 1.0), (list(net.new_parameters()), _NEW_LAYERS_LR)):

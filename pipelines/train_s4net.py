@@ -7,9 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.config import TRAIN_SCHEDULES, TrainConfig, TrainSchedule, to_json
+from pipelines.data.checking import check_pictures
 from pipelines.data.coco import CocoPicture, encode_masks, load_coco
 from pipelines.data.images import open_image
 from pipelines.data.transforms import Augmentation, augment, to_network
+from pipelines.engine.depthwise import speed_up_depthwise
 from pipelines.engine.distributed import Processes, processes
 from pipelines.engine.loop import LoopSettings, ParameterGroup, train_loop
 from pipelines.engine.precision import autocast
@@ -19,7 +21,6 @@ from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.metrics.instance_ap import PictureDetections, coco_ap
 from pipelines.weights import trunk_state
-from deeplab.precision import speed_up_depthwise
 from s4net import S4Net, build_s4net
 from s4net.postprocess import to_picture
 from s4net.trunk import timm_name
@@ -52,6 +53,7 @@ def train_s4net(config: TrainConfig, events: Events) -> dict[str, Any]:
     if not any(len(p.boxes) for p in pictures):
         raise InputError(f"{config.annotations}: no instance in {len(pictures)} pictures; check the file", "coco-empty")
     val = load_coco(config.val_annotations, config.images) if config.val_annotations else []
+    check_pictures([p.path for p in pictures + val], config.workers)
     with processes(config.device) as here:
         net = new_s4net(config).to(here.device, memory_format=torch.channels_last)
         run = RunDir.open(config.run, config, config.resume, here.writes)
@@ -124,7 +126,10 @@ def loop_settings(config: TrainConfig, schedule: TrainSchedule) -> LoopSettings:
 def parameter_groups(net: S4Net, schedule: TrainSchedule) -> list[ParameterGroup]:
     """Split the parameters: trunk and new layers, weights with decay and biases without (as the released code)."""
     groups = []
-    for parameters, scale in ((net.trunk_parameters(), _TRUNK_LR if schedule.adamw else 1.0), (net.new_parameters(), 1.0)):
+    for parameters, scale in (
+        (net.trunk_parameters(), _TRUNK_LR if schedule.adamw else 1.0),
+        (net.new_parameters(), 1.0),
+    ):
         weights = [p for p in parameters if p.ndim > 1]
         biases = [p for p in parameters if p.ndim <= 1]
         groups += [ParameterGroup(weights, scale, schedule.weight_decay), ParameterGroup(biases, scale)]
@@ -176,4 +181,3 @@ def validator(
         return dict(coco_ap(pictures, found))
 
     return evaluate
-

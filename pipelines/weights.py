@@ -54,7 +54,9 @@ def _from_file(path: Path) -> dict[str, Tensor]:
     state = content.get("state_dict", content)
     tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
     if not tensors:
-        raise InputError(f"{path}: holds no tensors, the weights of a trunk expected; take another file", "weights-empty")
+        raise InputError(
+            f"{path}: holds no tensors, the weights of a trunk expected; take another file", "weights-empty"
+        )
     return tensors
 
 

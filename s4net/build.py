@@ -21,7 +21,7 @@ from .losses import (
 )
 from .mask_branch import MaskBranch
 from .network import MaskLoss, S4Net, S4NetSettings
-from .roi_masking import RoiMode, RoIMasking, RoIResampling
+from .roi_masking import RoIMasking, RoiMode, RoIResampling
 from .trunk import Trunk
 
 Preset = Literal["paper", "release", "modern"]

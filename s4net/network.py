@@ -174,9 +174,7 @@ class S4Net(nn.Module):
         settings, size = self.settings, (images.shape[-2], images.shape[-1])
         scores, boxes = logits.sigmoid(), decode(offsets, anchors)
         picked = [
-            select_proposals(
-                s, b, size, settings.nms_iou, settings.proposals, settings.pre_nms, settings.min_score
-            )
+            select_proposals(s, b, size, settings.nms_iou, settings.proposals, settings.pre_nms, settings.min_score)
             for s, b in zip(scores, boxes, strict=True)
         ]
         mask_logits, rois = self.mask_branch(levels[self.mask_level], [b for b, _ in picked], self.stride)

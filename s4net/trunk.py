@@ -104,4 +104,3 @@ class Trunk(nn.Module):
         """Return one [B, C, S / stride, S / stride] map per stride for images [B, 3, S, S] in 0..1."""
         features: list[Tensor] = self.net((images - self.mean) / self.std)
         return features
-

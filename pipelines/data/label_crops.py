@@ -78,7 +78,8 @@ class LabelledPictures:
                 of all label maps are 255 [labels-empty].
         """
         with ThreadPoolExecutor(max(1, workers)) as pool:
-            if not any(pool.map(self._has_labels, range(len(self)))):
+            labelled = list(pool.map(self._has_labels, range(len(self))))  # all of them, also behind the first
+            if not any(labelled):
                 raise InputError(
                     f"{self._labels.path}: every pixel of {len(self)} label maps is {IGNORE}, expected labels; "
                     "make the labels anew",

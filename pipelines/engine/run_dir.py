@@ -13,7 +13,7 @@ import torch
 from pipelines import __version__
 from pipelines.config import StageConfig, to_json
 from pipelines.errors import ConfigError
-from pipelines.files import Journal, read_json, remove_stale_temporaries, write_json
+from pipelines.files import Journal, read_json, remove_stale_temporaries, write_json, write_text
 
 
 class RunDir:
@@ -77,8 +77,6 @@ class RunDir:
             return
         kept = [record for record in self.metrics.read() if record["step"] <= step]
         text = "".join(json.dumps(record) + "\n" for record in kept)
-        from pipelines.files import write_text
-
         write_text(self.metrics.path, text)
 
     def record(self, values: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.keywords import assign_attention, assign_single, compose_label_map, mean_inside
+from pipelines.keywords import assign_attention, assign_single, compose_label_map, mean_inside, split_fused
 
 
 def columns(*spans: tuple[int, int], width: int = 8, height: int = 2) -> np.ndarray:
@@ -73,10 +73,15 @@ def test_each_instance_takes_the_keyword_with_the_largest_affinity():
 
 def test_every_keyword_gets_its_best_instance_where_there_are_enough():
     # By affinity alone all three would take keyword 0. The one-to-one sum is largest when the second instance takes
-    # keyword 1: 0.9 + 0.5 against 0.8 + 0.1 or 0.9 + 0.2.
-    result = assign_attention(*maps_of([[0.9, 0.1], [0.8, 0.5], [0.7, 0.2]]), margin=0.05)
+    # keyword 1: 0.9 + 0.75 against 0.8 + 0.1 or 0.9 + 0.2.
+    result = assign_attention(*maps_of([[0.9, 0.1], [0.8, 0.75], [0.7, 0.2]]), margin=0.05)
     assert result.keyword.tolist() == [0, 1, 0]
-    np.testing.assert_allclose(result.margin, [0.8, -0.3, 0.5], rtol=1e-5)
+    np.testing.assert_allclose(result.margin, [0.8, -0.05, 0.5], atol=1e-6)
+
+
+def test_an_instance_that_clearly_shows_another_keyword_is_not_made_the_best_one():
+    result = assign_attention(*maps_of([[0.9, 0.1], [0.8, 0.5], [0.7, 0.2]]), margin=0.05)
+    assert result.keyword.tolist() == [0, 0, 0]
 
 
 def test_fewer_instances_than_keywords_are_assigned_by_affinity_alone():
@@ -98,9 +103,9 @@ def test_the_only_candidate_of_a_keyword_needs_no_margin():
 
 
 def test_an_instance_is_not_taken_from_a_keyword_that_has_no_other():
-    # One-to-one: 0 -> 1, 1 -> 0 gives 0.8 + 0.9. But instance 0 by itself is sure of keyword 0 and instance 1 too, so
+    # One-to-one: 0 -> 1, 1 -> 0 gives 0.85 + 0.9. But instance 0 by itself is sure of keyword 0 and instance 1 too, so
     # that one of them must move; only the first has the assignment on its side.
-    result = assign_attention(*maps_of([[0.9, 0.8], [0.9, 0.1]]), margin=0.05)
+    result = assign_attention(*maps_of([[0.9, 0.85], [0.9, 0.1]]), margin=0.05)
     assert result.keyword.tolist() == [1, 0]
 
 
@@ -109,6 +114,44 @@ def test_one_keyword_with_maps_is_assigned_without_a_contest():
     assert result.keyword.tolist() == [0, 0]
     assert result.affinity.tolist() == [[0.25], [0.0]]
     assert result.rule == "single"
+
+
+def test_a_keyword_without_instance_is_cut_out_of_the_instance_that_shows_it():
+    # One instance of four columns; the maps say keyword 0 on the left and, weaker in the mean, keyword 1 on the right.
+    masks, maps = columns((0, 4), width=4), np.array([[[3, 3, 0, 0]], [[0, 0, 1, 1]]], np.float32)
+    assignment = assign_attention(masks, maps, margin=0.05)
+    assert assignment.keyword.tolist() == [0]
+    parts, parents, result = split_fused(masks, assignment, maps)
+    assert parts[:, 0].astype(int).tolist() == [[1, 1, 0, 0], [0, 0, 1, 1]]
+    assert parents.tolist() == [0, 0]
+    assert result.keyword.tolist() == [0, 1]
+    assert result.margin.tolist() == [3, 1]
+    assert masks[0].all()  # the caller's masks stay
+
+
+def test_an_undecided_instance_is_decided_once_its_other_keyword_is_cut_out():
+    masks, maps = columns((0, 4), width=4), np.array([[[1, 1, 0, 0]], [[0, 0, 1, 1]]], np.float32)
+    assignment = assign_attention(masks, maps, margin=0.05)
+    assert assignment.keyword.tolist() == [-1]
+    _, _, result = split_fused(masks, assignment, maps)
+    assert sorted(result.keyword.tolist()) == [0, 1]
+
+
+def test_a_sliver_is_not_cut_out():
+    masks = columns((0, 8))
+    maps = np.array([[[1] * 7 + [0]], [[0] * 7 + [1]]], np.float32)  # an eighth is below the smallest part
+    assignment = assign_attention(masks, maps, margin=0.05)
+    parts, parents, result = split_fused(masks, assignment, maps)
+    assert len(parts) == 1 and parents.tolist() == [0] and result.keyword.tolist() == [0]
+
+
+def test_nothing_is_cut_where_every_keyword_has_an_instance():
+    masks = columns((0, 3), (3, 8))
+    maps = np.array([[[1, 1, 1, 0, 0, 1, 1, 0]], [[0, 0, 0, 1, 1, 0, 0, 1]]], np.float32)
+    assignment = assign_attention(masks, maps, margin=0.0)
+    assert sorted(assignment.keyword.tolist()) == [0, 1]
+    parts, _, result = split_fused(masks, assignment, maps)
+    assert np.array_equal(parts, masks) and result is assignment
 
 
 def test_overlaps_go_to_the_higher_score():

@@ -7,7 +7,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from deeplab.precision import DepthwiseConv, speed_up_depthwise
+from pipelines.engine.depthwise import DepthwiseConv, speed_up_depthwise
 
 
 def gradients(conv: nn.Module, x: Tensor, towards: Tensor) -> tuple[Tensor, Tensor, Tensor]:

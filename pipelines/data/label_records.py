@@ -1,0 +1,197 @@
+"""The journal of pseudo labels: one record a picture, kept so that a run can be broken off, shared out and repeated.
+
+While work goes on, each shard appends to a journal of its own. When every picture has a record, whichever shard sees it
+first merges them: `records.jsonl` in the order of the pictures, `instances.json`, `failures.jsonl` and, last, the
+manifest that makes the folder usable. Merging twice, even at once, gives the same bytes. Nothing in these files depends
+on when, where or in how many runs the labels were made.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipelines.data.label_folder import LabelFolder
+from pipelines.errors import ConfigError
+from pipelines.files import Journal, read_json, write_json, write_text
+
+Record = dict[str, Any]  # image_id; either height, width, instances, or failed {rule, message}
+
+_RECORDS, _FAILURES, _SETTINGS, _INSTANCES = "records.jsonl", "failures.jsonl", "settings.json", "instances.json"
+_SHARD_RECORDS = "records-*-of-*.jsonl"
+
+
+class LabelRecords:
+    """The records of a label folder, as one shard sees them.
+
+    Attributes:
+        folder: The label folder.
+        journal: Where this shard appends.
+    """
+
+    def __init__(self, folder: LabelFolder, shard: tuple[int, int] = (1, 1)) -> None:
+        """Names the files; nothing is touched.
+
+        Args:
+            folder: The label folder.
+            shard: (I, N), counted from 1.
+        """
+        self.folder = folder
+        self.journal = Journal(folder.path / f"records-{shard[0]}-of-{shard[1]}.jsonl")
+
+    def claim(self, settings: Mapping[str, Any], dry_run: bool = False) -> None:
+        """Ties the folder to the settings that its labels are made with.
+
+        Args:
+            settings: JSON values.
+            dry_run: Only look whether that would be possible.
+
+        Raises:
+            ConfigError: It is tied to others already [labels-differ].
+        """
+        path = self.folder.path / _SETTINGS
+        if path.exists():
+            check_settings(path, settings)
+        elif not dry_run:
+            write_json(path, dict(settings))
+
+    def done(self, retry_failed: bool = False) -> dict[str, Record]:
+        """image_id -> record of every picture that is finished: recorded, and its files in place.
+
+        Args:
+            retry_failed: Whether a picture that failed counts as not finished.
+        """
+        done = {}
+        for image_id, record in self._read().items():
+            if "failed" in record:
+                finished = not retry_failed
+            else:
+                finished = (
+                    self.folder.label_path(image_id).is_file() and self.folder.confidence_path(image_id).is_file()
+                )
+            if finished:
+                done[image_id] = record
+        return done
+
+    def add(self, record: Record) -> None:
+        """Records a picture whose files are in place."""
+        self.journal.append(record)
+        self.journal.sync()
+
+    def merge(self, image_ids: Sequence[str], settings: Mapping[str, Any]) -> bool:
+        """Makes the folder complete if every picture is finished.
+
+        Args:
+            image_ids: All pictures of all shards, in order.
+            settings: As for `claim`; they go into the manifest.
+
+        Returns:
+            Whether the folder is complete.
+        """
+        done = self.done()
+        if any(image_id not in done for image_id in image_ids):
+            return False
+        records = [done[image_id] for image_id in image_ids]
+        root = self.folder.path
+        failed = [{"image_id": record["image_id"], **record["failed"]} for record in records if "failed" in record]
+        write_text(root / _RECORDS, _lines(records))
+        if failed:
+            write_text(root / _FAILURES, _lines(failed))
+        else:
+            (root / _FAILURES).unlink(missing_ok=True)
+        write_json(root / _INSTANCES, self._coco(records), indent=None)
+        self.folder.write_manifest(**settings, counts=count_records(records))
+        for journal in root.glob(_SHARD_RECORDS):
+            journal.unlink(missing_ok=True)
+        return True
+
+    def _read(self) -> dict[str, Record]:
+        """The newest record of every picture."""
+        newest: dict[str, Record] = {}
+        for path in sorted(self.folder.path.glob(_SHARD_RECORDS)):
+            for record in Journal(path).read():  # empty where another shard has just merged and removed it
+                newest[record["image_id"]] = record
+        # Read last, since it is written before the journals are removed; but a journal is newer than it.
+        merged = {record["image_id"]: record for record in Journal(self.folder.path / _RECORDS).read()}
+        return merged | newest
+
+    def _coco(self, records: Sequence[Record]) -> dict[str, Any]:
+        """All instances that have a keyword, in COCO's form; category ids are palette indices."""
+        classes = self.folder.classes
+        category = dict(zip(classes.names, classes.indices, strict=True))
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
+        for number, record in enumerate((record for record in records if "failed" not in record), start=1):
+            size = {"height": record["height"], "width": record["width"]}
+            images.append({"id": number, "file_name": record["file_name"], **size})
+            for instance in record["instances"]:
+                if instance["keyword"] is not None:
+                    x0, y0, x1, y1 = instance["box"]
+                    annotations.append(
+                        {
+                            "id": len(annotations) + 1,
+                            "image_id": number,
+                            "category_id": category[instance["keyword"]],
+                            "iscrowd": 0,
+                            "area": instance["area"],
+                            "bbox": [x0, y0, x1 - x0, y1 - y0],
+                            "score": instance["score"],
+                            "segmentation": instance["segmentation"],
+                        }
+                    )
+        categories = [{"id": index, "name": name} for name, index in category.items()]
+        return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    """Compares with the settings in a file.
+
+    Raises:
+        ConfigError: They differ [labels-differ]; the message names each difference.
+    """
+    saved = _flat(read_json(path))
+    now = _flat(json.loads(json.dumps(dict(settings))))
+    names = [name for name in {**saved, **now} if saved.get(name) != now.get(name)]
+    if names:
+        differences = "; ".join(f"{name} {_shown(now.get(name))} (there {_shown(saved.get(name))})" for name in names)
+        message = f"{path.parent}: holds labels made otherwise, the same settings expected: {differences}"
+        raise ConfigError(f"{message}; choose another --out or remove the folder", "labels-differ")
+
+
+def count_records(records: Sequence[Record]) -> dict[str, int]:
+    """Counts of pictures and instances.
+
+    Returns:
+        images = labelled + empty + failed; instances = assigned + unassigned.
+    """
+    failed = sum("failed" in record for record in records)
+    instances = [record["instances"] for record in records if "failed" not in record]
+    empty = sum(not some for some in instances)
+    total = sum(len(some) for some in instances)
+    assigned = sum(instance["keyword"] is not None for some in instances for instance in some)
+    return {
+        "images": len(records),
+        "labelled": len(records) - failed - empty,
+        "empty": empty,
+        "failed": failed,
+        "instances": total,
+        "assigned": assigned,
+        "unassigned": total - assigned,
+    }
+
+
+def _lines(records: Sequence[Record]) -> str:
+    return "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
+
+
+def _flat(settings: Any) -> dict[str, Any]:
+    """Settings with the content of inner mappings beside the rest, to be compared one by one."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items() if isinstance(settings, dict) else ():
+        flat |= _flat(value) if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:16]}...{text[-4:]}"

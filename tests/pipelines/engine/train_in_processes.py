@@ -1,0 +1,37 @@
+"""Trains the network of two layers under torchrun; run by test_loop."""
+
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pipelines.config import TrainConfig
+from pipelines.engine.distributed import processes
+from pipelines.engine.loop import LoopSettings, ParameterGroup, train_loop
+from pipelines.engine.run_dir import RunDir
+from pipelines.events import Events
+
+
+def main(folder: Path) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
+    with processes("cpu") as here:
+        size = 8 // here.world
+
+        def batch(step: int) -> Tensor:
+            whole = torch.randn(8, 3, generator=torch.Generator().manual_seed(step))
+            return whole[here.rank * size : (here.rank + 1) * size]
+
+        def losses(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
+            return {"total": (model(x) - x.sum(dim=1, keepdim=True)).square().mean()}
+
+        config = TrainConfig(images=folder, annotations=folder / "a.json", run=folder / "run")
+        run = RunDir.open(folder / "run", config, resume=False, writes=here.writes)
+        settings = LoopSettings(steps=6, batch_size=size, lr=0.1, precision="fp32")
+        groups = [ParameterGroup(list(net.parameters()))]
+        train_loop(net, groups, batch, losses, None, settings, run, here, {"kind": "test"}, Events())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

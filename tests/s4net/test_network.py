@@ -1,0 +1,156 @@
+import pytest
+import torch
+
+from s4net import PRESETS, Instances, build_s4net
+from s4net.folding import fold_batch_norm
+from s4net.trunk import Trunk, timm_name
+
+SMALL = "timm/mobilenetv3_small_050"
+
+
+@pytest.fixture(scope="module")
+def images() -> torch.Tensor:
+    return torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+
+
+def target(n: int, size: int = 128) -> dict[str, torch.Tensor]:
+    """`n` rectangles, each its own instance."""
+    masks = torch.zeros(n, size, size, dtype=torch.uint8)
+    boxes = torch.zeros(n, 4)
+    for i in range(n):
+        x, y = 2 * i % 60, 3 * i % 70
+        masks[i, y : y + 40, x : x + 50] = 1
+        boxes[i] = torch.tensor([x, y, x + 50, y + 40])
+    return {"boxes": boxes, "masks": masks}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("counts", [(0, 0), (1, 0), (1, 50)])
+def test_any_number_of_instances_trains(preset, counts, images):
+    net = build_s4net(preset, SMALL).train()
+    losses = net(images, [target(n) for n in counts])
+    assert set(losses) == {"objectness", "boxes", "masks", "total"}
+    parts = losses["objectness"] + losses["boxes"] + losses["masks"]
+    assert torch.allclose(losses["total"], parts)
+    losses["total"].backward()
+    gradients = [p.grad for p in net.parameters() if p.requires_grad]
+    assert all(g is not None and g.isfinite().all() for g in gradients)
+
+
+@pytest.mark.parametrize("roi", ["ternary", "expanded", "binary", "roialign", "roipool"])
+def test_every_roi_layer_trains_and_infers(roi, images):
+    net = build_s4net("paper", SMALL, roi=roi)
+    net.train()(images, [target(2), target(1)])["total"].backward()
+    for instances in net.eval()(images):
+        assert isinstance(instances, Instances)
+        assert 0 < len(instances) <= 20
+        assert instances.masks.shape[1:] == (128, 128)
+        assert (instances.scores.diff() <= 0).all()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_inference_keeps_to_proposals_and_score(preset, images):
+    net = build_s4net(preset, SMALL, proposals=3).eval()
+    with torch.no_grad():
+        assert all(len(found) <= 3 for found in net(images))
+        assert all(len(found) == 0 for found in net.with_min_score(1.0)(images))
+
+
+def test_masks_stay_in_their_boxes_in_the_paper_and_may_grow_in_modern(images):
+    for preset, slack in (("paper", 0.0), ("modern", 0.2)):
+        net = build_s4net(preset, SMALL).eval()
+        torch.nn.init.constant_(net.mask_branch.logits.bias, 0.0)
+        net.mask_branch.logits.bias.data[1] = 50.0  # foreground everywhere
+        found = net(images)[0]
+        for box, mask in zip(found.boxes, found.masks, strict=True):
+            x0, y0, x1, y1 = box.tolist()
+            left = torch.nonzero(mask.any(dim=0)).min().item()
+            limit = max(0, int(x0 - slack * (x1 - x0)))
+            assert left == limit
+
+
+def test_training_overfits_one_picture():
+    torch.manual_seed(0)
+    net = build_s4net("modern", SMALL).train()
+    image = torch.rand(1, 3, 128, 128)
+    truth = target(1)
+    image[:, :, truth["masks"][0].bool()] *= 0.2
+    optimizer = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], lr=2e-3)
+    first = None
+    for _ in range(40):
+        loss = net(image, [truth])["total"]
+        first = first if first is not None else float(loss.detach())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert float(loss.detach()) < 0.5 * first
+    best = net.eval()(image)[0]
+    truth_mask = truth["masks"][0].bool()
+    iou = (best.masks[0] & truth_mask).sum() / (best.masks[0] | truth_mask).sum()
+    assert iou > 0.7
+
+
+def test_batch_norm_stays_frozen(images):
+    net = build_s4net("paper", SMALL).train()
+    norms = [m for m in net.trunk.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    before = [m.running_mean.clone() for m in norms]
+    net(images, [target(1), target(2)])
+    assert norms and all(torch.equal(a, m.running_mean) for a, m in zip(before, norms, strict=True))
+    assert not any(p.requires_grad for m in norms for p in m.parameters())
+
+
+def test_early_stages_are_frozen_where_asked():
+    trunk = Trunk(SMALL, (8, 16, 32), freeze_below=8)
+    stem = dict(trunk.net.named_parameters())["conv_stem.weight"]
+    assert not stem.requires_grad
+    assert any(p.requires_grad for p in trunk.parameters())
+
+
+def test_parameter_groups_are_disjoint_and_complete():
+    net = build_s4net("modern", SMALL)
+    new, trunk = net.new_parameters(), net.trunk_parameters()
+    assert not {id(p) for p in new} & {id(p) for p in trunk}
+    assert {id(p) for p in new + trunk} == {id(p) for p in net.parameters() if p.requires_grad}
+
+
+def test_folding_changes_nothing_but_the_layers(images):
+    torch.manual_seed(1)
+    net = build_s4net("paper", SMALL).eval()
+    for norm in (m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2)
+        norm.weight.data.uniform_(0.5, 1.5)
+    with torch.no_grad():
+        before = net.trunk(images)
+        count = fold_batch_norm(net.trunk, images)
+        after = net.trunk(images)
+    assert count == sum(isinstance(m, torch.nn.BatchNorm2d) for m in net.modules())
+    for a, b in zip(before, after, strict=True):
+        assert torch.allclose(a, b, rtol=1e-3, atol=1e-3 * a.abs().max())
+
+
+def test_folding_refuses_a_network_in_training():
+    with pytest.raises(ValueError, match="eval"):
+        fold_batch_norm(torch.nn.Conv2d(3, 3, 1), torch.zeros(1, 3, 8, 8))
+
+
+def test_the_release_differs_where_the_table_says():
+    paper, release = build_s4net("paper", SMALL), build_s4net("release", SMALL)
+    assert paper.anchors.strides == (8, 16, 32, 64)
+    assert release.anchors.strides == (4, 8, 16, 32, 64)
+    assert release.stride == paper.stride == 8
+    assert (paper.settings.positive_iou, release.settings.positive_iou) == (0.5, 0.4)
+    # Layer 0 of the released branch to its logits: 0.74 M parameters (256 -> 128 -> ... -> 64 -> 2).
+    assert sum(p.numel() for p in release.mask_branch.parameters()) == pytest.approx(0.74e6, rel=0.01)
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(ValueError, match="paper, release, modern"):
+        build_s4net("best", SMALL)
+    with pytest.raises(ValueError, match="resnet50"):
+        timm_name("resnet5")
+
+
+def test_instances_of_different_lengths_are_refused():
+    with pytest.raises(ValueError, match="boxes"):
+        Instances(torch.zeros(2, 4), torch.zeros(1), torch.zeros(2, 3, 3, dtype=torch.bool))

