@@ -122,8 +122,8 @@ def _instances(paths: DemoPaths, found: Mapping[str, Any]) -> Section:
     curve = loss_curves(Journal(paths.s4net / "metrics.jsonl").read(), "S4Net")
     return Section(
         "1. Salient instances",
-        f"Instances scored {_SURE:g} or more, on scenes that S4Net has not seen. AP is COCO's, over all pictures and 20 "
-        "detections each; the released metric is a mean over pictures, and more lenient.",
+        f"Instances scored {_SURE:g} or more, on scenes that S4Net has not seen. AP is COCO's, over all pictures and "
+        "20 detections each; the released metric is a mean over pictures, and more lenient.",
         [Table(keys, [[_percent(found[key]) for key in keys]])],
         [*pictures, Picture(curve, "losses over the steps")],
     )

@@ -161,7 +161,7 @@ def _gaussian(module: nn.Module) -> None:
 
 
 def _variance_preserving(module: nn.Module) -> None:
-    """Weights that keep the size of features: through eight layers of N(0, 0.01^2) next to no signal passes at first."""
+    """Weights that keep the size of features: eight layers of N(0, 0.01^2) let next to no signal pass at first."""
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_uniform_(module.weight, a=1)
         nn.init.zeros_(module.bias)  # type: ignore[arg-type]

@@ -67,7 +67,8 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
     index = int(name.partition(":")[2] or local_rank)
     if index >= torch.cuda.device_count():
         raise MachineError(
-            f"--device {name}: {torch.cuda.device_count()} CUDA devices found, number {index} needed; take --device cpu",
+            f"--device {name}: {torch.cuda.device_count()} CUDA devices found, number {index} asked for; "
+            "take --device cpu",
             "device-missing",
         )
     return torch.device("cuda", index)

@@ -233,8 +233,8 @@ class _Training:
         text = ", ".join(f"{name} {number:g}" for name, number in losses.items())
         self.run_dir.status("failed", self.step, f"not finite: {text}")
         raise DivergedError(
-            f"{self.run_dir.path}: loss or gradient is not finite at step {self.step} ({text}), finite numbers expected; "
-            "the weights were not touched: lower --lr, or check the annotations",
+            f"{self.run_dir.path}: loss or gradient is not finite at step {self.step} ({text}), finite numbers "
+            "expected; the weights were not touched: lower --lr, or check the annotations",
             "not-finite",
         )
 

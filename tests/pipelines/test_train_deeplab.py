@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from deeplab import build_deeplab
-from pipelines.config import DeepLabTrainConfig
+from pipelines.config import DEEPLAB_RECIPES, DeepLabTrainConfig
 from pipelines.data.classes import ClassList
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.voc import write_label_map
@@ -21,7 +21,6 @@ from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.predict import load_deeplab
 from pipelines.train_deeplab import (
-    DEEPLAB_RECIPES,
     batch_maker,
     loop_settings,
     losses,
@@ -141,7 +140,7 @@ def test_recipes_are_the_published_ones_and_flags_go_first(config: DeepLabTrainC
     vgg = loop_settings(replace(config, network="vgg16", steps=20_000, batch_size=10), DEEPLAB_RECIPES["vgg16"])
     assert (vgg.lr, vgg.steps, vgg.batch_size, vgg.optimizer, vgg.schedule) == (1e-3, 20_000, 10, "sgd", "poly")
     assert vgg.evaluate_every == 20_000
-    assert DEEPLAB_RECIPES["resnet101"].lr == 2.5e-4 and RECIPES["resnet101"].weight_decay == 5e-4
+    assert DEEPLAB_RECIPES["resnet101"].lr == 2.5e-4 and DEEPLAB_RECIPES["resnet101"].weight_decay == 5e-4
     changed = loop_settings(replace(config, lr=0.5, steps=7, batch_size=3, evaluate_every=2), DEEPLAB_RECIPES["vgg16"])
     assert (changed.lr, changed.steps, changed.batch_size, changed.evaluate_every) == (0.5, 7, 3, 2)
 

@@ -63,7 +63,7 @@ def test_masks_stay_in_their_boxes_in_the_paper_and_may_grow_in_modern(images):
         net.mask_branch.logits.bias.data[1] = 50.0  # foreground everywhere
         found = net(images)[0]
         for box, mask in zip(found.boxes, found.masks, strict=True):
-            x0, y0, x1, y1 = box.tolist()
+            x0, _, x1, _ = box.tolist()
             left = torch.nonzero(mask.any(dim=0)).min().item()
             limit = max(0, int(x0 - slack * (x1 - x0)))
             assert left == limit
