@@ -13,7 +13,8 @@ from pipelines.config import (
     TrainConfig,
     to_json,
 )
-from pipelines.data.shapes import SHAPES, write_instances, write_voc
+from pipelines.data.outlines import SHAPES
+from pipelines.data.shapes import write_instances, write_voc
 from pipelines.demo_report import DemoPaths, write_report
 from pipelines.errors import ConfigError
 from pipelines.evaluate import evaluate
@@ -35,6 +36,7 @@ class DemoSizes:
         instance_scenes, test_scenes: scenes with masks that S4Net learns from and is tested on.
         keyword_scenes, val_scenes: scenes that are labelled from their keywords, and held out for the mIoU.
         s4net_steps, image_size: of `s4 train`.
+        min_score: of `s4 pseudo-label`.
         deeplab_steps, crop: of `s4 deeplab-train`, on labels and on exact masks alike.
     """
 
@@ -45,6 +47,7 @@ class DemoSizes:
     val_scenes: int
     s4net_steps: int
     image_size: int
+    min_score: float
     deeplab_steps: int
     crop: int
 
@@ -58,6 +61,7 @@ FULL = DemoSizes(
     val_scenes=100,
     s4net_steps=480,
     image_size=192,
+    min_score=0.3,
     deeplab_steps=260,
     crop=193,
 )
@@ -70,6 +74,7 @@ SMALL = DemoSizes(
     val_scenes=4,
     s4net_steps=3,
     image_size=64,
+    min_score=0.0,  # after three steps no score is high
     deeplab_steps=3,
     crop=65,
 )
@@ -105,7 +110,7 @@ def demo(config: DemoConfig, events: Events) -> dict[str, Any]:
         events,
     )
     events.info("2/4 label scenes from their keywords")
-    _label(config, paths, events)
+    _label(config, sizes, paths, events)
     quality = evaluate(_scored(config, paths, "train", labels=paths.labels), events)
     events.info("3/4 train DeepLab on the labels, and on exact masks for comparison")
     _train_deeplab(config, sizes, paths, events, exact=False)
@@ -177,7 +182,7 @@ def _train_s4net(config: DemoConfig, sizes: DemoSizes, paths: DemoPaths, events:
     )
 
 
-def _label(config: DemoConfig, paths: DemoPaths, events: Events) -> None:
+def _label(config: DemoConfig, sizes: DemoSizes, paths: DemoPaths, events: Events) -> None:
     pseudo_label(
         PseudoLabelConfig(
             images=paths.voc / "JPEGImages",
@@ -186,6 +191,7 @@ def _label(config: DemoConfig, paths: DemoPaths, events: Events) -> None:
             classes=str(paths.voc / "classes.txt"),
             split="train",
             out=paths.labels,
+            min_score=sizes.min_score,
             seed=config.seed,
             **_common(config),
         ),
@@ -215,5 +221,5 @@ def _train_deeplab(config: DemoConfig, sizes: DemoSizes, paths: DemoPaths, event
     )
 
 
-def _scored(config: DemoConfig, paths: DemoPaths, split: str, **what: Path) -> EvaluateConfig:
+def _scored(config: DemoConfig, paths: DemoPaths, split: str, **what: Any) -> EvaluateConfig:
     return EvaluateConfig(voc=paths.voc, split=split, classes=str(paths.voc / "classes.txt"), **what, **_common(config))

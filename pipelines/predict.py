@@ -115,7 +115,7 @@ class DeepLabPredictor:
         A picture larger than those of the training is reduced first; the result has the picture's size.
         """
         pixels = as_pixels(picture)
-        reduction = reduced_size(*pixels.shape[:2], self.longest_side)[0] / pixels.shape[0]
+        reduction = reduced_size(pixels.shape[0], pixels.shape[1], self.longest_side)[0] / pixels.shape[0]
         image = torch.from_numpy(pixels).permute(2, 0, 1).to(self.device).float() / 255
         with torch.inference_mode(), autocast(self.precision, self.device):
             result: Tensor = predict_logits(self.net, image, [s * reduction for s in scales], flip)
@@ -124,7 +124,8 @@ class DeepLabPredictor:
     def __call__(self, picture: Picture) -> NDArray[np.uint8]:
         """Return the label map [H, W] uint8 of a file, PIL picture or array, in palette indices of `classes`."""
         best = self.probabilities(picture).argmax(axis=0).astype(np.uint8)
-        return self.classes.from_train_table()[best]
+        label_map: NDArray[np.uint8] = self.classes.from_train_table()[best]
+        return label_map
 
 
 def as_pixels(picture: Picture) -> NDArray[np.uint8]:

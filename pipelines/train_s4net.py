@@ -55,7 +55,7 @@ def train_s4net(config: TrainConfig, events: Events) -> dict[str, Any]:
     val = load_coco(config.val_annotations, config.images) if config.val_annotations else []
     check_pictures([p.path for p in pictures + val], config.workers)
     with processes(config.device) as here:
-        net = new_s4net(config).to(here.device, memory_format=torch.channels_last)
+        net = new_s4net(config).to(here.device).to(memory_format=torch.channels_last)
         run = RunDir.open(config.run, config, config.resume, here.writes)
         if here.writes:
             events.attach(run.path / "log.txt")

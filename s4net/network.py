@@ -144,11 +144,13 @@ class S4Net(nn.Module):
                 sampling_ratio=-1,
                 aligned=True,
             )[:, 0]
-            for target, frames in zip(targets, rois.frames.split([len(b) for b in boxes]), strict=True)
+            for target, frames in zip(targets, torch.split(rois.frames, [len(b) for b in boxes]), strict=True)
             if len(frames)
         ]
         if not shares:
-            return logits.sum() * 0  # keeps the branch in the graph: distributed training waits for its gradients
+            # Keeps the branch in the graph: distributed training waits for its gradients.
+            none: Tensor = logits.sum() * 0
+            return none
         return self.mask_loss(logits, torch.cat(shares), rois.region)
 
     def _jitter(self, boxes: Tensor) -> Tensor:
@@ -182,9 +184,8 @@ class S4Net(nn.Module):
         quality = mask_quality(probabilities, rois.region)
         results = []
         counts = [len(b) for b, _ in picked]
-        for (b, s), p, f, q in zip(
-            picked, probabilities.split(counts), rois.frames.split(counts), quality.split(counts), strict=True
-        ):
+        parts = [torch.split(values, counts) for values in (probabilities, rois.frames, quality)]
+        for (b, s), p, f, q in zip(picked, *parts, strict=True):
             final = s * q if settings.score_by_mask else s
             order = final.argsort(descending=True, stable=True)
             results.append(RawDetections(b[order], final[order], p[order], f[order]))

@@ -1,6 +1,7 @@
 """The ImageNet network under the FPN: any timm model that yields features."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import timm
 import torch
@@ -36,6 +37,9 @@ class Trunk(nn.Module):
     stride is below it: early ImageNet filters are generic, and their maps are the expensive ones to go back through.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         name: str,
@@ -52,16 +56,16 @@ class Trunk(nn.Module):
             freeze_below: stages of smaller stride than this do not learn; 0: all learn.
         """
         super().__init__()
-        everything = timm.create_model(timm_name(name), features_only=True, pretrained=False).feature_info
+        everything: Any = timm.create_model(timm_name(name), features_only=True, pretrained=False).feature_info
         reductions = everything.reduction()
         missing = [s for s in strides if s not in reductions]
         if missing:
             raise ValueError(f"trunk {name} has features of stride {reductions}, {missing} are needed")
-        self.net = timm.create_model(
+        self.net: Any = timm.create_model(
             timm_name(name), features_only=True, pretrained=False, out_indices=[reductions.index(s) for s in strides]
         )
         self.strides = tuple(strides)
-        self.channels: tuple[int, ...] = tuple(self.net.feature_info.channels())
+        self.channels: tuple[int, ...] = tuple(everything.channels([reductions.index(s) for s in strides]))
         config = timm.get_pretrained_cfg(timm_name(name))
         mean, std = (config.mean, config.std) if config is not None else (IMAGENET_MEAN, IMAGENET_STD)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)

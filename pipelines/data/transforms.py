@@ -36,7 +36,7 @@ class Augmentation:
 def to_network(picture: NDArray[np.uint8], size: int) -> Tensor:
     """Return the picture [H, W, 3] squashed to [3, size, size] uint8 (antialiased bilinear), as S4Net takes it."""
     tensor = torch.from_numpy(picture).permute(2, 0, 1)
-    return TF.resize(tensor, [size, size], antialias=True)
+    return _resize(tensor, size)
 
 
 def augment(
@@ -60,12 +60,12 @@ def augment(
         instances that the window cuts off (less than a quarter, or less than 64 pixels, in view).
     """
     window = _window(masks, augmentation, generator)
-    image = TF.resize(torch.from_numpy(_cut(picture, window, FILL)).permute(2, 0, 1), [size, size], antialias=True)
+    image = _resize(torch.from_numpy(_cut(picture, window, FILL)).permute(2, 0, 1), size)
     kept = _visible(masks, window)
     layers = np.ascontiguousarray(_cut(masks[kept].transpose(1, 2, 0), window, 0).transpose(2, 0, 1))
     scaled = torch.zeros(0, size, size, dtype=torch.uint8)
     if len(layers):
-        scaled = (TF.resize(torch.from_numpy(layers) * 255, [size, size], antialias=True) > 127).to(torch.uint8)
+        scaled = (_resize(torch.from_numpy(layers) * 255, size) > 127).to(torch.uint8)
         scaled = scaled[scaled.sum(dim=(1, 2)) >= _MIN_PIXELS]
     if generator.random() < augmentation.flip:
         image, scaled = image.flip(-1), scaled.flip(-1)
@@ -74,9 +74,15 @@ def augment(
     return image, {"boxes": half_open_boxes(scaled), "masks": scaled}
 
 
+def _resize(layers: Tensor, size: int) -> Tensor:
+    """Squash [C, H, W] uint8 to [C, size, size], bilinear with antialiasing."""
+    resized: Tensor = TF.resize(layers, [size, size], antialias=True)
+    return resized
+
+
 def half_open_boxes(masks: Tensor) -> Tensor:
     """Return the tight boxes [N, 4] float32 of non-empty masks [N, H, W], right and bottom sides outside."""
-    boxes = masks_to_boxes(masks).float()
+    boxes: Tensor = masks_to_boxes(masks).float()
     boxes[:, 2:] += 1  # torchvision's are inclusive
     return boxes
 
@@ -132,4 +138,5 @@ def _colour(image: Tensor, strength: float, generator: np.random.Generator) -> T
     image = TF.adjust_brightness(image, brightness)
     image = TF.adjust_contrast(image, contrast)
     image = TF.adjust_saturation(image, saturation)
-    return TF.adjust_hue(image, float(generator.uniform(-strength, strength)) / 10)
+    varied: Tensor = TF.adjust_hue(image, float(generator.uniform(-strength, strength)) / 10)
+    return varied
