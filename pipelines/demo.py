@@ -57,13 +57,13 @@ FULL = DemoSizes(
     side=256,
     instance_scenes=600,
     test_scenes=100,
-    keyword_scenes=300,
+    keyword_scenes=260,
     val_scenes=100,
-    s4net_steps=480,
+    s4net_steps=430,
     image_size=192,
     min_score=0.3,
-    deeplab_steps=260,
-    crop=193,
+    deeplab_steps=300,
+    crop=161,
 )
 # The plumbing alone, in seconds.
 SMALL = DemoSizes(
