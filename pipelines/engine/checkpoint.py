@@ -37,7 +37,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             f"{path}: not a file of tensors alone ({str(error).splitlines()[0]}); take a checkpoint written by s4",
             "weights-unsafe",
         ) from error
-    except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, ValueError, KeyError) as error:
+    except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, ValueError, LookupError) as error:
         raise InputError(
             f"{path}: cannot be read as a checkpoint ({str(error).splitlines()[0] if str(error) else 'empty file'}); "
             "copy it again or take another",
