@@ -35,7 +35,7 @@ class LoopSettings:
         ema: decay of the average of the weights that is evaluated and kept as best; None: the weights themselves.
         evaluate_every: steps between evaluations; the last step is always evaluated.
         evaluate_from: share of the steps before which evaluation is a waste.
-        checkpoint_every: steps between checkpoints.
+        checkpoint_every: steps between checkpoints; None: a tenth of the training, at most 200.
         log_every: steps averaged in a line of metrics.jsonl.
         metric: key of the evaluation's result that chooses the best checkpoint; higher is better.
         seed: seed of the run.
@@ -55,7 +55,7 @@ class LoopSettings:
     ema: float | None = None
     evaluate_every: int = 1000
     evaluate_from: float = 0.0
-    checkpoint_every: int = 200
+    checkpoint_every: int | None = None
     log_every: int = 10
     metric: str = "ap50"
     seed: int = 0
@@ -154,6 +154,7 @@ class _Training:
         self.scales = [group.lr_scale for group in groups]
         self.optimizer = _optimizer(groups, settings)
         self.average = {n: p.detach().clone() for n, p in model.named_parameters()} if settings.ema else None
+        self.checkpoint_every = settings.checkpoint_every or min(200, max(1, settings.steps // 10))
         self.step, self.seconds = 0, 0.0
         self.best: dict[str, Any] = {"metric": settings.metric, "value": None, "step": 0}
         self.window: dict[str, float] = {}
@@ -163,6 +164,7 @@ class _Training:
     def restore(self) -> None:
         """Go on from the last checkpoint, if there is one."""
         if not self.run_dir.last.exists():
+            self.run_dir.forget_after(0)
             return
         state = load_checkpoint(self.run_dir.last)
         self.model.load_state_dict(state["model"])
@@ -192,7 +194,7 @@ class _Training:
         if evaluated:
             self._evaluate()
         self.seconds += time.monotonic() - started
-        if evaluated or self.step % settings.checkpoint_every == 0:
+        if evaluated or self.step % self.checkpoint_every == 0:
             self.save()
         progress.advance(1, loss=losses["total"], images_per_second=self._rate())
 
