@@ -94,7 +94,7 @@ def _score_network(config: EvaluateConfig, events: Events) -> dict[str, Any]:
 
     from pipelines.predict import load_deeplab  # brings torch, which scoring files must not need
 
-    network = load_deeplab(weights)
+    network = load_deeplab(weights, device=config.device, precision=config.precision)
     if network.classes != classes:
         raise ConfigError(
             f"{weights}: trained for {_listed(network.classes)}, --classes expects {_listed(classes)}; "
@@ -164,7 +164,7 @@ def _score_instances(config: EvaluateConfig, events: Events) -> dict[str, Any]:
 
     from pipelines.predict import load_s4net  # brings torch; the annotations are checked before
 
-    network = load_s4net(cast(Path, config.weights))
+    network = load_s4net(cast(Path, config.weights), device=config.device, precision=config.precision)
     detections = []
     with events.progress(len(pictures), "instances") as progress:
         for picture in pictures:

@@ -97,7 +97,7 @@ PRESETS = tuple(_PRESETS)
 
 
 def build_s4net(
-    preset: Preset = "modern",
+    preset: Preset = "paper",
     trunk: str = "resnet50",
     trunk_state: dict[str, Tensor] | None = None,
     *,
