@@ -13,7 +13,7 @@ import torch
 from pipelines import __version__
 from pipelines.config import StageConfig, to_json
 from pipelines.errors import ConfigError
-from pipelines.files import Journal, read_json, remove_stale_temporaries, write_json, write_text
+from pipelines.files import Journal, remove_stale_temporaries, write_json, write_text
 
 
 class RunDir:
@@ -88,11 +88,6 @@ class RunDir:
         """Write status.json: running, done, stopped or failed."""
         if self.writes:
             write_json(self.path / "status.json", {"state": state, "step": step, "reason": reason})
-
-    def frozen_config(self) -> dict[str, Any]:
-        """Return the settings saved in the run."""
-        value: dict[str, Any] = read_json(self.path / "config.json")
-        return value
 
 
 def environment() -> dict[str, Any]:
