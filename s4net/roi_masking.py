@@ -150,7 +150,8 @@ class RoIMasking(nn.Module):
         cells = torch.cat(boxes) / stride
         masks = self.masks(cells, (height, width))
         whole = torch.tensor([0, 0, width * stride, height * stride], dtype=torch.float32, device=features.device)
-        masked = features[index] * masks.to(features.dtype)
+        # Not features[index]: its gradient is summed in the order in which threads arrive.
+        masked = features.index_select(0, index) * masks.to(features.dtype)
         region = expanded_mask(cells, (height, width), self.slack)[:, 0]
         return RoIFeatures(masked, whole.expand(len(cells), 4), region)
 

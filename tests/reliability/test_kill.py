@@ -22,7 +22,7 @@ S4 = [sys.executable, "-c", "import sys; from s4cli.main import main; sys.exit(m
 
 def start(*arguments: object) -> "subprocess.Popen[bytes]":
     # A thread count of its own: bit-equality is promised for equal thread counts.
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "2"}
     command = [*S4, *map(str, arguments)]
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True

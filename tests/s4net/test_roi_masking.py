@@ -102,6 +102,18 @@ def test_the_gradient_changes_sign_in_the_ring():
     assert torch.equal(features.grad[0], expected)
 
 
+def test_the_gradient_of_many_boxes_is_the_same_to_the_bit_every_time():
+    def gradient() -> torch.Tensor:
+        features = torch.rand(1, 64, 40, 40, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        weights = torch.rand(30, 64, 40, 40, generator=torch.Generator().manual_seed(1))
+        many = boxes(*([8.0 * i, 4.0 * i, 8.0 * i + 80, 4.0 * i + 160] for i in range(30)))
+        (RoIMasking("ternary")(features, [many], stride=8).features * weights).sum().backward()
+        return features.grad
+
+    first = gradient()
+    assert all(torch.equal(first, gradient()) for _ in range(10))
+
+
 def test_each_picture_is_masked_by_its_own_boxes():
     features = torch.stack([torch.full((1, 40, 40), 1.0), torch.full((1, 40, 40), 5.0)])
     rois = RoIMasking("binary")(features, [boxes([0, 0, 8, 8]), boxes([0, 0, 8, 8], [8, 8, 24, 24])], stride=8)

@@ -52,6 +52,7 @@ def test_weight_gradient_survives_bf16() -> None:
 
 
 def test_a_network_keeps_its_names_and_its_outputs() -> None:
+    torch.manual_seed(0)
     net = timm.create_model("tf_efficientnet_lite0", features_only=True, pretrained=False).eval()
     replaced = copy.deepcopy(net)
     speed_up_depthwise(replaced)
@@ -61,7 +62,8 @@ def test_a_network_keeps_its_names_and_its_outputs() -> None:
     for side in (64, 65):  # "same" padding of strided layers depends on the parity
         x = torch.rand(1, 3, side, side)
         for got, expected in zip(replaced(x), net(x), strict=True):
-            torch.testing.assert_close(got, expected)
+            # Sums run in another order; through fifty layers that is some 1e-6 of the largest value.
+            torch.testing.assert_close(got, expected, rtol=0, atol=1e-4 * float(expected.detach().abs().max()))
 
 
 def test_other_convolutions_stay() -> None:
