@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from deeplab import DeepLab, build_deeplab, pixel_cross_entropy, predict_logits
 from deeplab.build import TIMM_NAMES
-from pipelines.config import DEEPLAB_RECIPES, DeepLabRecipe, DeepLabTrainConfig, to_json
+from pipelines.config import DeepLabTrainConfig, to_json
 from pipelines.data.classes import ClassList, load_classes
 from pipelines.data.images import find_images, open_image
 from pipelines.data.label_crops import LabelledPictures, random_crop, reduced_size
@@ -27,6 +27,7 @@ from pipelines.engine.sampling import batch_indices, sample_generator
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.metrics.confusion import ConfusionMatrix
+from pipelines.recipes import DEEPLAB_RECIPES, DeepLabRecipe
 from pipelines.weights import trunk_state
 
 Batch = tuple[Tensor, Tensor]  # images [B, 3, S, S] uint8, targets [B, S, S] uint8

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipelines.config import TRAIN_SCHEDULES, TrainConfig, TrainSchedule, to_json
+from pipelines.config import TrainConfig, to_json
 from pipelines.data.checking import check_pictures
 from pipelines.data.coco import CocoPicture, encode_masks, load_coco
 from pipelines.data.images import open_image
@@ -20,6 +20,7 @@ from pipelines.engine.sampling import batch_indices, sample_generator
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.metrics.instance_ap import PictureDetections, coco_ap
+from pipelines.recipes import TRAIN_SCHEDULES, TrainSchedule
 from pipelines.weights import trunk_state
 from s4net import S4Net, build_s4net
 from s4net.postprocess import to_picture

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from deeplab import build_deeplab
-from pipelines.config import DEEPLAB_RECIPES, DeepLabTrainConfig
+from pipelines.config import DeepLabTrainConfig
 from pipelines.data.classes import ClassList
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.voc import write_label_map
@@ -20,6 +20,7 @@ from pipelines.engine.distributed import Processes
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.predict import load_deeplab
+from pipelines.recipes import DEEPLAB_RECIPES
 from pipelines.train_deeplab import (
     batch_maker,
     loop_settings,

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.config import TRAIN_SCHEDULES, TrainConfig
+from pipelines.config import TrainConfig
 from pipelines.data.shapes import write_instances
 from pipelines.engine.checkpoint import load_checkpoint
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.predict import as_pixels, load_deeplab, load_s4net
+from pipelines.recipes import TRAIN_SCHEDULES
 from pipelines.train_s4net import loop_settings, new_s4net, parameter_groups, train_s4net
 
 TRUNK = "timm/mobilenetv3_small_050"
