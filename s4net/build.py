@@ -37,6 +37,7 @@ class _Architecture:
     channels: int
     hidden: int
     freeze_below: int
+    fine_masks: bool
     detection_loss: Callable[[], DetectionLoss]
     mask_loss: MaskLoss
     gaussian_init: bool
@@ -52,6 +53,7 @@ _PRESETS: dict[str, _Architecture] = {
         channels=256,
         hidden=512,
         freeze_below=0,
+        fine_masks=False,
         detection_loss=PaperDetectionLoss,
         mask_loss=mask_cross_entropy,
         gaussian_init=True,
@@ -65,6 +67,7 @@ _PRESETS: dict[str, _Architecture] = {
         channels=256,
         hidden=512,
         freeze_below=0,
+        fine_masks=False,
         detection_loss=ReleaseDetectionLoss,
         mask_loss=mask_cross_entropy,
         gaussian_init=True,
@@ -78,6 +81,7 @@ _PRESETS: dict[str, _Architecture] = {
         channels=128,
         hidden=256,
         freeze_below=8,
+        fine_masks=True,
         detection_loss=ModernDetectionLoss,
         mask_loss=mask_cross_entropy_and_dice,
         gaussian_init=False,
@@ -87,8 +91,9 @@ _PRESETS: dict[str, _Architecture] = {
             force_best=True,
             box_jitter=0.12,
             box_copies=1,
-            nms_iou=0.5,
+            nms_iou=0.6,
             score_by_mask=True,
+            overlap_decay=2.0,
             mask_slack=0.2,
         ),
     ),
@@ -125,8 +130,8 @@ def build_s4net(
     if preset not in _PRESETS:
         raise ValueError(f"preset {preset!r} is unknown; take one of {', '.join(_PRESETS)}")
     arch = _PRESETS[preset]
-    body = Trunk(trunk, arch.strides, trunk_state, arch.freeze_below)
-    fpn = FeaturePyramid(body.channels, arch.channels, normalise=not arch.gaussian_init)
+    body = Trunk(trunk, (4, *arch.strides) if arch.fine_masks else arch.strides, trunk_state, arch.freeze_below)
+    fpn = FeaturePyramid(body.channels[-len(arch.strides) :], arch.channels, normalise=not arch.gaussian_init)
     strides = (*arch.strides, arch.strides[-1] * 2)
     anchors = AnchorGrid(strides, [stride * 4 for stride in strides], released=arch.released)
     head = DetectionHead(arch.channels, arch.hidden, anchors.per_cell)
@@ -135,7 +140,8 @@ def build_s4net(
         roi_layer = RoIResampling(roi)
     else:
         roi_layer = RoIMasking(roi, alpha, arch.settings.mask_slack, arch.released, wrap_ring)
-    branch = MaskBranch(arch.channels, roi_layer, arch.layout, relu_logits=arch.released)
+    detail = body.channels[0] if arch.fine_masks else 0
+    branch = MaskBranch(arch.channels, roi_layer, arch.layout, arch.released, detail)
     for part in (fpn, head, branch):
         part.apply(_gaussian if arch.gaussian_init else _variance_preserving)
     if not arch.gaussian_init:

@@ -2,10 +2,16 @@
 
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .roi_masking import RoIFeatures
+from .roi_masking import RoIFeatures, RoIMasking
+
+# Logits outside a window: certainly no mask.
+_NOTHING = -30.0
+# Masks are pasted by bilinear interpolation, which reads one cell beyond the region.
+_INTERPOLATION = 1
 
 
 class ResidualPair(nn.Module):
@@ -29,10 +35,22 @@ class MaskBranch(nn.Module):
     "The first three convolutions have 128 channels, the rest 64." The paper compresses by a 1x1 convolution to the
     FPN's width before masking and has the first 128-channel convolution behind it, once per box; the released code
     runs that 3x3 convolution before masking, once per picture (`layout`).
+
+    Attributes:
+        windowed: on a processor, run the layers behind the RoI layer on a window of each box alone: its region, the
+            cell that interpolation reads beyond it, and the receptive radius, clipped to the map. A zero input does
+            not stay zero (biases, max-pooling of the negative ring), but no cell of the region sees further than
+            the radius, and a window that ends at the border of the map has the same padding there: the masks are
+            those of the whole map. A GPU is faster with all boxes in one batch of whole maps.
     """
 
     def __init__(
-        self, in_channels: int, roi_layer: nn.Module, layout: Literal["paper", "release"], relu_logits: bool = False
+        self,
+        in_channels: int,
+        roi_layer: nn.Module,
+        layout: Literal["paper", "release"],
+        relu_logits: bool = False,
+        detail_channels: int = 0,
     ) -> None:
         """Build the branch.
 
@@ -41,37 +59,100 @@ class MaskBranch(nn.Module):
             roi_layer: RoIMasking or RoIResampling.
             layout: where the first 128-channel convolution stands, see above.
             relu_logits: keep the ReLU that the released code has on its two logits.
+            detail_channels: channels of the trunk's stride-4 map, 2 x 2 cells of which are then added to each cell
+                before the RoI layer, and masks have 2 x 2 cells for each cell of the level; 0: neither.
         """
         super().__init__()
         self.roi_layer = roi_layer
         self.relu_logits = relu_logits
+        self.fineness = 2 if detail_channels else 1
         if layout == "paper":
             self.compress = nn.Conv2d(in_channels, in_channels, 1)
             self.first: nn.Module = nn.Sequential(nn.Conv2d(in_channels, 128, 3, padding=1), nn.ReLU())
         else:
             self.compress = nn.Conv2d(in_channels, 128, 3, padding=1)
             self.first = nn.Identity()
+        if detail_channels:
+            width = self.compress.out_channels
+            self.detail = nn.Sequential(nn.Conv2d(detail_channels * 4, width, 1), nn.GroupNorm(32, width))
+        self.first_pool = nn.MaxPool2d(3, stride=1, padding=1)
         self.residual_128 = ResidualPair(128)
+        self.second_pool = nn.MaxPool2d(3, stride=1, padding=1)
         self.narrow = nn.Conv2d(128, 64, 3, padding=2, dilation=2)
         self.residual_64 = ResidualPair(64)
-        self.logits = nn.Conv2d(64, 2, 3, padding=1)
+        self.logits = nn.Conv2d(64, 2 * self.fineness**2, 3, padding=1)
+        self.windowed = True
 
-    def forward(self, level: Tensor, boxes: list[Tensor], stride: int) -> tuple[Tensor, RoIFeatures]:
+    @property
+    def radius(self) -> int:
+        """Cells that a mask cell sees in each direction behind the RoI layer, from the layers as they are."""
+        behind = [self.first, self.first_pool, self.residual_128, self.second_pool]
+        behind += [self.narrow, self.residual_64, self.logits]
+        return sum(_reach(layer) for part in behind for layer in part.modules())
+
+    def forward(
+        self, level: Tensor, boxes: list[Tensor], stride: int, detail: Tensor | None = None
+    ) -> tuple[Tensor, RoIFeatures]:
         """Predict a mask for each box.
 
         Args:
             level: [B, C, H, W], the finest level with `stride` pixels per cell.
             boxes: B tensors [N_i, 4], xyxy in network pixels.
             stride: network pixels per cell of `level`.
+            detail: [B, detail_channels, 2 H, 2 W], the trunk's map of half the stride, where the branch takes one.
 
         Returns:
-            [N, h, w] float32 foreground logits (difference of the two classes'), and the frames they cover.
+            [N, h, w] float32 foreground logits (difference of the two classes'), and what they cover.
         """
-        rois: RoIFeatures = self.roi_layer(self.compress(level).relu(), boxes, stride)
-        x = self.first(rois.features)
-        x = self.residual_128(F.max_pool2d(x, 3, stride=1, padding=1))
-        x = self.narrow(F.max_pool2d(x, 3, stride=1, padding=1)).relu()
-        two = self.logits(self.residual_64(x)).float()
+        features = self.compress(level)
+        if detail is not None:
+            features = features + self.detail(F.pixel_unshuffle(detail, 2))
+        features = features.relu()
+        if self.windowed and not features.is_cuda and isinstance(self.roi_layer, RoIMasking):
+            return self._windows(features, boxes, stride, self.radius)
+        rois: RoIFeatures = self.roi_layer(features, boxes, stride, self.fineness)
+        return self._masks(rois.features), rois
+
+    def _masks(self, x: Tensor) -> Tensor:
+        """Return the foreground logits [N, h, w] float32 of masked features [N, C, H, W]."""
+        x = self.residual_128(self.first_pool(self.first(x)))
+        x = self.narrow(self.second_pool(x)).relu()
+        two: Tensor = self.logits(self.residual_64(x))
+        two = two.to(torch.promote_types(two.dtype, torch.float32))  # up from bf16, but not down from float64
+        if self.fineness > 1:
+            # [N, 2 * f * f, H, W] -> [N, 2, H * f, W * f]; pixel_shuffle has no gradient for N = 0.
+            n, _, h, w = two.shape
+            split = two.view(n, 2, self.fineness, self.fineness, h, w).permute(0, 1, 4, 2, 5, 3)
+            two = split.reshape(n, 2, h * self.fineness, w * self.fineness)
         if self.relu_logits:
             two = two.relu()
-        return two[:, 1] - two[:, 0], rois
+        return two[:, 1] - two[:, 0]
+
+    def _windows(self, features: Tensor, boxes: list[Tensor], stride: int, radius: int) -> tuple[Tensor, RoIFeatures]:
+        """Do what `_masks` does, each box on its window; logits outside the windows say "no mask"."""
+        assert isinstance(self.roi_layer, RoIMasking)
+        height, width = features.shape[-2:]
+        cells = torch.cat(boxes) / stride
+        masks = self.roi_layer.masks(cells, (height, width)).to(features.dtype)
+        region, frames = self.roi_layer.region_and_frames(cells, (height, width), stride, self.fineness)
+        pictures = [i for i, own in enumerate(boxes) for _ in range(len(own))]
+        windows = self.roi_layer.windows(cells, (height, width), radius + _INTERPOLATION)
+        logits = []
+        for i, (picture, (x0, y0, x1, y1)) in enumerate(zip(pictures, windows, strict=True)):
+            own = features[picture : picture + 1, :, y0:y1, x0:x1] * masks[i : i + 1, :, y0:y1, x0:x1]
+            margins = [cells * self.fineness for cells in (x0, width - x1, y0, height - y1)]
+            logits.append(F.pad(self._masks(own), margins, value=_NOTHING))
+        if not logits:
+            # Keeps the branch in the graph, as a mask on no box does.
+            logits = [self._masks(features[:0])]
+        return torch.cat(logits), RoIFeatures(features, frames, region)
+
+
+def _reach(layer: nn.Module) -> int:
+    """Return the cells that a layer of stride 1 sees in each direction."""
+    if isinstance(layer, nn.Conv2d):
+        return max(d * (k - 1) // 2 for d, k in zip(layer.dilation, layer.kernel_size, strict=True))
+    if isinstance(layer, nn.MaxPool2d):
+        assert isinstance(layer.kernel_size, int)
+        return (layer.kernel_size - 1) // 2
+    return 0

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,8 @@ from .instances import Instances, RawDetections
 from .losses import DetectionLoss, matched_iou
 from .mask_branch import MaskBranch
 from .matching import match_anchors
-from .postprocess import mask_quality, select_proposals, to_picture
+from .postprocess import decay_overlaps, mask_quality, select_proposals, to_picture
+from .roi_masking import RoIFeatures
 from .trunk import Trunk
 
 MaskLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -33,6 +35,7 @@ class S4NetSettings:
         box_copies: jittered copies of each ground-truth box.
         nms_iou, pre_nms, proposals, min_score: see `select_proposals`.
         score_by_mask: multiply a score by the mask's mean probability, so that sure masks rank first.
+        overlap_decay: strength of `decay_overlaps`; the paper has no suppression of masks.
         mask_slack: see `RoIMasking`; 0: nothing outside the box.
     """
 
@@ -46,7 +49,26 @@ class S4NetSettings:
     proposals: int = 20
     min_score: float = 0.0
     score_by_mask: bool = False
+    overlap_decay: float = 0.0
     mask_slack: float = 0.0
+
+
+class DenseOutput(NamedTuple):
+    """What the network computes once per picture.
+
+    Attributes:
+        levels: pyramid levels [B, C, h, w], finest first.
+        detail: [B, C4, H / 4, W / 4], the trunk's stride-4 map, where the mask branch takes it.
+        logits: [B, A] objectness.
+        offsets: [B, A, 4] box offsets.
+        anchors: [A, 4] xyxy.
+    """
+
+    levels: list[Tensor]
+    detail: Tensor | None
+    logits: Tensor
+    offsets: Tensor
+    anchors: Tensor
 
 
 class S4Net(nn.Module):
@@ -99,16 +121,19 @@ class S4Net(nn.Module):
         size = (images.shape[-2], images.shape[-1])
         return [to_picture(raw, size[0], size, self.settings.mask_slack) for raw in self.detect(images)]
 
-    def _dense(self, images: Tensor) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
-        """Return pyramid levels, objectness logits [B, A], offsets [B, A, 4] and anchors [A, 4]."""
-        levels = self.fpn(self.trunk(images))
+    def dense(self, images: Tensor) -> DenseOutput:
+        """Compute all that does not depend on boxes for images [B, 3, S, S] float RGB in 0..1."""
+        features = self.trunk(images)
+        detail = features[0] if self.mask_branch.fineness > 1 else None
+        levels = self.fpn(features[-len(self.fpn.laterals) :])
         logits, offsets = self.head(levels)
         anchors = self.anchors([(x.shape[-2], x.shape[-1]) for x in levels], images.device)
-        return levels, logits, offsets, anchors
+        return DenseOutput(levels, detail, logits, offsets, anchors)
 
     def losses(self, images: Tensor, targets: list[Target]) -> dict[str, Tensor]:
         """Return {objectness, boxes, masks, total} (Eq. 1); arguments as `forward`. A mean over the pictures."""
-        levels, logits, offsets, anchors = self._dense(images)
+        dense = self.dense(images)
+        levels, logits, offsets, anchors = dense.levels, dense.logits, dense.offsets, dense.anchors
         level_of = torch.repeat_interleave(
             torch.arange(len(levels), device=images.device),
             torch.tensor([x.shape[-2] * x.shape[-1] * self.anchors.per_cell for x in levels], device=images.device),
@@ -126,15 +151,15 @@ class S4Net(nn.Module):
         losses = {
             "objectness": torch.stack(objectness).mean(),
             "boxes": torch.stack(boxes).mean(),
-            "masks": self._mask_loss(levels[self.mask_level], targets),
+            "masks": self._mask_loss(dense, targets),
         }
         return losses | {"total": torch.stack(list(losses.values())).sum()}
 
-    def _mask_loss(self, level: Tensor, targets: list[Target]) -> Tensor:
+    def _mask_loss(self, dense: DenseOutput, targets: list[Target]) -> Tensor:
         """L_seg over the ground-truth boxes of all pictures (jittered where the preset says so)."""
         copies = self.settings.box_copies
         boxes = [self._jitter(t["boxes"].repeat(copies, 1)) for t in targets]
-        logits, rois = self.mask_branch(level, boxes, self.stride)
+        logits, rois = self.masks(dense, boxes)
         shares = [
             # One mask per box: [n, 1, S, S] with box k on mask k; averages the mask over each cell of the frame.
             roi_align(
@@ -172,24 +197,32 @@ class S4Net(nn.Module):
         Args:
             images: [B, 3, S, S] float RGB in 0..1.
         """
-        levels, logits, offsets, anchors = self._dense(images)
-        settings, size = self.settings, (images.shape[-2], images.shape[-1])
-        scores, boxes = logits.sigmoid(), decode(offsets, anchors)
-        picked = [
-            select_proposals(s, b, size, settings.nms_iou, settings.proposals, settings.pre_nms, settings.min_score)
-            for s, b in zip(scores, boxes, strict=True)
-        ]
-        mask_logits, rois = self.mask_branch(levels[self.mask_level], [b for b, _ in picked], self.stride)
+        dense, settings = self.dense(images), self.settings
+        picked = self.propose(dense, (images.shape[-2], images.shape[-1]))
+        mask_logits, rois = self.masks(dense, [b for b, _ in picked])
         probabilities = mask_logits.sigmoid()
         quality = mask_quality(probabilities, rois.region)
         results = []
         counts = [len(b) for b, _ in picked]
-        parts = [torch.split(values, counts) for values in (probabilities, rois.frames, quality)]
-        for (b, s), p, f, q in zip(picked, *parts, strict=True):
+        parts = [torch.split(values, counts) for values in (probabilities, rois.frames, rois.region, quality)]
+        for (b, s), p, f, r, q in zip(picked, *parts, strict=True):
             final = s * q if settings.score_by_mask else s
+            final = decay_overlaps(final, (p > 0.5) & (r > 0), settings.overlap_decay)
             order = final.argsort(descending=True, stable=True)
             results.append(RawDetections(b[order], final[order], p[order], f[order]))
         return results
+
+    def propose(self, dense: DenseOutput, size: tuple[int, int]) -> list[tuple[Tensor, Tensor]]:
+        """Return boxes [N, 4] and scores [N] of each picture for the mask branch, inside the input of (H, W)."""
+        s, scores, boxes = self.settings, dense.logits.sigmoid(), decode(dense.offsets, dense.anchors)
+        return select_proposals(scores, boxes, size, s.nms_iou, s.proposals, s.pre_nms, s.min_score)
+
+    def masks(self, dense: DenseOutput, boxes: list[Tensor]) -> tuple[Tensor, RoIFeatures]:
+        """Return mask logits [N, h, w] of B lists of boxes [N_i, 4], and what they cover; see `MaskBranch`."""
+        result: tuple[Tensor, RoIFeatures] = self.mask_branch(
+            dense.levels[self.mask_level], boxes, self.stride, dense.detail
+        )
+        return result
 
     def new_parameters(self) -> list[nn.Parameter]:
         """Return the parameters that no ImageNet weights exist for: everything above the trunk."""

@@ -90,9 +90,9 @@ class RoIFeatures(NamedTuple):
     """What a RoI layer hands to the mask branch.
 
     Attributes:
-        features: [N, C, h, w], one map per box.
+        features: [N, C, H, W], one map per box (evaluated by windows: the unmasked maps of the pictures).
         frames: [N, 4] float, the part of the input (xyxy, network pixels) that each map covers.
-        region: [N, h, w] float 0 or 1, the cells in which a mask may be: the box, wider by the layer's slack.
+        region: [N, h, w] float 0 or 1, the mask cells in which a mask may be: the box, wider by the layer's slack.
     """
 
     features: Tensor
@@ -137,23 +137,56 @@ class RoIMasking(nn.Module):
             return release_ternary_mask(boxes, size, self.wrap_ring)
         return ternary_mask(boxes, size, self.alpha)
 
-    def forward(self, features: Tensor, boxes: list[Tensor], stride: int) -> RoIFeatures:
+    def region_and_frames(
+        self, cells: Tensor, size: tuple[int, int], stride: int, fineness: int
+    ) -> tuple[Tensor, Tensor]:
+        """Return where masks may be and what the maps cover.
+
+        Args:
+            cells: [N, 4] boxes in feature pixels.
+            size: (H, W) of the feature map.
+            stride: network pixels per cell.
+            fineness: mask cells along a side of a feature cell.
+
+        Returns:
+            region [N, H * fineness, W * fineness] and frames [N, 4], see `RoIFeatures`.
+        """
+        height, width = size
+        region = expanded_mask(cells * fineness, (height * fineness, width * fineness), self.slack)[:, 0]
+        whole = torch.tensor([0, 0, width * stride, height * stride], dtype=torch.float32, device=cells.device)
+        return region, whole.expand(len(cells), 4)
+
+    def windows(self, cells: Tensor, size: tuple[int, int], margin: int) -> list[list[int]]:
+        """Return for each of N boxes (x0, y0, x1, y1) of the cells that its region touches, `margin` cells wider.
+
+        Args:
+            cells: [N, 4] boxes in feature pixels.
+            size: (H, W) of the feature map, to which the windows are clipped; none is empty.
+            margin: cells on each side.
+        """
+        touched = _touched(expand_boxes(cells, self.slack))
+        sides = torch.tensor([size[1], size[0]], device=cells.device)
+        low = (touched[:, :2] - margin).clamp(min=0).minimum(sides - 1)
+        high = (touched[:, 2:] + margin).clamp(min=1).minimum(sides)
+        bounds: list[list[int]] = torch.cat([low, high], dim=1).int().tolist()
+        return bounds
+
+    def forward(self, features: Tensor, boxes: list[Tensor], stride: int, fineness: int = 1) -> RoIFeatures:
         """Mask the features of each picture by each of its boxes.
 
         Args:
             features: [B, C, H, W], non-negative (after a ReLU), so that the flipped sign marks context.
             boxes: B tensors [N_i, 4], xyxy in network pixels.
             stride: network pixels per cell.
+            fineness: mask cells along a side of a feature cell.
         """
-        height, width = features.shape[-2:]
-        index = _picture_index(boxes)
+        size = (features.shape[-2], features.shape[-1])
         cells = torch.cat(boxes) / stride
-        masks = self.masks(cells, (height, width))
-        whole = torch.tensor([0, 0, width * stride, height * stride], dtype=torch.float32, device=features.device)
+        masks = self.masks(cells, size)
         # Not features[index]: its gradient is summed in the order in which threads arrive.
-        masked = features.index_select(0, index) * masks.to(features.dtype)
-        region = expanded_mask(cells, (height, width), self.slack)[:, 0]
-        return RoIFeatures(masked, whole.expand(len(cells), 4), region)
+        masked = features.index_select(0, _picture_index(boxes)) * masks.to(features.dtype)
+        region, frames = self.region_and_frames(cells, size, stride, fineness)
+        return RoIFeatures(masked, frames, region)
 
 
 class RoIResampling(nn.Module):
@@ -166,7 +199,7 @@ class RoIResampling(nn.Module):
             raise ValueError(f"RoIResampling has the modes roialign and roipool, not {mode!r}")
         self.mode, self.output_size = mode, output_size
 
-    def forward(self, features: Tensor, boxes: list[Tensor], stride: int) -> RoIFeatures:
+    def forward(self, features: Tensor, boxes: list[Tensor], stride: int, fineness: int = 1) -> RoIFeatures:
         """Resample the features [B, C, H, W] under each box; arguments as `RoIMasking.forward`."""
         side = (self.output_size, self.output_size)
         # The CPU kernels know float32 alone.
@@ -175,7 +208,9 @@ class RoIResampling(nn.Module):
         else:
             crops = roi_pool(features.float(), boxes, side, 1 / stride)
         crops = crops.to(features.dtype)
-        return RoIFeatures(crops, torch.cat(boxes), torch.ones_like(crops[:, 0], dtype=torch.float32))
+        cells = self.output_size * fineness
+        region = torch.ones(len(crops), cells, cells, device=crops.device)
+        return RoIFeatures(crops, torch.cat(boxes), region)
 
 
 def _picture_index(boxes: list[Tensor]) -> Tensor:

@@ -22,7 +22,7 @@ class Augmentation:
         flip: probability of a horizontal flip.
         scale: range of magnification; below 1 the picture is surrounded by plain colour, above 1 it is cropped.
         stretch: largest factor between horizontal and vertical magnification.
-        colour: range of brightness, contrast and saturation around 1, and 1/10 of it in hue.
+        colour: range of brightness, contrast and saturation around 1.
         scale_probability: share of samples that are scaled and shifted at all.
     """
 
@@ -133,10 +133,9 @@ def _cut(
 
 
 def _colour(image: Tensor, strength: float, generator: np.random.Generator) -> Tensor:
-    """Vary brightness, contrast, saturation and hue of [3, H, W] uint8."""
+    """Vary brightness, contrast and saturation of [3, H, W] uint8."""
     brightness, contrast, saturation = (float(generator.uniform(1 - strength, 1 + strength)) for _ in range(3))
     image = TF.adjust_brightness(image, brightness)
     image = TF.adjust_contrast(image, contrast)
-    image = TF.adjust_saturation(image, saturation)
-    varied: Tensor = TF.adjust_hue(image, float(generator.uniform(-strength, strength)) / 10)
+    varied: Tensor = TF.adjust_saturation(image, saturation)
     return varied

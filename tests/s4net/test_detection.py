@@ -15,7 +15,7 @@ from s4net.losses import (
     matched_iou,
 )
 from s4net.matching import IGNORED, NEGATIVE, match_anchors
-from s4net.postprocess import mask_quality, paste_masks, select_proposals
+from s4net.postprocess import decay_overlaps, mask_quality, paste_masks, select_proposals
 
 
 def test_anchor_shapes_keep_the_area_and_follow_the_ratio():
@@ -164,25 +164,57 @@ def test_dice_counts_small_and_large_instances_alike():
 
 
 def test_proposals_are_sorted_suppressed_and_limited():
-    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9], [20, 20, 30, 30], [40, 40, 50, 50]])
-    scores = torch.tensor([0.8, 0.9, 0.3, 0.6])
-    kept, kept_scores = select_proposals(scores, boxes, (64, 64), 0.4, proposals=2, pre_nms=100, min_score=0.0)
+    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9], [20, 20, 30, 30], [40, 40, 50, 50]])[None]
+    scores = torch.tensor([[0.8, 0.9, 0.3, 0.6]])
+    [(kept, kept_scores)] = select_proposals(scores, boxes, (64, 64), 0.4, proposals=2, pre_nms=100, min_score=0.0)
     assert kept.tolist() == [[0, 0, 10, 9], [40, 40, 50, 50]]
     assert kept_scores.tolist() == pytest.approx([0.9, 0.6])
-    kept, _ = select_proposals(scores, boxes, (64, 64), 0.4, proposals=20, pre_nms=100, min_score=0.7)
+    [(kept, _)] = select_proposals(scores, boxes, (64, 64), 0.4, proposals=20, pre_nms=100, min_score=0.7)
     assert len(kept) == 1
 
 
 def test_boxes_outside_the_picture_are_no_proposals():
-    boxes = torch.tensor([[-50.0, 0, -10, 10], [-5, -5, 5, 5]])
-    kept, _ = select_proposals(torch.tensor([0.9, 0.8]), boxes, (64, 64), 0.4, 20, 100, 0.0)
+    boxes = torch.tensor([[[-50.0, 0, -10, 10], [-5, -5, 5, 5]]])
+    [(kept, _)] = select_proposals(torch.tensor([[0.9, 0.8]]), boxes, (64, 64), 0.4, 20, 100, 0.0)
     assert kept.tolist() == [[0, 0, 5, 5]]
+
+
+def test_pictures_of_a_batch_have_the_proposals_that_they_have_alone():
+    generator = torch.Generator().manual_seed(0)
+    low = torch.rand(3, 200, 2, generator=generator) * 60 - 5
+    boxes = torch.cat([low, low + 1 + torch.rand(3, 200, 2, generator=generator) * 30], dim=-1)
+    scores = torch.rand(3, 200, generator=generator)
+    scores[2] *= 0.1  # nothing reaches the score here
+    together = select_proposals(scores, boxes, (64, 64), 0.4, 7, 150, 0.2)
+    assert [len(kept) for kept, _ in together] == [7, 7, 0]
+    for i in range(3):
+        [(kept, kept_scores)] = select_proposals(scores[i : i + 1], boxes[i : i + 1], (64, 64), 0.4, 7, 150, 0.2)
+        assert torch.equal(together[i][0], kept)
+        assert torch.equal(together[i][1], kept_scores)
 
 
 def test_mask_quality_is_the_mean_probability_of_the_mask():
     probabilities = torch.tensor([[[0.9, 0.7], [0.4, 0.95]], [[0.1, 0.2], [0.3, 0.4]]])
     inside = torch.tensor([[[1.0, 1], [1, 0]], [[1, 1], [1, 1]]])
     assert mask_quality(probabilities, inside).tolist() == pytest.approx([0.8, 0.0])
+
+
+def test_a_mask_that_a_surer_one_covers_loses_score():
+    left, half = torch.zeros(4, 4, dtype=torch.bool), torch.zeros(4, 4, dtype=torch.bool)
+    left[:, :2], half[:, :1] = True, True
+    right = ~left
+    masks = torch.stack([half, right, left, half])
+    decayed = decay_overlaps(torch.tensor([0.8, 0.7, 0.9, 0.6]), masks, strength=2.0)
+    # IoU(half, left) = 4 / 8: exp(-2 / 4). The second half: exp(-2 / 4) from left, exp(-2 (1 - 1 / 4)) from its twin.
+    expected = [0.8 * math.exp(-0.5), 0.7, 0.9, 0.6 * math.exp(-1.5)]
+    assert decayed.tolist() == pytest.approx(expected)
+
+
+def test_without_strength_and_without_masks_scores_stay():
+    scores = torch.tensor([0.5, 0.4])
+    masks = torch.ones(2, 3, 3, dtype=torch.bool)
+    assert decay_overlaps(scores, masks, 0.0) is scores
+    assert decay_overlaps(scores[:0], masks[:0], 2.0).shape == (0,)
 
 
 def test_paste_equals_bilinear_interpolation_inside_the_box():
