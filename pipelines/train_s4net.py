@@ -158,6 +158,8 @@ def batch_maker(
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """Return the batch on the device, images as float 0..1 in channels_last."""
     images, targets = batch
+    if device.type == "cuda":
+        images = images.pin_memory()  # pageable memory cannot be copied in the background
     images = images.to(device, non_blocking=True).float().div_(255).contiguous(memory_format=torch.channels_last)
     return images, [{k: v.to(device, non_blocking=True) for k, v in target.items()} for target in targets]
 

@@ -154,7 +154,7 @@ def _probed(net: S4Net, probe: _Probe) -> Iterator[None]:
     """Put the probe before the mask branch, and let boxes be exact and maps whole, for a while."""
     branch = net.mask_branch
     layer, windowed, settings = branch.roi_layer, branch.windowed, net.settings
-    branch.roi_layer = probe
+    branch.roi_layer, branch.windowed = probe, False
     net.settings = replace(settings, box_jitter=0.0, box_copies=1)
     try:
         yield

@@ -54,3 +54,7 @@ class RawDetections:
     scores: Tensor
     mask_probabilities: Tensor
     frames: Tensor
+
+    def first(self, n: int) -> "RawDetections":
+        """Return the n best."""
+        return RawDetections(self.boxes[:n], self.scores[:n], self.mask_probabilities[:n], self.frames[:n])

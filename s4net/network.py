@@ -198,22 +198,26 @@ class S4Net(nn.Module):
             images: [B, 3, S, S] float RGB in 0..1.
         """
         dense, settings = self.dense(images), self.settings
-        picked = self.propose(dense, (images.shape[-2], images.shape[-1]))
-        mask_logits, rois = self.masks(dense, [b for b, _ in picked])
+        boxes, scores = self.propose(dense, (images.shape[-2], images.shape[-1]))
+        # A GPU computes the empty slots along rather than wait until it is known how many there are.
+        counts = None if images.is_cuda else _proposals_found(scores)
+        own = list(boxes) if counts is None else [b[:n] for b, n in zip(boxes, counts, strict=True)]
+        mask_logits, rois = self.masks(dense, own)
         probabilities = mask_logits.sigmoid()
         quality = mask_quality(probabilities, rois.region)
+        parts = [torch.split(x, [len(b) for b in own]) for x in (probabilities, rois.frames, rois.region, quality)]
         results = []
-        counts = [len(b) for b, _ in picked]
-        parts = [torch.split(values, counts) for values in (probabilities, rois.frames, rois.region, quality)]
-        for (b, s), p, f, r, q in zip(picked, *parts, strict=True):
-            final = s * q if settings.score_by_mask else s
+        for b, s, p, f, r, q in zip(own, scores, *parts, strict=True):
+            final = s[: len(b)] * q if settings.score_by_mask else s[: len(b)]
             final = decay_overlaps(final, (p > 0.5) & (r > 0), settings.overlap_decay)
             order = final.argsort(descending=True, stable=True)
             results.append(RawDetections(b[order], final[order], p[order], f[order]))
+        if counts is None:
+            results = [raw.first(n) for raw, n in zip(results, _proposals_found(scores), strict=True)]
         return results
 
-    def propose(self, dense: DenseOutput, size: tuple[int, int]) -> list[tuple[Tensor, Tensor]]:
-        """Return boxes [N, 4] and scores [N] of each picture for the mask branch, inside the input of (H, W)."""
+    def propose(self, dense: DenseOutput, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Return boxes [B, P, 4] and scores [B, P] for the mask branch; see `select_proposals`."""
         s, scores, boxes = self.settings, dense.logits.sigmoid(), decode(dense.offsets, dense.anchors)
         return select_proposals(scores, boxes, size, s.nms_iou, s.proposals, s.pre_nms, s.min_score)
 
@@ -243,3 +247,9 @@ class S4Net(nn.Module):
         self.eval()
         fold_batch_norm(self.trunk, torch.zeros(1, 3, 64, 64, device=self.trunk.mean.device))
         return self.to(memory_format=torch.channels_last)
+
+
+def _proposals_found(scores: Tensor) -> list[int]:
+    """Return how many slots of each picture [B, P] hold a proposal; waits for a GPU."""
+    counts: list[int] = (scores > 0).sum(dim=1).tolist()
+    return counts

@@ -7,35 +7,48 @@ from torchvision.ops import clip_boxes_to_image, nms
 from .instances import Instances, RawDetections
 from .roi_masking import expand_boxes
 
+# Where boxes go that are no proposals: all on one spot outside, so that suppression leaves one of them at most.
+_NOWHERE = (-2.0, -2.0, -1.0, -1.0)
+
 
 def select_proposals(
     scores: Tensor, boxes: Tensor, size: tuple[int, int], nms_iou: float, proposals: int, pre_nms: int, min_score: float
-) -> list[tuple[Tensor, Tensor]]:
+) -> tuple[Tensor, Tensor]:
     """Pick the boxes of each picture for the mask branch, all pictures at once.
+
+    All shapes but one, that of the suppression's result, are known beforehand: a GPU is waited for once.
 
     Args:
         scores: [B, A] objectness in 0..1.
         boxes: [B, A, 4] xyxy, may leave the picture.
         size: (H, W) of the network's input; boxes are clipped to it.
         nms_iou: class-agnostic non-maximum suppression drops boxes that overlap a better one by more.
-        proposals: boxes to keep at most.
+        proposals: boxes to keep at most, P.
         pre_nms: best boxes that enter the suppression.
         min_score: boxes scored below are dropped.
 
     Returns:
-        For each picture boxes [N, 4] and scores [N], best first, N <= proposals.
+        Boxes [B, P, 4] and scores [B, P], best first; a score of 0 marks a slot without proposal.
     """
     scores, order = scores.topk(min(pre_nms, scores.shape[1]))
     candidates = clip_boxes_to_image(boxes.gather(1, order[..., None].expand(-1, -1, 4)), size)
     # A box without area (clipped away) can hold no mask.
     valid = (scores >= min_score) & ((candidates[..., 2:] - candidates[..., :2]).amin(dim=-1) >= 1)
-    picture, _ = valid.nonzero(as_tuple=True)
-    candidates, scores = candidates[valid], scores[valid]
+    scores = scores * valid
+    for side, value in enumerate(_NOWHERE):
+        candidates[..., side].masked_fill_(~valid, value)
     # Boxes of different pictures are moved apart, so that one call suppresses within each picture alone.
-    keep = nms(candidates + (picture * (2 * max(size)))[:, None], scores, nms_iou)
-    owner = picture[keep].cpu()
-    chosen = [keep[(owner == i).nonzero()[:proposals, 0].to(keep.device)] for i in range(len(valid))]
-    return [(candidates[index], scores[index]) for index in chosen]
+    pictures, per_picture = scores.shape
+    apart = torch.arange(pictures, device=boxes.device) * (2 * max(size) + 8)
+    keep = nms((candidates + apart[:, None, None]).flatten(0, 1), scores.flatten(), nms_iou)
+    owner = keep // per_picture
+    rank = torch.nn.functional.one_hot(owner, pictures).cumsum(dim=0).gather(1, owner[:, None])[:, 0] - 1
+    slot = torch.where(rank < proposals, owner * proposals + rank, pictures * proposals)  # the last one is waste
+    kept_boxes = candidates.new_zeros(pictures * proposals + 1, 4)
+    kept_scores = scores.new_zeros(pictures * proposals + 1)
+    kept_boxes[slot] = candidates.flatten(0, 1)[keep]
+    kept_scores[slot] = scores.flatten()[keep]
+    return kept_boxes[:-1].view(pictures, proposals, 4), kept_scores[:-1].view(pictures, proposals)
 
 
 def mask_quality(probabilities: Tensor, inside: Tensor) -> Tensor:

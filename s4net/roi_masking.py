@@ -153,8 +153,9 @@ class RoIMasking(nn.Module):
         """
         height, width = size
         region = expanded_mask(cells * fineness, (height * fineness, width * fineness), self.slack)[:, 0]
-        whole = torch.tensor([0, 0, width * stride, height * stride], dtype=torch.float32, device=cells.device)
-        return region, whole.expand(len(cells), 4)
+        frames = torch.zeros(len(cells), 4, device=cells.device)
+        frames[:, 2], frames[:, 3] = width * stride, height * stride
+        return region, frames
 
     def windows(self, cells: Tensor, size: tuple[int, int], margin: int) -> list[list[int]]:
         """Return for each of N boxes (x0, y0, x1, y1) of the cells that its region touches, `margin` cells wider.
@@ -215,5 +216,4 @@ class RoIResampling(nn.Module):
 
 def _picture_index(boxes: list[Tensor]) -> Tensor:
     """Return [N] int64: the picture of each box of `torch.cat(boxes)`."""
-    counts = torch.tensor([len(b) for b in boxes], device=boxes[0].device)
-    return torch.repeat_interleave(torch.arange(len(boxes), device=boxes[0].device), counts)
+    return torch.cat([torch.full((len(b),), i, device=b.device) for i, b in enumerate(boxes)])

@@ -166,17 +166,18 @@ def test_dice_counts_small_and_large_instances_alike():
 def test_proposals_are_sorted_suppressed_and_limited():
     boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9], [20, 20, 30, 30], [40, 40, 50, 50]])[None]
     scores = torch.tensor([[0.8, 0.9, 0.3, 0.6]])
-    [(kept, kept_scores)] = select_proposals(scores, boxes, (64, 64), 0.4, proposals=2, pre_nms=100, min_score=0.0)
-    assert kept.tolist() == [[0, 0, 10, 9], [40, 40, 50, 50]]
-    assert kept_scores.tolist() == pytest.approx([0.9, 0.6])
-    [(kept, _)] = select_proposals(scores, boxes, (64, 64), 0.4, proposals=20, pre_nms=100, min_score=0.7)
-    assert len(kept) == 1
+    kept, kept_scores = select_proposals(scores, boxes, (64, 64), 0.4, proposals=2, pre_nms=100, min_score=0.0)
+    assert kept.tolist() == [[[0, 0, 10, 9], [40, 40, 50, 50]]]
+    assert kept_scores[0].tolist() == pytest.approx([0.9, 0.6])
+    kept, kept_scores = select_proposals(scores, boxes, (64, 64), 0.4, proposals=20, pre_nms=100, min_score=0.7)
+    assert kept.shape == (1, 20, 4)
+    assert (kept_scores > 0).sum() == 1
 
 
 def test_boxes_outside_the_picture_are_no_proposals():
     boxes = torch.tensor([[[-50.0, 0, -10, 10], [-5, -5, 5, 5]]])
-    [(kept, _)] = select_proposals(torch.tensor([[0.9, 0.8]]), boxes, (64, 64), 0.4, 20, 100, 0.0)
-    assert kept.tolist() == [[0, 0, 5, 5]]
+    kept, kept_scores = select_proposals(torch.tensor([[0.9, 0.8]]), boxes, (64, 64), 0.4, 20, 100, 0.0)
+    assert kept[kept_scores > 0].tolist() == [[0, 0, 5, 5]]
 
 
 def test_pictures_of_a_batch_have_the_proposals_that_they_have_alone():
@@ -185,12 +186,12 @@ def test_pictures_of_a_batch_have_the_proposals_that_they_have_alone():
     boxes = torch.cat([low, low + 1 + torch.rand(3, 200, 2, generator=generator) * 30], dim=-1)
     scores = torch.rand(3, 200, generator=generator)
     scores[2] *= 0.1  # nothing reaches the score here
-    together = select_proposals(scores, boxes, (64, 64), 0.4, 7, 150, 0.2)
-    assert [len(kept) for kept, _ in together] == [7, 7, 0]
+    together, their_scores = select_proposals(scores, boxes, (64, 64), 0.4, 7, 150, 0.2)
+    assert (their_scores > 0).sum(dim=1).tolist() == [7, 7, 0]
     for i in range(3):
-        [(kept, kept_scores)] = select_proposals(scores[i : i + 1], boxes[i : i + 1], (64, 64), 0.4, 7, 150, 0.2)
-        assert torch.equal(together[i][0], kept)
-        assert torch.equal(together[i][1], kept_scores)
+        kept, kept_scores = select_proposals(scores[i : i + 1], boxes[i : i + 1], (64, 64), 0.4, 7, 150, 0.2)
+        assert torch.equal(their_scores[i], kept_scores[0])
+        assert torch.equal(together[i][their_scores[i] > 0], kept[0][kept_scores[0] > 0])
 
 
 def test_mask_quality_is_the_mean_probability_of_the_mask():
