@@ -117,6 +117,20 @@ def mask_cross_entropy(logits: Tensor, targets: Tensor, region: Tensor) -> Tenso
     return (loss * region).sum() / region.sum().clamp(min=1)
 
 
+def saliency_loss(logits: Tensor, masks: list[Tensor]) -> Tensor:
+    """Cross-entropy plus dice of one saliency map for the whole picture, whatever the instances.
+
+    Teaches the features that the mask branch reads what stands out at all, over every cell and not only under boxes.
+
+    Args:
+        logits: [B, h, w].
+        masks: B tensors [N_i, S, S] of 0 and 1; the union of a picture's instances is its target.
+    """
+    unions = [m.amax(dim=0).float() if len(m) else torch.zeros(m.shape[1:], device=m.device) for m in masks]
+    targets = F.adaptive_avg_pool2d(torch.stack(unions)[:, None], logits.shape[-2:])[:, 0]
+    return mask_cross_entropy_and_dice(logits, targets, torch.ones_like(logits))
+
+
 def mask_cross_entropy_and_dice(logits: Tensor, targets: Tensor, region: Tensor) -> Tensor:
     """Cross-entropy against the covered share plus dice, a mean per box first: small instances count like large ones.
 

@@ -13,7 +13,7 @@ from .detection_head import DetectionHead
 from .folding import fold_batch_norm
 from .fpn import FeaturePyramid
 from .instances import Instances, RawDetections
-from .losses import DetectionLoss, matched_iou
+from .losses import DetectionLoss, matched_iou, saliency_loss
 from .mask_branch import MaskBranch
 from .matching import match_anchors
 from .postprocess import decay_overlaps, mask_quality, select_proposals, to_picture
@@ -37,6 +37,7 @@ class S4NetSettings:
         score_by_mask: multiply a score by the mask's mean probability, so that sure masks rank first.
         overlap_decay: strength of `decay_overlaps`; the paper has no suppression of masks.
         mask_slack: see `RoIMasking`; 0: nothing outside the box.
+        saliency_weight: of `saliency_loss`, a part of the mask loss in training; inference does not compute it.
     """
 
     positive_iou: float = 0.5
@@ -51,6 +52,7 @@ class S4NetSettings:
     score_by_mask: bool = False
     overlap_decay: float = 0.0
     mask_slack: float = 0.0
+    saliency_weight: float = 0.0
 
 
 class DenseOutput(NamedTuple):
@@ -103,6 +105,7 @@ class S4Net(nn.Module):
         self.trunk, self.fpn, self.head, self.mask_branch = trunk, fpn, head, mask_branch
         self.anchors, self.detection_loss, self.mask_loss = anchors, detection_loss, mask_loss
         self.settings, self.mask_level = settings, mask_level
+        self.saliency = nn.Conv2d(fpn.channels, 1, 1) if settings.saliency_weight else None
 
     def forward(self, images: Tensor, targets: list[Target] | None = None) -> dict[str, Tensor] | list[Instances]:
         """Compute losses in training, instances in evaluation.
@@ -148,10 +151,14 @@ class S4Net(nn.Module):
             ious = matched_iou(own, anchors[positive], matched)
             objectness.append(self.detection_loss.objectness(logits[i], matches, ious))
             boxes.append(self.detection_loss.boxes(own, anchors[positive], matched, level_of[positive]))
+        masks = self._mask_loss(dense, targets)
+        if self.saliency is not None:
+            whole = self.saliency(levels[self.mask_level])[:, 0].float()
+            masks = masks + self.settings.saliency_weight * saliency_loss(whole, [t["masks"] for t in targets])
         losses = {
             "objectness": torch.stack(objectness).mean(),
             "boxes": torch.stack(boxes).mean(),
-            "masks": self._mask_loss(dense, targets),
+            "masks": masks,
         }
         return losses | {"total": torch.stack(list(losses.values())).sum()}
 
@@ -230,8 +237,8 @@ class S4Net(nn.Module):
 
     def new_parameters(self) -> list[nn.Parameter]:
         """Return the parameters that no ImageNet weights exist for: everything above the trunk."""
-        parts: tuple[nn.Module, ...] = (self.fpn, self.head, self.mask_branch)
-        return [p for part in parts for p in part.parameters() if p.requires_grad]
+        trunk = {id(p) for p in self.trunk.parameters()}
+        return [p for p in self.parameters() if p.requires_grad and id(p) not in trunk]
 
     def trunk_parameters(self) -> list[nn.Parameter]:
         """Return the trunk's parameters that learn."""

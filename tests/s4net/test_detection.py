@@ -13,6 +13,7 @@ from s4net.losses import (
     mask_cross_entropy,
     mask_cross_entropy_and_dice,
     matched_iou,
+    saliency_loss,
 )
 from s4net.matching import IGNORED, NEGATIVE, match_anchors
 from s4net.postprocess import decay_overlaps, mask_quality, paste_masks, select_proposals
@@ -198,6 +199,16 @@ def test_mask_quality_is_the_mean_probability_of_the_mask():
     probabilities = torch.tensor([[[0.9, 0.7], [0.4, 0.95]], [[0.1, 0.2], [0.3, 0.4]]])
     inside = torch.tensor([[[1.0, 1], [1, 0]], [[1, 1], [1, 1]]])
     assert mask_quality(probabilities, inside).tolist() == pytest.approx([0.8, 0.0])
+
+
+def test_saliency_learns_the_union_of_the_instances():
+    masks = torch.zeros(2, 8, 8, dtype=torch.uint8)
+    masks[0, :4], masks[1, :, :4] = 1, 1
+    none = torch.zeros(0, 8, 8, dtype=torch.uint8)
+    right = torch.tensor([[[20.0, 20], [20, -20]], [[-20.0, -20], [-20, -20]]])
+    assert saliency_loss(right, [masks, none]).item() == pytest.approx(0, abs=1e-6)
+    # All wrong: cross-entropy 20 in each cell; dice 1 - 1 / (1 + 1 + 3) and 1 - 1 / (4 + 0 + 1).
+    assert saliency_loss(-right, [masks, none]).item() == pytest.approx(20 + 0.8, abs=1e-4)
 
 
 def test_a_mask_that_a_surer_one_covers_loses_score():
