@@ -24,14 +24,15 @@ from pipelines.metrics.confusion import ConfusionMatrix, confusion
 from pipelines.metrics.label_quality import label_quality
 
 _CHOICES = (
-    "--voc with --weights (mIoU of a network), --voc with --predictions (mIoU of label maps), "
-    "--voc with --labels (quality of labels), or --images with --annotations and --weights (mask AP)"
+    "--voc with --weights (mIoU of a network; with --foreground IoU of salient instances), "
+    "--voc with --predictions (mIoU of label maps), --voc with --labels (quality of labels), "
+    "or --images with --annotations and --weights (mask AP)"
 )
 _SHOWN = 5
 
 
 def evaluate(config: EvaluateConfig, events: Events) -> dict[str, Any]:
-    """Scores a network, a folder of predictions, a label folder, or salient instances.
+    """Scores a semantic network, a folder of predictions, a label folder, or a salient-instance network.
 
     Args:
         config: Settings; the files that are given choose what is scored.
@@ -41,8 +42,8 @@ def evaluate(config: EvaluateConfig, events: Events) -> dict[str, Any]:
         For predictions and semantic networks: `miou, per_class, images, missing, split, list_sha256, source, scales,
         flip, crf, pixel_accuracy`. `images` counts the scored pictures, `missing` those left out; `scales`, `flip` and
         `crf` say what this stage applied. For labels: `miou, miou_kept, coverage, precision_kept, per_class, images`.
-        For instances: `ap, ap50, ap70, ap75, release_map50, release_map70, occluded, images`. Every score is a
-        fraction 0..1, or None where nothing could be judged.
+        For instances: see `pipelines.evaluate_instances`, and with `foreground` `pipelines.evaluate_foreground`, where
+        `split, list_sha256, source` are added. Every score is a fraction 0..1, or None where nothing could be judged.
 
     Raises:
         ConfigError: The settings choose nothing or more than one thing to score, or class lists differ.
@@ -66,13 +67,17 @@ def _mode(config: EvaluateConfig) -> Callable[[EvaluateConfig, Events], dict[str
     if mode is None:
         found = " ".join(f"--{name}" for name in given) or "nothing to score"
         raise ConfigError(f"{found}: expected exactly one of: {_CHOICES}; choose one", "evaluate-mode")
+    if config.foreground and mode is not _score_network:
+        raise _without_effect("--foreground", "an S4Net")
+    if config.foreground:
+        mode = _score_foreground
     if mode is not _score_network:
-        _refuse_network_options(config)
+        _refuse_semantic_options(config)
     return mode
 
 
-def _refuse_network_options(config: EvaluateConfig) -> None:
-    """Options that would be silently without effect on files that are scored as they are."""
+def _refuse_semantic_options(config: EvaluateConfig) -> None:
+    """Options that would be silently without effect on anything but a semantic network."""
     unused = {
         "--scales": _scales(config) != (1.0,),
         "--flip": config.flip,
@@ -80,17 +85,18 @@ def _refuse_network_options(config: EvaluateConfig) -> None:
     }
     for flag, is_given in unused.items():
         if is_given:
-            found = "given without a semantic network, expected beside --voc and --weights"
-            raise ConfigError(f"{flag}: {found}; leave it out", "evaluate-option")
+            raise _without_effect(flag, "a semantic network")
+
+
+def _without_effect(flag: str, network: str) -> ConfigError:
+    found = f"given without {network} to score, expected beside --voc and --weights"
+    return ConfigError(f"{flag}: {found}; leave it out", "evaluate-option")
 
 
 def _score_network(config: EvaluateConfig, events: Events) -> dict[str, Any]:
-    voc, weights, classes = cast(Path, config.voc), cast(Path, config.weights), load_classes(config.classes)
-    ids = read_split(voc, config.split)
-    truths = _truths(voc, config.split, ids)
+    weights, classes = cast(Path, config.weights), load_classes(config.classes)
+    ids, pictures, truths = _pictures_and_truths(config)
     _require_apart(config.save_predictions, truths)
-    pictures = {image_id: image_path(voc, image_id) for image_id in ids}
-    _require_files(pictures, "pictures of the list", "complete the data set", "image-missing")
 
     from pipelines.predict import load_deeplab  # brings torch, which scoring files must not need
 
@@ -157,35 +163,17 @@ def _open_pseudo_labels(folder: Path, classes: ClassList) -> LabelFolder:
 
 
 def _score_instances(config: EvaluateConfig, events: Events) -> dict[str, Any]:
-    from pipelines.data.coco import encode_masks, load_coco
-    from pipelines.metrics.instance_ap import PictureDetections, coco_ap, occluded_subset, release_map
+    from pipelines.evaluate_instances import score_instances  # brings pycocotools
 
-    pictures = load_coco(cast(Path, config.annotations), cast(Path, config.images))
+    return score_instances(config, events)
 
-    from pipelines.predict import load_s4net  # brings torch; the annotations are checked before
 
-    network = load_s4net(cast(Path, config.weights), device=config.device, precision=config.precision)
-    detections = []
-    with events.progress(len(pictures), "instances") as progress:
-        for picture in pictures:
-            found = network(open_image(picture.path))
-            rles = encode_masks(found.masks.cpu().numpy())
-            detections.append(PictureDetections(picture.image_id, found.scores.cpu().numpy(), rles))
-            progress.advance()
-    occluded_ids = set(occluded_subset(pictures))
-    occluded = [picture for picture in pictures if picture.image_id in occluded_ids]
+def _score_foreground(config: EvaluateConfig, events: Events) -> dict[str, Any]:
+    from pipelines.evaluate_foreground import score_foreground
 
-    def scores(subset: list[Any]) -> dict[str, Any]:
-        values = coco_ap(subset, detections)
-        values["release_map50"] = release_map(subset, detections, 0.5)
-        values["release_map70"] = release_map(subset, detections, 0.7)
-        return {name: _number(value) for name, value in values.items()}
-
-    return {
-        **scores(pictures),
-        "occluded": {**scores(occluded), "images": len(occluded)},
-        "images": len(pictures),
-    }
+    ids, pictures, truths = _pictures_and_truths(config)
+    result = score_foreground(config, pictures, truths, events)
+    return {**result, "split": config.split, "list_sha256": sha256_lines(ids), "source": str(config.weights)}
 
 
 def _score_files(
@@ -248,6 +236,16 @@ def _train_map(path: Path, classes: ClassList) -> NDArray[np.uint8]:
         expected = f"expected class indices 0 to {highest} or {IGNORE}"
         raise InputError(f"{path}: holds the values {values}, {expected}; check --classes and the file", "label-value")
     return classes.to_train_table()[labels]
+
+
+def _pictures_and_truths(config: EvaluateConfig) -> tuple[list[str], dict[str, Path], dict[str, Path]]:
+    """The ids of the list, and by id the files of the pictures and of their true label maps."""
+    voc = cast(Path, config.voc)
+    ids = read_split(voc, config.split)
+    truths = _truths(voc, config.split, ids)
+    pictures = {image_id: image_path(voc, image_id) for image_id in ids}
+    _require_files(pictures, "pictures of the list", "complete the data set", "image-missing")
+    return ids, pictures, truths
 
 
 def _truths(voc: Path, split: str, ids: list[str]) -> dict[str, Path]:

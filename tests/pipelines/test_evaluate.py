@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,6 @@ PREDICTION_KEYS = {
     "pixel_accuracy",
 }  # fmt: skip
 LABEL_KEYS = {"miou", "miou_kept", "coverage", "precision_kept", "per_class", "images"}
-AP_KEYS = {"ap", "ap50", "ap70", "ap75", "release_map50", "release_map70"}
 
 # Truth of two pictures, and labels for them; 7 judged pixels of classes background, cat, dog, and one of a bird.
 TRUTH = {"a": [[0, 0, CAT], [CAT, 255, BIRD]], "b": [[DOG, DOG, 0]]}
@@ -249,10 +248,18 @@ def test_a_picture_folder_from_a_shared_file_does_not_disturb_scoring_of_predict
     assert evaluate(config, Events())["images"] == 2
 
 
-@pytest.mark.parametrize("option", [{"flip": True}, {"scales": "0.5,1"}, {"save_predictions": Path("x")}])
+@pytest.mark.parametrize(
+    "option", [{"flip": True}, {"scales": "0.5,1"}, {"save_predictions": Path("x")}, {"foreground": True}]
+)
 def test_options_of_a_network_are_refused_for_files(voc: Path, predictions: Path, option: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="expected beside --voc and --weights") as caught:
         evaluate(EvaluateConfig(voc=voc, predictions=predictions, **option), Events())
+    assert caught.value.rule == "evaluate-option"
+
+
+def test_options_of_a_semantic_network_are_refused_for_salient_instances(voc: Path) -> None:
+    with pytest.raises(ConfigError, match="--flip: given without a semantic network to score") as caught:
+        evaluate(EvaluateConfig(voc=voc, weights=Path("run"), foreground=True, flip=True), Events())
     assert caught.value.rule == "evaluate-option"
 
 
@@ -322,74 +329,3 @@ def test_predictions_are_never_saved_over_the_truth(
     config = EvaluateConfig(voc=voc, weights=Path("run"), classes=classes)
     with pytest.raises(ConfigError, match="folder of the truth"):
         evaluate(replace(config, save_predictions=voc / "JPEGImages" / ".." / "SegmentationClass"), Events())
-
-
-class FakeTensor:
-    """An array with the two methods of a tensor that lead to numpy."""
-
-    def __init__(self, values: Any) -> None:
-        self.values = np.array(values)
-
-    def cpu(self) -> "FakeTensor":
-        return self
-
-    def numpy(self) -> NDArray[Any]:
-        return self.values
-
-
-def test_instances_are_scored_over_all_pictures_and_over_the_occluded_ones(
-    tmp_path: Path, pretend: Callable[[str, Any], None]
-) -> None:
-    def box(x: int, y: int, side: int) -> list[list[float]]:
-        return [[x, y, x + side, y, x + side, y + side, x, y + side]]
-
-    # Picture 1 holds two overlapping squares, picture 2 one; the network finds both in picture 1, nothing in 2.
-    corners = {1: [(0, 0, 10), (5, 5, 20)], 2: [(0, 0, 10)]}
-    data = {
-        "images": [{"id": key, "file_name": f"{key}.png", "width": 30, "height": 30 + key} for key in corners],
-        "annotations": [
-            {"id": 10 * key + rank, "image_id": key, "category_id": 1, "iscrowd": 0, "segmentation": box(*corner)}
-            for key, found in corners.items()
-            for rank, corner in enumerate(found)
-        ],
-        "categories": [{"id": 1, "name": "salient"}],
-    }
-    for key in corners:
-        Image.new("RGB", (30, 30 + key)).save(tmp_path / f"{key}.png")
-    (tmp_path / "test.json").write_text(json.dumps(data))
-
-    def network(picture: NDArray[np.uint8]) -> SimpleNamespace:
-        found = corners[1] if len(picture) == 31 else []
-        masks = np.zeros((len(found), *picture.shape[:2]), bool)
-        for mask, (x, y, side) in zip(masks, found, strict=True):
-            mask[y : y + side, x : x + side] = True
-        scores = np.linspace(0.9, 0.8, len(found), dtype=np.float32)
-        return SimpleNamespace(masks=FakeTensor(masks), scores=FakeTensor(scores))
-
-    pretend("load_s4net", network)
-    config = EvaluateConfig(images=tmp_path, annotations=tmp_path / "test.json", weights=Path("run"))
-    result = evaluate(config, Events())
-    assert result.keys() == {*AP_KEYS, "occluded", "images"}
-    assert result["images"] == 2
-    # All: two of three found, no false one: precision 1 up to recall 2/3, that is 67 of COCO's 101 recall steps.
-    # The released metric: mean of 1 and 0.
-    assert result["ap50"] == result["ap75"] == pytest.approx(67 / 101)
-    assert result["release_map50"] == result["release_map70"] == 0.5
-    assert result["occluded"] == pytest.approx(dict.fromkeys(AP_KEYS, 1.0) | {"images": 1})
-
-
-def test_no_occluded_picture_leaves_null_scores(tmp_path: Path, pretend: Callable[[str, Any], None]) -> None:
-    data = {
-        "images": [{"id": 1, "file_name": "1.png", "width": 9, "height": 9}],
-        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[0, 0, 5, 0, 5, 5, 0, 5]]}],
-        "categories": [{"id": 1, "name": "salient"}],
-    }
-    Image.new("RGB", (9, 9)).save(tmp_path / "1.png")
-    (tmp_path / "test.json").write_text(json.dumps(data))
-    nothing = SimpleNamespace(masks=FakeTensor(np.zeros((0, 9, 9), bool)), scores=FakeTensor(np.zeros(0)))
-    pretend("load_s4net", lambda picture: nothing)
-    config = EvaluateConfig(images=tmp_path, annotations=tmp_path / "test.json", weights=Path("run"))
-    result = evaluate(config, Events())
-    assert result["occluded"] == dict.fromkeys(AP_KEYS) | {"images": 0}
-    assert result["ap50"] == 0.0
-    json.dumps(result, allow_nan=False)

@@ -2,6 +2,7 @@ import contextlib
 import io
 import itertools
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,16 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from pipelines.data.coco import CocoPicture
-from pipelines.metrics.instance_ap import PictureDetections, coco_ap, occluded_subset, release_ap, release_map
+from pipelines.metrics.instance_ap import (
+    PictureDetections,
+    accumulate,
+    coco_ap,
+    match_pictures,
+    release_ap,
+    release_aps,
+    release_map,
+)
+from pipelines.metrics.occlusion import occluded_subset
 
 SIDE = 40
 
@@ -128,6 +138,7 @@ def test_release_map_counts_undetected_pictures_and_leaves_out_those_without_ins
     assert release_map(pictures, found, 0.5) == 0.5
     assert release_map([pictures[0], pictures[1]], [found[0], detections("b")], 0.5) == 0.5
     assert math.isnan(release_map([pictures[2]], found, 0.5))
+    np.testing.assert_array_equal(release_aps(pictures, found, 0.5), [1.0, 0.0, np.nan])
 
 
 def test_release_map_ranks_by_score_and_cuts_at_the_limit() -> None:
@@ -147,6 +158,13 @@ def test_coco_ap_of_one_detection_counts_the_thresholds_that_it_reaches() -> Non
     assert result == pytest.approx({"ap": 0.3, "ap50": 1.0, "ap70": 0.0, "ap75": 0.0})
 
 
+def test_an_iou_that_equals_a_threshold_reaches_it() -> None:
+    # 70 of 100 pixels reach 0.50 to 0.70, five of ten; 50 of 100 reach the first alone.
+    truth = picture("a", block(0, 0, 10, 10))
+    for rows, share in ((7, 0.5), (5, 0.1)):
+        assert coco_ap([truth], [detections("a", (0.9, block(0, 0, 10, rows)))])["ap"] == pytest.approx(share)
+
+
 def test_coco_ap_looks_at_20_detections_of_a_picture() -> None:
     truth = picture("a", block(0, 0, 10, 10))
     wrong = [(0.5 + index / 100, block(20, 20, 30, 30)) for index in range(20)]
@@ -157,46 +175,106 @@ def test_coco_ap_looks_at_20_detections_of_a_picture() -> None:
 
 
 def random_scene(seed: int) -> tuple[list[CocoPicture], list[PictureDetections]]:
+    """Pictures with few, many or no instances and detections, equal scores, and instances that lie on each other."""
     generator = np.random.default_rng(seed)
     pictures, found = [], []
-    for number in range(12):
-        corners = generator.integers(0, 24, (int(generator.integers(0, 4)), 2))
-        truths = [block(x, y, x + 14, y + 12) for x, y in corners]
-        moved = [(x + a, y + b) for (x, y), (a, b) in zip(corners, generator.integers(0, 4, (9, 2)), strict=False)]
-        scored = [(float(generator.random()), block(x, y, x + 14, y + 12)) for x, y in moved]
-        scored += [(float(generator.random()), block(x, x, x + 9, x + 9)) for x in generator.integers(0, 30, 2)]
-        pictures.append(picture(f"p{number}", *truths))
-        found.append(detections(f"p{number}", *scored))
+    for number in range(14):
+        corners = generator.integers(0, 24, (int(generator.integers(0, 5)) if number else 3, 2))
+        if number % 3 == 0:
+            corners = np.repeat(corners, 2, axis=0)  # equal overlaps: the order in the file decides
+        moves = generator.integers(0, 4, (int(generator.choice([0, 1, 3, 9])) if number else 5, len(corners), 2))
+        spots = [*(corners + moves).reshape(-1, 2), *generator.integers(0, 30, (int(generator.choice([0, 2])), 2))]
+        scored = [(float(generator.integers(1, 10)) / 10, block(x, y, x + 14, y + 12)) for x, y in spots]
+        pictures.append(picture(f"p{number}", *(block(x, y, x + 14, y + 12) for x, y in corners)))
+        if number != 5:
+            found.append(detections(f"p{number}", *scored))
     return pictures, found
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_coco_ap_equals_a_plain_run_of_pycocotools(seed: int) -> None:
-    pictures, found = random_scene(seed)
-    truth = COCO()
-    truth.dataset = {"images": [], "annotations": [], "categories": [{"id": 1}]}
-    for number, entry in enumerate(pictures):
-        truth.dataset["images"].append({"id": number, "height": SIDE, "width": SIDE})
-        for mask in entry.rles:
-            annotation = {"id": len(truth.dataset["annotations"]) + 1, "image_id": number, "category_id": 1}
-            annotation |= {"segmentation": mask, "area": int(rle_masks.area(mask)), "iscrowd": 0}
-            truth.dataset["annotations"].append(annotation)
+class Judge(COCOeval):
+    """pycocotools, with a word on what to ignore: of itself it lets the crowd flag, which alters the IoU, decide."""
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        for truths in self._gts.values():
+            for truth in truths:
+                truth["ignore"] = truth["left_out"]
+
+
+def by_pycocotools(
+    pictures: list[CocoPicture], found: list[PictureDetections], ignored: Mapping[str, NDArray[np.bool_]] | None = None
+) -> dict[str, float]:
+    numbers = {entry.image_id: number for number, entry in enumerate(pictures, start=1)}
+    images = [{"id": numbers[entry.image_id], "height": SIDE, "width": SIDE} for entry in pictures]
+    truths = [
+        {"image_id": numbers[entry.image_id], "segmentation": mask, "left_out": bool(flag)}
+        for entry in pictures
+        for mask, flag in zip(entry.rles, (ignored or {}).get(entry.image_id, [False] * len(entry.rles)), strict=True)
+    ]
     results = [
-        {"image_id": number, "category_id": 1, "segmentation": mask, "score": float(score)}
-        for number, entry in enumerate(found)
+        {"image_id": numbers[entry.image_id], "segmentation": mask, "score": float(score)}
+        for entry in found
+        if entry.image_id in numbers
         for score, mask in zip(entry.scores, entry.rles, strict=True)
     ]
+    indices = []
+    for annotations in (truths, results):
+        for number, annotation in enumerate(annotations, start=1):  # pycocotools reads a match with id 0 as none
+            area = int(rle_masks.area(annotation["segmentation"]))
+            annotation |= {"id": number, "category_id": 1, "iscrowd": 0, "area": area}
+        index = COCO()
+        index.dataset = {"images": images, "annotations": annotations, "categories": [{"id": 1}]}
+        indices.append(index)
     with contextlib.redirect_stdout(io.StringIO()):
-        truth.createIndex()
-        judge = COCOeval(truth, truth.loadRes(results), "segm")
+        for index in indices:
+            index.createIndex()
+        judge = Judge(*indices, "segm")
+        judge.params.useCats, judge.params.maxDets = 0, [20]
+        judge.params.areaRng, judge.params.areaRngLbl = [[0, 1e10]], ["all"]
         judge.evaluate()
         judge.accumulate()
-        judge.summarize()
-    result = coco_ap(pictures, found)
-    # No picture has 20 detections, so the plain run's limit of 100 makes no difference.
-    assert [result["ap"], result["ap50"], result["ap75"]] == pytest.approx(judge.stats[:3].tolist(), abs=1e-12)
-    assert result["ap50"] >= result["ap70"] >= result["ap75"]
-    assert 0 < result["ap70"] < 1
+    precision = judge.eval["precision"][:, :, 0, 0, 0].mean(axis=1)
+    return {"ap": precision.mean(), "ap50": precision[0], "ap70": precision[4], "ap75": precision[5]}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_coco_ap_equals_pycocotools_on_all_and_on_the_occluded_pictures(seed: int) -> None:
+    pictures, found = random_scene(seed)
+    occluded = [entry for entry in pictures if entry.image_id in occluded_subset(pictures)]
+    assert 0 < len(occluded) < len(pictures)
+    assert max(len(entry.rles) for entry in found) > 20
+    for subset in (pictures, occluded):
+        result = coco_ap(subset, found)
+        assert result == pytest.approx(by_pycocotools(subset, found), rel=0, abs=1e-9)
+        assert 0 < result["ap70"] < 1
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_ignored_instances_are_treated_as_pycocotools_does(seed: int) -> None:
+    pictures, found = random_scene(seed)
+    generator = np.random.default_rng(seed)
+    ignored = {entry.image_id: generator.random(len(entry.rles)) < 0.5 for entry in pictures[:-2]}
+    result = accumulate(match_pictures(pictures, found, ignored))
+    assert result == pytest.approx(by_pycocotools(pictures, found, ignored), rel=0, abs=1e-9)
+    assert result != coco_ap(pictures, found)
+
+
+def test_a_detection_of_an_ignored_instance_is_neither_hit_nor_false_alarm() -> None:
+    truth = picture("a", block(0, 0, 10, 10), block(20, 20, 30, 30))
+    found = [detections("a", (0.9, block(20, 20, 30, 30)), (0.5, block(0, 0, 10, 10)))]
+    ignored = {"a": np.array([False, True])}
+    assert accumulate(match_pictures([truth], found, ignored))["ap"] == 1.0
+    # The instance is taken by the first detection; a second one on it is a false alarm before the hit.
+    twice = [detections("a", (0.9, block(20, 20, 30, 30)), (0.8, block(20, 20, 30, 30)), (0.5, block(0, 0, 10, 10)))]
+    assert accumulate(match_pictures([truth], twice, ignored))["ap"] == pytest.approx(0.5)
+
+
+def test_a_picture_drawn_twice_counts_twice() -> None:
+    pictures = [picture("a", block(0, 0, 9, 9)), picture("b", block(0, 0, 9, 9))]
+    hit, miss = match_pictures(pictures, [detections("a", (0.5, block(0, 0, 9, 9)))])
+    # Two of three instances found, without a false alarm: 67 of 101 recall steps.
+    assert accumulate([hit, miss, hit])["ap"] == pytest.approx(67 / 101)
+    assert accumulate([hit, hit])["ap"] == 1.0
 
 
 def test_coco_ap_without_detections_is_0_and_without_instances_nan() -> None:
@@ -236,15 +314,3 @@ def test_two_entries_for_one_picture_are_refused() -> None:
 def test_scores_and_masks_must_be_as_many() -> None:
     with pytest.raises(ValueError, match="2 scores for 1 masks"):
         PictureDetections("a", np.array([0.1, 0.2]), [rle(block(0, 0, 9, 9))])
-
-
-def test_occluded_pictures_are_those_with_boxes_that_share_area() -> None:
-    pictures = [
-        picture("none"),
-        picture("one", block(0, 0, 9, 9)),
-        picture("touching", block(0, 0, 9, 9), block(9, 0, 20, 9)),
-        picture("overlapping", block(0, 0, 9, 9), block(30, 30, 39, 39), block(8, 8, 20, 20)),
-        picture("nested", block(0, 0, 20, 20), block(5, 5, 9, 9)),
-        picture("same rows only", block(0, 0, 9, 9), block(20, 0, 30, 9)),
-    ]
-    assert occluded_subset(pictures) == ["overlapping", "nested"]

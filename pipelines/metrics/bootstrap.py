@@ -1,0 +1,67 @@
+"""How far a score could lie elsewhere on other pictures of the same kind: percentile bootstrap over pictures."""
+
+from collections.abc import Callable, Mapping
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+Indices = NDArray[np.int64]
+
+
+@overload
+def interval(
+    statistic: Callable[[Indices], float], n: int, resamples: int = 1000, seed: int = 0, level: float = 0.95
+) -> tuple[float, float]: ...
+
+
+@overload
+def interval(
+    statistic: Callable[[Indices], Mapping[str, float]],
+    n: int,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> dict[str, tuple[float, float]]: ...
+
+
+def interval(
+    statistic: Callable[[Indices], float] | Callable[[Indices], Mapping[str, float]],
+    n: int,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[float, float] | dict[str, tuple[float, float]]:
+    """Percentile bootstrap interval (Efron) of a score, or of several scores on the same samples.
+
+    Args:
+        statistic: Receives the indices [n] of the drawn pictures, some of them more than once, and returns the score
+            on them, or scores by name; nan where the sample cannot be judged.
+        n: Number of pictures, at least 1.
+        resamples: Random samples of n pictures, drawn with replacement.
+        seed: The same seed gives the same samples.
+        level: Share of the samples' scores inside the interval, between 0 and 1.
+
+    Returns:
+        The lower and the upper end, or both by name. Samples that could not be judged are left out; nan when none
+        could.
+
+    Raises:
+        ValueError: There is no picture or no sample, or the level is no share.
+    """
+    if n < 1 or resamples < 1 or not 0 < level < 1:
+        raise ValueError(f"{n} pictures, {resamples} resamples, level {level}; expected 1 or more, and 0 < level < 1")
+    generator = np.random.default_rng(seed)
+    scores = [statistic(generator.integers(0, n, n)) for _ in range(resamples)]
+    by_name = [score if isinstance(score, Mapping) else {"": score} for score in scores]
+    ends = {name: _ends(np.array([score[name] for score in by_name], np.float64), level) for name in by_name[0]}
+    return ends if isinstance(scores[0], Mapping) else ends[""]
+
+
+def _ends(values: NDArray[np.float64], level: float) -> tuple[float, float]:
+    """The range that leaves out equal shares of the values [R] below and above."""
+    known = values[~np.isnan(values)]
+    if not known.size:
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

@@ -1,0 +1,88 @@
+"""Figures of a method trained with several seeds, with their uncertainty: over seeds, and over test pictures.
+
+The interval answers how far the average of these very trainings could lie elsewhere on other pictures; the spread over
+seeds, how far another training would lie on these pictures. Methods are compared in pairs, on the same pictures and
+seeds: what makes a picture or a seed hard for both cancels out.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from pipelines.metrics.bootstrap import Indices, interval
+from pipelines.metrics.judged_pictures import JudgedPictures
+
+METRICS = ("ap", "ap50", "ap70", "release_map50", "release_map70")
+
+Scores = dict[str, float]
+
+
+def seed_averages(
+    methods: Mapping[str, Mapping[int, JudgedPictures]],
+    chosen: Indices,
+    reference: str | None,
+    resamples: int = 1000,
+    on_resample: Callable[[], object] = lambda: None,
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Score methods on some pictures.
+
+    Args:
+        methods: for each method its trainings by seed; each has at least one.
+        chosen: [m] the pictures to score on, at least one.
+        reference: the method that the others are compared with, over the seeds that both have.
+        resamples: samples of the pictures behind an interval; each is drawn once and used for all methods.
+        on_resample: called after each.
+
+    Returns:
+        For each method and metric {mean, sd, low, high, by_seed, difference}: mean over seeds; standard deviation over
+        seeds (n - 1), None for one seed; ends of the 95 % interval over pictures; the value of each seed; and the same
+        five of the method minus the reference, None for the reference itself and without a common seed. Numbers are
+        fractions, None if undefined.
+    """
+
+    def scores(positions: Indices) -> dict[str, dict[int, Scores]]:
+        pictures = chosen[positions]
+        return {name: {seed: net.scores(pictures) for seed, net in nets.items()} for name, nets in methods.items()}
+
+    def sample(positions: Indices) -> dict[str, float]:
+        values = _by_seed(scores(positions), reference)
+        on_resample()
+        return {key: fmean(seeds) for key, seeds in values.items()}
+
+    values = _by_seed(scores(np.arange(len(chosen))), reference)
+    ends = interval(sample, len(chosen), resamples)
+    estimates = {key: _estimate(seeds, ends[key]) for key, seeds in values.items()}
+    return {
+        name: {
+            metric: {**estimates[f"{name} {metric}"], "difference": estimates.get(f"{name} {metric} difference")}
+            for metric in METRICS
+        }
+        for name in methods
+    }
+
+
+def _by_seed(scores: dict[str, dict[int, Scores]], reference: str | None) -> dict[str, list[float]]:
+    """Return the scores of each method and metric, one a seed, and their differences to the reference."""
+    values = {}
+    base = scores.get(reference, {}) if reference is not None else {}
+    for name, seeds in scores.items():
+        common = [] if name == reference else [seed for seed in seeds if seed in base]
+        for metric in METRICS:
+            values[f"{name} {metric}"] = [score[metric] for score in seeds.values()]
+            if common:
+                differences = [seeds[seed][metric] - base[seed][metric] for seed in common]
+                values[f"{name} {metric} difference"] = differences
+    return values
+
+
+def _estimate(seeds: list[float], ends: tuple[float, float]) -> dict[str, Any]:
+    sd = float(np.std(seeds, ddof=1)) if len(seeds) > 1 else math.nan
+    numbers = {"mean": fmean(seeds), "sd": sd, "low": ends[0], "high": ends[1]}
+    return {**{name: _known(number) for name, number in numbers.items()}, "by_seed": [_known(s) for s in seeds]}
+
+
+def _known(number: float) -> float | None:
+    return None if math.isnan(number) else number
