@@ -13,9 +13,12 @@ import click
 from pipelines import __version__
 from pipelines.config import (
     STAGES,
+    AblateConfig,
+    BenchConfig,
     DeepLabTrainConfig,
     DemoConfig,
     EvaluateConfig,
+    ExplainConfig,
     PseudoLabelConfig,
     TrainConfig,
     to_toml,
@@ -85,6 +88,7 @@ def evaluate(config: EvaluateConfig, events: "Events") -> dict[str, Any]:
     --voc DIR --weights RUN | --predictions DIR          mIoU of a network or of its written predictions
     --voc DIR --split LIST --labels DIR                  mIoU of pseudo labels
     --images DIR --annotations FILE.json --weights RUN   mask AP of salient instances
+    --voc DIR --weights RUN --foreground                 IoU of salient instances with all classes together
     """
     from pipelines.evaluate import evaluate
 
@@ -97,6 +101,39 @@ def demo(config: DemoConfig, events: "Events") -> dict[str, Any]:
     from pipelines.demo import demo
 
     return demo(config, events)
+
+
+@stage_command(s4, AblateConfig)
+def ablate(config: AblateConfig, events: "Events") -> dict[str, Any]:
+    """Train and score the rows of a table of the S4Net paper, with several seeds."""
+    from pipelines.ablate import ablate
+
+    return ablate(config, events)
+
+
+@stage_command(s4, ExplainConfig)
+def explain(config: ExplainConfig, events: "Events") -> dict[str, Any]:
+    """Draw which features around a box its mask depends on, for binary, expanded and ternary masks."""
+    from pipelines.explain import explain
+
+    return explain(config, events)
+
+
+@stage_command(s4, BenchConfig)
+def bench(config: BenchConfig, events: "Events") -> dict[str, Any]:
+    r"""Time S4Net beside other networks, in one run; ratios count.
+
+    \b
+    --what inference    whole network, beside Mask R-CNN, RetinaNet and YOLO11-seg
+    --what branch       mask branch on whole maps and on windows
+    --what proposals    5 to 100 boxes
+    --what trunks       the trunks of the paper's Table 3
+    --what training     one step, beside Mask R-CNN and RetinaNet
+    --what end-to-end   picture file to label file, beside a simple loop
+    """
+    from pipelines.bench import bench
+
+    return bench(config, events)
 
 
 @s4.group()

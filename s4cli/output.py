@@ -66,11 +66,32 @@ def plain(value: Any) -> Any:
 
 
 def table(result: Mapping[str, Any]) -> Iterator[str]:
-    """The lines of a two-column table; a nested mapping follows its name, indented."""
-    rows = list(_rows(result, ""))
+    """The lines of a two-column table; a nested mapping follows its name, indented.
+
+    A list of flat mappings that all have a name comes last, as a table with a column for each key.
+    """
+    grids = {key: value for key, value in result.items() if _is_grid(value)}
+    rows = list(_rows({key: value for key, value in result.items() if key not in grids}, ""))
     width = max((len(name) for name, _ in rows), default=0)
     for name, text in rows:
         yield f"{name:<{width}}  {text}".rstrip()
+    for name, records in grids.items():
+        yield name
+        yield from _grid(records)
+
+
+def _is_grid(value: Any) -> bool:
+    if not isinstance(value, list) or not value or not all(isinstance(item, Mapping) for item in value):
+        return False
+    return all("name" in item and not any(isinstance(part, Mapping) for part in item.values()) for item in value)
+
+
+def _grid(records: list[Mapping[str, Any]]) -> Iterator[str]:
+    keys = list(dict.fromkeys(key for record in records for key in record))
+    cells = [keys, *([_text(record[key]) if key in record else "" for key in keys] for record in records)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        yield "  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
 
 
 def _rows(result: Mapping[str, Any], indent: str) -> Iterator[tuple[str, str]]:

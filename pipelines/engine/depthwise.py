@@ -40,6 +40,8 @@ class _Depthwise(torch.autograd.Function):
                 to_weight = _from_windows(_grids(padded, dilation), _grids(gradient, dilation), size)
             else:
                 to_weight = _from_phases(padded, gradient, size)
+            # In the memory layout of the weight: distributed training copies it once more otherwise, and says so.
+            to_weight = torch.empty_like(weight).copy_(to_weight)
         return to_x, to_weight, None, None, None
 
 

@@ -19,7 +19,7 @@ from pipelines.config import (
     to_toml,
 )
 from pipelines.errors import ConfigError
-from pipelines.settings import StageConfig, limits_of, settings_of
+from pipelines.settings import StageConfig, limits_of, settings_of, type_of
 
 NEEDED = {"images": Path("pictures"), "annotations": Path("train.json"), "run": Path("run")}
 
@@ -215,7 +215,8 @@ def test_printed_defaults_are_a_valid_settings_file(tmp_path: Path, stage: type[
     defaults = {field.name: field.default for field in dataclasses.fields(stage)}
     assert values.items() <= {name: str(d) if isinstance(d, Path) else d for name, d in defaults.items()}.items()
     assert all(name in text for name in defaults)
-    needed = {name: Path("x") for name, default in defaults.items() if default is dataclasses.MISSING}
+    required = [setting for setting in dataclasses.fields(stage) if setting.default is dataclasses.MISSING]
+    needed = {setting.name: 1 if type_of(setting) is int else Path("x") for setting in required}
     assert resolve(stage, toml(tmp_path, text), needed) == stage(**needed)
 
 

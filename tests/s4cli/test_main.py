@@ -21,6 +21,9 @@ MODULES = {
     "deeplab-train": "train_deeplab",
     "evaluate": "evaluate",
     "demo": "demo",
+    "ablate": "ablate",
+    "explain": "explain",
+    "bench": "bench",
 }
 NEEDED = {
     "train": ["--images", "i", "--annotations", "a", "--run", "r"],
@@ -28,6 +31,9 @@ NEEDED = {
     "deeplab-train": ["--images", "i", "--labels", "l", "--run", "r"],
     "evaluate": [],
     "demo": [],
+    "ablate": ["--table", "1", "--images", "i", "--annotations", "a", "--test-annotations", "t", "--out", "o"],
+    "explain": ["--images", "i", "--annotations", "a", "--weights", "w", "--out", "o"],
+    "bench": [],
 }
 
 each_command = pytest.mark.parametrize("command", MODULES)

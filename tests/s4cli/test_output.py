@@ -24,3 +24,14 @@ def test_an_empty_result_is_an_empty_table() -> None:
 
 def test_lists_stand_on_one_line() -> None:
     assert list(table({"scales": [0.5, 1.0], "flip": False})) == ["scales  0.5, 1", "flip    False"]
+
+
+def test_flat_named_mappings_are_a_table_below_the_rest() -> None:
+    rows = [{"name": "peer", "ms": 630.0, "quartiles": [1, 2]}, {"name": "own", "ms": None, "note": "absent"}]
+    assert list(table({"rows": rows, "threads": 2})) == [
+        "threads  2",
+        "rows",
+        "  name  ms   quartiles  note",
+        "  peer  630  1, 2",
+        "  own   -               absent",
+    ]
