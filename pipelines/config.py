@@ -266,6 +266,9 @@ class ExplainConfig(CommonConfig):
     figures: int = opt(
         3, "Figures to draw, spread evenly over these pictures; the others count in the statistics alone.", at_least=0
     )
+    outlines: bool = opt(
+        False, "Draw over the shapes of the true instances instead of the picture, which may not be yours to publish."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,7 @@ from pipelines.events import Events
 from pipelines.files import atomic_write, write_json
 from pipelines.predict import S4NetPredictor, load_s4net
 from pipelines.report.explain_figure import MaskKind, explain_figure
+from pipelines.report.overlays import silhouettes
 from s4net.gradient_map import InstanceGradients, Shares, gradient_map, gradient_shares, instance_gradients
 from s4net.network import DenseOutput
 from s4net.roi_masking import RoIMasking, RoiMode
@@ -82,7 +83,8 @@ def explain(config: ExplainConfig, events: Events) -> dict[str, Any]:
             record = _record(picture, found)
             if number in drawn:
                 record["figure"] = f"{picture.image_id}.png"
-                _draw(config.out / record["figure"], picture, image, views, found)
+                ground = silhouettes(picture.masks()) if config.outlines else image
+                _draw(config.out / record["figure"], picture, ground, views, found)
             records.append(record)
             progress.advance()
     return _result(config, views, records)
@@ -217,7 +219,7 @@ def _draw(
     views: Sequence[_View],
     found: Sequence[InstanceGradients],
 ) -> None:
-    """Writes the figure of one picture."""
+    """Writes the figure of one picture, over the image or what stands for it [H, W, 3]."""
     kinds = [
         MaskKind(
             name=view.kind,

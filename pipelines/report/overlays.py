@@ -103,6 +103,22 @@ def draw_label_map(
     return np.concatenate([canvas, _legend(entries, picture.shape[1])])
 
 
+def silhouettes(masks: NDArray[Any]) -> Picture:
+    """What stands for a picture that must not be shown: the shapes of its instances, dark grey, outlined in white.
+
+    Args:
+        masks: bool or 0/1 [N, H, W].
+
+    Returns:
+        uint8 [H, W, 3].
+    """
+    canvas = np.full((*masks.shape[1:], 3), 45, np.uint8)
+    for mask in masks.astype(bool):
+        canvas[mask] = 105
+        canvas[_outline(mask)] = 235
+    return canvas
+
+
 def side_by_side(pictures: Sequence[Picture], captions: Sequence[str]) -> Picture:
     """Pictures in one row on white, each under its caption; smaller ones are not scaled.
 

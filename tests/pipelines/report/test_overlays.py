@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipelines.report.overlays import draw_instances, draw_label_map, side_by_side
+from pipelines.report.overlays import draw_instances, draw_label_map, side_by_side, silhouettes
 
 GREY = np.full((40, 60, 3), 100, np.uint8)
 PERSON = (192, 128, 128)  # VOC's colour of index 15
@@ -104,3 +104,13 @@ def test_row_needs_one_caption_for_each_of_its_pictures() -> None:
         side_by_side([GREY], ["a", "b"])
     with pytest.raises(ValueError, match="0 pictures"):
         side_by_side([], [])
+
+
+def test_silhouettes_show_shapes_and_nothing_else():
+    masks = np.zeros((2, 12, 20), np.uint8)
+    masks[0, 2:10, 2:10], masks[1, 4:8, 12:18] = 1, 1
+    canvas = silhouettes(masks)
+    assert canvas.shape == (12, 20, 3)
+    assert set(np.unique(canvas)) == {45, 105, 235}
+    assert (canvas[masks.max(axis=0) == 0] == 45).all()
+    assert (canvas[5:7, 5:7] == 105).all() and (canvas[2, 2:10] == 235).all()
