@@ -1,0 +1,197 @@
+"""Stage `s4 ablate`: the comparisons of the S4Net paper, with several seeds, intervals and paired differences.
+
+OUT/  config.json                   settings that every training of the study shares
+      trunk=..,roi=..,alpha=../     what is trained; tables that have such a row share it
+          seed0/ seed1/ ...         one training each, see `pipelines.trial`
+      table1.md table1.json         the table; likewise 2, 3 and 4
+      failures.jsonl                trainings that diverged, if any did
+"""
+
+import os
+from collections.abc import Mapping
+from statistics import fmean
+from typing import Any
+
+from pipelines.ablate_result import Failure, Trials, write_failures, write_table
+from pipelines.config import AblateConfig, TrainConfig, resolve, to_json
+from pipelines.data.checking import check_pictures
+from pipelines.data.coco import CocoPicture, load_coco
+from pipelines.errors import ConfigError, DivergedError, InputError, Stopped
+from pipelines.events import Events
+from pipelines.files import read_json, sha256_file, write_json
+from pipelines.paper_tables import Row, Table, paper_table
+from pipelines.recipes import TRAIN_SCHEDULES
+from pipelines.settings import settings_of
+from pipelines.train_s4net import new_s4net
+from pipelines.trial import Trial, drop_state, run_trial
+
+# What may differ between commands on one study: it chooses trainings, or does not alter them.
+_NOT_FROZEN = {"table", "out", "seeds", "trunks", "dry_run", "device", "workers"}
+
+
+def ablate(config: AblateConfig, events: Events) -> dict[str, Any]:
+    """Train what a table lacks, score it, and write the table.
+
+    All rows of a seed are trained before the next seed begins, so an interrupted study is balanced. Started again, the
+    command trains only what is missing.
+
+    Args:
+        config: settings of `s4 ablate`.
+        events: progress and log lines.
+
+    Returns:
+        {schema, table, title, seeds, images, list_sha256, occluded {images}, occluded_strict {images}, reference,
+        rows [{name, trainings, ap, ap50, ap70, release_map50, release_map70, occluded_ap and so on, differs}],
+        markdown, json, out} and, where trainings diverged, their number as `failed`. Scores are means over seeds,
+        fractions 0..1; `differs` names the metrics whose paired 95 % interval against the reference excludes 0. Rows
+        of table 3 have {ms, images_per_second, ratio} too. The JSON file has everything, intervals included. With
+        `dry_run`: {table, rows, seeds, trainings, finished, missing, ..}, and nothing is written.
+
+    Raises:
+        ConfigError: the folder holds a study of other settings [study-differs], or a trunk cannot be used.
+        InputError: data are missing or damaged; nothing was trained.
+        Stopped: a signal came; the same command goes on.
+    """
+    _require_one_process()
+    table = paper_table(config.table, config.trunk, config.trunk_list)
+    pictures = _test_pictures(config, events)
+    frozen = _frozen(config)
+    _require_same_study(config, frozen)
+    trials = _trials(config, table, frozen)
+    missing = [trial for trial in trials.values() if not trial.is_finished]
+    weights = _checkpoint_bytes(missing)
+    if config.dry_run:
+        return _plan(config, table, trials, weights)
+    write_json(config.out / "config.json", {**_saved(config), **frozen})
+    failures = _run_missing(config, trials, pictures, events)
+    write_failures(config.out, failures)
+    return write_table(config, frozen, table, trials, pictures, failures, events)
+
+
+def _require_one_process() -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        found = f"WORLD_SIZE: {os.environ['WORLD_SIZE']} processes, one expected"
+        raise ConfigError(f"{found}; start ablate without torchrun", "one-process")
+
+
+def _test_pictures(config: AblateConfig, events: Events) -> list[CocoPicture]:
+    """The pictures to score on; those to train and choose on are looked at too, before anything is done."""
+    others = [load_coco(file, config.images) for file in (config.annotations, config.val_annotations) if file]
+    pictures = load_coco(config.test_annotations, config.images)
+    if not any(len(picture.boxes) for picture in pictures):
+        found = f"{config.test_annotations}: no instance in {len(pictures)} pictures, expected some to score on"
+        raise InputError(f"{found}; check the file", "coco-empty")
+    check_pictures([picture.path for picture in pictures], config.workers)
+    seen = {picture.image_id for picture in pictures} & {picture.image_id for other in others for picture in other}
+    if seen:
+        events.warn(
+            f"{config.test_annotations}: {len(seen)} of {len(pictures)} pictures are for training or validation too; "
+            "the scores say little about new pictures"
+        )
+    return pictures
+
+
+def _frozen(config: AblateConfig) -> dict[str, Any]:
+    """The settings that the whole study shares, with the preset's values for what is left open, and the data."""
+    values = {name: value for name, value in to_json(config).items() if name not in _NOT_FROZEN}
+    if config.table == 3:
+        del values["trunk"]  # its rows name theirs
+        if config.trunk_weights not in ("imagenet", "none") and len(config.trunk_list) > 1:
+            found = f"--trunk-weights: {config.trunk_weights} given for {len(config.trunk_list)} trunks"
+            raise ConfigError(f"{found}, imagenet or none expected; or name one trunk with --trunks", "setting-value")
+    schedule = TRAIN_SCHEDULES[config.preset]
+    values |= {name: values[name] or getattr(schedule, name) for name in ("steps", "batch_size", "lr")}
+    files = {name: getattr(config, name) for name in ("annotations", "val_annotations", "test_annotations")}
+    return values | {f"{name}_sha256": sha256_file(path) for name, path in files.items() if path is not None}
+
+
+def _saved(config: AblateConfig) -> dict[str, Any]:
+    path = config.out / "config.json"
+    saved = read_json(path) if path.exists() else {}
+    if not isinstance(saved, dict):
+        raise InputError(f"{path}: no JSON object, the settings of a study expected; restore it", "json-damaged")
+    return saved
+
+
+def _require_same_study(config: AblateConfig, frozen: Mapping[str, Any]) -> None:
+    saved = _saved(config)
+    for name in [name for name in frozen if name in saved]:
+        if frozen[name] != saved[name]:
+            flag = "--" + name.removesuffix("_sha256").replace("_", "-")
+            what = "content with sha256 " if name.endswith("_sha256") else ""
+            message = f"{flag}: {what}{frozen[name]} given, {saved[name]} expected as in {config.out / 'config.json'}"
+            raise ConfigError(f"{message}; give that, or choose another --out", "study-differs")
+
+
+def _trials(config: AblateConfig, table: Table, frozen: Mapping[str, Any]) -> Trials:
+    """Every training of the table by row and seed, seed by seed."""
+    return {
+        (row.name, seed): Trial(f"{row.name}, seed {seed}", _train_config(config, frozen, row, seed))
+        for seed in config.seed_list
+        for row in table.rows
+    }
+
+
+def _train_config(config: AblateConfig, frozen: Mapping[str, Any], row: Row, seed: int) -> TrainConfig:
+    """The settings of one training; of a begun one they must be those that it began with.
+
+    Raises:
+        ConfigError: they are not [resume-differs].
+    """
+    run = config.out / row.folder / f"seed{seed}"
+    own = {"run": run, "trunk": row.trunk, "roi": row.roi, "alpha": row.alpha, "seed": seed}
+    own |= {"device": config.device, "workers": config.workers, "resume": (run / "config.json").exists()}
+    shared = {name: value for name, value in frozen.items() if name in settings_of(TrainConfig)}
+    return resolve(TrainConfig, None, {**shared, **own})
+
+
+def _checkpoint_bytes(missing: list[Trial]) -> dict[str, int]:
+    """Size of a checkpoint for each trunk to be trained; a trunk that cannot be used ends the command here."""
+    first = {trial.config.trunk: trial.config for trial in missing}
+    networks = ((trunk, new_s4net(config)) for trunk, config in first.items())
+    return {trunk: sum(v.nbytes for v in network.state_dict().values()) for trunk, network in networks}
+
+
+def _plan(config: AblateConfig, table: Table, trials: Trials, weights: Mapping[str, int]) -> dict[str, Any]:
+    finished = [trial for trial in trials.values() if trial.is_finished]
+    missing = [trial for trial in trials.values() if not trial.is_finished]
+    settings = next(iter(trials.values())).config
+    seconds = fmean(trial.result()["seconds"] for trial in finished) * len(missing) if finished else None
+    return {
+        "table": table.number,
+        "rows": [row.name for row in table.rows],
+        "seeds": list(config.seed_list),
+        "trainings": len(trials),
+        "finished": len(finished),
+        "missing": len(missing),
+        "steps": settings.steps,
+        "batch_size": settings.batch_size,
+        "seconds": seconds,
+        "megabytes": round(sum(weights[trial.config.trunk] for trial in missing) / 1e6),
+        "out": config.out,
+    }
+
+
+def _run_missing(config: AblateConfig, trials: Trials, pictures: list[CocoPicture], events: Events) -> list[Failure]:
+    """Train what is not finished; returns the trainings that diverged."""
+    seconds = [trial.result()["seconds"] for trial in trials.values() if trial.is_finished]
+    failures: list[Failure] = []
+    for number, ((name, seed), trial) in enumerate(trials.items(), start=1):
+        if trial.is_finished:
+            drop_state(trial)  # a kill may have come between the mark and this
+            continue
+        place = f"training {number} of {len(trials)}, {trial.label}"
+        events.info(f"{place}: {'goes on' if trial.config.resume else 'starts'}")
+        try:
+            result = run_trial(trial, pictures, events)
+        except DivergedError as error:
+            failures.append(Failure(name, seed, trial.folder, error.message))
+            events.warn(f"{place}: {error}")
+            continue
+        except Stopped as error:
+            message = f"{config.out}: stopped by a signal in {place}, state saved; the same command goes on"
+            raise Stopped(message, error.rule) from error
+        seconds.append(result["seconds"])
+        left = sum(not trial.is_finished for trial in list(trials.values())[number:])
+        events.info(f"{place}: finished; {left} left, about {fmean(seconds) * left / 60:.0f} min")
+    return failures
