@@ -127,7 +127,8 @@ def saliency_loss(logits: Tensor, masks: list[Tensor]) -> Tensor:
         masks: B tensors [N_i, S, S] of 0 and 1; the union of a picture's instances is its target.
     """
     unions = [m.amax(dim=0).float() if len(m) else torch.zeros(m.shape[1:], device=m.device) for m in masks]
-    targets = F.adaptive_avg_pool2d(torch.stack(unions)[:, None], logits.shape[-2:])[:, 0]
+    size = (logits.shape[-2], logits.shape[-1])
+    targets = F.adaptive_avg_pool2d(torch.stack(unions)[:, None], size)[:, 0]
     return mask_cross_entropy_and_dice(logits, targets, torch.ones_like(logits))
 
 
