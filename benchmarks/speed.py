@@ -1,0 +1,92 @@
+"""The speed claims, measured: runs `s4 bench` for each and sets the ratios beside what is claimed.
+
+Each comparison is a process of its own, and every ratio comes from one run. Exit code 1 if a claim does not hold.
+
+    python benchmarks/speed.py [--out benchmarks/results] [--repeats 12] [--only inference,branch] [--weights RUN]
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Claim(NamedTuple):
+    """A ratio that rows must reach.
+
+    Attributes:
+        what: comparison of `s4 bench`.
+        row: end of the names of the rows that it is about.
+        least: smallest ratio.
+        against: what the ratio is with.
+    """
+
+    what: str
+    row: str
+    least: float
+    against: str
+
+
+CLAIMS = (
+    Claim("inference", "prepared fp32, 20 proposals", 5, "Mask R-CNN fp32, 20 detections"),
+    Claim("inference", "prepared bf16, 20 proposals", 9, "Mask R-CNN fp32, 20 detections"),
+    Claim("inference", "prepared bf16, 3 boxes", 12, "Mask R-CNN fp32, 20 detections"),
+    Claim("branch", "windows fp32, paper layout, 20 medium boxes", 1.6, "whole maps fp32, channels_last"),
+    Claim("branch", "windows fp32, released layout (modern), 20 medium boxes", 1.6, "whole maps fp32, channels_last"),
+    Claim("training", "fp32 NCHW", 4, "Mask R-CNN fp32, all convolutions learn"),
+    Claim("training", "bf16 channels_last", 9, "Mask R-CNN fp32, all convolutions learn"),
+    Claim("training", "bf16 channels_last, early stages frozen", 9, "Mask R-CNN fp32, all convolutions learn"),
+    Claim("end-to-end", "s4 pseudo-label, bf16, score gate", 5, "simple loop fp32"),
+)
+_S4 = "from s4cli.main import main; raise SystemExit(main())"
+_WITH_WEIGHTS = {"inference", "end-to-end"}
+
+
+def main() -> None:
+    """Runs the comparisons and prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="for JSON files and plots")
+    parser.add_argument("--repeats", type=int, default=12)
+    parser.add_argument("--only", default="inference,branch,training,end-to-end", help="comparisons, with commas")
+    parser.add_argument("--trunk", default="resnet50")
+    parser.add_argument("--weights", type=Path, help="a trained run, for the comparisons that take one")
+    options = parser.parse_args()
+    failed = False
+    for what in options.only.split(","):
+        result = measure(what, options)
+        print(f"{what}: {result['threads']} threads, {result['cpu']}, neighbours took {result['busy'] or 0:.2f} cores")
+        for claim in CLAIMS:
+            if claim.what != what:
+                continue
+            for row in result["rows"]:
+                if row["ratio"] is not None and row["name"].endswith(claim.row):
+                    failed |= row["ratio"] < claim.least
+                    print(f"  {verdict(row, claim)}  {row['name']}")
+    sys.exit(1 if failed else 0)
+
+
+def measure(what: str, options: argparse.Namespace) -> dict[str, Any]:
+    """The result of `s4 bench`; its progress goes to stderr."""
+    command = [sys.executable, "-c", _S4, "bench", "--what", what, "--json", "--out", str(options.out)]
+    command += ["--repeats", str(options.repeats), "--trunk", options.trunk]
+    if options.weights and what in _WITH_WEIGHTS:
+        command += ["--weights", str(options.weights)]
+    # Threads that spin while they wait lose whole time slices beside any other process.
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, env=environment)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def verdict(row: dict[str, Any], claim: Claim) -> str:
+    """Whether a row keeps the claim, and by how much."""
+    word = "holds" if row["ratio"] >= claim.least else "FAILS"
+    noisy = ", noisy" if row["noisy"] else ""
+    return f"{word}  {row['ratio']:5.2f}x (claimed {claim.least:g}x {claim.against}{noisy})  {row['ms']:7.1f} ms"
+
+
+if __name__ == "__main__":
+    main()
