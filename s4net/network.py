@@ -16,7 +16,7 @@ from .instances import Instances, RawDetections
 from .losses import DetectionLoss, matched_iou, saliency_loss
 from .mask_branch import MaskBranch
 from .matching import match_anchors
-from .postprocess import decay_overlaps, mask_quality, select_proposals, to_picture
+from .postprocess import decay_overlaps, joint_scores, mask_quality, select_proposals, to_picture
 from .roi_masking import RoIFeatures
 from .trunk import Trunk
 
@@ -34,7 +34,7 @@ class S4NetSettings:
             box (paper: 0); detected boxes are never exact either.
         box_copies: jittered copies of each ground-truth box.
         nms_iou, pre_nms, proposals, min_score: see `select_proposals`.
-        score_by_mask: multiply a score by the mask's mean probability, so that sure masks rank first.
+        mask_trust: see `joint_scores`; sure masks rank first. The paper ranks by objectness alone: 0.
         overlap_decay: strength of `decay_overlaps`; the paper has no suppression of masks.
         mask_slack: see `RoIMasking`; 0: nothing outside the box.
         saliency_weight: of `saliency_loss`, a part of the mask loss in training; inference does not compute it.
@@ -49,7 +49,7 @@ class S4NetSettings:
     pre_nms: int = 5000
     proposals: int = 20
     min_score: float = 0.0
-    score_by_mask: bool = False
+    mask_trust: float = 0.0
     overlap_decay: float = 0.0
     mask_slack: float = 0.0
     saliency_weight: float = 0.0
@@ -215,7 +215,7 @@ class S4Net(nn.Module):
         parts = [torch.split(x, [len(b) for b in own]) for x in (probabilities, rois.frames, rois.region, quality)]
         results = []
         for b, s, p, f, r, q in zip(own, scores, *parts, strict=True):
-            final = s[: len(b)] * q if settings.score_by_mask else s[: len(b)]
+            final = joint_scores(s[: len(b)], q, settings.mask_trust)
             final = decay_overlaps(final, (p > 0.5) & (r > 0), settings.overlap_decay)
             order = final.argsort(descending=True, stable=True)
             results.append(RawDetections(b[order], final[order], p[order], f[order]))

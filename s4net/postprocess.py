@@ -57,6 +57,23 @@ def mask_quality(probabilities: Tensor, inside: Tensor) -> Tensor:
     return (probabilities * held).sum(dim=(1, 2)) / held.sum(dim=(1, 2)).clamp(min=1)
 
 
+def joint_scores(objectness: Tensor, quality: Tensor, mask_trust: float) -> Tensor:
+    """Score a detection by its box and by its mask.
+
+    Args:
+        objectness: [N] in 0..1.
+        quality: [N] in 0..1, see `mask_quality`.
+        mask_trust: weight of the mask against the box; 0: the box alone, 1: the product of the two.
+
+    Returns:
+        [N]: the weighted geometric mean of the two, squared, so that scores stay on the scale of the product.
+    """
+    if not mask_trust:
+        return objectness
+    share = 2 / (1 + mask_trust)
+    return objectness.pow(share) * quality.pow(mask_trust * share)
+
+
 def decay_overlaps(scores: Tensor, masks: Tensor, strength: float) -> Tensor:
     """Lower the scores of masks that a surer mask covers already (Gaussian matrix NMS, Wang et al., SOLOv2, 2020).
 

@@ -16,7 +16,7 @@ from s4net.losses import (
     saliency_loss,
 )
 from s4net.matching import IGNORED, NEGATIVE, match_anchors
-from s4net.postprocess import decay_overlaps, mask_quality, paste_masks, select_proposals
+from s4net.postprocess import decay_overlaps, joint_scores, mask_quality, paste_masks, select_proposals
 
 
 def test_anchor_shapes_keep_the_area_and_follow_the_ratio():
@@ -209,6 +209,13 @@ def test_saliency_learns_the_union_of_the_instances():
     assert saliency_loss(right, [masks, none]).item() == pytest.approx(0, abs=1e-6)
     # All wrong: cross-entropy 20 in each cell; dice 1 - 1 / (1 + 1 + 3) and 1 - 1 / (4 + 0 + 1).
     assert saliency_loss(-right, [masks, none]).item() == pytest.approx(20 + 0.8, abs=1e-4)
+
+
+def test_trust_in_the_mask_moves_the_score_between_box_and_mask():
+    box, mask = torch.tensor([0.64]), torch.tensor([0.25])
+    assert joint_scores(box, mask, 0.0) is box
+    assert joint_scores(box, mask, 1.0).item() == pytest.approx(0.16)
+    assert joint_scores(box, mask, 3.0).item() == pytest.approx(0.8 * 0.125)  # 0.64^(1/2) 0.25^(3/2)
 
 
 def test_a_mask_that_a_surer_one_covers_loses_score():
