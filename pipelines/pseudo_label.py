@@ -9,8 +9,9 @@ background would be wrong about the very object that it is known to show.
 """
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ from s4net.trunk import timm_name
 
 FindInstances = Callable[[NDArray[np.uint8]], Instances]
 
+_WAITING_FILES = 4  # labels that may wait for the disk while the network works on
 _FALLBACK = 1 / 3  # of min_score, for a picture that would otherwise be empty
 
 
@@ -147,6 +149,15 @@ def _settings(config: PseudoLabelConfig, plan: _Plan) -> dict[str, Any]:
     return settings
 
 
+@dataclass(frozen=True, eq=False)
+class _Labelled:
+    """What is written for a picture: its record, and maps [H, W] uint8 unless it failed."""
+
+    record: Record
+    label_map: NDArray[np.uint8] | None = None
+    confidence: NDArray[np.uint8] | None = None
+
+
 def _uses_attention(config: PseudoLabelConfig, plan: _Plan) -> bool:
     return config.assign != "single" and any(len(words) > 1 for words in plan.keywords.values())
 
@@ -169,20 +180,40 @@ def _label_all(config: PseudoLabelConfig, plan: _Plan, todo: list[str], records:
     )
     attention = _attention(config, plan, events) if _uses_attention(config, plan) else None
     total = len(plan.own)
-    with events.progress(total, "labels", done=total - len(todo)) as progress, StopRequest() as stop:
+    with (
+        events.progress(total, "labels", done=total - len(todo)) as progress,
+        StopRequest() as stop,
+        ThreadPoolExecutor(1, thread_name_prefix="writer") as writer,
+    ):
+        waiting: deque[Future[None]] = deque()
+
+        def written(most_left: int) -> None:
+            while len(waiting) > most_left:
+                waiting.popleft().result()
+                progress.advance()
+
         for image_id in todo:
             try:
-                record = _label_one(image_id, config, plan, records.folder, find, attention)
+                labelled = _label_one(image_id, config, plan, find, attention)
             except InputError as error:  # one damaged picture does not stop the others
-                record = {"image_id": image_id, "failed": {"rule": error.rule, "message": error.message}}
+                labelled = _Labelled({"image_id": image_id, "failed": {"rule": error.rule, "message": error.message}})
                 events.warn(str(error))
-            records.add(record)
-            progress.advance()
+            waiting.append(writer.submit(_keep, labelled, records))
+            written(_WAITING_FILES)
             if stop.asked:
-                message = (
-                    f"{config.out}: stopped by a signal after {progress.done} of {total} pictures, all labels kept"
-                )
-                raise Stopped(f"{message}; start the same command again to go on", "stopped")
+                break
+        written(0)
+        if stop.asked and progress.done < total:
+            message = f"{config.out}: stopped by a signal after {progress.done} of {total} pictures, all labels kept"
+            raise Stopped(f"{message}; start the same command again to go on", "stopped")
+
+
+def _keep(labelled: "_Labelled", records: LabelRecords) -> None:
+    """Write the files of a picture and, after them, its record: what has a record is complete."""
+    if labelled.label_map is not None and labelled.confidence is not None:
+        records.folder.write_label(labelled.record["image_id"], labelled.label_map)
+        records.folder.write_confidence(labelled.record["image_id"], labelled.confidence)
+    records.add(labelled.record)
 
 
 def _attention(config: PseudoLabelConfig, plan: _Plan, events: Events) -> AttentionMaps:
@@ -212,11 +243,10 @@ def _label_one(
     image_id: str,
     config: PseudoLabelConfig,
     plan: _Plan,
-    folder: LabelFolder,
     find: FindInstances,
     attention: AttentionMaps | None,
-) -> Record:
-    """Writes the files of one picture and returns its record."""
+) -> "_Labelled":
+    """Labels one picture."""
     path, keywords = plan.images[image_id], plan.keywords[image_id]
     picture = open_image(path)
     size = (picture.shape[0], picture.shape[1])
@@ -234,16 +264,14 @@ def _label_one(
     label_map, confidence = compose_label_map(masks, scores, classes, size)
     if not len(masks):
         label_map[:], confidence[:] = IGNORE, 0
-    folder.write_label(image_id, label_map)
-    folder.write_confidence(image_id, confidence)
-    instances = _instance_records(masks, scores, keywords, assignment, parents)
-    return {
+    record = {
         "image_id": image_id,
         "file_name": path.relative_to(config.images).as_posix(),
         "height": size[0],
         "width": size[1],
-        "instances": instances,
+        "instances": _instance_records(masks, scores, keywords, assignment, parents),
     }
+    return _Labelled(record, label_map, confidence)
 
 
 def _confident(found: Instances, min_score: float) -> Instances:
