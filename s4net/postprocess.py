@@ -7,6 +7,7 @@ from torchvision.ops import clip_boxes_to_image, nms
 from .instances import Instances, RawDetections
 from .roi_masking import expand_boxes
 
+_FIRST_LOOK = 16  # candidates for each proposal
 # Where boxes go that are no proposals: all on one spot outside, so that suppression leaves one of them at most.
 _NOWHERE = (-2.0, -2.0, -1.0, -1.0)
 
@@ -37,9 +38,23 @@ def select_proposals(
     scores = scores * valid
     for side, value in enumerate(_NOWHERE):
         candidates[..., side].masked_fill_(~valid, value)
+    # Who survives depends on better boxes alone, so the first few hundred nearly always settle it, and the cost of
+    # suppression is quadratic. A GPU does all of them faster than it could be asked whether it is done.
+    looked_at = scores.shape[1] if scores.is_cuda else min(_FIRST_LOOK * proposals, scores.shape[1])
+    while True:
+        kept = _suppress(candidates[:, :looked_at], scores[:, :looked_at], max(size), nms_iou, proposals)
+        if looked_at == scores.shape[1] or bool(((kept[1][:, -1] > 0) | (scores[:, looked_at] <= 0)).all()):
+            return kept
+        looked_at = min(4 * looked_at, scores.shape[1])
+
+
+def _suppress(
+    candidates: Tensor, scores: Tensor, side: int, nms_iou: float, proposals: int
+) -> tuple[Tensor, Tensor]:
+    """Return the first P boxes [B, P, 4] and scores [B, P] of [B, K, 4] and [B, K] that no better box overlaps."""
     # Boxes of different pictures are moved apart, so that one call suppresses within each picture alone.
     pictures, per_picture = scores.shape
-    apart = torch.arange(pictures, device=boxes.device) * (2 * max(size) + 8)
+    apart = torch.arange(pictures, device=scores.device) * (2 * side + 8)
     keep = nms((candidates + apart[:, None, None]).flatten(0, 1), scores.flatten(), nms_iou)
     owner = keep // per_picture
     rank = torch.nn.functional.one_hot(owner, pictures).cumsum(dim=0).gather(1, owner[:, None])[:, 0] - 1
