@@ -55,7 +55,7 @@ def train_deeplab(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
     recipe = DEEPLAB_RECIPES[config.network]
     with processes(config.device) as here:
         net = new_deeplab(config, labels.classes).to(here.device).to(memory_format=torch.channels_last)
-        run = RunDir.open(config.run, config, config.resume, here.writes)
+        run = RunDir.open(config.run, config, config.resume, here)
         if here.writes:
             events.attach(run.path / "log.txt")
         _describe(config, labels, len(pictures), events)

@@ -57,7 +57,7 @@ def train_s4net(config: TrainConfig, events: Events) -> dict[str, Any]:
     check_pictures([p.path for p in pictures + val], config.workers)
     with processes(config.device) as here:
         net = new_s4net(config).to(here.device).to(memory_format=torch.channels_last)
-        run = RunDir.open(config.run, config, config.resume, here.writes)
+        run = RunDir.open(config.run, config, config.resume, here)
         if here.writes:
             events.attach(run.path / "log.txt")
         events.info(f"{len(pictures)} pictures, {sum(len(p.boxes) for p in pictures)} instances; {here.device}")

@@ -33,10 +33,12 @@ def run_and_print(command: str, work: "Callable[[Events], Mapping[str, Any]]", a
     """
     from pipelines.events import Events
 
+    # Under torchrun every rank does the same; one of them speaks.
+    speaks = os.environ.get("RANK", "0") == "0"
     # Libraries print notes on stdout; there they would break the one JSON object.
-    with redirect_stdout(sys.stderr):
-        result = work(Events())
-    if os.environ.get("RANK", "0") == "0":  # under torchrun every rank has the result, and one of them prints it
+    with redirect_stdout(sys.stderr), open(os.devnull, "w") as silence:
+        result = work(Events(None if speaks else silence))
+    if speaks:
         print_result(command, result, as_json)
     if result.get("failed"):
         message = f"{result.get('out', command)}: {result['failed']} items failed, none expected"

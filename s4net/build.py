@@ -38,6 +38,7 @@ class _Architecture:
     hidden: int
     freeze_below: int
     fine_masks: bool
+    mask_width: int
     detection_loss: Callable[[], DetectionLoss]
     mask_loss: MaskLoss
     gaussian_init: bool
@@ -54,6 +55,7 @@ _PRESETS: dict[str, _Architecture] = {
         hidden=512,
         freeze_below=0,
         fine_masks=False,
+        mask_width=128,
         detection_loss=PaperDetectionLoss,
         mask_loss=mask_cross_entropy,
         gaussian_init=True,
@@ -68,6 +70,7 @@ _PRESETS: dict[str, _Architecture] = {
         hidden=512,
         freeze_below=0,
         fine_masks=False,
+        mask_width=128,
         detection_loss=ReleaseDetectionLoss,
         mask_loss=mask_cross_entropy,
         gaussian_init=True,
@@ -82,6 +85,7 @@ _PRESETS: dict[str, _Architecture] = {
         hidden=256,
         freeze_below=8,
         fine_masks=True,
+        mask_width=64,
         detection_loss=ModernDetectionLoss,
         mask_loss=mask_cross_entropy_and_dice,
         gaussian_init=False,
@@ -142,7 +146,7 @@ def build_s4net(
     else:
         roi_layer = RoIMasking(roi, alpha, arch.settings.mask_slack, arch.released, wrap_ring)
     detail = body.channels[0] if arch.fine_masks else 0
-    branch = MaskBranch(arch.channels, roi_layer, arch.layout, arch.released, detail)
+    branch = MaskBranch(arch.channels, roi_layer, arch.layout, arch.released, detail, arch.mask_width)
     for part in (fpn, head, branch):
         part.apply(_gaussian if arch.gaussian_init else _variance_preserving)
     if not arch.gaussian_init:

@@ -51,6 +51,7 @@ class MaskBranch(nn.Module):
         layout: Literal["paper", "release"],
         relu_logits: bool = False,
         detail_channels: int = 0,
+        width: int = 128,
     ) -> None:
         """Build the branch.
 
@@ -61,6 +62,7 @@ class MaskBranch(nn.Module):
             relu_logits: keep the ReLU that the released code has on its two logits.
             detail_channels: channels of the trunk's stride-4 map, 2 x 2 cells of which are then added to each cell
                 before the RoI layer, and masks have 2 x 2 cells for each cell of the level; 0: neither.
+            width: channels of the first convolutions (paper: 128); the last have 64.
         """
         super().__init__()
         self.roi_layer = roi_layer
@@ -68,26 +70,26 @@ class MaskBranch(nn.Module):
         self.fineness = 2 if detail_channels else 1
         if layout == "paper":
             self.compress = nn.Conv2d(in_channels, in_channels, 1)
-            self.first: nn.Module = nn.Sequential(nn.Conv2d(in_channels, 128, 3, padding=1), nn.ReLU())
+            self.first: nn.Module = nn.Sequential(nn.Conv2d(in_channels, width, 3, padding=1), nn.ReLU())
         else:
-            self.compress = nn.Conv2d(in_channels, 128, 3, padding=1)
+            self.compress = nn.Conv2d(in_channels, width, 3, padding=1)
             self.first = nn.Identity()
         if detail_channels:
-            width = self.compress.out_channels
-            self.detail = nn.Sequential(nn.Conv2d(detail_channels * 4, width, 1), nn.GroupNorm(32, width))
+            compressed = self.compress.out_channels
+            self.detail = nn.Sequential(nn.Conv2d(detail_channels * 4, compressed, 1), nn.GroupNorm(32, compressed))
         self.first_pool = nn.MaxPool2d(3, stride=1, padding=1)
-        self.residual_128 = ResidualPair(128)
+        self.wide_pair = ResidualPair(width)
         self.second_pool = nn.MaxPool2d(3, stride=1, padding=1)
-        self.narrow = nn.Conv2d(128, 64, 3, padding=2, dilation=2)
-        self.residual_64 = ResidualPair(64)
+        self.narrow = nn.Conv2d(width, 64, 3, padding=2, dilation=2)
+        self.narrow_pair = ResidualPair(64)
         self.logits = nn.Conv2d(64, 2 * self.fineness**2, 3, padding=1)
         self.windowed = True
 
     @property
     def radius(self) -> int:
         """Cells that a mask cell sees in each direction behind the RoI layer, from the layers as they are."""
-        behind = [self.first, self.first_pool, self.residual_128, self.second_pool]
-        behind += [self.narrow, self.residual_64, self.logits]
+        behind = [self.first, self.first_pool, self.wide_pair, self.second_pool]
+        behind += [self.narrow, self.narrow_pair, self.logits]
         return sum(_reach(layer) for part in behind for layer in part.modules())
 
     def forward(
@@ -115,9 +117,9 @@ class MaskBranch(nn.Module):
 
     def _masks(self, x: Tensor) -> Tensor:
         """Return the foreground logits [N, h, w] float32 of masked features [N, C, H, W]."""
-        x = self.residual_128(self.first_pool(self.first(x)))
+        x = self.wide_pair(self.first_pool(self.first(x)))
         x = self.narrow(self.second_pool(x)).relu()
-        two: Tensor = self.logits(self.residual_64(x))
+        two: Tensor = self.logits(self.narrow_pair(x))
         two = two.to(torch.promote_types(two.dtype, torch.float32))  # up from bf16, but not down from float64
         if self.fineness > 1:
             # [N, 2 * f * f, H, W] -> [N, 2, H * f, W * f]; pixel_shuffle has no gradient for N = 0.

@@ -48,9 +48,7 @@ def select_proposals(
         looked_at = min(4 * looked_at, scores.shape[1])
 
 
-def _suppress(
-    candidates: Tensor, scores: Tensor, side: int, nms_iou: float, proposals: int
-) -> tuple[Tensor, Tensor]:
+def _suppress(candidates: Tensor, scores: Tensor, side: int, nms_iou: float, proposals: int) -> tuple[Tensor, Tensor]:
     """Return the first P boxes [B, P, 4] and scores [B, P] of [B, K, 4] and [B, K] that no better box overlaps."""
     # Boxes of different pictures are moved apart, so that one call suppresses within each picture alone.
     pictures, per_picture = scores.shape

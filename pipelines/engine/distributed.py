@@ -52,6 +52,10 @@ class Processes:
             dist.barrier()
 
 
+ALONE = Processes(0, 1, torch.device("cpu"))
+"""The only process, on the processor."""
+
+
 def choose_device(name: str, local_rank: int = 0) -> torch.device:
     """Return the device of `--device`.
 

@@ -12,6 +12,7 @@ import torch
 
 from pipelines import __version__
 from pipelines.config import StageConfig, to_json
+from pipelines.engine.distributed import ALONE, Processes
 from pipelines.errors import ConfigError
 from pipelines.files import Journal, remove_stale_temporaries, write_json, write_text
 
@@ -30,14 +31,14 @@ class RunDir:
         self.metrics = Journal(path / "metrics.jsonl")
 
     @classmethod
-    def open(cls, path: Path, config: StageConfig, resume: bool, writes: bool = True) -> "RunDir":
+    def open(cls, path: Path, config: StageConfig, resume: bool, here: Processes = ALONE) -> "RunDir":
         """Make the folder of a new run, or open one to go on with.
 
         Args:
             path: the folder.
             config: resolved settings, frozen into config.json.
             resume: go on with an existing run; without a checkpoint it starts from the beginning.
-            writes: whether this process writes.
+            here: this process among those of the training; all of them look before one writes.
 
         Raises:
             ConfigError: the folder has a run already and `resume` is not set [run-exists], or the run that is to be
@@ -51,8 +52,9 @@ class RunDir:
             )
         if resume and not exists:
             raise ConfigError(f"{path}: no config.json, a run to resume expected; leave --resume out", "run-missing")
-        run = cls(path, writes)
-        if writes:
+        here.barrier()
+        run = cls(path, here.writes)
+        if here.writes:
             (path / "checkpoints").mkdir(parents=True, exist_ok=True)
             remove_stale_temporaries(path)
             remove_stale_temporaries(path / "checkpoints")

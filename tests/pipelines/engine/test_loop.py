@@ -200,6 +200,18 @@ def test_a_missing_gpu_is_an_error_of_the_machine():
     assert choose_device("auto") == torch.device("cpu")
 
 
+def test_no_process_makes_the_folder_before_all_have_looked(tmp_path):
+    seen = []
+
+    class Other(Processes):
+        def barrier(self) -> None:
+            seen.append((tmp_path / "run").exists())
+
+    run = RunDir.open(tmp_path / "run", config(tmp_path), False, Other(0, 2, torch.device("cpu")))
+    assert seen == [False]
+    assert (run.path / "config.json").exists()
+
+
 @pytest.mark.slow
 def test_two_processes_learn_what_one_does(tmp_path):
     """Two gloo processes with half the batch each end near the weights of one with the whole batch."""

@@ -27,7 +27,7 @@ def main(folder: Path) -> None:
             return {"total": (model(x) - x.sum(dim=1, keepdim=True)).square().mean()}
 
         config = TrainConfig(images=folder, annotations=folder / "a.json", run=folder / "run")
-        run = RunDir.open(folder / "run", config, resume=False, writes=here.writes)
+        run = RunDir.open(folder / "run", config, resume=False, here=here)
         settings = LoopSettings(steps=6, batch_size=size, lr=0.1, precision="fp32")
         groups = [ParameterGroup(list(net.parameters()))]
         train_loop(net, groups, batch, losses, None, settings, run, here, {"kind": "test"}, Events())
