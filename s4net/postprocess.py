@@ -43,7 +43,10 @@ def select_proposals(
     looked_at = scores.shape[1] if scores.is_cuda else min(_FIRST_LOOK * proposals, scores.shape[1])
     while True:
         kept = _suppress(candidates[:, :looked_at], scores[:, :looked_at], max(size), nms_iou, proposals)
-        if looked_at == scores.shape[1] or bool(((kept[1][:, -1] > 0) | (scores[:, looked_at] <= 0)).all()):
+        if looked_at == scores.shape[1]:
+            return kept
+        nothing_left = ~(scores[:, looked_at:] > 0).any(dim=1)
+        if bool(((kept[1][:, -1] > 0) | nothing_left).all()):
             return kept
         looked_at = min(4 * looked_at, scores.shape[1])
 

@@ -195,6 +195,20 @@ def test_pictures_of_a_batch_have_the_proposals_that_they_have_alone():
         assert torch.equal(together[i][their_scores[i] > 0], kept[0][kept_scores[0] > 0])
 
 
+def test_proposals_are_those_of_suppressing_all_candidates_at_once():
+    # 40 good boxes on one spot and 20 without area come first, so that the first look finds one proposal alone.
+    same = torch.tensor([0.0, 0, 20, 20]).repeat(40, 1)
+    empty = torch.tensor([-30.0, 0, -10, 9]).repeat(20, 1)
+    apart = torch.tensor([[24.0 + 4 * i, 30, 27 + 4 * i, 50] for i in range(8)])
+    boxes = torch.cat([same, empty, apart])
+    scores = torch.linspace(0.9, 0.1, len(boxes))
+    kept, kept_scores = select_proposals(
+        scores[None], boxes[None], (64, 64), 0.5, proposals=3, pre_nms=100, min_score=0
+    )
+    assert kept[0].tolist() == [[0, 0, 20, 20], *apart[:2].tolist()]
+    assert torch.equal(kept_scores[0], scores[[0, 60, 61]])
+
+
 def test_mask_quality_is_the_mean_probability_of_the_mask():
     probabilities = torch.tensor([[[0.9, 0.7], [0.4, 0.95]], [[0.1, 0.2], [0.3, 0.4]]])
     inside = torch.tensor([[[1.0, 1], [1, 0]], [[1, 1], [1, 1]]])
