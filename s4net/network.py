@@ -16,6 +16,7 @@ from .instances import Instances, RawDetections
 from .losses import DetectionLoss, matched_iou, saliency_loss
 from .mask_branch import MaskBranch
 from .matching import match_anchors
+from .packing import pack_convolutions
 from .postprocess import decay_overlaps, joint_scores, mask_quality, select_proposals, to_picture
 from .roi_masking import RoIFeatures
 from .trunk import Trunk
@@ -250,9 +251,15 @@ class S4Net(nn.Module):
         return self
 
     def prepare_for_inference(self) -> "S4Net":
-        """Fold BatchNorm into the convolutions and lay the weights out channels_last, in place; returns itself."""
+        """Make the network fast, in place: no more training, no other weights; returns itself.
+
+        BatchNorm is folded into the convolutions, their weights are packed for the processor, and all is laid out
+        channels_last. Masks and scores differ by rounding alone.
+        """
         self.eval()
-        fold_batch_norm(self.trunk, torch.zeros(1, 3, 64, 64, device=self.trunk.mean.device))
+        example = torch.zeros(1, 3, 64, 64, device=self.trunk.mean.device)
+        fold_batch_norm(self.trunk, example)
+        pack_convolutions(self, lambda: self.detect(example))
         return self.to(memory_format=torch.channels_last)
 
 

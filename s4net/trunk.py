@@ -78,20 +78,19 @@ class Trunk(nn.Module):
         self._freeze_early([i["module"] for i in everything.info if i["reduction"] < freeze_below])
 
     def _load(self, state: dict[str, Tensor]) -> None:
-        # timm flattens the module names of sequential networks ("features.0" -> "features_0") when it makes taps.
         own = self.net.state_dict()
-        flat = {key.replace("features.", "features_", 1): value for key, value in state.items()}
-        absent = [key for key in own if key not in flat]
+        flat = {_flat(key): value for key, value in state.items()}
+        absent = [key for key in own if _flat(key) not in flat]
         if absent:
             raise ValueError(f"trunk weights lack {len(absent)} of {len(own)} tensors, first {absent[0]}")
-        self.net.load_state_dict({key: flat[key] for key in own})
+        self.net.load_state_dict({key: flat[_flat(key)] for key in own})
 
     def _freeze_early(self, stages: list[str]) -> None:
         if not stages:
             return
-        stage = stages[-1].replace("features.", "features_")
-        names = [name for name, _ in self.net.named_modules()]  # in the order of execution, parents first
-        last = max(i for i, name in enumerate(names) if name == stage or name.startswith(stage + "."))
+        stage = _flat(stages[-1])
+        names = [_flat(name) for name, _ in self.net.named_modules()]  # in the order of execution, parents first
+        last = max(i for i, name in enumerate(names) if name == stage or name.startswith(stage + "_"))
         for _, module in list(self.net.named_modules())[: last + 1]:
             for parameter in module.parameters(recurse=False):
                 parameter.requires_grad_(False)
@@ -108,3 +107,8 @@ class Trunk(nn.Module):
         """Return one [B, C, S / stride, S / stride] map per stride for images [B, 3, S, S] in 0..1."""
         features: list[Tensor] = self.net((images - self.mean) / self.std)
         return features
+
+
+def _flat(name: str) -> str:
+    """Name of a module or parameter, whether or not timm flattened it ("stages.0" -> "stages_0") to make taps."""
+    return name.replace(".", "_")

@@ -73,7 +73,7 @@ def compare_trunks(setup: Setup, batches: Sequence[int]) -> Comparison:
             own = replace(setup, batch=batch)
             subject = random_subject(own, setup.preset, trunk)
             suffix = f", batch {batch}" if batch > 1 else ""
-            facts = {"gflop": _gflop(net, subject.pictures)}
+            facts = {"gflop": _gflop(subject)}
             for precision in setup.precisions:
                 row = _row(own, subject, f"prepared {precision}", net, precision)
                 rows.append(replace(row, name=row.name + suffix, facts=facts))
@@ -136,10 +136,11 @@ def _on_pictures(net: S4Net, batches: Sequence[Tensor], settings: dict[str, Any]
     return run
 
 
-def _gflop(net: S4Net, pictures: Tensor) -> float:
+def _gflop(subject: Subject) -> float:
     """Billions of floating-point operations of a call, 2 for each multiply-and-add of convolutions and products."""
+    net = subject.make()  # the counter does not know packed convolutions
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        net(pictures)
+        net(subject.pictures)
     return float(counter.get_total_flops()) / 1e9
 
 

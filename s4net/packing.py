@@ -1,0 +1,133 @@
+"""Convolutions whose weights lie ready for the processor, with the activation behind them in the same pass."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+# The activations that oneDNN applies to a convolution's result while it is still in the cache: name and arguments.
+_FUSED: dict[type[nn.Module], tuple[str, list[float]]] = {
+    nn.ReLU: ("relu", []),
+    nn.ReLU6: ("hardtanh", [0.0, 6.0]),
+}
+
+
+class PackedConv2d(nn.Conv2d):
+    """A convolution for inference on a processor: weights in oneDNN's own layout, activation fused.
+
+    An ordinary layer copies its weights into that layout, and under autocast converts them to bf16 first, in every
+    call: with one picture per call that is a third of the time of the late layers. Here it is done once for each
+    arithmetic, in the first call; later changes of the weights are not seen. Results are those of the ordinary layer,
+    which also does the work wherever oneDNN does not: on a GPU, in float64, where gradients are wanted.
+    """
+
+    def __init__(self, conv: nn.Conv2d, activation: nn.Module | None = None) -> None:
+        """Share weight and bias of `conv`, and apply `activation` (nn.ReLU, nn.ReLU6 or none) to what comes out."""
+        # The parameters made on "meta" take no memory.
+        super().__init__(conv.in_channels, conv.out_channels, 1, groups=conv.groups, device="meta")
+        self.kernel_size, self.stride, self.dilation = conv.kernel_size, conv.stride, conv.dilation
+        self.padding = conv.padding
+        self.weight, self.bias = conv.weight, conv.bias
+        self.activation = activation or nn.Identity()
+        self._packed: dict[torch.dtype, tuple[Tensor, Tensor | None]] = {}
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map [B, C, H, W] to the activated result, in the type of autocast where that is on."""
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
+        if not _is_for_onednn(input, dtype):
+            result: Tensor = self.activation(super().forward(input))
+            return result
+        x = input.to(dtype).contiguous(memory_format=torch.channels_last)
+        if dtype not in self._packed:
+            self._packed[dtype] = self._pack(x)
+        weight, bias = self._packed[dtype]
+        name, scalars = _FUSED.get(type(self.activation), ("none", []))
+        return torch.ops.mkldnn._convolution_pointwise(  # type: ignore[no-any-return]
+            x, weight, bias, self.padding, self.stride, self.dilation, self.groups, name, scalars, ""
+        )
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out the packed weights, which cannot be copied: a copy packs its own."""
+        return {**self.__dict__, "_packed": {}}
+
+    def _pack(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Weight and bias for inputs of about the size of `x`: the best blocks depend on it, the result does not."""
+        weight = self.weight.detach().to(x.dtype).to_mkldnn()
+        padding, stride, dilation = map(list, (self.padding, self.stride, self.dilation))
+        packed = torch._C._nn.mkldnn_reorder_conv2d_weight(  # type: ignore[call-arg]  # its stub lacks the last
+            weight, padding, stride, dilation, self.groups, list(x.shape)
+        )
+        return packed, None if self.bias is None else self.bias.detach().to(x.dtype)
+
+
+def _is_for_onednn(x: Tensor, dtype: torch.dtype) -> bool:
+    if x.device.type != "cpu" or not len(x) or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return False
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    supported: bool = dtype == torch.float32 or (
+        dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
+    return supported
+
+
+@torch.no_grad()
+def pack_convolutions(module: nn.Module, run: Callable[[], object]) -> int:
+    """Replace the ordinary convolutions of a network by `PackedConv2d`, in place.
+
+    An activation module is taken into the convolution before it where one forward pass shows that it reads that
+    convolution's result, untouched, and nothing else. Depthwise convolutions stay: they gain nothing.
+
+    Args:
+        module: network in evaluation mode; BatchNorm is best folded before.
+        run: does a forward pass of all of it.
+
+    Returns:
+        Number of convolutions replaced.
+    """
+    behind = _activations_behind(module, run)
+    convolutions = [(name, m) for name, m in module.named_modules() if _is_ordinary(m)]
+    for name, conv in convolutions:
+        activation = behind.get(conv)
+        parent, _, child = name.rpartition(".")
+        own = None if activation is None else type(activation)()
+        setattr(module.get_submodule(parent), child, PackedConv2d(cast(nn.Conv2d, conv), own))
+        if activation is not None:
+            activation.forward = nn.Identity().forward
+    return len(convolutions)
+
+
+def _is_ordinary(module: nn.Module) -> bool:
+    # The exact type: timm's subclasses pad in ways of their own.
+    if type(module) is not nn.Conv2d or module.groups > 1:
+        return False
+    return module.padding_mode == "zeros" and not isinstance(module.padding, str)
+
+
+def _activations_behind(module: nn.Module, run: Callable[[], object]) -> dict[nn.Module, nn.Module]:
+    """Return convolution -> activation for the pairs that a forward pass shows to belong to one another alone."""
+    made_by: dict[int, tuple[nn.Module, int]] = {}
+    outputs: list[Tensor] = []  # kept alive, so that ids stay unique
+    calls: Counter[nn.Module] = Counter()
+    pairs: list[tuple[nn.Module, nn.Module]] = []
+
+    def after_convolution(conv: nn.Module, _: object, output: Tensor) -> None:
+        calls[conv] += 1
+        made_by[id(output)] = conv, output._version
+        outputs.append(output)
+
+    def before_activation(activation: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        calls[activation] += 1
+        conv, version = made_by.get(id(inputs[0]), (None, 0))
+        # A later version: something was added to the result in place, as in a residual block.
+        if conv is not None and inputs[0]._version == version:
+            pairs.append((conv, activation))
+
+    hooks = [m.register_forward_hook(after_convolution) for m in module.modules() if isinstance(m, nn.Conv2d)]
+    hooks += [m.register_forward_pre_hook(before_activation) for m in module.modules() if type(m) in _FUSED]
+    run()
+    for hook in hooks:
+        hook.remove()
+    return {conv: activation for conv, activation in pairs if calls[conv] == calls[activation] == 1}

@@ -1,0 +1,140 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from s4net import build_s4net
+from s4net.packing import PackedConv2d, pack_convolutions
+from s4net.trunk import Trunk
+
+pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this processor has no oneDNN")
+
+
+def convolution(**options) -> nn.Conv2d:
+    torch.manual_seed(0)
+    return nn.Conv2d(16, 24, options.pop("kernel_size", 3), **options)
+
+
+def picture(height: int, width: int, batch: int = 2) -> torch.Tensor:
+    return torch.randn(batch, 16, height, width, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(
+    "conv",
+    [
+        convolution(padding=1),
+        convolution(padding=2, dilation=2),
+        convolution(kernel_size=1, stride=2, bias=False),
+        convolution(kernel_size=(3, 1), padding=(1, 0)),
+    ],
+    ids=["3x3", "dilated", "strided", "3x1"],
+)
+@pytest.mark.parametrize("activation", [None, nn.ReLU(), nn.ReLU6()], ids=["none", "relu", "relu6"])
+def test_a_packed_convolution_is_the_convolution_on_maps_of_any_size(conv, activation):
+    packed = PackedConv2d(conv, activation)
+    expected = conv if activation is None else nn.Sequential(conv, activation)
+    with torch.no_grad():
+        for x in (picture(17, 13), picture(5, 40, 1), 20 * picture(9, 9)):  # packed for the first
+            assert torch.allclose(packed(x), expected(x), atol=1e-5 * float(x.abs().max()))
+
+
+def test_bf16_has_weights_of_its_own():
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("oneDNN has no bf16 here")
+    conv, x = convolution(padding=1), picture(12, 12)
+    packed = PackedConv2d(conv)
+    with torch.no_grad():
+        exact = packed(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded, ordinary = packed(x), conv(x)
+        assert torch.equal(packed(x), exact)
+    assert exact.dtype == torch.float32
+    assert rounded.dtype == torch.bfloat16
+    # bf16 keeps 8 bits; sums are those of the ordinary layer up to one rounding of the result.
+    assert torch.allclose(rounded, ordinary, rtol=2**-7, atol=1e-2)
+    assert not torch.equal(rounded.float(), exact)
+
+
+def test_what_onednn_does_not_do_is_done_by_the_ordinary_layer():
+    conv, x = convolution(padding=1), picture(8, 8)
+    packed = PackedConv2d(conv, nn.ReLU())
+    leaf = x.clone().requires_grad_()
+    packed(leaf).sum().backward()
+    assert leaf.grad is not None
+    assert leaf.grad.abs().sum() > 0
+    with torch.no_grad():
+        assert packed(picture(8, 8, 0)).shape == (0, 24, 8, 8)
+        twice = copy.deepcopy(packed).double()(x.double())
+    assert twice.dtype == torch.float64
+    assert torch.allclose(twice.float(), conv(x).relu(), atol=1e-5)
+
+
+def test_a_packed_network_can_be_copied():
+    packed = PackedConv2d(convolution())
+    with torch.no_grad():
+        before = packed(picture(8, 8))
+        assert torch.equal(copy.deepcopy(packed)(picture(8, 8)), before)
+    assert packed.state_dict().keys() == convolution().state_dict().keys()
+
+
+class Residual(nn.Module):
+    """The second convolution's result is added to before its activation, the third's is read twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = (nn.Conv2d(8, 8, 3, padding=1) for _ in range(3))
+        self.depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+        self.same = nn.Conv2d(8, 8, 3, padding="same")
+        self.behind_first, self.behind_second, self.shared = nn.ReLU(), nn.ReLU(inplace=True), nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.second(self.behind_first(self.first(x)))
+        y += x
+        y = self.behind_second(y)
+        z = self.third(y)
+        return self.shared(z) + self.shared(z - 1) + self.same(self.depthwise(z))
+
+
+def test_only_an_activation_that_reads_nothing_but_the_convolution_is_taken_in():
+    torch.manual_seed(0)
+    net, x = Residual().eval(), torch.randn(1, 8, 6, 6)
+    with torch.no_grad():
+        expected = net(x)
+        assert pack_convolutions(net, lambda: net(x)) == 3
+        assert torch.allclose(net(x), expected, atol=1e-5)
+    assert isinstance(net.first, PackedConv2d)
+    assert isinstance(net.first.activation, nn.ReLU)
+    assert isinstance(net.second.activation, nn.Identity)
+    assert isinstance(net.third.activation, nn.Identity)
+    assert type(net.depthwise) is type(net.same) is nn.Conv2d
+
+
+@pytest.mark.parametrize("trunk", ["timm/resnet18", "mobilenet_v1", "efficientnet_lite0", "timm/resnetv2_18"])
+def test_prepared_for_inference_nothing_but_the_speed_changes(trunk):
+    torch.manual_seed(0)
+    net = build_s4net("modern", trunk).eval()
+    for norm in (m for m in net.trunk.modules() if isinstance(m, nn.BatchNorm2d)):
+        norm.running_var.uniform_(0.5, 2)
+        norm.weight.data.uniform_(0.5, 1.5)
+    images, boxes = torch.rand(2, 3, 128, 128), [torch.tensor([[20.0, 30.0, 90.0, 100.0]])] * 2
+    ready = copy.deepcopy(net).prepare_for_inference()
+    assert sum(isinstance(m, PackedConv2d) for m in ready.modules()) > 20
+    with torch.no_grad():
+        expected, found = net.dense(images), ready.dense(images)
+        pairs = list(zip(expected.levels, found.levels, strict=True))
+        pairs.append((expected.logits, found.logits))
+        pairs.append((net.masks(expected, boxes)[0], ready.masks(found, boxes)[0]))
+    for a, b in pairs:
+        assert torch.allclose(a, b, rtol=1e-3, atol=1e-3 * float(a.abs().max()))
+
+
+def test_trunks_whose_stages_have_dots_in_their_names_can_be_frozen_and_loaded():
+    state = {}
+    for dotted, value in Trunk("timm/resnetv2_18").net.state_dict().items():
+        state[dotted.replace("stages_", "stages.").replace("stem_", "stem.")] = value
+    assert any(key.startswith("stages.") for key in state)
+    trunk = Trunk("timm/resnetv2_18", (8, 16, 32), state, freeze_below=8)
+    learns = {name: p.requires_grad for name, p in trunk.net.named_parameters() if "conv" in name}
+    assert not learns["stages_0.blocks.0.conv1.weight"]
+    assert learns["stages_1.blocks.0.conv1.weight"]
