@@ -14,6 +14,7 @@ class DetectionHead(nn.Module):
         """Build the head for maps of `channels` channels."""
         super().__init__()
         self.tower = nn.Conv2d(channels, hidden, 3, padding=1)
+        self.relu = nn.ReLU()
         self.objectness = nn.Conv2d(hidden, anchors_per_cell, 3, padding=1)
         self.offsets = nn.Conv2d(hidden, anchors_per_cell * 4, 3, padding=1)
 
@@ -28,7 +29,7 @@ class DetectionHead(nn.Module):
         """
         logits, offsets = [], []
         for level in levels:
-            x = self.tower(level).relu()
+            x = self.relu(self.tower(level))
             batch = len(x)
             # [B, a, h, w] -> [B, h * w * a]
             logits.append(self.objectness(x).permute(0, 2, 3, 1).reshape(batch, -1))

@@ -22,10 +22,11 @@ class ResidualPair(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, C, h, w] to the same shape."""
-        y: Tensor = x + self.second(self.first(x).relu()).relu()
+        y: Tensor = x + self.relu(self.second(self.relu(self.first(x))))
         return y
 
 
@@ -38,10 +39,10 @@ class MaskBranch(nn.Module):
 
     Attributes:
         windowed: on a processor, run the layers behind the RoI layer on a window of each box alone: its region, the
-            cell that interpolation reads beyond it, and the receptive radius, clipped to the map. A zero input does
-            not stay zero (biases, max-pooling of the negative ring), but no cell of the region sees further than
-            the radius, and a window that ends at the border of the map has the same padding there: the masks are
-            those of the whole map. A GPU is faster with all boxes in one batch of whole maps.
+            cell that interpolation reads beyond it, and the receptive radius of the layers still to come, clipped to
+            the map. A zero input does not stay zero (biases, max-pooling of the negative ring), but no cell of the
+            region sees further than the radius, and a window that ends at the border of the map has the same padding
+            there: the masks are those of the whole map. A GPU is faster with all boxes in one batch of whole maps.
     """
 
     def __init__(
@@ -81,16 +82,21 @@ class MaskBranch(nn.Module):
         self.wide_pair = ResidualPair(width)
         self.second_pool = nn.MaxPool2d(3, stride=1, padding=1)
         self.narrow = nn.Conv2d(width, 64, 3, padding=2, dilation=2)
+        self.narrow_relu = nn.ReLU()
         self.narrow_pair = ResidualPair(64)
         self.logits = nn.Conv2d(64, 2 * self.fineness**2, 3, padding=1)
         self.windowed = True
 
     @property
+    def layers(self) -> tuple[nn.Module, ...]:
+        """The layers behind the RoI layer, first to last."""
+        wide = (self.first, self.first_pool, self.wide_pair, self.second_pool)
+        return (*wide, self.narrow, self.narrow_relu, self.narrow_pair, self.logits)
+
+    @property
     def radius(self) -> int:
         """Cells that a mask cell sees in each direction behind the RoI layer, from the layers as they are."""
-        behind = [self.first, self.first_pool, self.wide_pair, self.second_pool]
-        behind += [self.narrow, self.narrow_pair, self.logits]
-        return sum(_reach(layer) for part in behind for layer in part.modules())
+        return sum(map(_reach, self.layers))
 
     def forward(
         self, level: Tensor, boxes: list[Tensor], stride: int, detail: Tensor | None = None
@@ -111,15 +117,18 @@ class MaskBranch(nn.Module):
             features = features + self.detail(F.pixel_unshuffle(detail, 2))
         features = features.relu()
         if self.windowed and not features.is_cuda and isinstance(self.roi_layer, RoIMasking):
-            return self._windows(features, boxes, stride, self.radius)
+            return self._windows(features, boxes, stride, self.radius + _INTERPOLATION)
         rois: RoIFeatures = self.roi_layer(features, boxes, stride, self.fineness)
         return self._masks(rois.features), rois
 
     def _masks(self, x: Tensor) -> Tensor:
         """Return the foreground logits [N, h, w] float32 of masked features [N, C, H, W]."""
-        x = self.wide_pair(self.first_pool(self.first(x)))
-        x = self.narrow(self.second_pool(x)).relu()
-        two: Tensor = self.logits(self.narrow_pair(x))
+        for layer in self.layers:
+            x = layer(x)
+        return self._foreground(x)
+
+    def _foreground(self, two: Tensor) -> Tensor:
+        """Return the difference [N, h, w] float32 of the two classes' logits [N, 2 * fineness ** 2, H, W]."""
         two = two.to(torch.promote_types(two.dtype, torch.float32))  # up from bf16, but not down from float64
         if self.fineness > 1:
             # [N, 2 * f * f, H, W] -> [N, 2, H * f, W * f]; pixel_shuffle has no gradient for N = 0.
@@ -130,31 +139,56 @@ class MaskBranch(nn.Module):
             two = two.relu()
         return two[:, 1] - two[:, 0]
 
-    def _windows(self, features: Tensor, boxes: list[Tensor], stride: int, radius: int) -> tuple[Tensor, RoIFeatures]:
-        """Do what `_masks` does, each box on its window; logits outside the windows say "no mask"."""
+    def _windows(self, features: Tensor, boxes: list[Tensor], stride: int, margin: int) -> tuple[Tensor, RoIFeatures]:
+        """Do what `_masks` does, each box on its window; logits outside the windows say "no mask".
+
+        Args:
+            features: [B, C, H, W].
+            boxes: B tensors [N_i, 4], xyxy in network pixels.
+            stride: network pixels per cell.
+            margin: cells between a box's region and the border of its window before the first layer; behind each
+                layer the window loses the cells that no later layer needs.
+        """
         assert isinstance(self.roi_layer, RoIMasking)
-        height, width = features.shape[-2:]
+        size = height, width = (features.shape[-2], features.shape[-1])
         cells = torch.cat(boxes) / stride
-        masks = self.roi_layer.masks(cells, (height, width)).to(features.dtype)
-        region, frames = self.roi_layer.region_and_frames(cells, (height, width), stride, self.fineness)
+        masks = self.roi_layer.masks(cells, size).to(features.dtype)
+        region, frames = self.roi_layer.region_and_frames(cells, size, stride, self.fineness)
         pictures = [i for i, own in enumerate(boxes) for _ in range(len(own))]
-        windows = self.roi_layer.windows(cells, (height, width), radius + _INTERPOLATION)
+        margins = [margin]
+        for layer in self.layers:
+            margins.append(max(margins[-1] - _reach(layer), 0))
+        steps = zip(*self.roi_layer.windows(cells, size, margins), strict=True)
         logits = []
-        for i, (picture, (x0, y0, x1, y1)) in enumerate(zip(pictures, windows, strict=True)):
-            own = features[picture : picture + 1, :, y0:y1, x0:x1] * masks[i : i + 1, :, y0:y1, x0:x1]
-            margins = [cells * self.fineness for cells in (x0, width - x1, y0, height - y1)]
-            logits.append(F.pad(self._masks(own), margins, value=_NOTHING))
+        for i, (picture, windows) in enumerate(zip(pictures, steps, strict=True)):
+            x0, y0, x1, y1 = windows[0]
+            x = features[picture : picture + 1, :, y0:y1, x0:x1] * masks[i : i + 1, :, y0:y1, x0:x1]
+            for layer, before, after in zip(self.layers, windows, windows[1:], strict=False):
+                x = _cut(layer(x), before, after)
+            x0, y0, x1, y1 = windows[-1]
+            around = [cells * self.fineness for cells in (x0, width - x1, y0, height - y1)]
+            logits.append(F.pad(self._foreground(x), around, value=_NOTHING))
         if not logits:
             # Keeps the branch in the graph, as a mask on no box does.
             logits = [self._masks(features[:0])]
         return torch.cat(logits), RoIFeatures(features, frames, region)
 
 
-def _reach(layer: nn.Module) -> int:
-    """Return the cells that a layer of stride 1 sees in each direction."""
-    if isinstance(layer, nn.Conv2d):
-        return max(d * (k - 1) // 2 for d, k in zip(layer.dilation, layer.kernel_size, strict=True))
-    if isinstance(layer, nn.MaxPool2d):
-        assert isinstance(layer.kernel_size, int)
-        return (layer.kernel_size - 1) // 2
-    return 0
+def _cut(x: Tensor, before: list[int], after: list[int]) -> Tensor:
+    """Return of x [1, C, h, w], which covers the window `before` (x0, y0, x1, y1), the part in the window `after`."""
+    if before == after:
+        return x
+    (x0, y0, _, _), (left, top, right, bottom) = before, after
+    return x[:, :, top - y0 : bottom - y0, left - x0 : right - x0]
+
+
+def _reach(module: nn.Module) -> int:
+    """Return the cells that layers of stride 1, one behind the other, see in each direction."""
+    reach = 0
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            reach += max(d * (k - 1) // 2 for d, k in zip(layer.dilation, layer.kernel_size, strict=True))
+        elif isinstance(layer, nn.MaxPool2d):
+            assert isinstance(layer.kernel_size, int)
+            reach += (layer.kernel_size - 1) // 2
+    return reach

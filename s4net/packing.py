@@ -13,6 +13,8 @@ _FUSED: dict[type[nn.Module], tuple[str, list[float]]] = {
     nn.ReLU6: ("hardtanh", [0.0, 6.0]),
 }
 
+_PASSING_ON = (nn.Identity, nn.BatchNorm2d, nn.Dropout)
+
 
 class PackedConv2d(nn.Conv2d):
     """A convolution for inference on a processor: weights in oneDNN's own layout, activation fused.
@@ -77,8 +79,9 @@ def _is_for_onednn(x: Tensor, dtype: torch.dtype) -> bool:
 def pack_convolutions(module: nn.Module, run: Callable[[], object]) -> int:
     """Replace the ordinary convolutions of a network by `PackedConv2d`, in place.
 
-    An activation module is taken into the convolution before it where one forward pass shows that it reads that
-    convolution's result, untouched, and nothing else. Depthwise convolutions stay: they gain nothing.
+    An activation module is taken into the convolution before it where a forward pass shows that it reads nothing but
+    that convolution's results, untouched, and that no other module reads them. Depthwise convolutions stay: they gain
+    nothing.
 
     Args:
         module: network in evaluation mode; BatchNorm is best folded before.
@@ -107,27 +110,37 @@ def _is_ordinary(module: nn.Module) -> bool:
 
 
 def _activations_behind(module: nn.Module, run: Callable[[], object]) -> dict[nn.Module, nn.Module]:
-    """Return convolution -> activation for the pairs that a forward pass shows to belong to one another alone."""
+    """Return convolution -> activation for those that a forward pass shows to belong together."""
     made_by: dict[int, tuple[nn.Module, int]] = {}
     outputs: list[Tensor] = []  # kept alive, so that ids stay unique
     calls: Counter[nn.Module] = Counter()
-    pairs: list[tuple[nn.Module, nn.Module]] = []
+    reads: Counter[tuple[nn.Module, nn.Module]] = Counter()
 
     def after_convolution(conv: nn.Module, _: object, output: Tensor) -> None:
-        calls[conv] += 1
         made_by[id(output)] = conv, output._version
         outputs.append(output)
 
-    def before_activation(activation: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        calls[activation] += 1
-        conv, version = made_by.get(id(inputs[0]), (None, 0))
-        # A later version: something was added to the result in place, as in a residual block.
-        if conv is not None and inputs[0]._version == version:
-            pairs.append((conv, activation))
+    def before_any(reader: nn.Module, inputs: tuple[object, ...]) -> None:
+        calls[reader] += 1
+        first = inputs[0] if inputs else None
+        if isinstance(first, Tensor) and id(first) in made_by:
+            conv, version = made_by[id(first)]
+            # A later version: something was added to the result in place, as in a residual block.
+            reads[conv, reader] += first._version == version
 
-    hooks = [m.register_forward_hook(after_convolution) for m in module.modules() if isinstance(m, nn.Conv2d)]
-    hooks += [m.register_forward_pre_hook(before_activation) for m in module.modules() if type(m) in _FUSED]
+    # Layers that pass their input on are no readers: what was folded away, or does nothing in evaluation.
+    leaves = [m for m in module.modules() if not list(m.children()) and not isinstance(m, _PASSING_ON)]
+    hooks = [m.register_forward_hook(after_convolution) for m in leaves if isinstance(m, nn.Conv2d)]
+    hooks += [m.register_forward_pre_hook(before_any) for m in leaves]
     run()
     for hook in hooks:
         hook.remove()
-    return {conv: activation for conv, activation in pairs if calls[conv] == calls[activation] == 1}
+    read, own = Counter[nn.Module](), Counter[nn.Module]()
+    for (conv, reader), count in reads.items():
+        read[conv] += count
+        own[reader] += count if type(reader) in _FUSED and count == calls[conv] else 0
+    return {
+        conv: reader
+        for (conv, reader), count in reads.items()
+        if read[conv] == calls[conv] == count and own[reader] == calls[reader]
+    }

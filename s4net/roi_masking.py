@@ -1,5 +1,6 @@
 """RoIMasking (paper Sec. 3.3, Fig. 5) and the RoIAlign and RoIPool layers it is compared with (Table 1)."""
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -7,6 +8,10 @@ from torch import Tensor, nn
 from torchvision.ops import roi_align, roi_pool
 
 RoiMode = Literal["ternary", "expanded", "binary", "roialign", "roipool"]
+
+# Sides of windows in cells. oneDNN makes a kernel for each new size of a map, which takes as long as running it a few
+# times, and remembers about a thousand; with sides of any length a real picture takes 1.3 times as long.
+_WINDOW_STEP = 4
 
 
 def _cells_inside(bounds: Tensor, size: tuple[int, int]) -> Tensor:
@@ -157,19 +162,27 @@ class RoIMasking(nn.Module):
         frames[:, 2], frames[:, 3] = width * stride, height * stride
         return region, frames
 
-    def windows(self, cells: Tensor, size: tuple[int, int], margin: int) -> list[list[int]]:
-        """Return for each of N boxes (x0, y0, x1, y1) of the cells that its region touches, `margin` cells wider.
+    def windows(self, cells: Tensor, size: tuple[int, int], margins: Sequence[int]) -> list[list[list[int]]]:
+        """Return for each margin and each of N boxes (x0, y0, x1, y1): the cells that its region touches, and more.
+
+        Sides are rounded up to multiples of 4 cells where there is room, so that few sizes occur.
 
         Args:
             cells: [N, 4] boxes in feature pixels.
             size: (H, W) of the feature map, to which the windows are clipped; none is empty.
-            margin: cells on each side.
+            margins: cells on each side, falling; each window is within the one before.
         """
         touched = _touched(expand_boxes(cells, self.slack))
         sides = torch.tensor([size[1], size[0]], device=cells.device)
-        low = (touched[:, :2] - margin).clamp(min=0).minimum(sides - 1)
-        high = (touched[:, 2:] + margin).clamp(min=1).minimum(sides)
-        bounds: list[list[int]] = torch.cat([low, high], dim=1).int().tolist()
+        first, last = torch.zeros_like(touched[:, :2]), sides.expand(len(cells), 2)
+        bounds: list[list[list[int]]] = []
+        for margin in margins:
+            low = (touched[:, :2] - margin).clamp(min=0).minimum(sides - 1)
+            high = (touched[:, 2:] + margin).clamp(min=1).minimum(sides)
+            length = (((high - low) / _WINDOW_STEP).ceil() * _WINDOW_STEP).minimum(last - first)
+            low = low.minimum(last - length)
+            first, last = low, low + length
+            bounds.append(torch.cat([first, last], dim=1).int().tolist())
         return bounds
 
     def forward(self, features: Tensor, boxes: list[Tensor], stride: int, fineness: int = 1) -> RoIFeatures:

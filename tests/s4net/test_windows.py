@@ -78,8 +78,8 @@ def test_the_radius_follows_from_the_layers_and_one_cell_less_fails(layout, radi
         made.windowed = False
         plain, rois = made(level, box, 8)
         features = made.compress(level).relu()
-        exact, _ = made._windows(features, box, 8, radius - 1)  # and the cell of interpolation: the radius
-        short, _ = made._windows(features, box, 8, radius - 2)
+        exact, _ = made._windows(features, box, 8, radius)
+        short, _ = made._windows(features, box, 8, radius - 1)
     assert ((plain - exact) * rois.region).abs().max() < 1e-12 * plain.abs().max()
     assert ((plain - short) * rois.region).abs().max() > 1e-9 * plain.abs().max()
 
@@ -124,3 +124,24 @@ def test_detections_do_not_depend_on_windows(preset):
     for first, second in zip(*found, strict=True):
         assert torch.allclose(first.scores, second.scores, atol=1e-5)
         assert torch.equal(first.masks, second.masks)
+
+
+def test_windows_hold_their_margin_lie_in_one_another_and_come_in_few_sizes():
+    layer, cells, size = RoIMasking(slack=0.2), BOXES.float() / 8, (24, 32)
+    margins = [10, 9, 9, 4, 0]
+    windows = torch.tensor(layer.windows(cells, size, margins))  # [5, 9, 4]
+    grown = torch.cat([1.2 * cells[:, :2] - 0.2 * cells[:, 2:], 1.2 * cells[:, 2:] - 0.2 * cells[:, :2]], dim=1)
+    border = torch.tensor([32, 24, 32, 24])
+    for margin, own in zip(margins, windows, strict=True):
+        inside = grown[:-2]  # all but the box beyond the map, and the thin one
+        needed = torch.cat([inside[:, :2].floor() - margin, inside[:, 2:].ceil() + margin], dim=1).clamp(min=0)
+        needed = needed.minimum(border)
+        assert (own[:-2, :2] <= needed[:, :2]).all()
+        assert (own[:-2, 2:] >= needed[:, 2:]).all()
+        assert (own[:, :2] >= 0).all()
+        assert (own[:, 2:] <= border[:2]).all()
+        sides = own[:, 2:] - own[:, :2]
+        assert (sides > 0).all()
+        assert ((sides % 4 == 0) | (sides == border[:2])).all()
+    assert (windows[1:, :, :2] >= windows[:-1, :, :2]).all()
+    assert (windows[1:, :, 2:] <= windows[:-1, :, 2:]).all()
