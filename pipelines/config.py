@@ -30,6 +30,7 @@ __all__ = [
 
 _TRUNK_WEIGHTS = "Trunk weights: imagenet (from the model library), none, or a file."
 _SCALE = r"([1-9]\d*(\.\d*)?|0?\.\d*[1-9]\d*)"
+_MASK_SLACK = "How far a mask may leave its box, as a share of the box; unset, the preset's (paper: 0)."
 _RESUME = "Go on with the run in --run; its own settings hold."
 
 
@@ -70,6 +71,7 @@ class TrainConfig(CommonConfig):
     alpha: float = opt(
         1 / 3, "Width of the ring around a box, as a share of the box (paper: 1/3 is best).", at_least=0, at_most=1
     )
+    mask_slack: float | None = opt(None, _MASK_SLACK, at_least=0, at_most=1)
     proposals: int = opt(20, "Boxes sent to the mask branch per picture.", at_least=1, at_most=100)
     steps: int | None = opt(None, "Optimiser steps; unset, the preset's.", at_least=1)
     batch_size: int | None = opt(None, "Pictures per step; unset, the preset's.", at_least=1)
@@ -220,6 +222,7 @@ class AblateConfig(CommonConfig):
         "Trunks of table 3.",
         form=(r"[\w./-]+(,[\w./-]+)*", "names with commas, such as resnet50,vgg16"),
     )
+    mask_slack: float | None = opt(None, _MASK_SLACK, at_least=0, at_most=1)
     steps: int | None = opt(None, "Optimiser steps of each training; unset, the preset's.", at_least=1)
     batch_size: int | None = opt(None, "Pictures per step; unset, the preset's.", at_least=1)
     image_size: int = opt(320, "Side in pixels to which pictures are scaled.", at_least=32)

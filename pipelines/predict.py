@@ -22,6 +22,7 @@ from pipelines.engine.precision import autocast
 from pipelines.errors import InputError
 from pipelines.train_s4net import new_s4net
 from s4net import Instances, S4Net
+from s4net.instances import RawDetections
 from s4net.postprocess import to_picture
 
 Picture = str | Path | Image.Image | NDArray[np.uint8]
@@ -56,6 +57,8 @@ class S4NetPredictor:
         """Prepare the network for inference; see `load_s4net`."""
         self.device, self.precision, self.image_size = choose_device(device), precision, image_size
         self.net = net.with_min_score(min_score).to(self.device).prepare_for_inference()
+        # Weights are packed in the first call, for pictures of this size: not in the user's.
+        self._detect(torch.zeros(1, 3, image_size, image_size, device=self.device))
 
     def __call__(self, picture: Picture) -> Instances:
         """Find the salient instances.
@@ -68,10 +71,13 @@ class S4NetPredictor:
         """
         pixels = as_pixels(picture)
         image = to_network(pixels, self.image_size)[None].to(self.device).float() / 255
-        with torch.inference_mode(), autocast(self.precision, self.device):
-            raw = self.net.detect(image.contiguous(memory_format=torch.channels_last))[0]
-            size = (pixels.shape[0], pixels.shape[1])
+        raw, size = self._detect(image), (pixels.shape[0], pixels.shape[1])
+        with torch.inference_mode():
             return to_picture(raw, self.image_size, size, self.net.settings.mask_slack)
+
+    def _detect(self, image: Tensor) -> RawDetections:
+        with torch.inference_mode(), autocast(self.precision, self.device):
+            return self.net.detect(image.contiguous(memory_format=torch.channels_last))[0]
 
 
 def load_deeplab(weights: str | Path, *, device: str = "auto", precision: str = "auto") -> "DeepLabPredictor":

@@ -91,6 +91,7 @@ def new_s4net(config: TrainConfig, pretrained: bool = True) -> S4Net:
             state,
             roi=config.roi,  # type: ignore[arg-type]
             alpha=config.alpha,
+            mask_slack=config.mask_slack,
             proposals=config.proposals,
         )
         speed_up_depthwise(net)

@@ -113,6 +113,7 @@ def build_s4net(
     *,
     roi: RoiMode = "ternary",
     alpha: float = 1 / 3,
+    mask_slack: float | None = None,
     proposals: int = 20,
     min_score: float = 0.0,
     wrap_ring: bool = False,
@@ -125,6 +126,7 @@ def build_s4net(
         trunk_state: ImageNet weights of the trunk in timm's naming; None: random.
         roi: RoI layer before the mask branch (Table 1).
         alpha: ring width as a share of the box side (Table 2).
+        mask_slack: share of the box side by which a mask may leave its box; None: the preset's.
         proposals: boxes sent to the mask branch in evaluation.
         min_score: boxes scored below do not reach the mask branch.
         wrap_ring: reproduce the ring fault of the released code (preset "release", ternary).
@@ -140,11 +142,12 @@ def build_s4net(
     strides = (*arch.strides, arch.strides[-1] * 2)
     anchors = AnchorGrid(strides, [stride * 4 for stride in strides], released=arch.released)
     head = DetectionHead(arch.channels, arch.hidden, anchors.per_cell)
+    slack = arch.settings.mask_slack if mask_slack is None else mask_slack
     roi_layer: nn.Module
     if roi in ("roialign", "roipool"):
         roi_layer = RoIResampling(roi)
     else:
-        roi_layer = RoIMasking(roi, alpha, arch.settings.mask_slack, arch.released, wrap_ring)
+        roi_layer = RoIMasking(roi, alpha, slack, arch.released, wrap_ring)
     detail = body.channels[0] if arch.fine_masks else 0
     branch = MaskBranch(arch.channels, roi_layer, arch.layout, arch.released, detail, arch.mask_width)
     for part in (fpn, head, branch):
@@ -159,7 +162,7 @@ def build_s4net(
         anchors,
         arch.detection_loss(),
         arch.mask_loss,
-        replace(arch.settings, proposals=proposals, min_score=min_score),
+        replace(arch.settings, mask_slack=slack, proposals=proposals, min_score=min_score),
         mask_level=strides.index(8),
     )
 

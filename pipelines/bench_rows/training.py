@@ -14,6 +14,14 @@ from pipelines.engine.precision import autocast
 _INSTANCES = 10
 _MEDIAN_SIDE = 110
 _TINY_LR = 1e-6  # the weights must not run away in hundreds of steps on the same noise
+# Preset, what the row is called, arithmetic, memory layout, and whether the preset's early stages stay frozen.
+_FORMS = (
+    ("paper", "fp32 NCHW", "fp32", torch.contiguous_format, False),
+    ("paper", "fp32 channels_last", "fp32", torch.channels_last, False),
+    ("paper", "bf16 channels_last", "bf16", torch.channels_last, False),
+    ("modern", "fp32 channels_last, nothing frozen", "fp32", torch.channels_last, False),
+    ("modern", "bf16 channels_last, early stages frozen", "bf16", torch.channels_last, True),
+)
 
 Losses = Callable[[], dict[str, Tensor]]
 
@@ -28,17 +36,16 @@ def compare_training(setup: Setup) -> Comparison:
     for name, build in ((MASK_RCNN, mask_rcnn), (RETINANET, retinanet)):
         model = freeze_batch_norm(build(setup))
         rows.append(_row(name, model, _peer_losses(model, list(images), targets), setup, "fp32"))
-    variants = [("paper", "fp32", False), ("paper", "fp32", True)]
-    if "bf16" in setup.precisions:
-        variants += [("paper", "bf16", True), ("modern", "bf16", True)]
-    for preset, precision, last in variants:
-        net = random_s4net(setup, preset, setup.trunk).train()
-        layout = torch.channels_last if last else torch.contiguous_format
-        net.to(memory_format=layout)
-        frozen = ", early stages frozen" if preset == "modern" else ""
-        name = f"S4Net {preset} {setup.trunk}, {precision} {'channels_last' if last else 'NCHW'}{frozen}"
+    for preset, form, precision, layout, frozen in _FORMS:
+        if precision not in setup.precisions:
+            continue
+        net = random_s4net(setup, preset, setup.trunk).train().to(memory_format=layout)
+        if not frozen:
+            for module in net.modules():
+                if isinstance(module, nn.Conv2d):
+                    module.requires_grad_(True)
         losses = _s4net_losses(net, images.contiguous(memory_format=layout), targets)
-        rows.append(_row(name, net, losses, setup, precision))
+        rows.append(_row(f"S4Net {preset} {setup.trunk}, {form}", net, losses, setup, precision))
     return Comparison(peer=MASK_RCNN, rows=rows)
 
 

@@ -57,8 +57,8 @@ def test_inference_keeps_to_proposals_and_score(preset, images):
 
 
 def test_masks_stay_in_their_boxes_in_the_paper_and_may_grow_in_modern(images):
-    for preset, slack in (("paper", 0.0), ("modern", 0.2)):
-        net = build_s4net(preset, SMALL).eval()
+    for preset, given, slack in (("paper", None, 0.0), ("modern", None, 0.2), ("modern", 0.0, 0.0)):
+        net = build_s4net(preset, SMALL, mask_slack=given).eval()
         background, foreground = net.mask_branch.logits.bias.data.chunk(2)
         background.zero_()
         foreground.fill_(50.0)  # everywhere
