@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .network import DenseOutput, S4Net, Target
-from .roi_masking import RoIFeatures, RoIMasking, RoiMode
+from .roi_masking import MaskFrames, RoIMasking, RoiMode
 
 
 class InstanceGradients(NamedTuple):
@@ -90,9 +90,9 @@ def instance_gradients(
     gradients, regions, losses = [], [], []
     with torch.enable_grad(), _probed(net, probe):
         for box, mask in zip(target["boxes"], target["masks"], strict=True):
-            loss = net._mask_loss(dense, [{"boxes": box[None], "masks": mask[None]}])
+            loss = net.segmentation_loss(dense, [{"boxes": box[None], "masks": mask[None]}])
             gradients.append(torch.autograd.grad(loss, probe.features)[0])
-            regions.append(probe.rois.region)
+            regions.append(probe.covered.region)
             losses.append(loss.detach())
     size = (probe.features.shape[-2], probe.features.shape[-1])
     cells = target["boxes"] / net.stride
@@ -136,13 +136,15 @@ class _Probe(RoIMasking):
     """RoIMasking that makes its input a variable: the gradient ends there, and can be asked for."""
 
     features: Tensor
-    rois: RoIFeatures
+    covered: MaskFrames
 
-    def forward(self, features: Tensor, boxes: list[Tensor], stride: int, fineness: int = 1) -> RoIFeatures:
+    def forward(
+        self, features: Tensor, boxes: list[Tensor], stride: int, fineness: int = 1
+    ) -> tuple[Tensor, MaskFrames]:
         """Mask a copy of the features that is a leaf of the graph; arguments as `RoIMasking.forward`."""
         self.features = features.detach().requires_grad_()
-        self.rois = super().forward(self.features, boxes, stride, fineness)
-        return self.rois
+        masked, self.covered = super().forward(self.features, boxes, stride, fineness)
+        return masked, self.covered
 
     def ternary(self) -> RoIMasking:
         """Return the ternary layer whose box and ring these are."""

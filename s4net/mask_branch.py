@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .roi_masking import RoIFeatures, RoIMasking
+from .roi_masking import MaskFrames, RoIMasking
 
 # Logits outside a window: certainly no mask.
 _NOTHING = -30.0
@@ -100,7 +100,7 @@ class MaskBranch(nn.Module):
 
     def forward(
         self, level: Tensor, boxes: list[Tensor], stride: int, detail: Tensor | None = None
-    ) -> tuple[Tensor, RoIFeatures]:
+    ) -> tuple[Tensor, MaskFrames]:
         """Predict a mask for each box.
 
         Args:
@@ -118,8 +118,8 @@ class MaskBranch(nn.Module):
         features = features.relu()
         if self.windowed and not features.is_cuda and isinstance(self.roi_layer, RoIMasking):
             return self._windows(features, boxes, stride, self.radius + _INTERPOLATION)
-        rois: RoIFeatures = self.roi_layer(features, boxes, stride, self.fineness)
-        return self._masks(rois.features), rois
+        own, frames = self.roi_layer(features, boxes, stride, self.fineness)
+        return self._masks(own), frames
 
     def _masks(self, x: Tensor) -> Tensor:
         """Return the foreground logits [N, h, w] float32 of masked features [N, C, H, W]."""
@@ -139,7 +139,7 @@ class MaskBranch(nn.Module):
             two = two.relu()
         return two[:, 1] - two[:, 0]
 
-    def _windows(self, features: Tensor, boxes: list[Tensor], stride: int, margin: int) -> tuple[Tensor, RoIFeatures]:
+    def _windows(self, features: Tensor, boxes: list[Tensor], stride: int, margin: int) -> tuple[Tensor, MaskFrames]:
         """Do what `_masks` does, each box on its window; logits outside the windows say "no mask".
 
         Args:
@@ -153,7 +153,7 @@ class MaskBranch(nn.Module):
         size = height, width = (features.shape[-2], features.shape[-1])
         cells = torch.cat(boxes) / stride
         masks = self.roi_layer.masks(cells, size).to(features.dtype)
-        region, frames = self.roi_layer.region_and_frames(cells, size, stride, self.fineness)
+        frames = self.roi_layer.frames(cells, size, stride, self.fineness)
         pictures = [i for i, own in enumerate(boxes) for _ in range(len(own))]
         margins = [margin]
         for layer in self.layers:
@@ -171,7 +171,7 @@ class MaskBranch(nn.Module):
         if not logits:
             # Keeps the branch in the graph, as a mask on no box does.
             logits = [self._masks(features[:0])]
-        return torch.cat(logits), RoIFeatures(features, frames, region)
+        return torch.cat(logits), frames
 
 
 def _cut(x: Tensor, before: list[int], after: list[int]) -> Tensor:

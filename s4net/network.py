@@ -18,7 +18,7 @@ from .mask_branch import MaskBranch
 from .matching import match_anchors
 from .packing import pack_convolutions
 from .postprocess import decay_overlaps, joint_scores, mask_quality, select_proposals, to_picture
-from .roi_masking import RoIFeatures
+from .roi_masking import MaskFrames
 from .trunk import Trunk
 
 MaskLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -152,7 +152,7 @@ class S4Net(nn.Module):
             ious = matched_iou(own, anchors[positive], matched)
             objectness.append(self.detection_loss.objectness(logits[i], matches, ious))
             boxes.append(self.detection_loss.boxes(own, anchors[positive], matched, level_of[positive]))
-        masks = self._mask_loss(dense, targets)
+        masks = self.segmentation_loss(dense, targets)
         if self.saliency is not None:
             whole = self.saliency(levels[self.mask_level])[:, 0].float()
             masks = masks + self.settings.saliency_weight * saliency_loss(whole, [t["masks"] for t in targets])
@@ -163,11 +163,11 @@ class S4Net(nn.Module):
         }
         return losses | {"total": torch.stack(list(losses.values())).sum()}
 
-    def _mask_loss(self, dense: DenseOutput, targets: list[Target]) -> Tensor:
-        """L_seg over the ground-truth boxes of all pictures (jittered where the preset says so)."""
+    def segmentation_loss(self, dense: DenseOutput, targets: list[Target]) -> Tensor:
+        """Return L_seg over the ground-truth boxes of all pictures (jittered where the preset says so)."""
         copies = self.settings.box_copies
         boxes = [self._jitter(t["boxes"].repeat(copies, 1)) for t in targets]
-        logits, rois = self.masks(dense, boxes)
+        logits, covered = self.masks(dense, boxes)
         shares = [
             # One mask per box: [n, 1, S, S] with box k on mask k; averages the mask over each cell of the frame.
             roi_align(
@@ -177,14 +177,14 @@ class S4Net(nn.Module):
                 sampling_ratio=-1,
                 aligned=True,
             )[:, 0]
-            for target, frames in zip(targets, torch.split(rois.frames, [len(b) for b in boxes]), strict=True)
+            for target, frames in zip(targets, torch.split(covered.frames, [len(b) for b in boxes]), strict=True)
             if len(frames)
         ]
         if not shares:
             # Keeps the branch in the graph: distributed training waits for its gradients.
             none: Tensor = logits.sum() * 0
             return none
-        return self.mask_loss(logits, torch.cat(shares), rois.region)
+        return self.mask_loss(logits, torch.cat(shares), covered.region)
 
     def _jitter(self, boxes: Tensor) -> Tensor:
         """Return boxes [N, 4] with every side moved by up to `box_jitter` of the box's width or height."""
@@ -210,10 +210,12 @@ class S4Net(nn.Module):
         # A GPU computes the empty slots along rather than wait until it is known how many there are.
         counts = None if images.is_cuda else _proposals_found(scores)
         own = list(boxes) if counts is None else [b[:n] for b, n in zip(boxes, counts, strict=True)]
-        mask_logits, rois = self.masks(dense, own)
+        mask_logits, covered = self.masks(dense, own)
         probabilities = mask_logits.sigmoid()
-        quality = mask_quality(probabilities, rois.region)
-        parts = [torch.split(x, [len(b) for b in own]) for x in (probabilities, rois.frames, rois.region, quality)]
+        quality = mask_quality(probabilities, covered.region)
+        parts = [
+            torch.split(x, [len(b) for b in own]) for x in (probabilities, covered.frames, covered.region, quality)
+        ]
         results = []
         for b, s, p, f, r, q in zip(own, scores, *parts, strict=True):
             final = joint_scores(s[: len(b)], q, settings.mask_trust)
@@ -229,9 +231,9 @@ class S4Net(nn.Module):
         s, scores, boxes = self.settings, dense.logits.sigmoid(), decode(dense.offsets, dense.anchors)
         return select_proposals(scores, boxes, size, s.nms_iou, s.proposals, s.pre_nms, s.min_score)
 
-    def masks(self, dense: DenseOutput, boxes: list[Tensor]) -> tuple[Tensor, RoIFeatures]:
+    def masks(self, dense: DenseOutput, boxes: list[Tensor]) -> tuple[Tensor, MaskFrames]:
         """Return mask logits [N, h, w] of B lists of boxes [N_i, 4], and what they cover; see `MaskBranch`."""
-        result: tuple[Tensor, RoIFeatures] = self.mask_branch(
+        result: tuple[Tensor, MaskFrames] = self.mask_branch(
             dense.levels[self.mask_level], boxes, self.stride, dense.detail
         )
         return result

@@ -91,16 +91,14 @@ def release_ternary_mask(boxes: Tensor, size: tuple[int, int], wrap: bool = Fals
     return torch.where(box > 0, box, -outer)
 
 
-class RoIFeatures(NamedTuple):
-    """What a RoI layer hands to the mask branch.
+class MaskFrames(NamedTuple):
+    """Where the masks of N boxes lie.
 
     Attributes:
-        features: [N, C, H, W], one map per box (evaluated by windows: the unmasked maps of the pictures).
         frames: [N, 4] float, the part of the input (xyxy, network pixels) that each map covers.
         region: [N, h, w] float 0 or 1, the mask cells in which a mask may be: the box, wider by the layer's slack.
     """
 
-    features: Tensor
     frames: Tensor
     region: Tensor
 
@@ -142,25 +140,20 @@ class RoIMasking(nn.Module):
             return release_ternary_mask(boxes, size, self.wrap_ring)
         return ternary_mask(boxes, size, self.alpha)
 
-    def region_and_frames(
-        self, cells: Tensor, size: tuple[int, int], stride: int, fineness: int
-    ) -> tuple[Tensor, Tensor]:
-        """Return where masks may be and what the maps cover.
+    def frames(self, cells: Tensor, size: tuple[int, int], stride: int, fineness: int) -> MaskFrames:
+        """Return what the maps cover, the whole input, and where masks may be in them.
 
         Args:
             cells: [N, 4] boxes in feature pixels.
             size: (H, W) of the feature map.
             stride: network pixels per cell.
             fineness: mask cells along a side of a feature cell.
-
-        Returns:
-            region [N, H * fineness, W * fineness] and frames [N, 4], see `RoIFeatures`.
         """
         height, width = size
         region = expanded_mask(cells * fineness, (height * fineness, width * fineness), self.slack)[:, 0]
         frames = torch.zeros(len(cells), 4, device=cells.device)
         frames[:, 2], frames[:, 3] = width * stride, height * stride
-        return region, frames
+        return MaskFrames(frames, region)
 
     def windows(self, cells: Tensor, size: tuple[int, int], margins: Sequence[int]) -> list[list[list[int]]]:
         """Return for each margin and each of N boxes (x0, y0, x1, y1): the cells that its region touches, and more.
@@ -185,8 +178,10 @@ class RoIMasking(nn.Module):
             bounds.append(torch.cat([first, last], dim=1).int().tolist())
         return bounds
 
-    def forward(self, features: Tensor, boxes: list[Tensor], stride: int, fineness: int = 1) -> RoIFeatures:
-        """Mask the features of each picture by each of its boxes.
+    def forward(
+        self, features: Tensor, boxes: list[Tensor], stride: int, fineness: int = 1
+    ) -> tuple[Tensor, MaskFrames]:
+        """Return the features of each picture masked by each of its boxes, [N, C, H, W], and what they cover.
 
         Args:
             features: [B, C, H, W], non-negative (after a ReLU), so that the flipped sign marks context.
@@ -199,8 +194,7 @@ class RoIMasking(nn.Module):
         masks = self.masks(cells, size)
         # Not features[index]: its gradient is summed in the order in which threads arrive.
         masked = features.index_select(0, _picture_index(boxes)) * masks.to(features.dtype)
-        region, frames = self.region_and_frames(cells, size, stride, fineness)
-        return RoIFeatures(masked, frames, region)
+        return masked, self.frames(cells, size, stride, fineness)
 
 
 class RoIResampling(nn.Module):
@@ -213,7 +207,9 @@ class RoIResampling(nn.Module):
             raise ValueError(f"RoIResampling has the modes roialign and roipool, not {mode!r}")
         self.mode, self.output_size = mode, output_size
 
-    def forward(self, features: Tensor, boxes: list[Tensor], stride: int, fineness: int = 1) -> RoIFeatures:
+    def forward(
+        self, features: Tensor, boxes: list[Tensor], stride: int, fineness: int = 1
+    ) -> tuple[Tensor, MaskFrames]:
         """Resample the features [B, C, H, W] under each box; arguments as `RoIMasking.forward`."""
         side = (self.output_size, self.output_size)
         # The CPU kernels know float32 alone.
@@ -224,7 +220,7 @@ class RoIResampling(nn.Module):
         crops = crops.to(features.dtype)
         cells = self.output_size * fineness
         region = torch.ones(len(crops), cells, cells, device=crops.device)
-        return RoIFeatures(crops, torch.cat(boxes), region)
+        return crops, MaskFrames(torch.cat(boxes), region)
 
 
 def _picture_index(boxes: list[Tensor]) -> Tensor:

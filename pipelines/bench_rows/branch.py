@@ -52,8 +52,8 @@ class _Work:
     def __call__(self) -> tuple[Tensor, Tensor]:
         """Mask logits [N, h, w] and the region [N, h, w] in which they count."""
         self.net.mask_branch.windowed = self.windowed
-        logits, rois = self.net.masks(self.dense, self.boxes)
-        return logits, rois.region
+        logits, covered = self.net.masks(self.dense, self.boxes)
+        return logits, covered.region
 
     def row(self, name: str, against: str, facts: dict[str, Any] | None = None) -> Row:
         run: Callable[[], None] = without_gradients(self, self.setup, self.precision)

@@ -24,9 +24,9 @@ class LinearBranch(nn.Module):
         self.weights = nn.Parameter(torch.tensor(WEIGHTS)[:, None, None])
 
     def forward(self, level: Tensor, boxes: list[Tensor], stride: int, detail: Tensor | None):
-        rois = self.roi_layer(level, boxes, stride)
-        total = (self.weights * rois.features).sum(dim=(1, 2, 3))
-        return total[:, None, None].expand(-1, *level.shape[-2:]), rois
+        features, covered = self.roi_layer(level, boxes, stride)
+        total = (self.weights * features).sum(dim=(1, 2, 3))
+        return total[:, None, None].expand(-1, *level.shape[-2:]), covered
 
 
 def linear_net(roi_layer: nn.Module) -> S4Net:

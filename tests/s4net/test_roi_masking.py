@@ -97,7 +97,7 @@ def test_released_fault_loses_the_ring_at_the_top():
 def test_the_gradient_changes_sign_in_the_ring():
     features = torch.rand(1, 2, 40, 40, requires_grad=True)
     box = boxes([112, 136, 208, 184])  # the 12 x 6 cells of above at stride 8
-    RoIMasking("ternary")(features, [box], stride=8).features.sum().backward()
+    RoIMasking("ternary")(features, [box], stride=8)[0].sum().backward()
     expected = ternary_mask(box / 8, MAP)[0].expand(2, -1, -1)
     assert torch.equal(features.grad[0], expected)
 
@@ -107,7 +107,7 @@ def test_the_gradient_of_many_boxes_is_the_same_to_the_bit_every_time():
         features = torch.rand(1, 64, 40, 40, generator=torch.Generator().manual_seed(0)).requires_grad_()
         weights = torch.rand(30, 64, 40, 40, generator=torch.Generator().manual_seed(1))
         many = boxes(*([8.0 * i, 4.0 * i, 8.0 * i + 80, 4.0 * i + 160] for i in range(30)))
-        (RoIMasking("ternary")(features, [many], stride=8).features * weights).sum().backward()
+        (RoIMasking("ternary")(features, [many], stride=8)[0] * weights).sum().backward()
         return features.grad
 
     first = gradient()
@@ -116,20 +116,22 @@ def test_the_gradient_of_many_boxes_is_the_same_to_the_bit_every_time():
 
 def test_each_picture_is_masked_by_its_own_boxes():
     features = torch.stack([torch.full((1, 40, 40), 1.0), torch.full((1, 40, 40), 5.0)])
-    rois = RoIMasking("binary")(features, [boxes([0, 0, 8, 8]), boxes([0, 0, 8, 8], [8, 8, 24, 24])], stride=8)
-    assert rois.features.sum(dim=(1, 2, 3)).tolist() == [1.0, 5.0, 20.0]
-    assert rois.frames.tolist() == [[0, 0, 320, 320]] * 3
-    assert rois.region.sum(dim=(1, 2)).tolist() == [1.0, 1.0, 4.0]
+    masked, covered = RoIMasking("binary")(
+        features, [boxes([0, 0, 8, 8]), boxes([0, 0, 8, 8], [8, 8, 24, 24])], stride=8
+    )
+    assert masked.sum(dim=(1, 2, 3)).tolist() == [1.0, 5.0, 20.0]
+    assert covered.frames.tolist() == [[0, 0, 320, 320]] * 3
+    assert covered.region.sum(dim=(1, 2)).tolist() == [1.0, 1.0, 4.0]
 
 
 def test_roialign_is_torchvisions():
     features = torch.rand(2, 3, 40, 40)
     per_picture = [boxes([16, 24, 120, 200]), boxes([0, 0, 319, 319], [33, 35, 90, 99])]
-    rois = RoIResampling("roialign", output_size=7)(features, per_picture, stride=8)
+    crops, covered = RoIResampling("roialign", output_size=7)(features, per_picture, stride=8)
     expected = roi_align(features, per_picture, (7, 7), 1 / 8, sampling_ratio=2, aligned=True)
-    assert torch.equal(rois.features, expected)
-    assert torch.equal(rois.frames, torch.cat(per_picture))
-    assert rois.region.min() == 1
+    assert torch.equal(crops, expected)
+    assert torch.equal(covered.frames, torch.cat(per_picture))
+    assert covered.region.min() == 1
 
 
 def test_unknown_mode_names_the_known_ones():

@@ -43,12 +43,12 @@ def both_ways(made: MaskBranch, detail: int, boxes: Tensor = BOXES) -> tuple[Ten
     split = [boxes[:4], boxes[4:]]
     with torch.no_grad():
         made.windowed = False
-        plain, rois = made(level, split, 8, fine)
+        plain, covered = made(level, split, 8, fine)
         made.windowed = True
         windowed, own = made(level, split, 8, fine)
-    assert torch.equal(rois.region, own.region)
-    assert torch.equal(rois.frames, own.frames)
-    return plain, windowed, rois.region
+    assert torch.equal(covered.region, own.region)
+    assert torch.equal(covered.frames, own.frames)
+    return plain, windowed, covered.region
 
 
 @pytest.mark.parametrize("layout", ["paper", "release"])
@@ -76,12 +76,12 @@ def test_the_radius_follows_from_the_layers_and_one_cell_less_fails(layout, radi
     box = [torch.tensor([[96.0, 88, 360, 352]], dtype=torch.float64)]
     with torch.no_grad():
         made.windowed = False
-        plain, rois = made(level, box, 8)
+        plain, covered = made(level, box, 8)
         features = made.compress(level).relu()
         exact, _ = made._windows(features, box, 8, radius)
         short, _ = made._windows(features, box, 8, radius - 1)
-    assert ((plain - exact) * rois.region).abs().max() < 1e-12 * plain.abs().max()
-    assert ((plain - short) * rois.region).abs().max() > 1e-9 * plain.abs().max()
+    assert ((plain - exact) * covered.region).abs().max() < 1e-12 * plain.abs().max()
+    assert ((plain - short) * covered.region).abs().max() > 1e-9 * plain.abs().max()
 
 
 def test_a_wider_layer_widens_the_radius():
@@ -97,8 +97,8 @@ def test_windows_have_the_gradients_of_the_whole_map():
         made.windowed = windowed
         level = torch.randn(2, 32, 24, 32, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
         level.requires_grad_()
-        logits, rois = made(level, [BOXES[:4], BOXES[4:]], 8)
-        (logits.tanh() * rois.region).sum().backward()
+        logits, covered = made(level, [BOXES[:4], BOXES[4:]], 8)
+        (logits.tanh() * covered.region).sum().backward()
         gradients.append([level.grad, *(p.grad for p in made.parameters())])
     for whole, window in zip(*gradients, strict=True):
         assert torch.allclose(whole, window, rtol=1e-9, atol=1e-9 * float(whole.abs().max()))
@@ -106,9 +106,9 @@ def test_windows_have_the_gradients_of_the_whole_map():
 
 def test_no_boxes_give_no_masks():
     made = branch("release")
-    logits, rois = made(torch.zeros(2, 32, 24, 32, dtype=torch.float64), [BOXES[:0], BOXES[:0]], 8)
+    logits, covered = made(torch.zeros(2, 32, 24, 32, dtype=torch.float64), [BOXES[:0], BOXES[:0]], 8)
     assert logits.shape == (0, 24, 32)
-    assert rois.region.shape == (0, 24, 32)
+    assert covered.region.shape == (0, 24, 32)
 
 
 @pytest.mark.parametrize("preset", ["paper", "release", "modern"])
