@@ -56,9 +56,10 @@ class S4NetPredictor:
     def __init__(self, net: S4Net, image_size: int, min_score: float, device: str, precision: str) -> None:
         """Prepare the network for inference; see `load_s4net`."""
         self.device, self.precision, self.image_size = choose_device(device), precision, image_size
-        self.net = net.with_min_score(min_score).to(self.device).prepare_for_inference()
-        # Weights are packed in the first call, for pictures of this size: not in the user's.
+        self.net = net.with_min_score(0).to(self.device).prepare_for_inference()
+        # Weights are packed in the first call, for pictures of this size: in this one, not in the user's.
         self._detect(torch.zeros(1, 3, image_size, image_size, device=self.device))
+        self.net.with_min_score(min_score)
 
     def __call__(self, picture: Picture) -> Instances:
         """Find the salient instances.

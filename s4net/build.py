@@ -145,6 +145,7 @@ def build_s4net(
     slack = arch.settings.mask_slack if mask_slack is None else mask_slack
     roi_layer: nn.Module
     if roi in ("roialign", "roipool"):
+        slack = 0.0  # their maps end with the box
         roi_layer = RoIResampling(roi)
     else:
         roi_layer = RoIMasking(roi, alpha, slack, arch.released, wrap_ring)

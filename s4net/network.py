@@ -253,15 +253,17 @@ class S4Net(nn.Module):
         return self
 
     def prepare_for_inference(self) -> "S4Net":
-        """Make the network fast, in place: no more training, no other weights; returns itself.
+        """Make the network fast, in place, once: no more training, no other weights; returns itself.
 
         BatchNorm is folded into the convolutions, their weights are packed for the processor, and all is laid out
         channels_last. Masks and scores differ by rounding alone.
         """
         self.eval()
-        example = torch.zeros(1, 3, 64, 64, device=self.trunk.mean.device)
-        fold_batch_norm(self.trunk, example)
-        pack_convolutions(self, lambda: self.detect(example))
+        # Inside an inference mode of the caller's, what is seen of the passes would be too little.
+        with torch.inference_mode(False), torch.no_grad():
+            example = torch.linspace(0, 1, 3 * 64 * 64, device=self.trunk.mean.device).view(1, 3, 64, 64)
+            fold_batch_norm(self.trunk, example)
+            pack_convolutions(self, lambda: self.detect(example))
         return self.to(memory_format=torch.channels_last)
 
 

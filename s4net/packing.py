@@ -1,5 +1,6 @@
 """Convolutions whose weights lie ready for the processor, with the activation behind them in the same pass."""
 
+import copy
 from collections import Counter
 from collections.abc import Callable
 from typing import cast
@@ -14,6 +15,8 @@ _FUSED: dict[type[nn.Module], tuple[str, list[float]]] = {
 }
 
 _PASSING_ON = (nn.Identity, nn.BatchNorm2d, nn.Dropout)
+
+_ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 
 
 class PackedConv2d(nn.Conv2d):
@@ -33,18 +36,21 @@ class PackedConv2d(nn.Conv2d):
         self.padding = conv.padding
         self.weight, self.bias = conv.weight, conv.bias
         self.activation = activation or nn.Identity()
-        self._packed: dict[torch.dtype, tuple[Tensor, Tensor | None]] = {}
+        self._packed: dict[torch.dtype, tuple[Tensor, Tensor | None] | None] = {}
 
     def forward(self, input: Tensor) -> Tensor:
         """Map [B, C, H, W] to the activated result, in the type of autocast where that is on."""
-        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
-        if not _is_for_onednn(input, dtype):
+        dtype = self._arithmetic(input)
+        packed = None
+        if dtype is not None:
+            x = input.to(dtype).contiguous(memory_format=torch.channels_last)
+            if dtype not in self._packed:
+                self._packed[dtype] = self._pack(x)
+            packed = self._packed[dtype]
+        if packed is None:
             result: Tensor = self.activation(super().forward(input))
             return result
-        x = input.to(dtype).contiguous(memory_format=torch.channels_last)
-        if dtype not in self._packed:
-            self._packed[dtype] = self._pack(x)
-        weight, bias = self._packed[dtype]
+        weight, bias = packed
         name, scalars = _FUSED.get(type(self.activation), ("none", []))
         return torch.ops.mkldnn._convolution_pointwise(  # type: ignore[no-any-return]
             x, weight, bias, self.padding, self.stride, self.dilation, self.groups, name, scalars, ""
@@ -54,8 +60,26 @@ class PackedConv2d(nn.Conv2d):
         """Leave out the packed weights, which cannot be copied: a copy packs its own."""
         return {**self.__dict__, "_packed": {}}
 
-    def _pack(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Weight and bias for inputs of about the size of `x`: the best blocks depend on it, the result does not."""
+    def _arithmetic(self, x: Tensor) -> torch.dtype | None:
+        """Return the type in which oneDNN is to compute; None where the ordinary layer does."""
+        if x.device.type != "cpu" or x.dim() != 4 or not len(x) or not _ONEDNN:
+            return None
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return None
+        cast_to = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else self.weight.dtype
+        if x.dtype != cast_to and (x.dtype == torch.float64 or not torch.is_autocast_enabled("cpu")):
+            return None
+        if cast_to == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            return cast_to
+        return cast_to if cast_to == torch.float32 else None
+
+    def _pack(self, x: Tensor) -> tuple[Tensor, Tensor | None] | None:
+        """Return weight and bias for inputs of about the size of `x`: the blocks depend on it, the result does not.
+
+        None for weights that are not finite: a fused ReLU makes numbers of what is none.
+        """
+        if not self.weight.isfinite().all():
+            return None
         weight = self.weight.detach().to(x.dtype).to_mkldnn()
         padding, stride, dilation = map(list, (self.padding, self.stride, self.dilation))
         packed = torch._C._nn.mkldnn_reorder_conv2d_weight(  # type: ignore[call-arg]  # its stub lacks the last
@@ -64,24 +88,13 @@ class PackedConv2d(nn.Conv2d):
         return packed, None if self.bias is None else self.bias.detach().to(x.dtype)
 
 
-def _is_for_onednn(x: Tensor, dtype: torch.dtype) -> bool:
-    if x.device.type != "cpu" or not len(x) or torch.is_grad_enabled() or torch.compiler.is_compiling():
-        return False
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return False
-    supported: bool = dtype == torch.float32 or (
-        dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    )
-    return supported
-
-
 @torch.no_grad()
 def pack_convolutions(module: nn.Module, run: Callable[[], object]) -> int:
     """Replace the ordinary convolutions of a network by `PackedConv2d`, in place.
 
     An activation module is taken into the convolution before it where a forward pass shows that it reads nothing but
-    that convolution's results, untouched, and that no other module reads them. Depthwise convolutions stay: they gain
-    nothing.
+    that convolution's results, untouched, and that no other module reads them; what reads them outside of modules is
+    not seen. Depthwise convolutions stay, which gain nothing, and those with hooks.
 
     Args:
         module: network in evaluation mode; BatchNorm is best folded before.
@@ -93,18 +106,17 @@ def pack_convolutions(module: nn.Module, run: Callable[[], object]) -> int:
     behind = _activations_behind(module, run)
     convolutions = [(name, m) for name, m in module.named_modules() if _is_ordinary(m)]
     for name, conv in convolutions:
-        activation = behind.get(conv)
         parent, _, child = name.rpartition(".")
-        own = None if activation is None else type(activation)()
+        own = copy.copy(behind[conv]) if conv in behind else None
         setattr(module.get_submodule(parent), child, PackedConv2d(cast(nn.Conv2d, conv), own))
-        if activation is not None:
-            activation.forward = nn.Identity().forward
+    for activation in behind.values():
+        activation.forward = nn.Identity().forward
     return len(convolutions)
 
 
 def _is_ordinary(module: nn.Module) -> bool:
     # The exact type: timm's subclasses pad in ways of their own.
-    if type(module) is not nn.Conv2d or module.groups > 1:
+    if type(module) is not nn.Conv2d or module.groups > 1 or module._forward_hooks or module._forward_pre_hooks:
         return False
     return module.padding_mode == "zeros" and not isinstance(module.padding, str)
 
@@ -136,11 +148,13 @@ def _activations_behind(module: nn.Module, run: Callable[[], object]) -> dict[nn
     for hook in hooks:
         hook.remove()
     read, own = Counter[nn.Module](), Counter[nn.Module]()
-    for (conv, reader), count in reads.items():
+    for (conv, _), count in reads.items():
         read[conv] += count
-        own[reader] += count if type(reader) in _FUSED and count == calls[conv] else 0
-    return {
-        conv: reader
+    pairs = [
+        (conv, reader)
         for (conv, reader), count in reads.items()
-        if read[conv] == calls[conv] == count and own[reader] == calls[reader]
-    }
+        if type(reader) in _FUSED and _is_ordinary(conv) and read[conv] == calls[conv] == count
+    ]
+    for conv, reader in pairs:
+        own[reader] += calls[conv]
+    return {conv: reader for conv, reader in pairs if own[reader] == calls[reader]}

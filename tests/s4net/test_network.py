@@ -70,6 +70,19 @@ def test_masks_stay_in_their_boxes_in_the_paper_and_may_grow_in_modern(images):
             assert left == limit
 
 
+@pytest.mark.parametrize("roi", ["roialign", "roipool"])
+def test_masks_of_resampled_boxes_never_leave_them(roi, images):
+    net = build_s4net("modern", SMALL, roi=roi).eval()
+    background, foreground = net.mask_branch.logits.bias.data.chunk(2)
+    background.zero_()
+    foreground.fill_(50.0)
+    found = net(images)[0]
+    columns = torch.arange(images.shape[-1]) + 0.5
+    for box, mask in zip(found.boxes, found.masks, strict=True):
+        outside = (columns < box[0] - 1) | (columns > box[2] + 1)
+        assert not mask[:, outside].any()
+
+
 def test_training_overfits_one_picture():
     torch.manual_seed(0)
     net = build_s4net("modern", SMALL).train()
@@ -129,6 +142,25 @@ def test_folding_changes_nothing_but_the_layers(images):
     assert count == sum(isinstance(m, torch.nn.BatchNorm2d) for m in net.modules())
     for a, b in zip(before, after, strict=True):
         assert torch.allclose(a, b, rtol=1e-3, atol=1e-3 * a.abs().max())
+
+
+class TappedBeforeItsNorm(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4)
+        self.norm.weight.data.fill_(3.0)
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        y = self.conv(x)
+        return [y, self.norm(y)]
+
+
+def test_a_convolution_that_others_read_too_is_not_folded():
+    net, x = TappedBeforeItsNorm().eval(), torch.rand(1, 3, 8, 8)
+    with torch.no_grad():
+        before = net(x)
+        assert fold_batch_norm(net, x) == 0
+        assert all(torch.equal(a, b) for a, b in zip(net(x), before, strict=True))
 
 
 def test_folding_refuses_a_network_in_training():
