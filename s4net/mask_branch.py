@@ -77,7 +77,9 @@ class MaskBranch(nn.Module):
             self.first = nn.Identity()
         if detail_channels:
             compressed = self.compress.out_channels
-            self.detail = nn.Sequential(nn.Conv2d(detail_channels * 4, compressed, 1), nn.GroupNorm(32, compressed))
+            self.detail = nn.Sequential(
+                nn.Conv2d(detail_channels, compressed, 2, stride=2), nn.GroupNorm(32, compressed)
+            )
         self.first_pool = nn.MaxPool2d(3, stride=1, padding=1)
         self.wide_pair = ResidualPair(width)
         self.second_pool = nn.MaxPool2d(3, stride=1, padding=1)
@@ -114,7 +116,7 @@ class MaskBranch(nn.Module):
         """
         features = self.compress(level)
         if detail is not None:
-            features = features + self.detail(F.pixel_unshuffle(detail, 2))
+            features = features + self.detail(detail)
         features = features.relu()
         if self.windowed and not features.is_cuda and isinstance(self.roi_layer, RoIMasking):
             return self._windows(features, boxes, stride, self.radius + _INTERPOLATION)

@@ -17,6 +17,7 @@ _FUSED: dict[type[nn.Module], tuple[str, list[float]]] = {
 _PASSING_ON = (nn.Identity, nn.BatchNorm2d, nn.Dropout)
 
 _ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+_BF16 = _ONEDNN and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 class PackedConv2d(nn.Conv2d):
@@ -36,25 +37,22 @@ class PackedConv2d(nn.Conv2d):
         self.padding = conv.padding
         self.weight, self.bias = conv.weight, conv.bias
         self.activation = activation or nn.Identity()
+        name, scalars = _FUSED.get(type(self.activation), ("none", []))
+        self._how = (self.padding, self.stride, self.dilation, self.groups, name, scalars, "")
         self._packed: dict[torch.dtype, tuple[Tensor, Tensor | None] | None] = {}
 
     def forward(self, input: Tensor) -> Tensor:
         """Map [B, C, H, W] to the activated result, in the type of autocast where that is on."""
         dtype = self._arithmetic(input)
-        packed = None
         if dtype is not None:
             x = input.to(dtype).contiguous(memory_format=torch.channels_last)
             if dtype not in self._packed:
                 self._packed[dtype] = self._pack(x)
             packed = self._packed[dtype]
-        if packed is None:
-            result: Tensor = self.activation(super().forward(input))
-            return result
-        weight, bias = packed
-        name, scalars = _FUSED.get(type(self.activation), ("none", []))
-        return torch.ops.mkldnn._convolution_pointwise(  # type: ignore[no-any-return]
-            x, weight, bias, self.padding, self.stride, self.dilation, self.groups, name, scalars, ""
-        )
+            if packed is not None:
+                return torch.ops.mkldnn._convolution_pointwise(x, *packed, *self._how)  # type: ignore[no-any-return]
+        result: Tensor = self.activation(super().forward(input))
+        return result
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out the packed weights, which cannot be copied: a copy packs its own."""
@@ -62,16 +60,14 @@ class PackedConv2d(nn.Conv2d):
 
     def _arithmetic(self, x: Tensor) -> torch.dtype | None:
         """Return the type in which oneDNN is to compute; None where the ordinary layer does."""
-        if x.device.type != "cpu" or x.dim() != 4 or not len(x) or not _ONEDNN:
+        if torch.is_grad_enabled() or not x.is_cpu or x.dim() != 4 or not len(x) or not _ONEDNN:
             return None
-        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        if torch.compiler.is_compiling():
             return None
         cast_to = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else self.weight.dtype
         if x.dtype != cast_to and (x.dtype == torch.float64 or not torch.is_autocast_enabled("cpu")):
             return None
-        if cast_to == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported():
-            return cast_to
-        return cast_to if cast_to == torch.float32 else None
+        return cast_to if cast_to == torch.float32 or (cast_to == torch.bfloat16 and _BF16) else None
 
     def _pack(self, x: Tensor) -> tuple[Tensor, Tensor | None] | None:
         """Return weight and bias for inputs of about the size of `x`: the blocks depend on it, the result does not.

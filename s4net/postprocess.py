@@ -149,11 +149,14 @@ def paste_masks(
     limits = expand_boxes(boxes, slack)
     low = limits[:, :2].floor().clamp(min=0).int().tolist()
     high = limits[:, 2:].ceil().int().tolist()
+    # Behind RoIMasking every mask covers the whole picture.
+    shared = n > 1 and bool((frames == frames[0]).all())
     for i in range(n):
         (x0, y0), (x1, y1) = low[i], high[i]
-        rows = _interpolation(frames[i, 1], frames[i, 3], h, size[0])[y0:y1]
-        columns = _interpolation(frames[i, 0], frames[i, 2], w, size[1])[x0:x1]
-        masks[i, y0:y1, x0:x1] = rows @ probabilities[i] @ columns.T > 0.5
+        if i == 0 or not shared:
+            rows = _interpolation(frames[i, 1], frames[i, 3], h, size[0])
+            columns = _interpolation(frames[i, 0], frames[i, 2], w, size[1])
+        masks[i, y0:y1, x0:x1] = rows[y0:y1] @ probabilities[i] @ columns[x0:x1].T > 0.5
     return masks
 
 

@@ -150,6 +150,9 @@ def interleave(
 ) -> dict[str, Timing]:
     """Times every piece of work once in each of `repeats` passes, every second pass in reverse order.
 
+    A call that is not counted precedes each sample: what a library remembers of its last layers, and the caches of the
+    processor, are then this work's own, as in a process that does nothing else.
+
     Args:
         works: The pieces of work by name.
         repeats: Passes, at least 1.
@@ -172,6 +175,7 @@ def interleave(
     order = list(works)
     for number in range(repeats):
         for name in reversed(order) if number % 2 else order:
+            works[name]()
             samples[name].append(watch.time(works[name], calls[name]))
         after_pass()
     return {name: Timing(tuple(own)) for name, own in samples.items()}
