@@ -52,15 +52,30 @@ def test_works_take_turns_and_every_second_pass_runs_backwards() -> None:
     )
     warm_up, measured = "".join(clock.log[:6]), "".join(clock.log[6:])
     assert warm_up == "AABBCC"
-    assert measured == "ABC" + "CBA" + "ABC"
-    assert passes == [9, 12, 15]
+    assert measured == "AABBCC" + "CCBBAA" + "AABBCC"  # the first of each pair is not counted
+    assert passes == [12, 18, 24]
+
+
+def test_what_the_first_call_after_another_work_costs_is_not_counted() -> None:
+    clock = FakeClock()
+    last: list[str] = []
+
+    def work(name: str) -> Callable[[], None]:
+        def run() -> None:
+            clock.now += 1.0 if last == [name] else 5.0  # the other has driven out what was remembered
+            last[:] = [name]
+
+        return run
+
+    times = interleave({name: work(name) for name in "AB"}, 2, stopwatch=Stopwatch(clock, FakeNeighbours(clock, 0)))
+    assert [sample.seconds for sample in times["A"].samples] == [1.0, 1.0]
 
 
 def test_short_work_is_called_until_a_sample_is_long_enough_and_the_mean_counts() -> None:
     clock = FakeClock()
     # 0.25 s / 0.0625 s = 4 calls a sample, exact in binary
     times = interleave({"short": clock.work("short", 0.0625)}, 2, stopwatch=Stopwatch(clock, FakeNeighbours(clock, 0)))
-    assert len(clock.log) == 2 + 2 * 4
+    assert len(clock.log) == 2 + 2 * (1 + 4)
     assert [sample.seconds for sample in times["short"].samples] == [0.0625, 0.0625]
 
 
