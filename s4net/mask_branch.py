@@ -120,8 +120,8 @@ class MaskBranch(nn.Module):
         features = features.relu()
         if self.windowed and not features.is_cuda and isinstance(self.roi_layer, RoIMasking):
             return self._windows(features, boxes, stride, self.radius + _INTERPOLATION)
-        own, frames = self.roi_layer(features, boxes, stride, self.fineness)
-        return self._masks(own), frames
+        masked, covered = self.roi_layer(features, boxes, stride, self.fineness)
+        return self._masks(masked), covered
 
     def _masks(self, x: Tensor) -> Tensor:
         """Return the foreground logits [N, h, w] float32 of masked features [N, C, H, W]."""
@@ -155,7 +155,7 @@ class MaskBranch(nn.Module):
         size = height, width = (features.shape[-2], features.shape[-1])
         cells = torch.cat(boxes) / stride
         masks = self.roi_layer.masks(cells, size).to(features.dtype)
-        frames = self.roi_layer.frames(cells, size, stride, self.fineness)
+        covered = self.roi_layer.frames(cells, size, stride, self.fineness)
         pictures = [i for i, own in enumerate(boxes) for _ in range(len(own))]
         margins = [margin]
         for layer in self.layers:
@@ -168,12 +168,12 @@ class MaskBranch(nn.Module):
             for layer, before, after in zip(self.layers, windows, windows[1:], strict=False):
                 x = _cut(layer(x), before, after)
             x0, y0, x1, y1 = windows[-1]
-            around = [cells * self.fineness for cells in (x0, width - x1, y0, height - y1)]
+            around = [side * self.fineness for side in (x0, width - x1, y0, height - y1)]
             logits.append(F.pad(self._foreground(x), around, value=_NOTHING))
         if not logits:
             # Keeps the branch in the graph, as a mask on no box does.
             logits = [self._masks(features[:0])]
-        return torch.cat(logits), frames
+        return torch.cat(logits), covered
 
 
 def _cut(x: Tensor, before: list[int], after: list[int]) -> Tensor:

@@ -64,10 +64,13 @@ class PackedConv2d(nn.Conv2d):
             return None
         if torch.compiler.is_compiling():
             return None
-        cast_to = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else self.weight.dtype
-        if x.dtype != cast_to and (x.dtype == torch.float64 or not torch.is_autocast_enabled("cpu")):
+        if torch.is_autocast_enabled("cpu") and x.dtype != torch.float64:
+            dtype = torch.get_autocast_dtype("cpu")
+        elif x.dtype == self.weight.dtype:
+            dtype = x.dtype
+        else:
             return None
-        return cast_to if cast_to == torch.float32 or (cast_to == torch.bfloat16 and _BF16) else None
+        return dtype if dtype == torch.float32 or (dtype == torch.bfloat16 and _BF16) else None
 
     def _pack(self, x: Tensor) -> tuple[Tensor, Tensor | None] | None:
         """Return weight and bias for inputs of about the size of `x`: the blocks depend on it, the result does not.
