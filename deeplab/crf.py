@@ -79,7 +79,7 @@ class PermutohedralLattice:
         self._starts = counts.cumsum(0) - counts
         self._neighbours = [_positions(vertices, vertices + step) for step in neighbour_steps]
         self._neighbours_back = [_positions(vertices, vertices - step) for step in neighbour_steps]
-        self._scale = 1 / (1 + 2**-dimensions)
+        self._scale = 1 / (1 + 2.0**-dimensions)
 
     def filter(self, values: Tensor) -> Tensor:
         """Return for each point the sum of all points' values, weighted by a Gaussian of their distance.
