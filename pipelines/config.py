@@ -92,7 +92,8 @@ class PseudoLabelConfig(CommonConfig):
     weights: Path = opt(REQUIRED, "Salient-instance network: run folder (its best checkpoint) or file.")
     keywords: str = opt(
         "auto",
-        "Image-level keywords: auto (folder names, VOC lists, VOC XML) or a file (CSV, cls_labels.npy, train_cls.txt).",
+        "Image-level keywords: auto (folder names, VOC lists, VOC XML), a file (CSV, COCO JSON, cls_labels.npy, "
+        "train_cls.txt) or SBD's cls folder.",
     )
     out: Path = opt(REQUIRED, "Label folder; started again, the command finishes what is missing.")
     classes: str = opt("voc", "Class list: voc, or a file with one name a line.")

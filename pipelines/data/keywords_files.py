@@ -3,30 +3,24 @@
 A picture's keywords come in the order of the class list, each once. Pictures that a source does not name, or names
 without any class of the list, are not returned: there is nothing to tell their instances apart by.
 
-VOC classes that are not in use are passed over wherever they are named. Folder names and VOC XML may hold any other
-word as well, for they are made for whole data sets; a word in a CSV table must be a class.
+VOC classes that are not in use are passed over wherever they are named. Folder names, VOC XML and COCO JSON may hold
+any other word as well, for they are made for whole data sets; a word in a CSV table must be a class.
 """
 
-import csv
-import io
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 from xml.etree import ElementTree
 
-import numpy as np
-
 from pipelines.data.classes import VOC_CLASSES, ClassList
-from pipelines.data.safe_npy import load_npy_dict
+from pipelines.data.keyword_tables import Named, damaged, read_table
 from pipelines.data.synsets import SYNSET_CLASSES
 from pipelines.data.voc import read_split, strip_image_suffix
 from pipelines.errors import InputError
 from pipelines.files import read_text
 
 Keywords = dict[str, tuple[str, ...]]  # image_id -> class names
-_Named = Iterator[tuple[str, Iterable[str]]]  # a picture as the source names it, and some of its class names
 
 _NAMES_SHOWN = 5
 _ABSENT = "-1"  # in VOC's lists; 1 is present, and 0 present but hard to see, which class vectors count as well
@@ -41,7 +35,8 @@ def read_keywords(
     Args:
         source: `auto`, which takes the first of these that is there: sub-folders named after classes or synsets, VOC
             lists in `../ImageSets/Main`, VOC XML in `../Annotations` or beside the pictures. Or a file: CSV with the
-            columns `image,keywords` and `;` between keywords, `.npy` with class vectors, `.txt` with class numbers.
+            columns `image,keywords` and `;` between keywords, `.npy` with class vectors, `.txt` with class numbers,
+            `.json` in COCO's form, or the folder of SBD's `.mat` files.
         images: image_id -> path, as `find_images(folder)` gives it.
         folder: The pictures' folder.
         classes: Classes in use.
@@ -59,7 +54,7 @@ def read_keywords(
         where, named = _find_source(images, folder, classes, split)
         strict = False
     else:
-        where, named = source, _read_file(Path(source), classes)
+        where, named = source, read_table(Path(source), images, classes)
         strict = Path(source).suffix.lower() == ".csv"
     words = _words_by_picture(where, named, images, _split_ids(folder.parent, split))
     table = {
@@ -76,7 +71,7 @@ def read_keywords(
 
 
 def _words_by_picture(
-    where: str, named: _Named, images: dict[str, Path], wanted: set[str] | None
+    where: str, named: Named, images: dict[str, Path], wanted: set[str] | None
 ) -> dict[str, set[str]]:
     """Gathers every picture's words, whichever way its name is written."""
     words: dict[str, set[str]] = defaultdict(set)
@@ -115,7 +110,7 @@ def _split_ids(voc: Path, split: str | None) -> set[str] | None:
     return None if only_main else set(read_split(voc, split))
 
 
-def _find_source(images: dict[str, Path], folder: Path, classes: ClassList, split: str | None) -> tuple[str, _Named]:
+def _find_source(images: dict[str, Path], folder: Path, classes: ClassList, split: str | None) -> tuple[str, Named]:
     """The source that `auto` stands for, and its content."""
     by_folder = [(image_id, name) for image_id in images if (name := _folder_class(image_id, classes))]
     if by_folder:
@@ -155,14 +150,14 @@ def _class_lists(voc: Path, classes: ClassList, split: str | None) -> list[tuple
     return [(name, path) for name, path in named if name is not None]
 
 
-def _read_lists(lists: Sequence[tuple[str, Path]]) -> _Named:
+def _read_lists(lists: Sequence[tuple[str, Path]]) -> Named:
     for name, path in lists:
         for number, line in enumerate(read_text(path).splitlines(), start=1):
             if not line.strip():
                 continue
             parts = _LIST_LINE.fullmatch(line.strip())
             if parts is None:
-                raise _damaged(f"{path}: line {number} is {line!r}", "an id and 1, 0 or -1")
+                raise damaged(f"{path}: line {number} is {line!r}", "an id and 1, 0 or -1")
             if parts.group(2) != _ABSENT:
                 yield parts.group(1), [name]
 
@@ -177,73 +172,5 @@ def _read_xml(path: Path) -> list[str]:
     try:
         root = ElementTree.fromstring(read_text(path))
     except (ElementTree.ParseError, ValueError) as error:
-        raise _damaged(f"{path}: {error}", "VOC XML") from error
+        raise damaged(f"{path}: {error}", "VOC XML") from error
     return [(name.text or "").strip() for name in root.findall("object/name")]
-
-
-def _read_file(path: Path, classes: ClassList) -> _Named:
-    readers = {".csv": _read_csv, ".npy": _read_vectors, ".txt": _read_numbers}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise _damaged(f"{path}: suffix is {path.suffix!r}", ".csv, .npy, .txt or the word auto")
-    return reader(path, classes)
-
-
-def _read_csv(path: Path, classes: ClassList) -> _Named:
-    rows = csv.reader(io.StringIO(read_text(path), newline=""))
-    try:
-        header = [cell.strip() for cell in next(rows, [])]
-        if header != ["image", "keywords"]:
-            raise _damaged(f"{path}: first line is {','.join(header)!r}", "image,keywords")
-        for row in rows:
-            if not row:
-                continue
-            if len(row) != 2 or not row[0].strip():
-                raise _damaged(f"{path}: line {rows.line_num} has {len(row)} cells", "a picture and its keywords")
-            yield row[0].strip(), [word.strip() for word in row[1].split(";") if word.strip()]
-    except csv.Error as error:
-        raise _damaged(f"{path}: line {rows.line_num}: {error}", "a CSV table") from error
-
-
-def _read_vectors(path: Path, classes: ClassList) -> _Named:
-    """A dict of 0/1 vectors; its keys are picture names, or VOC ids as numbers: 2007000032 is 2007_000032."""
-    for key, vector in load_npy_dict(path).items():
-        if isinstance(key, int | np.integer):
-            name = f"{key // 1_000_000}_{key % 1_000_000:06d}"
-        elif isinstance(key, str):
-            name = key
-        else:
-            raise _damaged(f"{path}: a key is {key!r}", "picture names")
-        yield name, _classes_of_vector(path, name, vector, classes)
-
-
-def _classes_of_vector(path: Path, name: str, vector: Any, classes: ClassList) -> list[str]:
-    try:
-        values = np.asarray(vector)
-    except ValueError:  # lists of unequal lengths
-        values = np.empty(0, object)
-    if values.dtype.kind not in "biuf" or values.ndim != 1 or not np.isin(values, (0, 1)).all():
-        raise _damaged(f"{path}: {name} has no vector of 0 and 1", "one number per class")
-    if classes.is_voc and len(values) == len(VOC_CLASSES):
-        names: Sequence[str] = VOC_CLASSES
-    elif len(values) == len(classes.names):
-        names = classes.names
-    else:
-        raise _damaged(f"{path}: {name} has {len(values)} numbers", f"{len(classes.names)}, one per class")
-    return [names[int(index)] for index in np.flatnonzero(values)]
-
-
-def _read_numbers(path: Path, classes: ClassList) -> _Named:
-    """Lines of a picture and its 0-based class numbers; they count VOC's classes when all classes in use are VOC's."""
-    names = VOC_CLASSES if classes.is_voc else classes.names
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        name, *indices = line.split() or [""]
-        if not name:
-            continue
-        if not all(index.isascii() and index.isdigit() and int(index) < len(names) for index in indices):
-            raise _damaged(f"{path}: line {number} is {line!r}", f"a picture and class numbers below {len(names)}")
-        yield name, [names[int(index)] for index in indices]
-
-
-def _damaged(found: str, expected: str) -> InputError:
-    return InputError(f"{found}, expected {expected}; correct the file", "keywords-file")

@@ -1,7 +1,9 @@
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from pipelines.data.classes import VOC_CLASSES, ClassList, load_classes
 from pipelines.data.images import find_images
@@ -65,11 +67,36 @@ def numbers(keywords: tuple[str, ...]) -> str:
     return " ".join(str(VOC_CLASSES.index(name)) for name in keywords)
 
 
+def write_coco(path: Path, table: dict[str, tuple[str, ...]]) -> Path:
+    """COCO's names and ids with gaps, a category that is no VOC class, and a keyword that is annotated twice."""
+    coco_names = {"sofa": "couch"}
+    categories = {10 * (i + 1): coco_names.get(name, name) for i, name in enumerate(VOC_CLASSES)} | {5: "zebra"}
+    of_name = {name: 10 * (i + 1) for i, name in enumerate(VOC_CLASSES)}
+    named = [(i, of_name[k]) for i, words in enumerate(table.values()) for k in words]
+    content = {
+        "images": [{"id": i, "file_name": f"{name}.jpg"} for i, name in enumerate(table)],
+        "categories": [{"id": i, "name": name} for i, name in categories.items()],
+        "annotations": [{"image_id": i, "category_id": c} for i, c in [*named, named[0], (0, 5)]],
+    }
+    return write(path, json.dumps(content))
+
+
+def write_sbd(folder: Path, table: dict[str, tuple[str, ...]]) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name, words in table.items():
+        present = np.array([[VOC_CLASSES.index(word) + 1] for word in words], np.uint8)
+        segmentation = np.zeros((4, 5), np.uint8)
+        savemat(folder / f"{name}.mat", {"GTcls": {"CategoriesPresent": present, "Segmentation": segmentation}})
+    return folder
+
+
 def test_every_source_gives_the_same_table(folder: Path) -> None:
     rows = "".join(f"{image_id}.jpg,{';'.join(keywords)}\n" for image_id, keywords in TABLE.items())
     sources = [
         write(folder.parent / "k.csv", f"image,keywords\n{rows}"),
         write(folder.parent / "k.txt", "".join(f"{name} {numbers(keywords)}\n" for name, keywords in TABLE.items())),
+        write_coco(folder.parent / "k.json", TABLE),
+        write_sbd(folder.parent / "cls", TABLE),
     ]
     for source in sources:
         assert read(folder, source) == TABLE
@@ -82,6 +109,72 @@ def test_every_source_gives_the_same_table(folder: Path) -> None:
     assert read(folder) == TABLE
     write_lists(folder)
     assert read(folder) == TABLE
+
+
+def test_folders_of_synsets_give_the_same_table_as_files(tmp_path: Path) -> None:
+    synsets = {"cat": "n02123045", "dog": "n02084071", "person": "n00007846", "sofa": "n04344873"}
+    table = {f"{synset}/{name}_1": (name,) for name, synset in synsets.items()}
+    folder = tmp_path / "pictures"
+    for image_id in table:
+        write(folder / f"{image_id}.jpg")
+    rows = "".join(f"{image_id},{name}\n" for image_id, (name,) in table.items())
+    sources = [
+        "auto",
+        write(tmp_path / "k.csv", f"image,keywords\n{rows}"),
+        write(tmp_path / "k.txt", "".join(f"{image_id} {numbers(words)}\n" for image_id, words in table.items())),
+        write_coco(tmp_path / "k.json", table),
+        save_vectors(folder, {image_id: vector(words) for image_id, words in table.items()}),
+        write_sbd(tmp_path / "cls", {image_id.split("/")[1]: words for image_id, words in table.items()}),
+    ]
+    for source in sources:
+        assert read(folder, source) == table
+
+
+def test_coco_categories_keep_their_own_names_for_own_classes(folder: Path) -> None:
+    source = write_coco(folder.parent / "k.json", {"2007_000001": ("sofa",)})
+    assert read(folder, source, ClassList.from_names(["couch", "zebra"])) == {"2007_000001": ("couch", "zebra")}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"categories": []},
+        {"images": []},
+        {"annotations": [{"image_id": 0}]},
+        {"annotations": 5},
+        {"images": [{"id": 0}]},
+        {"images": None},
+    ],
+)
+def test_coco_json_that_does_not_hold_together_is_refused(change: dict, folder: Path) -> None:
+    source = write_coco(folder.parent / "k.json", {"2007_000001": ("cat",)})
+    write(source, json.dumps(json.loads(source.read_text()) | change))
+    error = refusal(folder, source)
+    assert error.rule == "keywords-file"
+    assert "k.json" in str(error)
+
+
+def test_a_folder_without_files_of_the_pictures_is_refused(folder: Path) -> None:
+    error = refusal(folder, write_sbd(folder.parent / "cls", {"other": ("cat",)}))
+    assert error.rule == "keywords-file"
+    assert "no file is named after a picture" in str(error)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{"GTinst": 1}, {"GTcls": 3}, {"GTcls": {"CategoriesPresent": [21]}}, {"GTcls": {"CategoriesPresent": [0]}}],
+)
+def test_mat_files_of_another_kind_are_refused(content: dict, folder: Path) -> None:
+    (folder.parent / "cls").mkdir()
+    savemat(folder.parent / "cls" / "2007_000001.mat", content)
+    error = refusal(folder, folder.parent / "cls")
+    assert error.rule == "keywords-file"
+    assert "2007_000001.mat" in str(error)
+
+
+def test_a_damaged_mat_file_is_refused(folder: Path) -> None:
+    write(folder.parent / "cls" / "2007_000001.mat", "MATLAB 5.0 MAT-file, cut off")
+    assert refusal(folder, folder.parent / "cls").rule == "keywords-file"
 
 
 def test_the_order_is_that_of_pictures_and_classes(folder: Path) -> None:
@@ -249,7 +342,7 @@ def test_tables_that_cannot_be_read_are_refused(name: str, text: str, folder: Pa
     assert name in str(error)
 
 
-@pytest.mark.parametrize("name", ["none.csv", "none.npy", "none.txt"])
+@pytest.mark.parametrize("name", ["none.csv", "none.npy", "none.txt", "none.json"])
 def test_a_missing_table_is_told(name: str, folder: Path) -> None:
     assert refusal(folder, folder.parent / name).rule == "file-missing"
 

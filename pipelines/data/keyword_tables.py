@@ -1,0 +1,160 @@
+"""Tables of keywords: the files in which data sets name the classes of many pictures at once."""
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from scipy.io import loadmat
+
+from pipelines.data.classes import VOC_CLASSES, ClassList
+from pipelines.data.safe_npy import load_npy_dict
+from pipelines.errors import InputError
+from pipelines.files import read_json, read_text
+
+Named = Iterator[tuple[str, Iterable[str]]]
+"""A picture as the source names it, and some of its class names."""
+
+_COCO_NAMES = {
+    "airplane": "aeroplane",
+    "couch": "sofa",
+    "dining table": "diningtable",
+    "motorcycle": "motorbike",
+    "potted plant": "pottedplant",
+    "tv": "tvmonitor",
+}  # COCO category -> VOC class, where the names differ
+
+
+def damaged(found: str, expected: str) -> InputError:
+    """Return the error of a file that does not say what it should."""
+    return InputError(f"{found}, expected {expected}; correct the file", "keywords-file")
+
+
+def read_table(path: Path, images: Iterable[str], classes: ClassList) -> Named:
+    """Read a table of keywords.
+
+    Args:
+        path: `.csv`, `.npy`, `.txt`, `.json`, or a folder of `.mat`; see `pipelines.data.keywords_files`.
+        images: The image ids, of which alone a folder is asked.
+        classes: Classes in use, for tables that number them.
+
+    Raises:
+        InputError: Missing, damaged or of another form [keywords-file].
+    """
+    if path.is_dir():
+        return _read_sbd(path, images)
+    readers: dict[str, Callable[[Path, ClassList], Named]] = {
+        ".csv": _read_csv,
+        ".npy": _read_vectors,
+        ".txt": _read_numbers,
+        ".json": _read_coco,
+    }
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise damaged(
+            f"{path}: suffix is {path.suffix!r}", ".csv, .npy, .txt, .json, a folder of .mat or the word auto"
+        )
+    return reader(path, classes)
+
+
+def _read_csv(path: Path, classes: ClassList) -> Named:
+    rows = csv.reader(io.StringIO(read_text(path), newline=""))
+    try:
+        header = [cell.strip() for cell in next(rows, [])]
+        if header != ["image", "keywords"]:
+            raise damaged(f"{path}: first line is {','.join(header)!r}", "image,keywords")
+        for row in rows:
+            if not row:
+                continue
+            if len(row) != 2 or not row[0].strip():
+                raise damaged(f"{path}: line {rows.line_num} has {len(row)} cells", "a picture and its keywords")
+            yield row[0].strip(), [word.strip() for word in row[1].split(";") if word.strip()]
+    except csv.Error as error:
+        raise damaged(f"{path}: line {rows.line_num}: {error}", "a CSV table") from error
+
+
+def _read_vectors(path: Path, classes: ClassList) -> Named:
+    """A dict of 0/1 vectors; its keys are picture names, or VOC ids as numbers: 2007000032 is 2007_000032."""
+    for key, vector in load_npy_dict(path).items():
+        if isinstance(key, int | np.integer):
+            name = f"{key // 1_000_000}_{key % 1_000_000:06d}"
+        elif isinstance(key, str):
+            name = key
+        else:
+            raise damaged(f"{path}: a key is {key!r}", "picture names")
+        yield name, _classes_of_vector(path, name, vector, classes)
+
+
+def _classes_of_vector(path: Path, name: str, vector: Any, classes: ClassList) -> list[str]:
+    try:
+        values = np.asarray(vector)
+    except ValueError:  # lists of unequal lengths
+        values = np.empty(0, object)
+    if values.dtype.kind not in "biuf" or values.ndim != 1 or not np.isin(values, (0, 1)).all():
+        raise damaged(f"{path}: {name} has no vector of 0 and 1", "one number per class")
+    if classes.is_voc and len(values) == len(VOC_CLASSES):
+        names: Sequence[str] = VOC_CLASSES
+    elif len(values) == len(classes.names):
+        names = classes.names
+    else:
+        raise damaged(f"{path}: {name} has {len(values)} numbers", f"{len(classes.names)}, one per class")
+    return [names[int(index)] for index in np.flatnonzero(values)]
+
+
+def _read_numbers(path: Path, classes: ClassList) -> Named:
+    """Lines of a picture and its 0-based class numbers; they count VOC's classes when all classes in use are VOC's."""
+    names = VOC_CLASSES if classes.is_voc else classes.names
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        name, *indices = line.split() or [""]
+        if not name:
+            continue
+        if not all(index.isascii() and index.isdigit() and int(index) < len(names) for index in indices):
+            raise damaged(f"{path}: line {number} is {line!r}", f"a picture and class numbers below {len(names)}")
+        yield name, [names[int(index)] for index in indices]
+
+
+def _read_coco(path: Path, classes: ClassList) -> Named:
+    """COCO JSON: the categories of a picture's annotations, by VOC's names; where they lie is not looked at."""
+    content = read_json(path)
+    try:
+        names = {category["id"]: str(category["name"]) for category in content["categories"]}
+        files = {image["id"]: str(image["file_name"]) for image in content["images"]}
+        words = defaultdict(set)
+        for annotation in content["annotations"]:
+            name = names[annotation["category_id"]]
+            words[files[annotation["image_id"]]].add(_COCO_NAMES.get(name, name) if classes.is_voc else name)
+    except (KeyError, TypeError) as error:
+        raise damaged(
+            f"{path}: {type(error).__name__} {error}", "COCO JSON with images, categories and annotations"
+        ) from error
+    yield from words.items()
+
+
+def _read_sbd(folder: Path, images: Iterable[str]) -> Named:
+    """SBD's `cls` folder: one `.mat` a picture, whose `CategoriesPresent` counts VOC's classes from 1."""
+    found = 0
+    for image_id in images:
+        path = folder / f"{PurePosixPath(image_id).name}.mat"
+        if path.is_file():
+            found += 1
+            yield image_id, _categories_present(path)
+    if not found:
+        raise damaged(f"{folder}: no file is named after a picture", "<picture>.mat as in SBD's cls folder")
+
+
+def _categories_present(path: Path) -> list[str]:
+    try:
+        content: Mapping[str, Any] = loadmat(path)
+        numbers = np.atleast_1d(content["GTcls"]["CategoriesPresent"][0, 0].squeeze()).tolist()
+        return [VOC_CLASSES[_class_position(number)] for number in numbers]
+    except Exception as error:  # a damaged file fails in as many ways as the format has parts
+        raise damaged(f"{path}: {type(error).__name__} {error}", "GTcls.CategoriesPresent of 1 to 20") from error
+
+
+def _class_position(number: int) -> int:
+    if not 1 <= number <= len(VOC_CLASSES):
+        raise ValueError(f"class {number}")
+    return int(number) - 1
