@@ -1,8 +1,10 @@
 """Stage `s4 train`: S4Net on pictures with instance masks."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -10,7 +12,7 @@ from pipelines.config import TrainConfig, to_json
 from pipelines.data.checking import check_pictures
 from pipelines.data.coco import CocoPicture, encode_masks, load_coco
 from pipelines.data.images import open_image
-from pipelines.data.transforms import Augmentation, augment, to_network
+from pipelines.data.transforms import Augmentation, augment, paste, to_network
 from pipelines.engine.depthwise import speed_up_depthwise
 from pipelines.engine.distributed import Processes, processes
 from pipelines.engine.loop import LoopSettings, ParameterGroup, train_loop
@@ -26,11 +28,12 @@ from s4net import S4Net, build_s4net
 from s4net.postprocess import to_picture
 from s4net.trunk import timm_name
 
+Sample = tuple[Tensor, dict[str, Tensor]]
 Batch = tuple[Tensor, list[dict[str, Tensor]]]
 
 # The paper flips alone. 500 pictures are soon known by heart: other sizes, places and colours delay that.
 _PAPER_AUGMENTATION = Augmentation()
-_MODERN_AUGMENTATION = Augmentation(scale=(0.6, 1.5), stretch=1.3, colour=0.25, scale_probability=0.8)
+_MODERN_AUGMENTATION = Augmentation(scale=(0.6, 1.5), stretch=1.3, colour=0.25, scale_probability=0.8, paste=0.4)
 
 # An EfficientNet learns best when its pretrained trunk moves more slowly than the new layers.
 _TRUNK_LR = 0.5
@@ -143,14 +146,20 @@ def batch_maker(
 ) -> Callable[[int], Batch]:
     """Return the pure function step -> (images [B, 3, S, S] uint8, B targets)."""
     augmentation = _MODERN_AUGMENTATION if config.preset == "modern" else _PAPER_AUGMENTATION
+    pasted = replace(augmentation, scale=augmentation.paste_scale, scale_probability=1.0)
+
+    def sample(picture: CocoPicture, augmentation: Augmentation, generator: np.random.Generator) -> Sample:
+        return augment(open_image(picture.path), picture.masks(), config.image_size, augmentation, generator)
 
     def make(step: int) -> Batch:
         samples = []
         for epoch, index in batch_indices(step, len(pictures), batch_size, config.seed, here.rank, here.world):
-            picture = pictures[index]
             generator = sample_generator(config.seed, epoch, index)
-            image = open_image(picture.path)
-            samples.append(augment(image, picture.masks(), config.image_size, augmentation, generator))
+            image, target = sample(pictures[index], augmentation, generator)
+            if augmentation.paste and generator.random() < augmentation.paste:
+                other = pictures[generator.integers(len(pictures))]
+                image, target = paste(image, target, *sample(other, pasted, generator), generator)
+            samples.append((image, target))
         return torch.stack([image for image, _ in samples]), [target for _, target in samples]
 
     return make

@@ -24,6 +24,8 @@ class Augmentation:
         stretch: largest factor between horizontal and vertical magnification.
         colour: range of brightness, contrast and saturation around 1.
         scale_probability: share of samples that are scaled and shifted at all.
+        paste: share of samples over which instances of another picture are pasted.
+        paste_scale: range of magnification of that other picture.
     """
 
     flip: float = 0.5
@@ -31,6 +33,8 @@ class Augmentation:
     stretch: float = 1.0
     colour: float = 0.0
     scale_probability: float = 1.0
+    paste: float = 0.0
+    paste_scale: tuple[float, float] = (0.4, 1.0)
 
 
 def to_network(picture: NDArray[np.uint8], size: int) -> Tensor:
@@ -72,6 +76,41 @@ def augment(
     if augmentation.colour:
         image = _colour(image, augmentation.colour, generator)
     return image, {"boxes": half_open_boxes(scaled), "masks": scaled}
+
+
+def paste(
+    image: Tensor,
+    target: dict[str, Tensor],
+    other_image: Tensor,
+    other_target: dict[str, Tensor],
+    generator: np.random.Generator,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Paste instances of one sample over another, without blending ("simple copy-paste", Ghiasi et al., CVPR 2021).
+
+    Each instance of the other sample is taken with probability 1/2, at least one if there is any.
+
+    Args:
+        image: [3, S, S] uint8 of the sample below.
+        target: its boxes and masks, as `augment` returns them.
+        other_image: [3, S, S] of the sample whose instances lie on top.
+        other_target: its boxes and masks.
+        generator: random numbers of this sample.
+
+    Returns:
+        A new sample. What a pasted instance covers is gone from the masks below it; of those, an instance with less
+        than a quarter of itself, or less than 64 pixels, left is dropped.
+    """
+    taken = generator.random(len(other_target["masks"])) < 0.5
+    if not len(taken):
+        return image, target
+    taken[generator.integers(len(taken))] = True
+    above = other_target["masks"][torch.from_numpy(taken)]
+    cover = above.amax(dim=0)
+    below = target["masks"] * (1 - cover)
+    left, before = below.sum(dim=(1, 2)), target["masks"].sum(dim=(1, 2))
+    below = below[(left >= _MIN_PIXELS) & (left >= _MIN_VISIBLE * before)]
+    masks = torch.cat([below, above])
+    return torch.where(cover.bool(), other_image, image), {"boxes": half_open_boxes(masks), "masks": masks}
 
 
 def _resize(layers: Tensor, size: int) -> Tensor:

@@ -10,13 +10,15 @@ import pytest
 import torch
 
 from pipelines.config import TrainConfig
+from pipelines.data.coco import load_coco
 from pipelines.data.shapes import write_instances
 from pipelines.engine.checkpoint import load_checkpoint
+from pipelines.engine.distributed import Processes
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.predict import as_pixels, load_deeplab, load_s4net
 from pipelines.recipes import TRAIN_SCHEDULES
-from pipelines.train_s4net import loop_settings, new_s4net, parameter_groups, train_s4net
+from pipelines.train_s4net import batch_maker, loop_settings, new_s4net, parameter_groups, train_s4net
 from s4net.packing import PackedConv2d
 
 TRUNK = "timm/mobilenetv3_small_050"
@@ -56,6 +58,19 @@ def test_a_run_leaves_what_the_contract_names(config):
         assert (config.run / name).stat().st_size
     assert json.loads((config.run / "status.json").read_text())["state"] == "done"
     assert load_checkpoint(config.run / "checkpoints" / "best.pt")["kind"] == "s4net"
+
+
+def test_instances_of_other_pictures_are_pasted_for_modern_alone(config):
+    pictures = load_coco(config.annotations, config.images)
+    most = max(len(picture.boxes) for picture in pictures)
+    here = Processes(0, 1, torch.device("cpu"))
+    counts, again, paper = (
+        [len(target["masks"]) for step in range(1, 9) for target in batch_maker(pictures, kind, 8, here)(step)[1]]
+        for kind in (config, config, replace(config, preset="paper"))
+    )
+    assert counts == again
+    assert max(counts) > most
+    assert max(paper) == most
 
 
 def test_the_trained_network_is_a_function_of_a_picture(config, scenes):
