@@ -89,7 +89,10 @@ class PseudoLabelConfig(CommonConfig):
     command: ClassVar[str] = "pseudo-label"
 
     images: Path = opt(REQUIRED, "Folder of the pictures to label, sub-folders included.")
-    weights: Path = opt(REQUIRED, "Salient-instance network: run folder (its best checkpoint) or file.")
+    weights: Path | None = opt(None, "Salient-instance network: run folder (its best checkpoint) or file.")
+    instances: Path | None = opt(
+        None, "Instances from elsewhere, in place of a network: COCO JSON, or a folder of masks."
+    )
     keywords: str = opt(
         "auto",
         "Image-level keywords: auto (folder names, VOC lists, VOC XML), a file (CSV, COCO JSON, cls_labels.npy, "
@@ -120,8 +123,12 @@ class PseudoLabelConfig(CommonConfig):
     retry_failed: bool = opt(False, "Do the pictures again that failed before.")
 
     def __post_init__(self) -> None:
-        """Checks each field, and that the part exists."""
+        """Checks each field, that instances come from one source, and that the part exists."""
         super().__post_init__()
+        if (self.weights is None) == (self.instances is None):
+            given = "neither" if self.weights is None else "both"
+            message = f"--weights and --instances: {given} given, one of them expected; name what finds the instances"
+            raise ConfigError(message, "setting-value")
         index, count = self.part
         if index >= count:
             message = f"--shard: part {index + 1} of {count} given, a part from 1 to {count} expected; change it"

@@ -10,7 +10,6 @@ background would be wrong about the very object that it is known to show.
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipelines import predict
 from pipelines.attention_maps import AttentionMaps, attention_fingerprint, load_attention, train_attention
 from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import IGNORE, ClassList, load_classes
@@ -30,7 +28,6 @@ from pipelines.data.keywords_files import read_keywords
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.label_records import LabelRecords, Record, count_records
 from pipelines.data.rle import boxes_of, encode_masks
-from pipelines.engine.checkpoint import weights_file
 from pipelines.engine.distributed import choose_device
 from pipelines.engine.signals import StopRequest
 from pipelines.errors import ConfigError, InputError, Stopped
@@ -44,11 +41,10 @@ from pipelines.keywords import (
     compose_label_map,
     split_fused,
 )
+from pipelines.mask_sources import MaskSource, open_source, source_hash
 from pipelines.weights import trunk_state
 from s4net.instances import Instances
 from s4net.trunk import timm_name
-
-FindInstances = Callable[[NDArray[np.uint8]], Instances]
 
 _WAITING_FILES = 4  # labels that may wait for the disk while the network works on
 _FALLBACK = 1 / 3  # of min_score, for a picture that would otherwise be empty
@@ -131,7 +127,7 @@ def _settings(config: PseudoLabelConfig, plan: _Plan) -> dict[str, Any]:
     keyword_lines = (f"{image_id},{';'.join(plan.keywords[image_id])}" for image_id in plan.images)
     settings: dict[str, Any] = {
         "classes": plan.classes.to_json(),
-        "weights_sha256": sha256_file(weights_file(config.weights)),
+        **source_hash(config, plan.images),
         "image_list_sha256": sha256_lines(plan.images),
         "keywords_sha256": sha256_lines(keyword_lines),
         "configuration": {"assign": config.assign, "min_score": config.min_score, "precision": config.precision},
@@ -175,9 +171,7 @@ def _tell(plan: _Plan, todo: list[str], events: Events) -> None:
 
 
 def _label_all(config: PseudoLabelConfig, plan: _Plan, todo: list[str], records: LabelRecords, events: Events) -> None:
-    find = predict.load_s4net(
-        config.weights, min_score=config.min_score * _FALLBACK, device=config.device, precision=config.precision
-    )
+    find = open_source(config, plan.images, config.min_score * _FALLBACK)
     attention = _attention(config, plan, events) if _uses_attention(config, plan) else None
     total = len(plan.own)
     with (
@@ -243,14 +237,14 @@ def _label_one(
     image_id: str,
     config: PseudoLabelConfig,
     plan: _Plan,
-    find: FindInstances,
+    find: MaskSource,
     attention: AttentionMaps | None,
 ) -> "_Labelled":
     """Labels one picture."""
     path, keywords = plan.images[image_id], plan.keywords[image_id]
     picture = open_image(path)
     size = (picture.shape[0], picture.shape[1])
-    kept = _confident(find(picture), config.min_score)
+    kept = _confident(find(image_id, picture), config.min_score)
     masks, scores = kept.masks.cpu().numpy(), kept.scores.float().cpu().numpy()
     if len(keywords) > 1 and len(masks) and attention is not None:
         maps = attention(picture, [plan.classes.index_of(name) for name in keywords])
