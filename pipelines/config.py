@@ -29,6 +29,8 @@ __all__ = [
 ]
 
 _TRUNK_WEIGHTS = "Trunk weights: imagenet (from the model library), none, or a file."
+CRF_PRESETS = ("deeplab", "psa", "irn-label", "mct-seg")
+"""Names of `deeplab.crf.CRF_PRESETS`, without torch."""
 _SCALE = r"([1-9]\d*(\.\d*)?|0?\.\d*[1-9]\d*)"
 _MASK_SLACK = "How far a mask may leave its box, as a share of the box; unset, the preset's (paper: 0)."
 _RESUME = "Go on with the run in --run; its own settings hold."
@@ -189,6 +191,8 @@ class EvaluateConfig(CommonConfig):
         form=(rf"{_SCALE}(,{_SCALE})*", "numbers above 0 with commas, such as 0.5,1.0,1.5"),
     )
     flip: bool = opt(False, "Average over the mirrored picture too.")
+    crf: bool = opt(False, "Refine the network's probabilities with a dense CRF.")
+    crf_preset: str = opt("deeplab", "With --crf: its kernels, as published.", choices=CRF_PRESETS)
     allow_missing: bool = opt(False, "Leave out pictures that have no prediction, instead of refusing.")
     save_predictions: Path | None = opt(None, "Folder to write the predicted label maps to.")
     foreground: bool = opt(

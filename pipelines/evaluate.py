@@ -40,10 +40,11 @@ def evaluate(config: EvaluateConfig, events: Events) -> dict[str, Any]:
 
     Returns:
         For predictions and semantic networks: `miou, per_class, images, missing, split, list_sha256, source, scales,
-        flip, crf, pixel_accuracy`. `images` counts the scored pictures, `missing` those left out; `scales`, `flip` and
-        `crf` say what this stage applied. For labels: `miou, miou_kept, coverage, precision_kept, per_class, images`.
-        For instances: see `pipelines.evaluate_instances`, and with `foreground` `pipelines.evaluate_foreground`, where
-        `split, list_sha256, source` are added. Every score is a fraction 0..1, or None where nothing could be judged.
+        flip, crf, pixel_accuracy`, and with a CRF `crf_preset`. `images` counts the scored pictures, `missing` those
+        left out; `scales`, `flip` and `crf` say what this stage applied. For labels: `miou, miou_kept, coverage,
+        precision_kept, per_class, images`. For instances: see `pipelines.evaluate_instances`, and with `foreground`
+        `pipelines.evaluate_foreground`, where `split, list_sha256, source` are added. Every score is a fraction 0..1,
+        or None where nothing could be judged.
 
     Raises:
         ConfigError: The settings choose nothing or more than one thing to score, or class lists differ.
@@ -81,6 +82,7 @@ def _refuse_semantic_options(config: EvaluateConfig) -> None:
     unused = {
         "--scales": _scales(config) != (1.0,),
         "--flip": config.flip,
+        "--crf": config.crf,
         "--save-predictions": config.save_predictions is not None,
     }
     for flag, is_given in unused.items():
@@ -98,7 +100,9 @@ def _score_network(config: EvaluateConfig, events: Events) -> dict[str, Any]:
     ids, pictures, truths = _pictures_and_truths(config)
     _require_apart(config.save_predictions, truths)
 
-    from pipelines.predict import load_deeplab  # brings torch, which scoring files must not need
+    # These bring torch, which scoring files must not need.
+    from pipelines.predict import load_deeplab
+    from pipelines.refine import refine
 
     network = load_deeplab(weights, device=config.device, precision=config.precision)
     if network.classes != classes:
@@ -110,7 +114,10 @@ def _score_network(config: EvaluateConfig, events: Events) -> dict[str, Any]:
     scales, to_palette, to_train = _scales(config), classes.from_train_table(), classes.to_train_table()
 
     def predict(image_id: str) -> NDArray[np.int64]:
-        probabilities = network.probabilities(open_image(pictures[image_id]), scales, config.flip)
+        picture = open_image(pictures[image_id])
+        probabilities = network.probabilities(picture, scales, config.flip)
+        if config.crf:
+            probabilities = refine(probabilities, picture, config.crf_preset, network.device)
         labels = to_palette[probabilities.argmax(axis=0)]
         if config.save_predictions is not None:
             write_label_map(config.save_predictions / f"{image_id}.png", labels)
@@ -220,7 +227,8 @@ def _semantic_result(
         "source": str(source),
         "scales": list(scales),
         "flip": config.flip,
-        "crf": False,
+        "crf": config.crf,
+        **({"crf_preset": config.crf_preset} if config.crf else {}),
         "pixel_accuracy": _number(matrix.pixel_accuracy()),
     }
 

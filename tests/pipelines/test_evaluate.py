@@ -249,7 +249,8 @@ def test_a_picture_folder_from_a_shared_file_does_not_disturb_scoring_of_predict
 
 
 @pytest.mark.parametrize(
-    "option", [{"flip": True}, {"scales": "0.5,1"}, {"save_predictions": Path("x")}, {"foreground": True}]
+    "option",
+    [{"flip": True}, {"scales": "0.5,1"}, {"crf": True}, {"save_predictions": Path("x")}, {"foreground": True}],
 )
 def test_options_of_a_network_are_refused_for_files(voc: Path, predictions: Path, option: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="expected beside --voc and --weights") as caught:
@@ -267,7 +268,7 @@ class FakeNetwork:
     """Gives the maps of `LABELS`, as far as a network can: pixels left open and birds become background."""
 
     def __init__(self, classes: ClassList) -> None:
-        self.classes = classes
+        self.classes, self.device = classes, "cpu"
         self.calls: list[tuple[tuple[float, ...], bool]] = []
 
     def probabilities(self, picture: NDArray[np.uint8], scales: tuple[float, ...], flip: bool) -> NDArray[np.float32]:
@@ -311,6 +312,24 @@ def test_a_network_is_scored_at_the_given_scales_and_its_saved_maps_score_the_sa
         assert np.asarray(image).tolist() == [[0, CAT, CAT], [0, CAT, DOG]]
     again = evaluate(EvaluateConfig(voc=voc, predictions=saved, classes=classes), Events())
     assert (again["miou"], again["per_class"]) == (result["miou"], result["per_class"])
+
+
+def test_a_crf_goes_over_the_probabilities(
+    voc: Path, tmp_path: Path, classes: str, pretend: Callable[[str, Any], None]
+) -> None:
+    class Unsure(FakeNetwork):
+        def probabilities(self, *args: Any) -> NDArray[np.float32]:
+            return 0.4 * super().probabilities(*args) + np.float32(0.2)
+
+    pretend("load_deeplab", Unsure(load_classes(classes)))
+    config = EvaluateConfig(
+        voc=voc, weights=Path("run"), classes=classes, crf=True, crf_preset="psa", save_predictions=tmp_path / "saved"
+    )
+    result = evaluate(config, Events())
+    assert (result["crf"], result["crf_preset"]) == (True, "psa")
+    with Image.open(tmp_path / "saved" / "a.png") as image:
+        # On a plain picture all pixels look alike: the three that say cat outvote the others.
+        assert np.asarray(image).tolist() == [[CAT] * 3] * 2
 
 
 def test_a_network_of_other_classes_is_refused_with_both_lists(
