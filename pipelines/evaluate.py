@@ -21,7 +21,6 @@ from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.files import sha256_lines
 from pipelines.metrics.confusion import ConfusionMatrix, confusion
-from pipelines.metrics.label_quality import label_quality
 
 _CHOICES = (
     "--voc with --weights (mIoU of a network; with --foreground IoU of salient instances), "
@@ -41,10 +40,10 @@ def evaluate(config: EvaluateConfig, events: Events) -> dict[str, Any]:
     Returns:
         For predictions and semantic networks: `miou, per_class, images, missing, split, list_sha256, source, scales,
         flip, crf, pixel_accuracy`, and with a CRF `crf_preset`. `images` counts the scored pictures, `missing` those
-        left out; `scales`, `flip` and `crf` say what this stage applied. For labels: `miou, miou_kept, coverage,
-        precision_kept, per_class, images`. For instances: see `pipelines.evaluate_instances`, and with `foreground`
-        `pipelines.evaluate_foreground`, where `split, list_sha256, source` are added. Every score is a fraction 0..1,
-        or None where nothing could be judged.
+        left out; `scales`, `flip` and `crf` say what this stage applied. For labels: see `pipelines.evaluate_labels`;
+        for instances: `pipelines.evaluate_instances`, and with `foreground` `pipelines.evaluate_foreground`; where
+        a VOC list is scored, `split, list_sha256, source` are added. Every score is a fraction 0..1, or None where
+        nothing could be judged.
 
     Raises:
         ConfigError: The settings choose nothing or more than one thing to score, or class lists differ.
@@ -141,21 +140,22 @@ def _score_predictions(config: EvaluateConfig, events: Events) -> dict[str, Any]
 
 def _score_labels(config: EvaluateConfig, events: Events) -> dict[str, Any]:
     voc, classes = cast(Path, config.voc), load_classes(config.classes)
+    from pipelines.evaluate_labels import score_label_folder  # brings pycocotools
+
     labels = _open_pseudo_labels(cast(Path, config.labels), classes)
     ids = read_split(voc, config.split)
     files = {image_id: labels.label_path(image_id) for image_id in ids}
     files = _existing(files, "labels of the list", config.allow_missing, events)
-    matrix = _score_files(files, _truths(voc, config.split, list(files)), classes, config.workers, events)
+    truths = _truths(voc, config.split, list(files))
+
+    def read_pair(image_id: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        found, truth = _train_map(files[image_id], classes), _train_map(truths[image_id], classes)
+        _require_same_size(files[image_id], found, truths[image_id], truth)
+        return found, truth
+
+    result = score_label_folder(labels, list(files), read_pair, config.workers, events)
     events.info(f"{config.labels}: scored on {len(files)} pictures of {config.split} (sha256 {sha256_lines(ids)})")
-    quality = label_quality(matrix)
-    return {
-        "miou": _number(quality.miou),
-        "miou_kept": _number(quality.miou_kept),
-        "coverage": _number(quality.coverage),
-        "precision_kept": _number(quality.precision_kept),
-        "per_class": _per_class(classes, quality.iou),
-        "images": len(files),
-    }
+    return {**result, "split": config.split, "list_sha256": sha256_lines(ids), "source": str(config.labels)}
 
 
 def _open_pseudo_labels(folder: Path, classes: ClassList) -> LabelFolder:

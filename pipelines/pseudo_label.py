@@ -263,6 +263,7 @@ def _label_one(
         "file_name": path.relative_to(config.images).as_posix(),
         "height": size[0],
         "width": size[1],
+        "keywords": list(keywords),
         "instances": _instance_records(masks, scores, keywords, assignment, parents),
     }
     return _Labelled(record, label_map, confidence)

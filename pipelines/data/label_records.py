@@ -15,7 +15,7 @@ from pipelines.data.label_folder import LabelFolder
 from pipelines.errors import ConfigError
 from pipelines.files import Journal, read_json, write_json, write_text
 
-Record = dict[str, Any]  # image_id; either height, width, instances, or failed {rule, message}
+Record = dict[str, Any]  # image_id; either height, width, keywords, instances, or failed {rule, message}
 
 _RECORDS, _FAILURES, _SETTINGS, _INSTANCES = "records.jsonl", "failures.jsonl", "settings.json", "instances.json"
 _SHARD_RECORDS = "records-*-of-*.jsonl"

@@ -24,7 +24,7 @@ PREDICTION_KEYS = {
     "miou", "per_class", "images", "missing", "split", "list_sha256", "source", "scales", "flip", "crf",
     "pixel_accuracy",
 }  # fmt: skip
-LABEL_KEYS = {"miou", "miou_kept", "coverage", "precision_kept", "per_class", "images"}
+
 
 # Truth of two pictures, and labels for them; 7 judged pixels of classes background, cat, dog, and one of a bird.
 TRUTH = {"a": [[0, 0, CAT], [CAT, 255, BIRD]], "b": [[DOG, DOG, 0]]}
@@ -106,22 +106,6 @@ def test_with_the_full_list_other_classes_are_judged_and_absent_ones_are_null(vo
     assert per_class["dog"] == pytest.approx(1 / 3)
     assert {name for name, value in per_class.items() if value is not None} == {"background", "bird", "cat", "dog"}
     assert result["miou"] == pytest.approx((2 / 3 + 1 / 3 + 0 + 1 / 3) / 4)
-
-
-def test_labels_are_scored_with_open_pixels_as_errors_and_on_the_kept_pixels(
-    voc: Path, labels: Path, classes: str
-) -> None:
-    result = evaluate(EvaluateConfig(voc=voc, labels=labels, classes=classes), Events())
-    # Counts as for the predictions; kept are 5 of 7 pixels, 4 of them right; over these cat is 1 / 2, dog 1 / 1.
-    assert result == {
-        "miou": pytest.approx(0.5),
-        "miou_kept": pytest.approx((2 / 3 + 1 / 2 + 1) / 3),
-        "coverage": pytest.approx(5 / 7),
-        "precision_kept": pytest.approx(4 / 5),
-        "per_class": pytest.approx({"background": 2 / 3, "cat": 1 / 3, "dog": 1 / 2}),
-        "images": 2,
-    }
-    assert result.keys() == LABEL_KEYS
 
 
 def test_a_folder_of_plain_label_maps_given_as_labels_is_pointed_to_predictions(voc: Path, predictions: Path) -> None:

@@ -1,0 +1,160 @@
+"""Settings of the chain: train, pseudo-label, deeplab-train, evaluate."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from pipelines.config.base import CRF_PRESETS, MASK_SLACK, RESUME, TRUNK_WEIGHTS, CommonConfig
+from pipelines.errors import ConfigError
+from pipelines.settings import REQUIRED, opt
+
+_SCALE = r"([1-9]\d*(\.\d*)?|0?\.\d*[1-9]\d*)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(CommonConfig):
+    """Settings of `s4 train`: the salient-instance network."""
+
+    command: ClassVar[str] = "train"
+
+    images: Path = opt(REQUIRED, "Folder of the pictures.")
+    annotations: Path = opt(REQUIRED, "COCO JSON file with the instances of the training pictures.")
+    val_annotations: Path | None = opt(None, "COCO JSON file to evaluate on while training.")
+    run: Path = opt(REQUIRED, "Folder of this run, made by the command.", may_change=True)
+    preset: str = opt("modern", "Recipe and network variant.", choices=("paper", "release", "modern"))
+    trunk: str = opt("resnet50", "Trunk under the feature pyramid: any name of the timm library.")
+    trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS)
+    roi: str = opt(
+        "ternary",
+        "How the mask branch sees a box and its surroundings.",
+        choices=("ternary", "expanded", "binary", "roialign", "roipool"),
+    )
+    alpha: float = opt(
+        1 / 3, "Width of the ring around a box, as a share of the box (paper: 1/3 is best).", at_least=0, at_most=1
+    )
+    mask_slack: float | None = opt(None, MASK_SLACK, at_least=0, at_most=1)
+    proposals: int = opt(20, "Boxes sent to the mask branch per picture.", at_least=1, at_most=100)
+    steps: int | None = opt(None, "Optimiser steps; unset, the preset's.", at_least=1)
+    batch_size: int | None = opt(None, "Pictures per step; unset, the preset's.", at_least=1)
+    image_size: int = opt(320, "Side in pixels to which pictures are scaled.", at_least=32)
+    lr: float | None = opt(None, "Peak learning rate; unset, the preset's.", above=0)
+    seed: int = opt(0, "Seed of every random choice.", at_least=0)
+    resume: bool = opt(False, RESUME, may_change=True)
+    evaluate_every: int | None = opt(None, "Steps between evaluations; unset, the preset's.", at_least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PseudoLabelConfig(CommonConfig):
+    """Settings of `s4 pseudo-label`: label maps from salient instances and image-level keywords."""
+
+    command: ClassVar[str] = "pseudo-label"
+
+    images: Path = opt(REQUIRED, "Folder of the pictures to label, sub-folders included.")
+    weights: Path | None = opt(None, "Salient-instance network: run folder (its best checkpoint) or file.")
+    instances: Path | None = opt(
+        None, "Instances from elsewhere, in place of a network: COCO JSON, or a folder of masks."
+    )
+    keywords: str = opt(
+        "auto",
+        "Image-level keywords: auto (folder names, VOC lists, VOC XML), a file (CSV, COCO JSON, cls_labels.npy, "
+        "train_cls.txt) or SBD's cls folder.",
+    )
+    out: Path = opt(REQUIRED, "Label folder; started again, the command finishes what is missing.")
+    classes: str = opt("voc", "Class list: voc, or a file with one name a line.")
+    split: str | None = opt(None, "Label only the pictures of this list of the data set.")
+    assign: str = opt(
+        "auto",
+        "How instances get keywords; auto uses the attention network only where a picture has several.",
+        choices=("auto", "single", "attention"),
+    )
+    min_score: float = opt(0.3, "Drop instances scored below this.", at_least=0, at_most=1)
+    trunk: str = opt("efficientnet_lite0", "Trunk of the attention network: any name of the timm library.")
+    trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS)
+    margin: float = opt(
+        0.05,
+        "Mark an instance as unsure (255) when its best keyword leads the second by less.",
+        at_least=0,
+        at_most=1,
+    )
+    seed: int = opt(0, "Seed of every random choice.", at_least=0)
+    shard: str | None = opt(
+        None, "Do only part I of N, counted from 1.", form=(r"[1-9]\d*/[1-9]\d*", "I/N, such as 1/4")
+    )
+    dry_run: bool = opt(False, "Check everything and count the work, but do nothing.")
+    retry_failed: bool = opt(False, "Do the pictures again that failed before.")
+
+    def __post_init__(self) -> None:
+        """Checks each field, that instances come from one source, and that the part exists."""
+        super().__post_init__()
+        if (self.weights is None) == (self.instances is None):
+            given = "neither" if self.weights is None else "both"
+            message = f"--weights and --instances: {given} given, one of them expected; name what finds the instances"
+            raise ConfigError(message, "setting-value")
+        index, count = self.part
+        if index >= count:
+            message = f"--shard: part {index + 1} of {count} given, a part from 1 to {count} expected; change it"
+            raise ConfigError(message, "setting-value")
+
+    @property
+    def part(self) -> tuple[int, int]:
+        """`shard` as numbers: the part, counted from 0, and how many there are; (0, 1) for all the work."""
+        if self.shard is None:
+            return 0, 1
+        index, count = self.shard.split("/")
+        return int(index) - 1, int(count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeepLabTrainConfig(CommonConfig):
+    """Settings of `s4 deeplab-train`: a semantic segmentation network on label maps."""
+
+    command: ClassVar[str] = "deeplab-train"
+
+    images: Path = opt(REQUIRED, "Folder of the pictures.")
+    labels: Path = opt(REQUIRED, "Label folder written by pseudo-label, or a folder of ground-truth label maps.")
+    labels_are: str = opt(
+        "pseudo", "What the labels are; ground truth must be asked for.", choices=("pseudo", "ground-truth")
+    )
+    list: Path | None = opt(None, "File with the picture ids to train on, one a line; unset, all labels.")
+    classes: str | None = opt(None, "Class list: voc or a file; unset, that of the label folder.")
+    run: Path = opt(REQUIRED, "Folder of this run, made by the command.", may_change=True)
+    network: str = opt("vgg16", "Network variant.", choices=("vgg16", "resnet101", "efficientnet_lite0"))
+    trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS)
+    steps: int | None = opt(None, "Optimiser steps; unset, the network's recipe.", at_least=1)
+    batch_size: int | None = opt(None, "Pictures per step; unset, the recipe's.", at_least=1)
+    crop: int = opt(321, "Side in pixels of the square crops that are trained on.", at_least=32)
+    lr: float | None = opt(None, "Peak learning rate of the trunk; unset, the network's.", above=0)
+    seed: int = opt(0, "Seed of every random choice.", at_least=0)
+    resume: bool = opt(False, RESUME, may_change=True)
+    val_voc: Path | None = opt(None, "VOC folder on whose val list to evaluate while training.")
+    evaluate_every: int | None = opt(None, "Steps between evaluations; unset, at the end only.", at_least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(CommonConfig):
+    """Settings of `s4 evaluate`: mIoU of predictions or labels, or mask AP of instances."""
+
+    command: ClassVar[str] = "evaluate"
+
+    voc: Path | None = opt(None, "VOC folder with the true label maps.")
+    split: str = opt("val", "List of the VOC folder to evaluate on.")
+    weights: Path | None = opt(None, "Network to evaluate: run folder (its best checkpoint) or file.")
+    predictions: Path | None = opt(None, "Folder of predicted label maps to evaluate, instead of a network.")
+    labels: Path | None = opt(None, "Label folder whose own quality to measure, instead of a network's.")
+    images: Path | None = opt(None, "Folder of the pictures, for mask AP.")
+    annotations: Path | None = opt(None, "COCO JSON file with the true instances, for mask AP.")
+    classes: str = opt("voc", "Class list: voc, or a file with one name a line.")
+    scales: str = opt(
+        "1.0",
+        "Picture scales to average over.",
+        form=(rf"{_SCALE}(,{_SCALE})*", "numbers above 0 with commas, such as 0.5,1.0,1.5"),
+    )
+    flip: bool = opt(False, "Average over the mirrored picture too.")
+    crf: bool = opt(False, "Refine the network's probabilities with a dense CRF.")
+    crf_preset: str = opt("deeplab", "With --crf: its kernels, as published.", choices=CRF_PRESETS)
+    allow_missing: bool = opt(False, "Leave out pictures that have no prediction, instead of refusing.")
+    save_predictions: Path | None = opt(None, "Folder to write the predicted label maps to.")
+    foreground: bool = opt(
+        False, "Score a salient-instance network on the VOC list: union of its instances against all classes together."
+    )
+    min_score: float = opt(0.5, "With --foreground: instances scored below this are left out.", at_least=0, at_most=1)

@@ -1,0 +1,207 @@
+"""How good a folder of pseudo labels is, by their true masks, which nothing else in the chain has seen.
+
+Needs numpy, Pillow and pycocotools alone.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.data.classes import IGNORE, ClassList
+from pipelines.data.images import open_picture
+from pipelines.data.label_folder import LabelFolder
+from pipelines.data.rle import decode_masks
+from pipelines.errors import InputError
+from pipelines.events import Events
+from pipelines.files import Journal
+from pipelines.metrics.boundary_iou import boundary_counts, boundary_iou
+from pipelines.metrics.confusion import ConfusionMatrix, confusion, mean_of_known
+from pipelines.metrics.label_quality import label_quality
+
+_LEVELS = 10  # of confidence, in the reliability curve
+_WORST = 20  # pictures that are named
+
+ReadPair = Callable[[str], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Counts:
+    """What one picture, or the sum of several, tells.
+
+    Attributes:
+        confusion: [n, n + 1], see `ConfusionMatrix`.
+        boundary: [n, 2], see `boundary_counts`.
+        levels: [_LEVELS, 2] labelled foreground pixels of each level of confidence, and those of them that are right.
+        assignment: instances in pictures with several keywords: right, wrong, without a keyword, on background.
+    """
+
+    confusion: NDArray[np.int64]
+    boundary: NDArray[np.int64]
+    levels: NDArray[np.int64]
+    assignment: NDArray[np.int64]
+
+    def __add__(self, other: "_Counts") -> "_Counts":
+        return _Counts(
+            self.confusion + other.confusion,
+            self.boundary + other.boundary,
+            self.levels + other.levels,
+            self.assignment + other.assignment,
+        )
+
+
+def score_label_folder(
+    folder: LabelFolder, image_ids: Sequence[str], read_pair: ReadPair, workers: int, events: Events
+) -> dict[str, Any]:
+    """Compare labels with the truth.
+
+    Args:
+        folder: the labels.
+        image_ids: the pictures that are scored; all have labels.
+        read_pair: reads the labels and the truth of a picture, as 0..n and 255 [H, W].
+        workers: threads.
+        events: receives progress.
+
+    Returns:
+        miou, miou_kept, coverage, precision_kept, per_class, images: see `LabelQuality`; per_class_kept;
+        false_positives, false_negatives {name: share of the class's union}; boundary_iou and boundary_per_class;
+        worst [{image_id, miou}]; assignment {right, wrong, unassigned, background, accuracy} or None without records;
+        reliability [{confidence [low, high], pixels, precision}] of labelled foreground. Fractions 0..1, or None where
+        nothing could be judged.
+    """
+    n = folder.classes.n_outputs
+    records = {record["image_id"]: record for record in Journal(folder.path / "records.jsonl").read()}
+
+    def count(image_id: str) -> _Counts:
+        labels, truth = read_pair(image_id)
+        return _Counts(
+            confusion(truth, labels, n),
+            boundary_counts(truth, labels, n),
+            _levels(truth, labels, folder.confidence_path(image_id)),
+            _assignment(truth, records.get(image_id), folder.classes),
+        )
+
+    total: _Counts | None = None
+    by_picture: list[tuple[float, str]] = []
+    with ThreadPoolExecutor(max(1, workers)) as pool, events.progress(len(image_ids), "pictures") as progress:
+        for image_id, counts in zip(image_ids, pool.map(count, image_ids), strict=True):
+            total = counts if total is None else total + counts
+            by_picture.append((_miou(counts.confusion), image_id))
+            progress.advance()
+    assert total is not None
+    return _result(total, sorted(by_picture)[:_WORST], folder.classes, len(image_ids), bool(records))
+
+
+def _result(
+    total: _Counts, worst: Iterable[tuple[float, str]], classes: ClassList, images: int, has_records: bool
+) -> dict[str, Any]:
+    n = classes.n_outputs
+    matrix = ConfusionMatrix(n)
+    matrix.add(total.confusion)
+    quality = label_quality(matrix)
+    right = np.diagonal(total.confusion)
+    of_class, called = total.confusion.sum(axis=1), total.confusion[:, :n].sum(axis=0)
+    union = of_class + called - right
+    outlines = boundary_iou(total.boundary)
+    named, wrong, unassigned, background = total.assignment.tolist()
+    return {
+        "miou": _known(quality.miou),
+        "miou_kept": _known(quality.miou_kept),
+        "coverage": _known(quality.coverage),
+        "precision_kept": _known(quality.precision_kept),
+        "per_class": _by_name(classes, quality.iou),
+        "per_class_kept": _by_name(classes, matrix.iou_kept()),
+        "false_positives": _by_name(classes, _shares(called - right, union)),
+        "false_negatives": _by_name(classes, _shares(of_class - right, union)),
+        "boundary_iou": _known(mean_of_known(outlines)),
+        "boundary_per_class": _by_name(classes, outlines),
+        "worst": [{"image_id": image_id, "miou": _known(score)} for score, image_id in worst],
+        "assignment": {
+            "right": named,
+            "wrong": wrong,
+            "unassigned": unassigned,
+            "background": background,
+            "accuracy": _known(_share(named, named + wrong + unassigned)),
+        }
+        if has_records
+        else None,
+        "reliability": [
+            {
+                "confidence": [level / _LEVELS, (level + 1) / _LEVELS],
+                "pixels": int(pixels),
+                "precision": _known(_share(good, pixels)),
+            }
+            for level, (pixels, good) in enumerate(total.levels)
+        ],
+        "images": images,
+    }
+
+
+def _levels(truth: NDArray[np.uint8], labels: NDArray[np.uint8], confidence: Path) -> NDArray[np.int64]:
+    counts = np.zeros((_LEVELS, 2), np.int64)
+    if confidence.is_file():
+        with open_picture(confidence) as image:
+            values = np.asarray(image.convert("L"))
+        if values.shape != truth.shape:
+            sizes = "{1}x{0}".format(*values.shape), "{1}x{0}".format(*truth.shape)
+            message = (
+                f"{confidence}: confidence map is {sizes[0]}, {sizes[1]} as the labels expected; make the labels anew"
+            )
+            raise InputError(message, "label-size")
+        counted = (labels > 0) & (labels != IGNORE) & (truth != IGNORE)
+        level = np.minimum(values[counted].astype(np.int64) * _LEVELS // 255, _LEVELS - 1)
+        counts[:, 0] = np.bincount(level, minlength=_LEVELS)
+        counts[:, 1] = np.bincount(level[labels[counted] == truth[counted]], minlength=_LEVELS)
+    return counts
+
+
+def _assignment(truth: NDArray[np.uint8], record: dict[str, Any] | None, classes: ClassList) -> NDArray[np.int64]:
+    """Compare the keyword of each instance with the class that most of its mask shows, if its picture has several.
+
+    Returns:
+        [4] right, wrong, without a keyword, and those of which most is background or cannot be judged.
+    """
+    counts = np.zeros(4, np.int64)
+    if record is None or len(record.get("keywords", ())) < 2:
+        return counts
+    instances = record["instances"]
+    masks = decode_masks([instance["segmentation"] for instance in instances], *truth.shape)
+    for instance, mask in zip(instances, masks, strict=True):
+        shown = np.bincount(truth[mask > 0], minlength=256)[: classes.n_outputs]
+        best = int(shown.argmax())
+        if best == 0:
+            counts[3] += 1
+        elif instance["keyword"] is None:
+            counts[2] += 1
+        else:
+            counts[0 if classes.names[best - 1] == instance["keyword"] else 1] += 1
+    return counts
+
+
+def _miou(counts: NDArray[np.int64]) -> float:
+    matrix = ConfusionMatrix(len(counts))
+    matrix.add(counts)
+    return matrix.miou()
+
+
+def _shares(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+    result = np.full(len(part), np.nan)
+    np.divide(part, whole, out=result, where=whole > 0)
+    return result
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")
+
+
+def _known(value: float) -> float | None:
+    """None for nan: JSON has no nan."""
+    return None if np.isnan(value) else float(value)
+
+
+def _by_name(classes: ClassList, values: NDArray[np.float64]) -> dict[str, float | None]:
+    return {name: _known(float(value)) for name, value in zip(("background", *classes.names), values, strict=True)}

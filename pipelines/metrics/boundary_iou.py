@@ -1,0 +1,51 @@
+"""Boundary IoU: how well outlines fit, whatever the size of the object (Cheng et al., CVPR 2021); needs numpy alone."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.data.classes import IGNORE
+
+WIDTH = 0.02
+"""Width of the strip that counts, as a share of the picture's diagonal; the paper's."""
+
+
+def inner_boundary(mask: NDArray[np.bool_], distance: int) -> NDArray[np.bool_]:
+    """Return the pixels of a mask [H, W] at most `distance` pixels, diagonals included, from what is outside of it.
+
+    Beyond the picture all is outside, as in the authors' code.
+    """
+    side = 2 * distance + 1
+    padded = np.pad(mask.astype(np.int32), ((distance + 1, distance), (distance + 1, distance)))
+    total = padded.cumsum(axis=0).cumsum(axis=1)
+    around = total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
+    boundary: NDArray[np.bool_] = mask & (around < side * side)
+    return boundary
+
+
+def boundary_counts(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], n: int) -> NDArray[np.int64]:
+    """Count for each class of one picture the pixels on both boundaries and on either.
+
+    Args:
+        truth: [H, W] class indices 0..n-1; 255 = not to be judged.
+        prediction: [H, W] class indices; other values belong to no class.
+        n: number of classes with the background.
+
+    Returns:
+        [n, 2] intersection and union.
+    """
+    distance = max(1, round(WIDTH * float(np.hypot(*truth.shape))))
+    judged = truth != IGNORE
+    counts = np.zeros((n, 2), np.int64)
+    for number in range(n):
+        own, found = truth == number, prediction == number
+        if own.any() or found.any():
+            first, second = inner_boundary(own, distance) & judged, inner_boundary(found, distance) & judged
+            counts[number] = (first & second).sum(), (first | second).sum()
+    return counts
+
+
+def boundary_iou(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the IoU [n] of counts [n, 2] summed over pictures; nan for a class without boundary."""
+    result = np.full(len(counts), np.nan)
+    np.divide(counts[:, 0], counts[:, 1], out=result, where=counts[:, 1] > 0)
+    return result

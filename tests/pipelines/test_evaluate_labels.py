@@ -1,0 +1,145 @@
+"""Scores of pseudo labels, derived by hand; their fixtures are small copies of those of `test_evaluate`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipelines.config import EvaluateConfig
+from pipelines.data.rle import encode_masks
+from pipelines.errors import InputError
+from pipelines.evaluate import evaluate
+from pipelines.events import Events
+
+CAT, DOG, BIRD = 8, 12, 3
+LABEL_KEYS = {
+    "miou", "miou_kept", "coverage", "precision_kept", "per_class", "images", "per_class_kept", "false_positives",
+    "false_negatives", "boundary_iou", "boundary_per_class", "worst", "assignment", "reliability", "split",
+    "list_sha256", "source",
+}  # fmt: skip
+
+# Truth of two pictures, and labels for them; 7 judged pixels of classes background, cat, dog, and one of a bird.
+TRUTH = {"a": [[0, 0, CAT], [CAT, 255, BIRD]], "b": [[DOG, DOG, 0]]}
+LABELS = {"a": [[0, CAT, CAT], [255, CAT, DOG]], "b": [[DOG, BIRD, 0]]}
+
+
+def write_map(path: Path, rows: list[list[int]] | NDArray[np.uint8]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(np.array(rows, dtype=np.uint8))
+    image.putpalette([channel for index in range(256) for channel in (index, 0, 0)])
+    image.save(path)
+
+
+@pytest.fixture
+def voc(tmp_path: Path) -> Path:
+    root = tmp_path / "VOC2012"
+    lists = root / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "val.txt").write_text("a\nb\n")
+    for image_id, rows in TRUTH.items():
+        write_map(root / "SegmentationClass" / f"{image_id}.png", rows)
+        (root / "JPEGImages").mkdir(exist_ok=True)
+        Image.new("RGB", (len(rows[0]), len(rows))).save(root / "JPEGImages" / f"{image_id}.jpg")
+    return root
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    for image_id, rows in LABELS.items():
+        write_map(tmp_path / "pseudo" / "labels" / f"{image_id}.png", rows)
+    manifest = {"kind": "pseudo", "classes": ["cat", "dog"]}
+    (tmp_path / "pseudo" / "manifest.json").write_text(json.dumps(manifest))
+    return tmp_path / "pseudo"
+
+
+@pytest.fixture
+def classes(tmp_path: Path) -> str:
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    return str(tmp_path / "classes.txt")
+
+
+def test_labels_are_scored_with_open_pixels_as_errors_and_on_the_kept_pixels(
+    voc: Path, labels: Path, classes: str
+) -> None:
+    result = evaluate(EvaluateConfig(voc=voc, labels=labels, classes=classes), Events())
+    # Counts as for the predictions; kept are 5 of 7 pixels, 4 of them right; over these cat is 1 / 2, dog 1 / 1.
+    assert {name: result[name] for name in ("miou", "miou_kept", "coverage", "precision_kept", "images")} == {
+        "miou": pytest.approx(0.5),
+        "miou_kept": pytest.approx((2 / 3 + 1 / 2 + 1) / 3),
+        "coverage": pytest.approx(5 / 7),
+        "precision_kept": pytest.approx(4 / 5),
+        "images": 2,
+    }
+    assert result["per_class"] == pytest.approx({"background": 2 / 3, "cat": 1 / 3, "dog": 1 / 2})
+    assert result["per_class_kept"] == pytest.approx({"background": 2 / 3, "cat": 1 / 2, "dog": 1})
+    # Unions: background 3, cat 3, dog 2. One background pixel is called cat; one cat and one dog have no label.
+    assert result["false_positives"] == pytest.approx({"background": 0, "cat": 1 / 3, "dog": 0})
+    assert result["false_negatives"] == pytest.approx({"background": 1 / 3, "cat": 1 / 3, "dog": 1 / 2})
+    # Of objects this thin every pixel is on the boundary.
+    assert result["boundary_per_class"] == result["per_class"]
+    assert result["boundary_iou"] == result["miou"]
+    # a: background 1 / 2, cat 1 / 3; b: background 1, dog 1 / 2
+    assert result["worst"] == [
+        {"image_id": "a", "miou": pytest.approx((1 / 2 + 1 / 3) / 2)},
+        {"image_id": "b", "miou": pytest.approx(3 / 4)},
+    ]
+    assert result["assignment"] is None
+    assert all(level["pixels"] == 0 and level["precision"] is None for level in result["reliability"])
+    assert (result["split"], result["source"]) == ("val", str(labels))
+    assert result.keys() == LABEL_KEYS
+
+
+def test_labels_of_each_confidence_are_scored_apart(voc: Path, labels: Path, classes: str) -> None:
+    # Truth [0, 0, cat], [cat, 255, bird] and labels [0, cat, cat], [255, cat, dog]: of the labelled foreground the
+    # second pixel is wrong and the third right; the others are open or cannot be judged.
+    Image.fromarray(np.array([[255, 30, 200], [0, 200, 200]], np.uint8)).save(confidence_of(labels, "a"))
+    Image.fromarray(np.array([[255, 0, 255]], np.uint8)).save(confidence_of(labels, "b"))  # the dog is one
+    levels = evaluate(EvaluateConfig(voc=voc, labels=labels, classes=classes), Events())["reliability"]
+    assert [level["confidence"] for level in levels][:2] == [[0, 0.1], [0.1, 0.2]]
+    # 30 / 255 = 0.118 and 200 / 255 = 0.784
+    assert [level["pixels"] for level in levels] == [0, 1, 0, 0, 0, 0, 0, 1, 0, 1]
+    assert [level["precision"] for level in levels] == [None, 0, None, None, None, None, None, 1, None, 1]
+
+
+def test_a_confidence_map_of_another_size_is_refused(voc: Path, labels: Path, classes: str) -> None:
+    Image.fromarray(np.zeros((3, 3), np.uint8)).save(confidence_of(labels, "a"))
+    with pytest.raises(InputError, match="confidence map is 3x3, 3x2 as the labels expected"):
+        evaluate(EvaluateConfig(voc=voc, labels=labels, classes=classes), Events())
+
+
+def confidence_of(labels: Path, image_id: str) -> Path:
+    (labels / "confidence").mkdir(exist_ok=True)
+    return labels / "confidence" / f"{image_id}.png"
+
+
+def test_keywords_of_instances_are_compared_with_what_their_masks_show(voc: Path, labels: Path, classes: str) -> None:
+    # Truth [0, 0, cat], [cat, 255, bird].
+    def instance(keyword: str | None, *rows: list[int]) -> dict[str, Any]:
+        return {"keyword": keyword, "segmentation": encode_masks(np.array([rows], np.uint8))[0]}
+
+    both = [
+        instance("cat", [0, 0, 1], [1, 0, 0]),
+        instance("dog", [0, 1, 1], [1, 1, 1]),  # two cats against one pixel of background
+        instance(None, [0, 0, 1], [0, 0, 0]),
+        instance("cat", [1, 1, 1], [1, 0, 0]),  # as much background as cat: the background comes first
+        instance("cat", [0, 0, 0], [0, 1, 1]),  # nothing that can be judged
+    ]
+    records = [
+        {"image_id": "a", "keywords": ["cat", "dog"], "instances": both},
+        {"image_id": "b", "keywords": ["dog"], "instances": [instance("cat", [1, 1, 0])]},  # no choice, no merit
+    ]
+    (labels / "records.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    result = evaluate(EvaluateConfig(voc=voc, labels=labels, classes=classes), Events())
+    assert result["assignment"] == {
+        "right": 1, "wrong": 1, "unassigned": 1, "background": 2, "accuracy": pytest.approx(1 / 3)
+    }  # fmt: skip
+
+
+def test_labels_of_another_size_than_the_truth_are_refused(voc: Path, labels: Path, classes: str) -> None:
+    write_map(labels / "labels" / "a.png", [[0, 0]])
+    with pytest.raises(InputError, match=r"label map is 2x1, expected 3x2"):
+        evaluate(EvaluateConfig(voc=voc, labels=labels, classes=classes), Events())
