@@ -41,7 +41,11 @@ def score_foreground(
     from pipelines.predict import load_s4net  # brings torch
 
     network = load_s4net(
-        cast(Path, config.weights), min_score=config.min_score, device=config.device, precision=config.precision
+        cast(Path, config.weights),
+        min_score=config.min_score,
+        flip=config.flip,
+        device=config.device,
+        precision=config.precision,
     )
     counts = []
     with events.progress(len(pictures), "pictures") as progress:

@@ -65,7 +65,8 @@ def score_instances(config: EvaluateConfig, events: Events) -> dict[str, Any]:
 def _detect(config: EvaluateConfig, pictures: Sequence[CocoPicture], events: Events) -> list[PictureDetections]:
     from pipelines.predict import load_s4net  # brings torch; the annotations are checked before
 
-    network = load_s4net(cast(Path, config.weights), device=config.device, precision=config.precision)
+    weights = cast(Path, config.weights)
+    network = load_s4net(weights, flip=config.flip, device=config.device, precision=config.precision)
     detections = []
     with events.progress(len(pictures), "instances") as progress:
         for picture in pictures:

@@ -45,7 +45,13 @@ def open_source(config: PseudoLabelConfig, images: Collection[str], min_score: f
     """
     if config.instances is None:
         assert config.weights is not None
-        find = predict.load_s4net(config.weights, min_score=min_score, device=config.device, precision=config.precision)
+        find = predict.load_s4net(
+            config.weights,
+            min_score=min_score,
+            flip=config.flip,
+            device=config.device,
+            precision=config.precision,
+        )
         return lambda _, picture: find(picture)
     kind = FolderSource if config.instances.is_dir() else CocoSource
     return kind(config.instances, images)

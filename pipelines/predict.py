@@ -19,7 +19,7 @@ from pipelines.data.transforms import to_network
 from pipelines.engine.checkpoint import load_checkpoint, weights_file
 from pipelines.engine.distributed import choose_device
 from pipelines.engine.precision import autocast
-from pipelines.errors import InputError
+from pipelines.errors import ConfigError, InputError
 from pipelines.train_s4net import new_s4net
 from s4net import Instances, S4Net
 from s4net.instances import RawDetections
@@ -29,25 +29,30 @@ Picture = str | Path | Image.Image | NDArray[np.uint8]
 
 
 def load_s4net(
-    weights: str | Path, *, min_score: float = 0.0, device: str = "auto", precision: str = "auto"
+    weights: str | Path, *, min_score: float = 0.0, flip: bool = False, device: str = "auto", precision: str = "auto"
 ) -> "S4NetPredictor":
     """Load a trained S4Net.
 
     Args:
         weights: run folder (its best checkpoint) or checkpoint.
         min_score: boxes scored below do not reach the mask branch, which saves their time.
+        flip: read the mirror image too, for twice the time.
         device: auto, cpu, cuda or cuda:N.
         precision: auto, fp32 or bf16.
 
     Raises:
         InputError: no checkpoint there, or one of another kind.
+        ConfigError: with `flip`, a network whose mirror image has other anchors [flip-unusable].
     """
     path = weights_file(Path(weights))
     content = _content(path, "s4net")
     config = from_json(TrainConfig, content["config"])
     net = new_s4net(config, pretrained=False)
     _load(net, content["model"], path)
-    return S4NetPredictor(net, config.image_size, min_score, device, precision)
+    try:
+        return S4NetPredictor(net.with_flip(flip), config.image_size, min_score, device, precision)
+    except ValueError as error:
+        raise ConfigError(f"--flip: {error}; leave it out", "flip-unusable") from error
 
 
 class S4NetPredictor:

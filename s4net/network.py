@@ -16,6 +16,7 @@ from .instances import Instances, RawDetections
 from .losses import DetectionLoss, matched_iou, saliency_loss
 from .mask_branch import MaskBranch
 from .matching import match_anchors
+from .mirror import mirrored_boxes, unmirrored, unmirrored_offsets
 from .packing import pack_convolutions
 from .postprocess import decay_overlaps, joint_scores, mask_quality, select_proposals, to_picture
 from .roi_masking import MaskFrames
@@ -39,6 +40,7 @@ class S4NetSettings:
         overlap_decay: strength of `decay_overlaps`; the paper has no suppression of masks.
         mask_slack: see `RoIMasking`; 0: nothing outside the box.
         saliency_weight: of `saliency_loss`, a part of the mask loss in training; inference does not compute it.
+        flip: inference reads the mirror image too and averages scores, boxes and masks, for twice the time.
     """
 
     positive_iou: float = 0.5
@@ -54,6 +56,7 @@ class S4NetSettings:
     overlap_decay: float = 0.0
     mask_slack: float = 0.0
     saliency_weight: float = 0.0
+    flip: bool = False
 
 
 class DenseOutput(NamedTuple):
@@ -206,12 +209,16 @@ class S4Net(nn.Module):
             images: [B, 3, S, S] float RGB in 0..1.
         """
         dense, settings = self.dense(images), self.settings
-        boxes, scores = self.propose(dense, (images.shape[-2], images.shape[-1]))
+        twin = self._mirror(images) if settings.flip else None
+        boxes, scores = self.propose(dense, (images.shape[-2], images.shape[-1]), twin)
         # A GPU computes the empty slots along rather than wait until it is known how many there are.
         counts = None if images.is_cuda else _proposals_found(scores)
         own = list(boxes) if counts is None else [b[:n] for b, n in zip(boxes, counts, strict=True)]
         mask_logits, covered = self.masks(dense, own)
         probabilities = mask_logits.sigmoid()
+        if twin is not None:
+            seen_mirrored, _ = self.masks(twin, [mirrored_boxes(b, images.shape[-1]) for b in own])
+            probabilities = (probabilities + seen_mirrored.sigmoid().flip(2)) / 2
         quality = mask_quality(probabilities, covered.region)
         parts = [
             torch.split(x, [len(b) for b in own]) for x in (probabilities, covered.frames, covered.region, quality)
@@ -226,9 +233,31 @@ class S4Net(nn.Module):
             results = [raw.first(n) for raw, n in zip(results, _proposals_found(scores), strict=True)]
         return results
 
-    def propose(self, dense: DenseOutput, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Return boxes [B, P, 4] and scores [B, P] for the mask branch; see `select_proposals`."""
-        s, scores, boxes = self.settings, dense.logits.sigmoid(), decode(dense.offsets, dense.anchors)
+    def _mirror(self, images: Tensor) -> DenseOutput:
+        """Compute the mirror images of [B, 3, S, S]; their anchors are those of the pictures, turned round."""
+        if self.anchors.released or images.shape[-1] % self.anchors.strides[-1]:
+            raise ValueError(
+                f"a picture of {images.shape[-1]} pixels and its mirror image have other anchors; flip needs a preset "
+                f"with anchors at the centres of cells, and a side that is a multiple of {self.anchors.strides[-1]}"
+            )
+        return self.dense(images.flip(3).contiguous(memory_format=torch.channels_last))
+
+    def propose(
+        self, dense: DenseOutput, size: tuple[int, int], twin: DenseOutput | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return boxes [B, P, 4] and scores [B, P] for the mask branch; see `select_proposals`.
+
+        Args:
+            dense: of the pictures.
+            size: (H, W) of the pictures.
+            twin: of their mirror images, whose scores and offsets are averaged in.
+        """
+        s, scores, offsets = self.settings, dense.logits.sigmoid(), dense.offsets
+        if twin is not None:
+            cells, per_cell = [(x.shape[-2], x.shape[-1]) for x in dense.levels], self.anchors.per_cell
+            scores = (scores + unmirrored(twin.logits.sigmoid(), cells, per_cell)) / 2
+            offsets = (offsets + unmirrored_offsets(twin.offsets, cells, per_cell)) / 2
+        boxes = decode(offsets, dense.anchors)
         return select_proposals(scores, boxes, size, s.nms_iou, s.proposals, s.pre_nms, s.min_score)
 
     def masks(self, dense: DenseOutput, boxes: list[Tensor]) -> tuple[Tensor, MaskFrames]:
@@ -250,6 +279,11 @@ class S4Net(nn.Module):
     def with_min_score(self, min_score: float) -> "S4Net":
         """Set the score that a box needs to reach the mask branch; returns itself."""
         self.settings = replace(self.settings, min_score=min_score)
+        return self
+
+    def with_flip(self, flip: bool) -> "S4Net":
+        """Set whether inference reads the mirror image too; returns itself."""
+        self.settings = replace(self.settings, flip=flip)
         return self
 
     def prepare_for_inference(self) -> "S4Net":

@@ -68,6 +68,7 @@ class PseudoLabelConfig(CommonConfig):
         choices=("auto", "single", "attention"),
     )
     min_score: float = opt(0.3, "Drop instances scored below this.", at_least=0, at_most=1)
+    flip: bool = opt(False, "Let the salient-instance network read each picture mirrored too.")
     trunk: str = opt("efficientnet_lite0", "Trunk of the attention network: any name of the timm library.")
     trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS)
     margin: float = opt(
