@@ -17,7 +17,7 @@ def unmirrored(values: Tensor, cells: Sequence[tuple[int, int]], per_cell: int) 
     Returns:
         [B, A, ...] with the columns of every level turned round.
     """
-    levels = values.split([h * w * per_cell for h, w in cells], dim=1)
+    levels = torch.split(values, [h * w * per_cell for h, w in cells], dim=1)
     turned = [
         level.unflatten(1, (h, w, per_cell)).flip(2).flatten(1, 3) for level, (h, w) in zip(levels, cells, strict=True)
     ]
