@@ -19,7 +19,8 @@ def unmirrored(values: Tensor, cells: Sequence[tuple[int, int]], per_cell: int) 
     """
     levels = torch.split(values, [h * w * per_cell for h, w in cells], dim=1)
     turned = [
-        level.unflatten(1, (h, w, per_cell)).flip(2).flatten(1, 3) for level, (h, w) in zip(levels, cells, strict=True)
+        level.reshape(len(level), h, w, per_cell, -1).flip(2).reshape(level.shape)
+        for level, (h, w) in zip(levels, cells, strict=True)
     ]
     return torch.cat(turned, dim=1)
 
