@@ -28,13 +28,13 @@ from pipelines.engine.precision import autocast
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.files import atomic_write, sha256_lines
+from pipelines.linear_probe import fit_probe
 
 Keywords = Mapping[str, tuple[str, ...]]
 
 _RECIPE = "1"  # part of the fingerprint: raise it when training or scaling changes
 _TRAINING_SIZE = 448
 _MAP_SIZES = (640,)  # mirror images are averaged as well; adding 448 changed nothing in the measurement above
-_DECAY = 3e-3  # best of 1e-3 to 1e-1 in five-fold validation, and flat around it
 _HELD_OUT = 0.1
 _FEWEST_HELD_OUT = 10
 _SCALE_PICTURES = 64
@@ -66,17 +66,35 @@ class AttentionMaps:
         Returns:
             [K, h, w] in units of `unit`, on one scale for all keywords; 0 says nothing, below 0 speaks against.
         """
+        return self.look(picture, keywords)[0]
+
+    def look(
+        self, picture: NDArray[np.uint8], keywords: Sequence[int]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The maps of a picture, and the features that they come from.
+
+        Args:
+            picture: [H, W, 3] RGB.
+            keywords: K positions in the class list.
+
+        Returns:
+            The maps [K, h, w] as of a call, and features [D, h, w] of the first size, the mirror image averaged in.
+        """
         chosen = torch.tensor(keywords, device=self.device)
         total: Tensor | None = None
+        first: Tensor | None = None
         for size in _MAP_SIZES:
             with torch.inference_mode(), autocast(self.precision, self.device):
-                evidence = self.net.classifier(_features(self.net, picture, size, self.device))[:, chosen]
+                features = _features(self.net, picture, size, self.device)
+                evidence = self.net.classifier(features)[:, chosen]
             mean = (evidence[:1] + evidence[1:].flip(3)).float() / 2
             scaled = mean if total is None else F.interpolate(mean, total.shape[2:], mode="bilinear")
             total = scaled if total is None else total + scaled
-        assert total is not None
+            first = (features[0] + features[1].flip(2)).float() / 2 if first is None else first
+        assert total is not None and first is not None
         maps: NDArray[np.float32] = (total[0] / (len(_MAP_SIZES) * self.unit)).cpu().numpy()
-        return maps
+        seen: NDArray[np.float32] = first.cpu().numpy()
+        return maps, seen
 
     def save(self, path: Path, fingerprint: str) -> None:
         """Writes the classifier, without the trunk, atomically."""
@@ -158,7 +176,7 @@ def train_attention(
     readable, pooled = _pooled_features(net, images, sorted(keywords), events, precision)
     truth = torch.tensor([[float(name in keywords[image_id]) for name in classes.names] for image_id in readable])
     _report_held_out(pooled, truth, seed, events)
-    _set_classifier(net, *_fit(pooled.flatten(0, 1), truth.repeat_interleave(2, dim=0)))
+    _set_classifier(net, *fit_probe(pooled.flatten(0, 1), truth.repeat_interleave(2, dim=0)))
     maps = AttentionMaps(net, 1.0, device, precision)
     some = readable[:: max(1, len(readable) // _SCALE_PICTURES)]
     peaks = [maps(open_image(images[i]), [classes.index_of(k) for k in keywords[i]]).max(axis=(1, 2)) for i in some]
@@ -226,35 +244,6 @@ def _pooled_features(
     return readable, torch.stack(pooled).clone()  # cloned: an ordinary tensor, which can be trained on
 
 
-def _fit(features: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """Logistic regression for each class with a penalty on the weights of standardised features.
-
-    Args:
-        features: [M, D].
-        truth: [M, C] of 0 and 1.
-
-    Returns:
-        Weights [C, D] and biases [C] for features as they are.
-    """
-    mean, deviation = features.mean(dim=0), features.std(dim=0, correction=0) + 1e-6
-    standard = (features - mean) / deviation
-    weight = torch.zeros(truth.shape[1], features.shape[1], requires_grad=True)
-    bias = torch.zeros(truth.shape[1], requires_grad=True)
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=200, line_search_fn="strong_wolfe")
-
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        value = F.binary_cross_entropy_with_logits(standard @ weight.T + bias, truth)
-        # The bias is held a little too: a keyword that every picture has would drive it away.
-        value = value + _DECAY / 2 * weight.square().sum() + 1e-5 * bias.square().sum()
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
-
-    optimizer.step(loss)  # type: ignore[no-untyped-call]
-    scaled = weight.detach() / deviation
-    return scaled, bias.detach() - scaled @ mean
-
-
 def _report_held_out(pooled: Tensor, truth: Tensor, seed: int, events: Events) -> None:
     """Tells how many keywords of unseen pictures a classifier gets right that is trained on the others."""
     held_out = round(_HELD_OUT * len(pooled))
@@ -262,7 +251,7 @@ def _report_held_out(pooled: Tensor, truth: Tensor, seed: int, events: Events) -
         return
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(pooled)))
     test, rest = order[:held_out], order[held_out:]
-    weight, bias = _fit(pooled[rest].flatten(0, 1), truth[rest].repeat_interleave(2, dim=0))
+    weight, bias = fit_probe(pooled[rest].flatten(0, 1), truth[rest].repeat_interleave(2, dim=0))
     right = ((pooled[test, 0] @ weight.T + bias > 0) == (truth[test] > 0)).float()
     whole = right.amin(dim=1).mean()
     events.info(

@@ -32,7 +32,8 @@ class Assignment:
         margin: [N] float32, lead of the instance's keyword over the best other one, in units of the maps. Below zero
             for an instance that was given to a keyword which nothing else in the picture could take; 1 where there is
             no other keyword.
-        rule: How it was decided: `single`, `attention`, or `none` (no instance, or several keywords without maps).
+        rule: How it was decided: `single`, `attention`, `graph`, `random`, or `none` (no instance, or several keywords
+            and nothing to tell them apart).
     """
 
     keyword: NDArray[np.int64]
@@ -55,6 +56,28 @@ def assign_single(n: int, keywords: int) -> Assignment:
         margin=np.full(n, 1 if sure else 0, np.float32),
         rule="single" if sure and n else "none",
     )
+
+
+def assign_random(n: int, keywords: int, generator: np.random.Generator) -> Assignment:
+    """Any keyword of the picture for each instance: what a better strategy has to beat.
+
+    Args:
+        n: Number of instances, 0 or more.
+        keywords: Number of the picture's keywords, 1 or more.
+        generator: Random numbers of this picture.
+    """
+    if keywords == 1 or not n:
+        return assign_single(n, keywords)
+    return assigned(generator.integers(keywords, size=n), np.zeros((n, keywords), np.float32), "random")
+
+
+def assigned(keyword: NDArray[np.int64], affinity: NDArray[np.float32], rule: str) -> Assignment:
+    """An assignment [N] with the margins that follow from its affinities [N, K]; margin 1 where K is 1."""
+    n, keywords = affinity.shape
+    if keywords == 1 or not n:
+        return Assignment(keyword, affinity, np.ones(n, np.float32), "single" if n else "none")
+    best = np.where(keyword == UNASSIGNED, affinity.argmax(axis=1), keyword)
+    return Assignment(keyword, affinity, _leads(affinity, best), rule)
 
 
 def _interpolation(size: int, cells: int) -> NDArray[np.float32]:

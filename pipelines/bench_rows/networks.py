@@ -136,8 +136,8 @@ def give_boxes(net: S4Net, median: float, size: int, pictures: int) -> None:
     boxes = torch.stack([random_boxes(_MOST, size, median, seed) for seed in range(pictures)]).to(device)
     scores = torch.linspace(0.9, 0.4, _MOST, device=device).expand(pictures, _MOST)
 
-    def propose(dense: DenseOutput, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        batch, count = len(select(dense, shape)[0]), net.settings.proposals
+    def propose(dense: DenseOutput, shape: tuple[int, int], twin: DenseOutput | None = None) -> tuple[Tensor, Tensor]:
+        batch, count = len(select(dense, shape, twin)[0]), net.settings.proposals
         return boxes[:batch, :count], scores[:batch, :count]
 
     net.propose = propose  # type: ignore[method-assign, assignment]

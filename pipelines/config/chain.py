@@ -64,11 +64,21 @@ class PseudoLabelConfig(CommonConfig):
     split: str | None = opt(None, "Label only the pictures of this list of the data set.")
     assign: str = opt(
         "auto",
-        "How instances get keywords; auto uses the attention network only where a picture has several.",
-        choices=("auto", "single", "attention"),
+        "How instances of pictures with several keywords get theirs: not at all, by attention maps picture by picture, "
+        "or all together; auto takes graph for a set with 20 such pictures. Random is for comparison.",
+        choices=("auto", "single", "attention", "graph", "random"),
     )
     min_score: float = opt(0.3, "Drop instances scored below this.", at_least=0, at_most=1)
     flip: bool = opt(False, "Let the salient-instance network read each picture mirrored too.")
+    segmenter: Path | None = opt(
+        None,
+        "DeepLab of an earlier round: run folder or file; its probabilities, restricted to a picture's keywords, are "
+        "fused with the instances.",
+    )
+    refine: str = opt("none", "What moves the outlines of the labels to those of the picture.", choices=("none", "crf"))
+    crf_preset: str = opt("irn-label", "With --refine crf: its kernels, as published.", choices=CRF_PRESETS)
+    fill: bool = opt(False, "Where no instance got a keyword, label what its attention map shows.")
+    border: int = opt(0, "Width in pixels of the strip around labels that is marked unsure (255).", at_least=0)
     trunk: str = opt("efficientnet_lite0", "Trunk of the attention network: any name of the timm library.")
     trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS)
     margin: float = opt(

@@ -162,7 +162,8 @@ def count_records(records: Sequence[Record]) -> dict[str, int]:
     """Counts of pictures and instances.
 
     Returns:
-        images = labelled + empty + failed; instances = assigned + unassigned.
+        images = labelled + empty + failed; instances = assigned + unassigned; missing_keywords, of which no instance
+        was found, summed over the pictures.
     """
     failed = sum("failed" in record for record in records)
     instances = [record["instances"] for record in records if "failed" not in record]
@@ -177,6 +178,7 @@ def count_records(records: Sequence[Record]) -> dict[str, int]:
         "instances": total,
         "assigned": assigned,
         "unassigned": total - assigned,
+        "missing_keywords": sum(len(record.get("missing", ())) for record in records),
     }
 
 

@@ -89,7 +89,7 @@ def test_the_union_of_sure_instances_is_compared_with_all_classes_together(
         "list_sha256": hashlib.sha256(b"0\n1\n").hexdigest(),
         "source": "run",
     }
-    assert options == [{"min_score": 0.5, "device": "auto", "precision": "auto"}]
+    assert options == [{"min_score": 0.5, "flip": False, "device": "auto", "precision": "auto"}]
 
 
 def test_the_score_that_makes_an_instance_sure_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,16 @@ class FakeS4Net:
         return self.answers[picture[0, 0, 0]]
 
 
+class FakeAttention:
+    """Evidence for the first keyword on the left half, for the second on the right; two features alike."""
+
+    unit = 10.0
+
+    def look(self, picture: np.ndarray, keywords: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        halves = np.array([[[1, 0]], [[0, 1]]], np.float32)
+        return halves[: len(keywords)], halves
+
+
 ANSWERS = [
     instances((0, 8, 0.9), (6, 12, 0.8)),  # two above the threshold
     instances((2, 6, 0.2), (8, 9, 0.15)),  # only a doubtful one
@@ -68,11 +78,7 @@ def net(monkeypatch: pytest.MonkeyPatch) -> FakeS4Net:
     fake = FakeS4Net(ANSWERS)
     monkeypatch.setattr(predict, "load_s4net", lambda weights, **_: fake)
 
-    def attention(*_: Any) -> Callable[..., np.ndarray]:
-        # Evidence for the first keyword on the left half, for the second on the right.
-        return lambda picture, keywords: np.array([[[1, 0]], [[0, 1]]], np.float32)
-
-    monkeypatch.setattr(pseudo_label, "_attention", attention)
+    monkeypatch.setattr(pseudo_label, "open_attention", lambda *_: FakeAttention())
     return fake
 
 
@@ -124,6 +130,7 @@ def test_confident_instances_of_a_picture_with_one_keyword_get_it(tmp_path: Path
         "instances": 2,
         "assigned": 2,
         "unassigned": 0,
+        "missing_keywords": 0,
     }
     assert result["seconds"] > 0 and result["images_per_second"] > 0 and result["out"] == str(tmp_path / "labels")
 

@@ -1,0 +1,35 @@
+"""The attention network of a label folder: trained once from the keywords of its pictures, then read from its file."""
+
+from torch import Tensor
+
+from pipelines.attention_maps import AttentionMaps, attention_fingerprint, load_attention, train_attention
+from pipelines.config import PseudoLabelConfig
+from pipelines.engine.distributed import choose_device
+from pipelines.errors import ConfigError
+from pipelines.events import Events
+from pipelines.label_plan import LabelPlan
+from pipelines.weights import trunk_state
+from s4net.trunk import timm_name
+
+
+def open_attention(config: PseudoLabelConfig, plan: LabelPlan, events: Events) -> AttentionMaps:
+    """The classifier of this label folder, from its file or trained now.
+
+    Shards that start together each train it, and write the same one.
+    """
+    try:
+        state: dict[str, Tensor] | None = trunk_state(timm_name(config.trunk), config.trunk_weights)
+    except ValueError as error:
+        raise ConfigError(f"--trunk {config.trunk}: {error}", "trunk-unusable") from error
+    device = choose_device(config.device)
+    path = config.out / "attention.safetensors"
+    fingerprint = attention_fingerprint(plan.keywords, plan.classes, config.trunk, state, config.seed)
+    network = (plan.classes, config.trunk, state)
+    loaded = load_attention(path, fingerprint, *network, config.seed, device, config.precision)
+    if loaded is not None:
+        return loaded
+    trained = train_attention(
+        plan.images, plan.keywords, *network, events, config.seed, device=device, precision=config.precision
+    )
+    trained.save(path, fingerprint)
+    return trained

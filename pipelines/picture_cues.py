@@ -1,0 +1,125 @@
+"""What is known of a picture before its instances get keywords.
+
+Assigning keywords to a whole set of pictures at once needs all of it at the same time; then the cues lie in a file for
+each picture, some ten kilobytes, and labelling starts from there.
+"""
+
+import io
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipelines.attention_maps import AttentionMaps
+from pipelines.data.rle import decode_masks, encode_masks
+from pipelines.files import atomic_write
+from pipelines.keywords import mean_inside
+from pipelines.mask_sources import MaskSource
+from s4net.instances import Instances
+
+FALLBACK = 1 / 3  # of the least score, for a picture that would otherwise be empty
+
+
+@dataclass(frozen=True, eq=False)
+class PictureCues:
+    """Instances of a picture, and how much they look like its K keywords.
+
+    Attributes:
+        masks: [N, H, W] bool, each with a pixel at least.
+        scores: [N] float32 in 0..1.
+        maps: [K, h, w] float32 attention, see `AttentionMaps`; None where it was not asked for.
+        features: [N, D] float32, means of the attention network's features inside the masks; None likewise.
+        log_odds: [N, K] float32, means of the maps inside the masks, not scaled; None likewise.
+    """
+
+    masks: NDArray[np.bool_]
+    scores: NDArray[np.float32]
+    maps: NDArray[np.float32] | None = None
+    features: NDArray[np.float32] | None = None
+    log_odds: NDArray[np.float32] | None = None
+
+    def save(self, path: Path) -> None:
+        """Write to a file, atomically."""
+        height, width = self.masks.shape[1:]
+        content = io.BytesIO()
+        given: dict[str, Any] = {
+            "size": np.array([height, width]),
+            "masks": np.array([rle["counts"] for rle in encode_masks(self.masks)], dtype=np.str_),
+            "scores": self.scores,
+            "maps": self.maps,
+            "features": self.features,
+            "log_odds": self.log_odds,
+        }
+        np.savez_compressed(content, **{name: value for name, value in given.items() if value is not None})
+        atomic_write(path, lambda file: file.write(content.getvalue()))
+
+
+def load_cues(path: Path) -> PictureCues | None:
+    """Read what `PictureCues.save` wrote; None if there is no such file, or a damaged one."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+            height, width = content["size"].tolist()
+            rles = [{"size": [height, width], "counts": str(counts)} for counts in content["masks"]]
+            rest = {name: content[name] for name in ("maps", "features", "log_odds") if name in content}
+            return PictureCues(decode_masks(rles, height, width).astype(bool), content["scores"], **rest)
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+@dataclass(frozen=True)
+class CueFinder:
+    """Looks at a picture with all networks.
+
+    Attributes:
+        find: where instances come from.
+        attention: the network that knows the keywords; None: none is needed.
+        min_score: instances scored below are left out; a picture without any keeps its best one down to a third.
+        features: whether to keep features and log-odds of the instances of every picture.
+    """
+
+    find: MaskSource
+    attention: AttentionMaps | None
+    min_score: float
+    features: bool = False
+
+    def __call__(self, image_id: str, picture: NDArray[np.uint8], keywords: Sequence[int]) -> PictureCues:
+        """Return the cues of a picture.
+
+        Args:
+            image_id: its id.
+            picture: [H, W, 3] RGB.
+            keywords: K positions in the class list.
+
+        Raises:
+            InputError: nothing usable is known of it.
+        """
+        kept = _confident(self.find(image_id, picture), self.min_score)
+        masks, scores = kept.masks.cpu().numpy(), kept.scores.float().cpu().numpy()
+        wanted = self.features or len(keywords) > 1
+        if self.attention is None or not wanted or not len(masks):
+            return PictureCues(masks, scores)
+        maps, seen = self.attention.look(picture, keywords)
+        if not self.features:
+            return PictureCues(masks, scores, maps)
+        return PictureCues(
+            masks, scores, maps, mean_inside(masks, seen), mean_inside(masks, maps) * np.float32(self.attention.unit)
+        )
+
+
+def _confident(found: Instances, min_score: float) -> Instances:
+    """The instances scored `min_score` or more and with a mask; without any, the best one down to a third of it."""
+    with torch.inference_mode():
+        seen = found.masks.flatten(1).any(dim=1)
+        found = Instances(found.boxes[seen], found.scores[seen], found.masks[seen])
+        kept = found.above(min_score)
+        if len(kept) or not len(found):
+            return kept
+        best = found.scores == found.scores.max()
+        first = int(best.nonzero()[0])
+        one = slice(first, first + 1)
+        return Instances(found.boxes[one], found.scores[one], found.masks[one]).above(min_score * FALLBACK)

@@ -1,0 +1,83 @@
+"""The cues of a whole set of pictures in files, and the keywords that follow from all of them."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.errors import InputError
+from pipelines.keyword_graph import NOISE
+from pipelines.keywords import UNASSIGNED, Assignment, assign_single, assigned
+from pipelines.label_plan import LabelPlan
+from pipelines.picture_cues import PictureCues, load_cues
+from pipelines.set_keywords import InstanceSet, assign_set
+
+
+class SetCues:
+    """Cues by image id, `<folder>/<id>.npz`."""
+
+    def __init__(self, folder: Path, plan: LabelPlan) -> None:
+        """Name the folder; nothing is touched."""
+        self.folder, self.plan = folder, plan
+
+    def path(self, image_id: str) -> Path:
+        """Where the cues of a picture lie."""
+        return self.folder / f"{image_id}.npz"
+
+    def has(self, image_id: str) -> bool:
+        """Whether the cues of a picture are known."""
+        return self.path(image_id).is_file()
+
+    def save(self, image_id: str, cues: PictureCues) -> None:
+        """Write the cues of a picture."""
+        cues.save(self.path(image_id))
+
+    def load(self, image_id: str) -> PictureCues:
+        """Read the cues of a picture.
+
+        Raises:
+            InputError: the file is gone or damaged [cues-damaged].
+        """
+        cues = load_cues(self.path(image_id))
+        if cues is None:
+            message = (
+                f"{self.path(image_id)}: missing or damaged, cues of a picture expected; remove it and start again"
+            )
+            raise InputError(message, "cues-damaged")
+        return cues
+
+    def assign(self, failed: Collection[str]) -> dict[str, Assignment]:
+        """Give keywords to the instances of all pictures but those that failed.
+
+        Returns:
+            image_id -> keywords of its instances.
+        """
+        image_ids = [image_id for image_id in self.plan.images if image_id not in failed]
+        n_classes = len(self.plan.classes.names)
+        features, log_odds, allowed, pictures = [], [], [], []
+        for number, image_id in enumerate(image_ids):
+            cues = self.load(image_id)
+            if cues.features is None or cues.log_odds is None:
+                continue  # no instance
+            own = self.plan.positions(image_id)
+            of_class = np.zeros((len(cues.masks), n_classes), np.float32)
+            of_class[:, own] = cues.log_odds
+            features.append(cues.features)
+            log_odds.append(of_class)
+            allowed.append(np.tile(np.isin(np.arange(n_classes), own), (len(cues.masks), 1)))
+            pictures.append(np.full(len(cues.masks), number, np.int64))
+        if not features:
+            return {image_id: assign_single(0, len(self.plan.keywords[image_id])) for image_id in image_ids}
+        whole = InstanceSet(
+            np.concatenate(features), np.concatenate(log_odds), np.concatenate(allowed), np.concatenate(pictures)
+        )
+        keyword, probability = assign_set(whole)
+        result = {}
+        for number, image_id in enumerate(image_ids):
+            own = self.plan.positions(image_id)
+            rows = slice(*np.searchsorted(whole.pictures, [number, number + 1]))
+            position = {NOISE: UNASSIGNED, **{k: place for place, k in enumerate(own)}}
+            chosen = np.array([position[k] for k in keyword[rows].tolist()], np.int64)
+            affinity = probability[rows][:, own]
+            result[image_id] = assigned(chosen, affinity, "graph")
+        return result

@@ -1,0 +1,136 @@
+"""Keywords for a whole set at once, in two passes over the pictures."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipelines import predict, pseudo_label
+from pipelines.config import PseudoLabelConfig
+from pipelines.events import Events
+from s4net.instances import Instances
+
+SIZE = (12, 16)
+KEYWORDS = ["cat", "cat", "dog", "dog"] * 8 + ["cat;dog"] * 8
+
+
+class Killed(BaseException):
+    """Ends a run as a signal would, past every handler of errors."""
+
+
+class Networks:
+    """S4Net that finds the right half of every picture, and attention that cannot tell keywords apart.
+
+    Their features can: the first is the picture's red.
+    """
+
+    unit = 1.0
+
+    def __init__(self) -> None:
+        self.calls, self.die_at = 0, -1
+
+    def __call__(self, picture: np.ndarray) -> Instances:
+        if self.calls == self.die_at:
+            raise Killed
+        self.calls += 1
+        mask = torch.zeros(1, *SIZE, dtype=torch.bool)
+        mask[:, :, 8:] = True
+        return Instances(torch.tensor([[8.0, 0, 16, 12]]), torch.tensor([0.9]), mask)
+
+    def look(self, picture: np.ndarray, keywords: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        features = np.zeros((4, 1, 1), np.float32)
+        features[0] = picture[0, 0, 0] / 255
+        features[1:] = picture[0, 0, 1] / 2550  # noise
+        return np.zeros((len(keywords), 1, 1), np.float32), features
+
+
+@pytest.fixture
+def networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Networks:
+    fake = Networks()
+    monkeypatch.setattr(predict, "load_s4net", lambda weights, **_: fake)
+    monkeypatch.setattr(pseudo_label, "open_attention", lambda *_: fake)
+    (tmp_path / "images").mkdir()
+    rows = ["image,keywords"]
+    for number, words in enumerate(KEYWORDS):
+        # Cats are dark and dogs are red; of the pictures with both keywords, two in four show a dog.
+        dog = words == "dog" or (words == "cat;dog" and number % 4 >= 2)
+        pixels = np.full((*SIZE, 3), (200 if dog else 40, number * 6, 0), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / f"p{number:02d}.png")
+        rows.append(f"p{number:02d},{words}")
+    (tmp_path / "keywords.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "weights.pt").write_bytes(b"weights")
+    return fake
+
+
+def run(root: Path, out: str = "labels", **changes: Any) -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        "images": root / "images", "weights": root / "weights.pt", "keywords": str(root / "keywords.csv"),
+        "out": root / out, "device": "cpu", "assign": "graph",
+    }  # fmt: skip
+    return pseudo_label.pseudo_label(PseudoLabelConfig(**(settings | changes)), Events())
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and "cues" not in path.parts)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def test_what_pictures_with_one_keyword_show_names_the_instances_of_the_others(tmp_path: Path, networks: Networks):
+    result = run(tmp_path)
+    records = [json.loads(line) for line in (tmp_path / "labels/records.jsonl").read_text().splitlines()]
+    named = [record["instances"][0]["keyword"] for record in records]
+    assert named == ["cat", "cat", "dog", "dog"] * 10
+    assert [record["instances"][0]["rule"] for record in records] == ["single"] * 32 + ["graph"] * 8
+    assert [record["missing"] for record in records[32:]] == [["dog"], ["dog"], ["cat"], ["cat"]] * 2
+    assert result["missing_keywords"] == 8 and result["assigned"] == 40
+
+
+@pytest.mark.parametrize("die_at", [0, 5, 39])
+def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, networks: Networks, die_at: int):
+    run(tmp_path, out="unbroken")
+    networks.calls, networks.die_at = 0, die_at
+    with pytest.raises(Killed):
+        run(tmp_path, out="broken")
+    networks.die_at = -1
+    run(tmp_path, out="broken")
+    assert networks.calls == 40  # no picture was looked at twice
+    assert files_of(tmp_path / "broken") == files_of(tmp_path / "unbroken")
+
+
+def test_shards_wait_for_the_instances_of_each_other(tmp_path: Path, networks: Networks):
+    run(tmp_path, out="whole")
+    networks.calls = 0
+    assert run(tmp_path, out="shards", shard="1/2")["labelled"] == 0
+    assert run(tmp_path, out="shards", shard="2/2")["labelled"] == 20
+    assert not (tmp_path / "shards/manifest.json").exists()
+    assert run(tmp_path, out="shards", shard="1/2")["labelled"] == 20
+    assert networks.calls == 40
+    assert files_of(tmp_path / "shards") == files_of(tmp_path / "whole")
+
+
+def test_a_damaged_picture_is_left_out_of_the_set(tmp_path: Path, networks: Networks):
+    path = tmp_path / "images/p03.png"
+    path.write_bytes(path.read_bytes()[:40])
+    result = run(tmp_path)
+    assert result["failed"] == 1 and result["labelled"] == 39
+    assert (tmp_path / "labels/failures.jsonl").exists()
+
+
+@pytest.mark.parametrize(("assign", "strategy"), [("auto", "attention"), ("graph", "graph"), ("single", "single")])
+def test_the_manifest_says_which_strategy_was_taken(tmp_path: Path, networks: Networks, assign: str, strategy: str):
+    run(tmp_path, assign=assign)  # eight pictures with several keywords are too few for auto to take graph
+    manifest = json.loads((tmp_path / "labels/manifest.json").read_text())
+    assert manifest["configuration"]["strategy"] == strategy
+
+
+def test_random_keywords_are_of_the_picture_and_the_same_again(tmp_path: Path, networks: Networks):
+    run(tmp_path, out="first", assign="random")
+    run(tmp_path, out="second", assign="random")
+    assert files_of(tmp_path / "first") == files_of(tmp_path / "second")
+    records = [json.loads(line) for line in (tmp_path / "first/records.jsonl").read_text().splitlines()]
+    assert {record["instances"][0]["keyword"] for record in records[32:]} == {"cat", "dog"}
+    assert all(record["instances"][0]["keyword"] in record["keywords"] for record in records)
