@@ -155,6 +155,9 @@ class EvaluateConfig(CommonConfig):
     crf_preset: str = opt("deeplab", "With --crf: its kernels, as published.", choices=CRF_PRESETS)
     allow_missing: bool = opt(False, "Leave out pictures that have no prediction, instead of refusing.")
     save_predictions: Path | None = opt(None, "Folder to write the predicted label maps to.")
+    versus: Path | None = opt(
+        None, "Other predictions of the same list to compare with: a folder of label maps, or a DeepLab's run."
+    )
     foreground: bool = opt(
         False, "Score a salient-instance network on the VOC list: union of its instances against all classes together."
     )
