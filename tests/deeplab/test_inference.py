@@ -47,6 +47,21 @@ def test_mirrored_pass_is_mirrored_back() -> None:
     torch.testing.assert_close(both[0], torch.full((8, 8), 0.5), atol=1e-6, rtol=0)
 
 
+def test_outermost_logits_lie_on_outermost_pixels_where_the_network_was_trained_so() -> None:
+    class Cells(nn.Module):
+        """Logits at every eighth pixel: of class 0, the number of the column."""
+
+        def forward(self, images: Tensor) -> Tensor:
+            columns = torch.arange(images.shape[3], dtype=torch.float).expand(1, 1, images.shape[2], -1)[..., ::8, ::8]
+            return torch.cat([columns, torch.zeros_like(columns)], dim=1)
+
+    # pixel x of 17 has logit x again, and its softmax beside 0 is a sigmoid
+    expected = torch.arange(17.0).sigmoid().expand(17, 17)
+    torch.testing.assert_close(predict_logits(Cells(), torch.rand(3, 17, 17), at_cells=True)[0], expected)
+    # otherwise each of 3 cells belongs to a third of the picture, and the first pixels to the first cell alone
+    assert (predict_logits(Cells(), torch.rand(3, 17, 17))[0, :, :3] == 0.5).all()
+
+
 @pytest.mark.parametrize("scales", [(), (0.0,), (1.0, -1.0)])
 def test_impossible_scales_are_refused(scales: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="above 0"):
