@@ -36,6 +36,18 @@ def test_constant_picture_has_the_same_probability_at_every_scale() -> None:
     torch.testing.assert_close(predict_logits(ByColour(), image, (0.5, 1.0, 2.0), flip=True)[0], expected)
 
 
+def test_probabilities_of_all_passes_are_averaged_and_not_their_logits() -> None:
+    class ByHeight(nn.Module):
+        """p(class 0) = H / (H + 1) of the picture's height, everywhere."""
+
+        def forward(self, images: Tensor) -> Tensor:
+            logits = torch.tensor([float(images.shape[2]), 1.0]).log()
+            return logits.view(1, 2, 1, 1).expand(1, 2, 2, 3)
+
+    result = predict_logits(ByHeight(), torch.rand(3, 8, 9), (0.5, 1.0, 1.5))
+    torch.testing.assert_close(result[0], torch.full((8, 9), (4 / 5 + 8 / 9 + 12 / 13) / 3))
+
+
 def test_mirrored_pass_is_mirrored_back() -> None:
     image = torch.rand(3, 8, 8)
     image[:, :, :4] = 0
