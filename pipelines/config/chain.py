@@ -123,12 +123,12 @@ class DeepLabTrainConfig(CommonConfig):
     trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS)
     recipe: str | None = opt(
         None,
-        "Published schedule, crops and scales of the loss; unset, the network's own.",
+        "Schedule, crops and loss: as published, or lite for a processor; unset, the network's own.",
         choices=("largefov", "v2-resnet101", "lite"),
     )
     loss: str = opt(
         "plain",
-        "Cross-entropy; balanced averages foreground and background apart, bootstrapped believes labels less than all.",
+        "Cross-entropy; balanced averages foreground and background apart, bootstrapped trusts predictions a little.",
         choices=("plain", "balanced", "bootstrapped"),
     )
     confidence: bool = opt(False, "Weigh each pixel by the confidence map of the label folder.")
