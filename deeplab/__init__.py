@@ -6,15 +6,18 @@
 from deeplab.attention import AttentionNet
 from deeplab.build import NETWORKS, build_attention, build_deeplab
 from deeplab.inference import predict_logits
-from deeplab.losses import pixel_cross_entropy
+from deeplab.losses import pixel_cross_entropy, pixel_loss
+from deeplab.multi_scale import MultiScale
 from deeplab.network import DeepLab
 
 __all__ = [
     "NETWORKS",
     "AttentionNet",
     "DeepLab",
+    "MultiScale",
     "build_attention",
     "build_deeplab",
     "pixel_cross_entropy",
+    "pixel_loss",
     "predict_logits",
 ]

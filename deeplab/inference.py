@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 
 @torch.no_grad()
-def predict_logits(net: nn.Module, image: Tensor, scales: Sequence[float] = (1.0,), flip: bool = False) -> Tensor:
+def predict_logits(
+    net: nn.Module, image: Tensor, scales: Sequence[float] = (1.0,), flip: bool = False, at_cells: bool = False
+) -> Tensor:
     """Softmax probabilities at the picture's own size.
 
     Args:
@@ -16,9 +18,11 @@ def predict_logits(net: nn.Module, image: Tensor, scales: Sequence[float] = (1.0
         image: [3, H, W] float 0..1, on the network's device; at least one pixel.
         scales: Sizes relative to the picture; above 0, at least one.
         flip: Also reads each scale mirrored.
+        at_cells: The network was trained with `at_cells` (see `pixel_loss`): its outermost logits belong to the
+            picture's outermost pixels, instead of each to an equal share of the picture.
 
     Returns:
-        [n, H, W] float32; sums to 1 over n. The mean of the probabilities of all passes.
+        [n, H, W] float32; sums to 1 over n. The mean of the probabilities of all passes, each enlarged to the picture.
 
     Raises:
         ValueError: No scale, or one that is not above 0.
@@ -32,10 +36,12 @@ def predict_logits(net: nn.Module, image: Tensor, scales: Sequence[float] = (1.0
         for mirrored in (False, True) if flip else (False,):
             logits = net(scaled.flip(3) if mirrored else scaled).float()
             logits = logits.flip(3) if mirrored else logits
-            part = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)[0].softmax(0)
+            large = F.interpolate(logits, size=size, mode="bilinear", align_corners=at_cells)[0]
+            # Classes come last in memory, as out of the network: softmax over the first dimension would copy it all.
+            part = large.permute(1, 2, 0).softmax(2).permute(2, 0, 1)
             total = part if total is None else total.add_(part)
     assert total is not None
-    return total / (len(scales) * (2 if flip else 1))
+    return total.div_(len(scales) * (2 if flip else 1))
 
 
 def _resized(images: Tensor, scale: float) -> Tensor:

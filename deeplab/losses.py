@@ -1,23 +1,116 @@
-"""The loss of a label map."""
+"""The losses of a label map: plain, and two that bear wrong labels."""
 
+from collections.abc import Callable
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 IGNORE = 255
+BETA = 0.95
+"""How far `bootstrapped` believes the labels; the value of Reed et al. for soft bootstrapping."""
 
 
-def pixel_cross_entropy(logits: Tensor, target: Tensor, ignore: int = IGNORE) -> Tensor:
-    """Mean cross-entropy over the pixels that have a label.
+def pixel_loss(
+    logits: Tensor, target: Tensor, weights: Tensor | None = None, loss: str = "plain", at_cells: bool = False
+) -> Tensor:
+    """One of `LOSSES` over the pixels that have a label.
 
     Args:
-        logits: [B, n, h, w] at any resolution and in any float type; enlarged bilinearly to the target's.
-        target: [B, H, W] int64, class 0..n-1 or `ignore`.
-        ignore: Pixels with this value count nowhere.
+        logits: [B, n, h, w] at any resolution and in any float type.
+        target: [B, H, W] int64, class 0..n-1, 0 being the background, or 255: counts nowhere.
+        weights: [B, H, W] float, 0 or more: how much each pixel counts beside the others; None: all alike.
+        loss: A name of `LOSSES`.
+        at_cells: Compares at the logits' cells, with the labels that lie under them; else the logits are enlarged
+            bilinearly to the labels.
 
     Returns:
         Scalar float32; 0 with a gradient of 0 where no pixel has a label (a mean would be 0 / 0 there).
+
+    Raises:
+        ValueError: The loss is unknown.
     """
-    # Sums over tens of thousands of pixels lose their tail in bf16.
-    logits = F.interpolate(logits.float(), size=target.shape[-2:], mode="bilinear", align_corners=False)
-    total = F.cross_entropy(logits, target, ignore_index=ignore, reduction="sum")
-    return total / (target != ignore).sum().clamp(min=1)
+    if loss not in LOSSES:
+        raise ValueError(f"loss {loss!r} is unknown, expected one of {', '.join(LOSSES)}")
+    logits = logits.float()  # sums over tens of thousands of pixels lose their tail in bf16
+    if at_cells:
+        target = labels_at_cells(target, logits.shape[2:])
+        weights = None if weights is None else labels_at_cells(weights, logits.shape[2:])
+    else:
+        logits = F.interpolate(logits, size=target.shape[1:], mode="bilinear", align_corners=False)
+    known = (target != IGNORE).float()
+    return LOSSES[loss](logits, target, known if weights is None else known * weights)
+
+
+def pixel_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean cross-entropy over the pixels that have a label: `pixel_loss` as it is without options."""
+    return pixel_loss(logits, target)
+
+
+def labels_at_cells(labels: Tensor, size: tuple[int, ...]) -> Tensor:
+    """The nearest label to the centre of each cell, the outermost cells lying on the outermost pixels.
+
+    That is where cells lie in networks of padded 3x3 layers: cell i over pixel 8 i at stride 8, so that 41 cells see
+    the pixels 0, 8, ..., 320 of a crop of 321.
+
+    Args:
+        labels: [B, H, W].
+        size: (h, w), at least one cell.
+
+    Returns:
+        [B, h, w].
+    """
+    rows, columns = (
+        torch.linspace(0, pixels - 1, cells, device=labels.device).round().long()
+        for pixels, cells in zip(labels.shape[1:], size, strict=True)
+    )
+    return labels[:, rows[:, None], columns]
+
+
+def _plain(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """The weighted mean of -log p(label)."""
+    return _mean(_cross_entropy(logits, target), weights)
+
+
+def _balanced(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """The mean of two means of -log p(label): over the foreground pixels, and over those of the background.
+
+    Half the balanced seeding loss of DSRG (Huang et al., CVPR 2018), over the pixels of the batch: a crop with
+    three foreground pixels shall not count as one full of them. Half, so that learning rates hold; where there are
+    pixels of one kind alone, theirs is the loss.
+    """
+    costs = _cross_entropy(logits, target)
+    parts = [weights * (target == 0), weights * (target != 0)]
+    kinds = torch.stack([part.sum() > 0 for part in parts]).sum().clamp(min=1)
+    return torch.stack([_mean(costs, part) for part in parts]).sum() / kinds
+
+
+def _bootstrapped(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """Cross-entropy with labels that are partly the network's own (Reed et al., ICLR 2015 workshop; the soft kind).
+
+    The target of a pixel is beta of its label and 1 - beta of the predicted distribution p, so the cost is
+    -beta log p(label) - (1 - beta) sum_k p_k log p_k. Where the network is sure against a label, that label pulls less.
+    The gradient goes through p too.
+    """
+    log_p = logits.log_softmax(1)
+    entropy = -(log_p.exp() * log_p).sum(1)
+    return _mean(BETA * _cross_entropy(log_p, target) + (1 - BETA) * entropy, weights)
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "plain": _plain,
+    "balanced": _balanced,
+    "bootstrapped": _bootstrapped,
+}
+"""By name: (logits [B, n, H, W], target [B, H, W], weights [B, H, W], 0 where there is no label) -> scalar."""
+
+
+def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """-log p(label) [B, H, W]; 0 without a label."""
+    return F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none")
+
+
+def _mean(costs: Tensor, weights: Tensor) -> Tensor:
+    """The weighted mean; 0 where all weights are 0."""
+    total = weights.sum()
+    return (costs * weights).sum() / torch.where(total > 0, total, 1)

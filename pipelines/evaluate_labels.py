@@ -20,8 +20,9 @@ from pipelines.errors import InputError
 from pipelines.events import Events
 from pipelines.files import Journal
 from pipelines.metrics.boundary_iou import boundary_counts, boundary_iou
-from pipelines.metrics.confusion import ConfusionMatrix, confusion, mean_of_known
+from pipelines.metrics.confusion import ConfusionMatrix, confusion, mean_of_known, overlap
 from pipelines.metrics.label_quality import label_quality
+from pipelines.metrics.miou_bootstrap import Overlaps, miou_interval
 
 _LEVELS = 10  # of confidence, in the reliability curve
 _WORST = 20  # pictures that are named
@@ -56,7 +57,7 @@ class _Counts:
 
 def score_label_folder(
     folder: LabelFolder, image_ids: Sequence[str], read_pair: ReadPair, workers: int, events: Events
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], Overlaps]:
     """Compare labels with the truth.
 
     Args:
@@ -67,7 +68,8 @@ def score_label_folder(
         events: receives progress.
 
     Returns:
-        miou, miou_kept, coverage, precision_kept, per_class, images: see `LabelQuality`; per_class_kept;
+        The result, and the overlaps [N, 2, n] of the pictures. The result: miou, miou_kept, coverage, precision_kept,
+        per_class, images: see `LabelQuality`; miou_interval [low, high], 95 % over pictures; per_class_kept;
         false_positives, false_negatives {name: share of the class's union}; boundary_iou and boundary_per_class;
         worst [{image_id, miou}]; assignment {right, wrong, unassigned, background, accuracy} or None without records;
         reliability [{confidence [low, high], pixels, precision}] of labelled foreground. Fractions 0..1, or None where
@@ -87,13 +89,17 @@ def score_label_folder(
 
     total: _Counts | None = None
     by_picture: list[tuple[float, str]] = []
+    overlaps = []
     with ThreadPoolExecutor(max(1, workers)) as pool, events.progress(len(image_ids), "pictures") as progress:
         for image_id, counts in zip(image_ids, pool.map(count, image_ids), strict=True):
             total = counts if total is None else total + counts
             by_picture.append((_miou(counts.confusion), image_id))
+            overlaps.append(overlap(counts.confusion))
             progress.advance()
     assert total is not None
-    return _result(total, sorted(by_picture)[:_WORST], folder.classes, len(image_ids), bool(records))
+    result = _result(total, sorted(by_picture)[:_WORST], folder.classes, len(image_ids), bool(records))
+    of_pictures = np.stack(overlaps)
+    return {**result, "miou_interval": [_known(end) for end in miou_interval(of_pictures)]}, of_pictures
 
 
 def _result(

@@ -1,7 +1,7 @@
 """Trained networks as functions of a picture."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from deeplab import DeepLab, build_deeplab
+from deeplab import DeepLab, MultiScale, build_deeplab
 from deeplab.inference import predict_logits
 from pipelines.config import TrainConfig, from_json
 from pipelines.data.classes import ClassList
@@ -100,9 +100,12 @@ def load_deeplab(weights: str | Path, *, device: str = "auto", precision: str = 
     path = weights_file(Path(weights))
     content = _content(path, "deeplab")
     classes = ClassList(tuple(content["classes"]["names"]), tuple(content["classes"]["indices"]))
-    net = build_deeplab(content["network"], classes.n_outputs)
+    net: DeepLab | MultiScale = build_deeplab(content["network"], classes.n_outputs)
+    if content.get("multi_scale"):  # checkpoints of before have no such key
+        net = MultiScale(cast(DeepLab, net))
     _load(net, content["model"], path)
-    return DeepLabPredictor(net, classes, content["longest_side"], device, precision)
+    at_cells = bool(content.get("at_cells"))
+    return DeepLabPredictor(net, classes, content["longest_side"], device, precision, at_cells)
 
 
 class DeepLabPredictor:
@@ -112,9 +115,17 @@ class DeepLabPredictor:
         classes: the classes that the network knows.
     """
 
-    def __init__(self, net: DeepLab, classes: ClassList, longest_side: int, device: str, precision: str) -> None:
-        """Prepare the network for inference; see `load_deeplab`."""
-        self.classes, self.longest_side = classes, longest_side
+    def __init__(
+        self,
+        net: DeepLab | MultiScale,
+        classes: ClassList,
+        longest_side: int,
+        device: str,
+        precision: str,
+        at_cells: bool = False,
+    ) -> None:
+        """Prepare the network for inference; see `load_deeplab`, and `predict_logits` for `at_cells`."""
+        self.classes, self.longest_side, self.at_cells = classes, longest_side, at_cells
         self.device, self.precision = choose_device(device), precision
         net.to(self.device).eval().prepare_for_inference()
         self.net = net
@@ -130,7 +141,7 @@ class DeepLabPredictor:
         reduction = reduced_size(pixels.shape[0], pixels.shape[1], self.longest_side)[0] / pixels.shape[0]
         image = torch.from_numpy(pixels).permute(2, 0, 1).to(self.device).float() / 255
         with torch.inference_mode(), autocast(self.precision, self.device):
-            result: Tensor = predict_logits(self.net, image, [s * reduction for s in scales], flip)
+            result: Tensor = predict_logits(self.net, image, [s * reduction for s in scales], flip, self.at_cells)
         return result.float().cpu().numpy()
 
     def __call__(self, picture: Picture) -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deeplab import DeepLab, build_deeplab, pixel_cross_entropy, predict_logits
+from deeplab import DeepLab, MultiScale, build_deeplab, pixel_loss, predict_logits
 from deeplab.build import TIMM_NAMES
 from pipelines.config import DeepLabTrainConfig, to_json
 from pipelines.data.classes import ClassList, load_classes
@@ -27,10 +27,11 @@ from pipelines.engine.sampling import batch_indices, sample_generator
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.metrics.confusion import ConfusionMatrix
-from pipelines.recipes import DEEPLAB_RECIPES, DeepLabRecipe
+from pipelines.recipes import DEEPLAB_RECIPES, NETWORK_RECIPES, DeepLabRecipe
 from pipelines.weights import trunk_state
 
-Batch = tuple[Tensor, Tensor]  # images [B, 3, S, S] uint8, targets [B, S, S] uint8
+# images [B, 3, S, S] uint8, targets [B, S, S] uint8, confidence [B, S, S] uint8 if it is asked for
+Batch = tuple[Tensor, Tensor, Tensor | None]
 
 _NEW_LAYERS_LR = 10.0
 _VAL_SPLIT = "val"
@@ -52,7 +53,7 @@ def train_deeplab(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
     labels = _open_labels(config)
     pictures = training_pictures(config, labels)
     validate = validator(config, labels.classes) if config.val_voc else None
-    recipe = DEEPLAB_RECIPES[config.network]
+    recipe = recipe_of(config)
     with processes(config.device) as here:
         net = new_deeplab(config, labels.classes).to(here.device).to(memory_format=torch.channels_last)
         run = RunDir.open(config.run, config, config.resume, here)
@@ -64,7 +65,7 @@ def train_deeplab(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
             net,
             parameter_groups(net, recipe),
             batch_maker(pictures, config, settings.batch_size, here),
-            lambda model, batch: losses(model, batch, here.device),
+            lambda model, batch: losses(model, batch, here.device, config.loss, recipe.at_cells),
             None if validate is None else lambda model: validate(model, here.device),
             settings,
             run,
@@ -74,16 +75,24 @@ def train_deeplab(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
         )
 
 
+def recipe_of(config: DeepLabTrainConfig) -> DeepLabRecipe:
+    """The recipe that is asked for, or the network's own."""
+    return DEEPLAB_RECIPES[config.recipe or NETWORK_RECIPES[config.network]]
+
+
 def identity(config: DeepLabTrainConfig, classes: ClassList) -> dict[str, Any]:
     """What a checkpoint says of its network: enough to build it again and to read its outputs.
 
     Returns:
-        {kind, network, classes {names, indices in palettes}, longest_side: pixels to which larger pictures are reduced,
-        config}.
+        {kind, network, multi_scale and at_cells as in the recipe, classes {names, indices in palettes}, longest_side:
+        pixels to which larger pictures are reduced, config}.
     """
+    recipe = recipe_of(config)
     return {
         "kind": "deeplab",
         "network": config.network,
+        "multi_scale": recipe.multi_scale,
+        "at_cells": recipe.at_cells,
         "classes": {"names": classes.to_json(), "indices": list(classes.indices)},
         "longest_side": longest_side(config),
         "config": to_json(config),
@@ -103,7 +112,8 @@ def _open_labels(config: DeepLabTrainConfig) -> LabelFolder:
 def _describe(config: DeepLabTrainConfig, labels: LabelFolder, n_pictures: int, events: Events) -> None:
     kind = f"pseudo labels {json.dumps(labels.manifest)}" if labels.manifest else "ground truth, drawn by people"
     events.info(f"{labels.path}: {kind}")
-    events.info(f"{n_pictures} pictures, {len(labels.classes.names)} classes and background; {config.network}")
+    how = f"{config.network}, recipe {config.recipe or NETWORK_RECIPES[config.network]}, loss {config.loss}"
+    events.info(f"{n_pictures} pictures, {len(labels.classes.names)} classes and background; {how}")
     if config.val_voc:
         events.info(f"{config.val_voc}: the masks of {_VAL_SPLIT} choose the best checkpoint")
 
@@ -116,13 +126,15 @@ def training_pictures(config: DeepLabTrainConfig, labels: LabelFolder) -> Labell
     """
     ids = read_id_list(config.list) if config.list else labels.ids()
     strict = config.labels_are == "pseudo"
-    pictures = LabelledPictures(ids, find_images(config.images), labels, longest_side(config), strict)
+    pictures = LabelledPictures(
+        ids, find_images(config.images), labels, longest_side(config), strict, config.confidence
+    )
     pictures.check(config.workers)
     return pictures
 
 
-def new_deeplab(config: DeepLabTrainConfig, classes: ClassList) -> DeepLab:
-    """The network of a run, with ImageNet weights in its trunk.
+def new_deeplab(config: DeepLabTrainConfig, classes: ClassList) -> DeepLab | MultiScale:
+    """The network of a run, with ImageNet weights in its trunk, at the scales of the recipe.
 
     Raises:
         ConfigError: The weights do not fit the trunk [trunk-unusable].
@@ -137,7 +149,7 @@ def new_deeplab(config: DeepLabTrainConfig, classes: ClassList) -> DeepLab:
             "trunk-unusable",
         ) from error
     speed_up_depthwise(net)
-    return net
+    return MultiScale(net) if recipe_of(config).multi_scale else net
 
 
 def loop_settings(config: DeepLabTrainConfig, recipe: DeepLabRecipe) -> LoopSettings:
@@ -157,7 +169,7 @@ def loop_settings(config: DeepLabTrainConfig, recipe: DeepLabRecipe) -> LoopSett
     )
 
 
-def parameter_groups(net: DeepLab, recipe: DeepLabRecipe) -> list[ParameterGroup]:
+def parameter_groups(net: DeepLab | MultiScale, recipe: DeepLabRecipe) -> list[ParameterGroup]:
     """Every parameter that learns, once: trunk and new layers, weights with decay and the rest without."""
     groups = []
     for parameters, scale in ((list(net.trunk_parameters()), 1.0), (list(net.new_parameters()), _NEW_LAYERS_LR)):
@@ -172,22 +184,39 @@ def batch_maker(
     pictures: LabelledPictures, config: DeepLabTrainConfig, batch_size: int, here: Processes
 ) -> Callable[[int], Batch]:
     """The pure function step -> batch."""
+    recipe = recipe_of(config)
 
     def make(step: int) -> Batch:
         crops = []
         for epoch, index in batch_indices(step, len(pictures), batch_size, config.seed, here.rank, here.world):
-            crops.append(random_crop(*pictures[index], config.crop, sample_generator(config.seed, epoch, index)))
+            generator = sample_generator(config.seed, epoch, index)
+            crops.append(random_crop(pictures[index], config.crop, generator, recipe.scales, recipe.recolour))
+        images, labels = (torch.from_numpy(np.stack(part)) for part in list(zip(*crops, strict=True))[:2])
+        confidence = [crop.confidence for crop in crops if crop.confidence is not None]
         # [B, S, S, 3] -> [B, 3, S, S], which is channels_last in memory
-        images = torch.from_numpy(np.stack([crop for crop, _ in crops])).permute(0, 3, 1, 2)
-        return images, torch.from_numpy(np.stack([target for _, target in crops]))
+        return images.permute(0, 3, 1, 2), labels, torch.from_numpy(np.stack(confidence)) if confidence else None
 
     return make
 
 
-def losses(net: nn.Module, batch: Batch, device: torch.device) -> dict[str, Tensor]:
-    """{"total": mean cross-entropy over the labelled pixels of a batch}."""
-    images, targets = (part.to(device, non_blocking=True) for part in batch)
-    return {"total": pixel_cross_entropy(net(images.float().div_(255)), targets.long())}
+def losses(
+    net: nn.Module, batch: Batch, device: torch.device, loss: str = "plain", at_cells: bool = False
+) -> dict[str, Tensor]:
+    """{"total": the loss over the labelled pixels of a batch, summed over the scales if there are several}.
+
+    Args:
+        net: Images -> logits, or a list of them.
+        batch: See `Batch`.
+        device: Of the network.
+        loss: A name of `deeplab.losses.LOSSES`.
+        at_cells: As in `pixel_loss`.
+    """
+    images, targets, confidence = (None if part is None else part.to(device, non_blocking=True) for part in batch)
+    assert images is not None and targets is not None
+    labels, weights = targets.long(), None if confidence is None else confidence.float() / 255
+    logits = net(images.float().div_(255))
+    scales = logits if isinstance(logits, list) else [logits]
+    return {"total": torch.stack([pixel_loss(each, labels, weights, loss, at_cells) for each in scales]).sum()}
 
 
 def validator(config: DeepLabTrainConfig, classes: ClassList) -> Callable[[nn.Module, torch.device], dict[str, float]]:
@@ -203,7 +232,7 @@ def validator(config: DeepLabTrainConfig, classes: ClassList) -> Callable[[nn.Mo
         raise InputError(
             f"{missing[0]}: no such file, expected it for --val-voc; complete the data set", "image-missing"
         )
-    table = classes.to_train_table()
+    table, at_cells = classes.to_train_table(), recipe_of(config).at_cells
 
     def validate(net: nn.Module, device: torch.device) -> dict[str, float]:
         matrix = ConfusionMatrix(classes.n_outputs)
@@ -216,7 +245,7 @@ def validator(config: DeepLabTrainConfig, classes: ClassList) -> Callable[[nn.Mo
             scale = reduced_size(height, width, longest_side(config))[0] / height
             tensor = torch.from_numpy(image).to(device).permute(2, 0, 1).float().div_(255)
             with torch.inference_mode(), autocast(config.precision, device):
-                predicted = predict_logits(net, tensor, (scale,)).argmax(0)
+                predicted = predict_logits(net, tensor, (scale,), at_cells=at_cells).argmax(0)
             matrix.update(table[truth], predicted.to(torch.uint8).cpu().numpy())
         miou = matrix.miou()
         return {} if math.isnan(miou) else {"miou": miou}

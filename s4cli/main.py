@@ -87,6 +87,7 @@ def evaluate(config: EvaluateConfig, events: "Events") -> dict[str, Any]:
     \b
     --voc DIR --weights RUN | --predictions DIR          mIoU of a network or of its written predictions
     --voc DIR --split LIST --labels DIR                  mIoU of pseudo labels
+    --voc DIR ... --versus DIR | RUN                     any of these, compared with other predictions
     --images DIR --annotations FILE.json --weights RUN   mask AP of salient instances
     --voc DIR --weights RUN --foreground                 IoU of salient instances with all classes together
     """

@@ -131,10 +131,21 @@ class DeepLabTrainConfig(CommonConfig):
     run: Path = opt(REQUIRED, "Folder of this run, made by the command.", may_change=True)
     network: str = opt("vgg16", "Network variant.", choices=("vgg16", "resnet101", "efficientnet_lite0"))
     trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS)
-    steps: int | None = opt(None, "Optimiser steps; unset, the network's recipe.", at_least=1)
+    recipe: str | None = opt(
+        None,
+        "Schedule, crops and loss: as published, or lite for a processor; unset, the network's own.",
+        choices=("largefov", "v2-resnet101", "lite"),
+    )
+    loss: str = opt(
+        "plain",
+        "Cross-entropy; balanced averages foreground and background apart, bootstrapped trusts predictions a little.",
+        choices=("plain", "balanced", "bootstrapped"),
+    )
+    confidence: bool = opt(False, "Weigh each pixel by the confidence map of the label folder.")
+    steps: int | None = opt(None, "Optimiser steps; unset, the recipe's.", at_least=1)
     batch_size: int | None = opt(None, "Pictures per step; unset, the recipe's.", at_least=1)
     crop: int = opt(321, "Side in pixels of the square crops that are trained on.", at_least=32)
-    lr: float | None = opt(None, "Peak learning rate of the trunk; unset, the network's.", above=0)
+    lr: float | None = opt(None, "Peak learning rate of the trunk; unset, the recipe's.", above=0)
     seed: int = opt(0, "Seed of every random choice.", at_least=0)
     resume: bool = opt(False, RESUME, may_change=True)
     val_voc: Path | None = opt(None, "VOC folder on whose val list to evaluate while training.")
@@ -165,6 +176,9 @@ class EvaluateConfig(CommonConfig):
     crf_preset: str = opt("deeplab", "With --crf: its kernels, as published.", choices=CRF_PRESETS)
     allow_missing: bool = opt(False, "Leave out pictures that have no prediction, instead of refusing.")
     save_predictions: Path | None = opt(None, "Folder to write the predicted label maps to.")
+    versus: Path | None = opt(
+        None, "Other predictions of the same list to compare with: a folder of label maps, or a DeepLab's run."
+    )
     foreground: bool = opt(
         False, "Score a salient-instance network on the VOC list: union of its instances against all classes together."
     )

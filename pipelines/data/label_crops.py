@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +14,25 @@ from pipelines.data.images import image_size, open_image
 from pipelines.data.label_folder import LabelFolder
 from pipelines.errors import InputError
 
-Sample = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # picture [H, W, 3] RGB, label map [H, W] of 0..n and 255
-
 _CACHE_BYTES = 2**30  # a thousand pictures of 500 x 375 are three quarters of it
 _FILL = (124, 116, 104)  # ImageNet's mean: about 0 for the network
 _SCALES = (0.5, 1.5)
 _COLOUR = (0.85, 1.15)
 _SHOWN = 5
+
+
+class Sample(NamedTuple):
+    """A picture or a crop of one.
+
+    Attributes:
+        picture: [H, W, 3] RGB.
+        label: [H, W], 0..n and 255.
+        confidence: [H, W], 255 = certain; None: not known.
+    """
+
+    picture: NDArray[np.uint8]
+    label: NDArray[np.uint8]
+    confidence: NDArray[np.uint8] | None = None
 
 
 class LabelledPictures:
@@ -30,7 +43,13 @@ class LabelledPictures:
     """
 
     def __init__(
-        self, ids: Sequence[str], pictures: dict[str, Path], labels: LabelFolder, longest_side: int, strict: bool = True
+        self,
+        ids: Sequence[str],
+        pictures: dict[str, Path],
+        labels: LabelFolder,
+        longest_side: int,
+        strict: bool = True,
+        confidence: bool = False,
     ) -> None:
         """Checks that every id has a picture and a label map; `check` looks into them.
 
@@ -40,12 +59,15 @@ class LabelledPictures:
             labels: Where the label maps are.
             longest_side: Larger pictures are reduced to it in pixels.
             strict: Of VOC's classes, those outside the label folder's list are an error, instead of ignored.
+            confidence: Samples have the confidence map of the label folder.
 
         Raises:
-            InputError: No picture [image-missing] or no label map [label-missing] for an id.
+            InputError: No picture [image-missing], no label map [label-missing] or no confidence map
+                [confidence-missing] for an id.
         """
         self.ids = list(ids)
         self._pictures, self._labels, self._longest_side = pictures, labels, longest_side
+        self._confidence = confidence
         self._table = labels.classes.to_train_table()
         permissive = labels.classes.is_voc and not strict
         self._known = np.zeros(256, bool)
@@ -65,13 +87,20 @@ class LabelledPictures:
                 f"{path}: no such file, expected label maps for {_some(without_label)}; check --labels and --list",
                 "label-missing",
             )
+        unsure = [image_id for image_id in self.ids if confidence and not labels.confidence_path(image_id).is_file()]
+        if unsure:
+            path = labels.confidence_path(unsure[0])
+            raise InputError(
+                f"{path}: no such file, expected confidence maps for {_some(unsure)}; leave out --confidence",
+                "confidence-missing",
+            )
 
     def __len__(self) -> int:
         """Number of pictures."""
         return len(self.ids)
 
     def check(self, workers: int = 2) -> None:
-        """Reads every label map and every picture's header, so that a training cannot fail on them hours later.
+        """Reads every map and every picture's header, so that a training cannot fail on them hours later.
 
         Raises:
             InputError: A file is damaged, sizes differ [label-size], a value is no class [label-value], or all pixels
@@ -89,13 +118,18 @@ class LabelledPictures:
     def _has_labels(self, index: int) -> bool:
         path = self._labels.label_path(self.ids[index])
         label = self._labels.read_label(self.ids[index])
+        sizes = {path: label.shape}
+        if self._confidence:
+            confidence = self._labels.read_confidence(self.ids[index])
+            sizes[self._labels.confidence_path(self.ids[index])] = confidence.shape
         height, width = image_size(self._pictures[self.ids[index]])
-        if label.shape != (height, width):
-            raise InputError(
-                f"{path}: {label.shape[1]}x{label.shape[0]} pixels, expected {width}x{height} as in "
-                f"{self._pictures[self.ids[index]]}; make both the same size",
-                "label-size",
-            )
+        for file, size in sizes.items():
+            if size != (height, width):
+                raise InputError(
+                    f"{file}: {size[1]}x{size[0]} pixels, expected {width}x{height} as in "
+                    f"{self._pictures[self.ids[index]]}; make both the same size",
+                    "label-size",
+                )
         values = np.flatnonzero(np.bincount(label.ravel(), minlength=256))
         strangers = values[~self._known[values]]
         if strangers.size:
@@ -107,13 +141,14 @@ class LabelledPictures:
         return bool((self._table[values] != IGNORE).any())
 
     def __getitem__(self, index: int) -> Sample:
-        """Picture and label map, reduced to the longest side; do not write into them."""
+        """Picture, label map and confidence, reduced to the longest side; do not write into them."""
         sample = self._cache.get(index)
         if sample is None:
             picture = open_image(self._pictures[self.ids[index]])
             label = self._table[self._labels.read_label(self.ids[index])]
-            sample = _reduced(picture, label, self._longest_side)
-            size = sample[0].nbytes + sample[1].nbytes
+            confidence = self._labels.read_confidence(self.ids[index]) if self._confidence else None
+            sample = _reduced(Sample(picture, label, confidence), self._longest_side)
+            size = sum(part.nbytes for part in sample if part is not None)
             if self._cached_bytes + size <= _CACHE_BYTES:
                 # Two threads may decode the same picture at once; that costs a little time and nothing else.
                 self._cached_bytes += size
@@ -128,37 +163,52 @@ def reduced_size(height: int, width: int, longest_side: int) -> tuple[int, int]:
 
 
 def random_crop(
-    picture: NDArray[np.uint8], label: NDArray[np.uint8], size: int, generator: np.random.Generator
+    sample: Sample, size: int, generator: np.random.Generator, scales: Sequence[float] = (), recolour: bool = True
 ) -> Sample:
-    """Scales, crops, mirrors and recolours a picture, and its label map alike.
+    """Scales, crops, mirrors and recolours a picture, and its label map and confidence alike.
 
     Args:
-        picture: [H, W, 3] RGB.
-        label: [H, W], 255 = ignore.
-        size: Side S of the crop in pixels, after scaling by 0.5 to 1.5.
+        sample: A picture with its label map.
+        size: Side S of the crop in pixels, after scaling.
         generator: Source of every choice.
+        scales: To choose from; none: any from 0.5 to 1.5.
+        recolour: Changes brightness, contrast and colour by up to 15 %.
 
     Returns:
-        [S, S, 3] picture and [S, S] label map; outside the picture plain colour and 255.
+        [S, S, 3] picture, [S, S] label map and confidence; outside the picture plain colour, 255 and 0.
     """
-    height, width = label.shape
-    side = size / generator.uniform(*_SCALES)  # of the crop, in pixels of the picture
+    height, width = sample.label.shape
+    scale = scales[int(generator.integers(len(scales)))] if scales else generator.uniform(*_SCALES)
+    side = size / scale  # of the crop, in pixels of the picture
     spans = []
     for extent in (width, height):
         start = generator.uniform(min(0.0, extent - side), max(0.0, extent - side))
         spans.append(_span(start, side, extent, size))
     (left, right, x, columns), (top, bottom, y, rows) = spans
     box, place = (left, top, right, bottom), (slice(y, y + rows), slice(x, x + columns))
-    colours = Image.fromarray(picture).resize((columns, rows), Image.Resampling.BILINEAR, box=box)
-    for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
-        colours = enhance(colours).enhance(float(generator.uniform(*_COLOUR)))
+
+    def cut(plane: NDArray[np.uint8], outside: int) -> NDArray[np.uint8]:
+        result = np.full((size, size), outside, np.uint8)
+        result[place] = np.asarray(Image.fromarray(plane).resize((columns, rows), Image.Resampling.NEAREST, box=box))
+        return result
+
+    colours = Image.fromarray(sample.picture).resize((columns, rows), Image.Resampling.BILINEAR, box=box)
     crop = np.full((size, size, 3), _FILL, np.uint8)
-    crop[place] = np.asarray(colours)
-    target = np.full((size, size), IGNORE, np.uint8)
-    target[place] = np.asarray(Image.fromarray(label).resize((columns, rows), Image.Resampling.NEAREST, box=box))
-    if generator.random() < 0.5:
-        crop, target = crop[:, ::-1].copy(), target[:, ::-1].copy()
-    return crop, target
+    crop[place] = np.asarray(_recoloured(colours, generator) if recolour else colours)
+    confidence = None if sample.confidence is None else cut(sample.confidence, 0)
+    result = Sample(crop, cut(sample.label, IGNORE), confidence)
+    return _mirrored(result) if generator.random() < 0.5 else result
+
+
+def _recoloured(picture: Image.Image, generator: np.random.Generator) -> Image.Image:
+    for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+        picture = enhance(picture).enhance(float(generator.uniform(*_COLOUR)))
+    return picture
+
+
+def _mirrored(sample: Sample) -> Sample:
+    confidence = None if sample.confidence is None else sample.confidence[:, ::-1].copy()
+    return Sample(sample.picture[:, ::-1].copy(), sample.label[:, ::-1].copy(), confidence)
 
 
 def _span(start: float, side: float, extent: int, size: int) -> tuple[float, float, int, int]:
@@ -169,12 +219,20 @@ def _span(start: float, side: float, extent: int, size: int) -> tuple[float, flo
     return first, last, place, max(1, end - place)
 
 
-def _reduced(picture: NDArray[np.uint8], label: NDArray[np.uint8], longest_side: int) -> Sample:
-    height, width = reduced_size(label.shape[0], label.shape[1], longest_side)
-    if (height, width) == label.shape:
-        return picture, label
-    colours = Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(colours), np.asarray(Image.fromarray(label).resize((width, height), Image.Resampling.NEAREST))
+def _reduced(sample: Sample, longest_side: int) -> Sample:
+    height, width = reduced_size(sample.label.shape[0], sample.label.shape[1], longest_side)
+    if (height, width) == sample.label.shape:
+        return sample
+
+    def resized(plane: NDArray[np.uint8], how: Image.Resampling) -> NDArray[np.uint8]:
+        return np.asarray(Image.fromarray(plane).resize((width, height), how))
+
+    confidence = None if sample.confidence is None else resized(sample.confidence, Image.Resampling.NEAREST)
+    return Sample(
+        resized(sample.picture, Image.Resampling.BILINEAR),
+        resized(sample.label, Image.Resampling.NEAREST),
+        confidence,
+    )
 
 
 def _some(names: Sequence[str]) -> str:

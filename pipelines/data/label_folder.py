@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.classes import VOC_CLASSES, ClassList
-from pipelines.data.images import find_images, write_png
+from pipelines.data.images import find_images, open_picture, write_png
 from pipelines.data.voc import read_label_map, write_label_map
 from pipelines.errors import InputError
 from pipelines.files import read_json, write_json
@@ -68,6 +68,15 @@ class LabelFolder:
             InputError: Missing, damaged, or no label map.
         """
         return read_label_map(self.label_path(image_id))
+
+    def read_confidence(self, image_id: str) -> NDArray[np.uint8]:
+        """[H, W] uint8, 255 = certain.
+
+        Raises:
+            InputError: Missing or damaged.
+        """
+        with open_picture(self.confidence_path(image_id)) as image:
+            return np.asarray(image.convert("L"))
 
     def write_label(self, image_id: str, label_map: NDArray[np.uint8]) -> None:
         """Writes [H, W] uint8 palette indices, atomically.

@@ -1,6 +1,6 @@
 """How far a score could lie elsewhere on other pictures of the same kind: percentile bootstrap over pictures."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import overload
 
 import numpy as np
@@ -49,17 +49,31 @@ def interval(
     Raises:
         ValueError: There is no picture or no sample, or the level is no share.
     """
-    if n < 1 or resamples < 1 or not 0 < level < 1:
-        raise ValueError(f"{n} pictures, {resamples} resamples, level {level}; expected 1 or more, and 0 < level < 1")
-    generator = np.random.default_rng(seed)
-    scores = [statistic(generator.integers(0, n, n)) for _ in range(resamples)]
+    scores = [statistic(drawn) for drawn in samples(n, resamples, seed)]
     by_name = [score if isinstance(score, Mapping) else {"": score} for score in scores]
-    ends = {name: _ends(np.array([score[name] for score in by_name], np.float64), level) for name in by_name[0]}
+    ends = {name: percentiles(np.array([score[name] for score in by_name], np.float64), level) for name in by_name[0]}
     return ends if isinstance(scores[0], Mapping) else ends[""]
 
 
-def _ends(values: NDArray[np.float64], level: float) -> tuple[float, float]:
-    """The range that leaves out equal shares of the values [R] below and above."""
+def samples(n: int, resamples: int, seed: int) -> Iterator[Indices]:
+    """The indices [n] of the pictures drawn for each sample; arguments and errors as `interval`."""
+    if n < 1 or resamples < 1:
+        raise ValueError(f"{n} pictures, {resamples} resamples; expected 1 or more of both")
+    generator = np.random.default_rng(seed)
+    return (generator.integers(0, n, n) for _ in range(resamples))
+
+
+def percentiles(values: NDArray[np.float64], level: float) -> tuple[float, float]:
+    """The range that leaves out equal shares of the values [R] below and above; those that are nan do not count.
+
+    Returns:
+        Lower and upper end; nan when every value is nan.
+
+    Raises:
+        ValueError: The level is no share.
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level {level}; expected 0 < level < 1")
     known = values[~np.isnan(values)]
     if not known.size:
         return float("nan"), float("nan")

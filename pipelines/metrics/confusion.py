@@ -100,11 +100,19 @@ def mean_of_known(values: NDArray[np.float64]) -> float:
     return float(known.mean()) if known.size else float("nan")
 
 
+def overlap(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What an IoU needs of counts [n, n + 1] made by `confusion`, and what can be added over pictures.
+
+    Returns:
+        [2, n] pixels of each class that are right, and pixels that are of it or are called so.
+    """
+    right = np.diagonal(counts)
+    return np.stack([right, counts.sum(axis=1) + counts[:, : len(counts)].sum(axis=0) - right])
+
+
 def _iou(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    n = len(counts)
-    right = np.diagonal(counts).astype(np.float64)
-    union = counts.sum(axis=1) + counts[:, :n].sum(axis=0) - right
-    iou = np.full(n, np.nan)
+    right, union = overlap(counts)
+    iou = np.full(len(counts), np.nan)
     np.divide(right, union, out=iou, where=union > 0)
     return iou
 

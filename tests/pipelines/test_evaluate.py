@@ -21,8 +21,8 @@ from pipelines.events import Events
 
 CAT, DOG, BIRD = 8, 12, 3
 PREDICTION_KEYS = {
-    "miou", "per_class", "images", "missing", "split", "list_sha256", "source", "scales", "flip", "crf",
-    "pixel_accuracy",
+    "miou", "miou_interval", "per_class", "images", "missing", "split", "list_sha256", "source", "scales", "flip",
+    "crf", "pixel_accuracy",
 }  # fmt: skip
 
 
@@ -81,6 +81,9 @@ def test_predictions_with_two_classes_score_as_derived_by_hand(voc: Path, predic
     # IoU background 2 / 3, cat 1 / (1 + 1 missed + 1 false), dog 1 / 2
     assert result == {
         "miou": pytest.approx((2 / 3 + 1 / 3 + 1 / 2) / 3),
+        # of two pictures, a quarter of the samples are the first alone and a quarter the second alone; background and
+        # cat of the first are 1 / 2 and 1 / 3, background and dog of the second 1 and 1 / 2
+        "miou_interval": pytest.approx([5 / 12, 3 / 4]),
         "per_class": pytest.approx({"background": 2 / 3, "cat": 1 / 3, "dog": 1 / 2}),
         "images": 2,
         "missing": 0,

@@ -17,9 +17,9 @@ from pipelines.events import Events
 
 CAT, DOG, BIRD = 8, 12, 3
 LABEL_KEYS = {
-    "miou", "miou_kept", "coverage", "precision_kept", "per_class", "images", "per_class_kept", "false_positives",
-    "false_negatives", "boundary_iou", "boundary_per_class", "worst", "assignment", "reliability", "split",
-    "list_sha256", "source",
+    "miou", "miou_interval", "miou_kept", "coverage", "precision_kept", "per_class", "images", "per_class_kept",
+    "false_positives", "false_negatives", "boundary_iou", "boundary_per_class", "worst", "assignment", "reliability",
+    "split", "list_sha256", "source",
 }  # fmt: skip
 
 # Truth of two pictures, and labels for them; 7 judged pixels of classes background, cat, dog, and one of a bird.
@@ -74,6 +74,8 @@ def test_labels_are_scored_with_open_pixels_as_errors_and_on_the_kept_pixels(
         "precision_kept": pytest.approx(4 / 5),
         "images": 2,
     }
+    # a quarter of the samples are the first picture alone, (1/2 + 1/3) / 2, and a quarter the second, (1 + 1/2) / 2
+    assert result["miou_interval"] == pytest.approx([5 / 12, 3 / 4])
     assert result["per_class"] == pytest.approx({"background": 2 / 3, "cat": 1 / 3, "dog": 1 / 2})
     assert result["per_class_kept"] == pytest.approx({"background": 2 / 3, "cat": 1 / 2, "dog": 1})
     # Unions: background 3, cat 3, dog 2. One background pixel is called cat; one cat and one dog have no label.

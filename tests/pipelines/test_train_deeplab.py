@@ -1,5 +1,6 @@
 import io
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,23 +11,27 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from deeplab import build_deeplab
+from deeplab import NETWORKS, MultiScale, build_deeplab
+from deeplab.losses import LOSSES
 from pipelines.config import DeepLabTrainConfig
 from pipelines.data.classes import ClassList
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.voc import write_label_map
 from pipelines.engine.checkpoint import load_checkpoint
 from pipelines.engine.distributed import Processes
+from pipelines.engine.schedule import lr_factor
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.predict import load_deeplab
-from pipelines.recipes import DEEPLAB_RECIPES
+from pipelines.recipes import DEEPLAB_RECIPES, NETWORK_RECIPES
+from pipelines.settings import limits_of, settings_of
 from pipelines.train_deeplab import (
     batch_maker,
     loop_settings,
     losses,
     new_deeplab,
     parameter_groups,
+    recipe_of,
     train_deeplab,
     training_pictures,
     validator,
@@ -81,6 +86,7 @@ def test_a_run_leaves_a_checkpoint_that_rebuilds_its_network(config: DeepLabTrai
     assert result["steps"] == 2 and result["best"]["metric"] == "miou" and 0 <= result["best"]["value"] <= 1
     best = load_checkpoint(config.run / "checkpoints" / "best.pt")
     assert (best["kind"], best["network"], best["longest_side"]) == ("deeplab", "efficientnet_lite0", 66)
+    assert not best["multi_scale"] and not best["at_cells"]
     assert best["classes"] == {"names": ["cat", "dog"], "indices": [8, 12]}
     build_deeplab(best["network"], 3).load_state_dict(best["model"])
     predict = load_deeplab(config.run, device="cpu", precision="fp32")
@@ -107,7 +113,8 @@ def test_a_batch_is_a_function_of_the_step(config: DeepLabTrainConfig) -> None:
     labels = LabelFolder(config.labels, CLASSES)
     make, again = (batch_maker(training_pictures(config, labels), config, 3, HERE) for _ in range(2))
     again(0)
-    images, targets = make(5)
+    images, targets, confidence = make(5)
+    assert confidence is None
     assert images.shape == (3, 3, 33, 33) and images.dtype == torch.uint8
     assert images.is_contiguous(memory_format=torch.channels_last)
     assert targets.shape == (3, 33, 33) and set(targets.unique().tolist()) <= {0, 1, 255}
@@ -115,10 +122,11 @@ def test_a_batch_is_a_function_of_the_step(config: DeepLabTrainConfig) -> None:
     assert not torch.equal(images, make(6)[0])
 
 
-def test_a_batch_without_labels_leaves_the_network_as_it_is(config: DeepLabTrainConfig) -> None:
+@pytest.mark.parametrize("loss", ["plain", "balanced", "bootstrapped"])
+def test_a_batch_without_labels_leaves_the_network_as_it_is(config: DeepLabTrainConfig, loss: str) -> None:
     net = new_deeplab(config, CLASSES).train()
-    images = torch.randint(0, 256, (2, 3, 33, 33), dtype=torch.uint8)
-    total = losses(net, (images, torch.full((2, 33, 33), 255, dtype=torch.uint8)), HERE.device)["total"]
+    images, nothing = torch.randint(0, 256, (2, 3, 33, 33), dtype=torch.uint8), torch.full((2, 33, 33), 255)
+    total = losses(net, (images, nothing, None), HERE.device, loss)["total"]
     total.backward()  # type: ignore[no-untyped-call]
     assert total.item() == 0
     assert all(p.grad is None or not p.grad.any() for p in net.parameters())
@@ -126,7 +134,7 @@ def test_a_batch_without_labels_leaves_the_network_as_it_is(config: DeepLabTrain
 
 def test_groups_hold_every_learning_parameter_once(config: DeepLabTrainConfig) -> None:
     net = new_deeplab(config, CLASSES)
-    groups = parameter_groups(net, DEEPLAB_RECIPES["vgg16"])
+    groups = parameter_groups(net, DEEPLAB_RECIPES["largefov"])
     ids = [id(p) for group in groups for p in group.parameters]
     assert len(ids) == len(set(ids)) and set(ids) == {id(p) for p in net.parameters() if p.requires_grad}
     rates = {id(p): (group.lr_scale, group.weight_decay) for group in groups for p in group.parameters}
@@ -137,13 +145,130 @@ def test_groups_hold_every_learning_parameter_once(config: DeepLabTrainConfig) -
     assert rates[id(net.get_parameter("trunk.net.blocks.5.0.conv_dw.weight"))] == (1, 5e-4)
 
 
-def test_recipes_are_the_published_ones_and_flags_go_first(config: DeepLabTrainConfig) -> None:
-    vgg = loop_settings(replace(config, network="vgg16", steps=20_000, batch_size=10), DEEPLAB_RECIPES["vgg16"])
-    assert (vgg.lr, vgg.steps, vgg.batch_size, vgg.optimizer, vgg.schedule) == (1e-3, 20_000, 10, "sgd", "poly")
-    assert vgg.evaluate_every == 20_000
-    assert DEEPLAB_RECIPES["resnet101"].lr == 2.5e-4 and DEEPLAB_RECIPES["resnet101"].weight_decay == 5e-4
-    changed = loop_settings(replace(config, lr=0.5, steps=7, batch_size=3, evaluate_every=2), DEEPLAB_RECIPES["vgg16"])
+def published(network: str) -> DeepLabTrainConfig:
+    """The settings of a user who names the network and nothing else."""
+    return DeepLabTrainConfig(images=Path("i"), labels=Path("l"), run=Path("r"), network=network)
+
+
+def test_largefov_is_trained_as_published() -> None:
+    recipe, config = recipe_of(published("vgg16")), published("vgg16")
+    settings = loop_settings(config, recipe)
+    assert (settings.lr, settings.steps, settings.batch_size) == (1e-3, 20_000, 10)
+    assert (settings.optimizer, settings.momentum, settings.schedule) == ("sgd", 0.9, "poly")
+    assert settings.clip_norm is None and settings.ema is None and settings.warmup == 0
+    assert (config.crop, recipe.scales, recipe.recolour) == (321, (0.5, 0.75, 1.0, 1.25, 1.5), False)
+    assert recipe.at_cells and not recipe.multi_scale
+    assert settings.evaluate_every == 20_000
+    # halfway the rate is 1e-3 times 0.5^0.9
+    assert lr_factor("poly", 10_000, settings.steps) == pytest.approx(0.5**0.9)
+
+
+def test_largefov_learns_at_the_published_rates() -> None:
+    config = published("vgg16")
+    net = build_deeplab("vgg16", 3)
+    net._pretrained = ("fc6", "fc7")  # as with ImageNet's classifier
+    rates = {}
+    for group in parameter_groups(net, recipe_of(config)):
+        rates |= {id(parameter): (group.lr_scale, group.weight_decay) for parameter in group.parameters}
+    expected = {"trunk": (1, 2), "head.fc6": (1, 2), "head.fc7": (1, 2), "head.fc8": (10, 20)}
+    for name, parameter in net.named_parameters():
+        weight, bias = next(factors for start, factors in expected.items() if name.startswith(start))
+        assert rates[id(parameter)] == ((weight, 5e-4) if name.endswith("weight") else (bias, 0)), name
+
+
+def test_deeplab_v2_is_trained_as_published() -> None:
+    recipe, config = recipe_of(published("resnet101")), published("resnet101")
+    settings = loop_settings(config, recipe)
+    assert (settings.lr, settings.steps, settings.batch_size) == (2.5e-4, 20_000, 10)
+    assert (settings.optimizer, settings.momentum, settings.schedule) == ("sgd", 0.9, "poly")
+    assert (config.crop, recipe.scales, recipe.recolour) == (321, (), False)  # any scale from 0.5 to 1.5
+    assert recipe.at_cells and recipe.multi_scale
+    net = build_deeplab("resnet101", 3)
+    rates = {}
+    for group in parameter_groups(MultiScale(net), recipe):
+        rates |= {id(parameter): (group.lr_scale, group.weight_decay) for parameter in group.parameters}
+    learning = {name: p for name, p in net.named_parameters() if p.requires_grad}
+    # no BatchNorm learns, so all that learns in the trunk are the weights of convolutions
+    assert all(p.ndim == 4 and rates[id(p)] == (1, 5e-4) for name, p in learning.items() if name.startswith("trunk"))
+    for rate in range(4):
+        assert rates[id(learning[f"head.branches.{rate}.weight"])] == (10, 5e-4)
+        assert rates[id(learning[f"head.branches.{rate}.bias"])] == (20, 0)
+    assert len(rates) == len(learning)
+
+
+def test_a_recipe_can_be_asked_for_and_flags_go_first() -> None:
+    assert recipe_of(published("efficientnet_lite0")) is DEEPLAB_RECIPES["lite"]
+    config = replace(published("efficientnet_lite0"), recipe="largefov", lr=0.5, steps=7, batch_size=3)
+    assert recipe_of(config) is DEEPLAB_RECIPES["largefov"]
+    changed = loop_settings(replace(config, evaluate_every=2), recipe_of(config))
     assert (changed.lr, changed.steps, changed.batch_size, changed.evaluate_every) == (0.5, 7, 3, 2)
+    assert set(NETWORK_RECIPES) == set(NETWORKS)
+    choices = limits_of(settings_of(DeepLabTrainConfig)["recipe"]).choices, tuple(DEEPLAB_RECIPES)
+    assert choices[0] == choices[1]
+    assert limits_of(settings_of(DeepLabTrainConfig)["loss"]).choices == tuple(LOSSES)
+
+
+def test_crops_and_loss_follow_the_recipe(config: DeepLabTrainConfig) -> None:
+    labels = LabelFolder(config.labels, CLASSES)
+    config = replace(config, recipe="largefov", crop=60)
+    images, targets, _ = batch_maker(training_pictures(config, labels), config, 8, HERE)(0)
+    # pictures of 40 x 50 at their scales, all of each in view: at 1.5 60 of 75 pixels
+    heights = [int((target != 255).any(1).sum()) for target in targets]
+    assert set(heights) <= {20, 30, 40, 50, 60} and len(set(heights)) > 2
+    colours = images.permute(0, 2, 3, 1)[targets == 0]
+    assert (colours[:, 0] < 250).all() and (colours == torch.tensor([0, 0, 255])).all(1).float().mean() > 0.5
+
+    class Ones(nn.Module):
+        """At each of 4 x 4 cells of a crop of 25, p = 3/4 for class 0 of two; the second map is sure of nothing."""
+
+        def forward(self, images: Tensor) -> list[Tensor]:
+            sure = torch.tensor([math.log(3), 0.0]).view(1, 2, 1, 1).expand(len(images), 2, 4, 4)
+            return [sure, torch.zeros(len(images), 2, 2, 2)]
+
+    target = torch.full((1, 25, 25), 255, dtype=torch.uint8)
+    target[0, 0, 8], target[0, 1, 9] = 1, 0  # only the first lies under a cell of the first map, and none of the second
+    batch = (torch.zeros(1, 3, 25, 25, dtype=torch.uint8), target, None)
+    assert losses(Ones(), batch, HERE.device, at_cells=True)["total"].item() == pytest.approx(math.log(4))
+    # compared pixel by pixel, both pixels count, and both maps
+    expected = (math.log(4) + math.log(4 / 3)) / 2 + math.log(2)
+    assert losses(Ones(), batch, HERE.device)["total"].item() == pytest.approx(expected)
+
+
+def test_a_run_at_several_scales_predicts_at_them_too(config: DeepLabTrainConfig) -> None:
+    config = replace(config, recipe="v2-resnet101", val_voc=config.images.parent)
+    result = train_deeplab(config, Events(io.StringIO()))
+    best = load_checkpoint(config.run / "checkpoints" / "best.pt")
+    assert best["multi_scale"] and best["at_cells"]
+    # the sum of four losses of three classes, at the start about log 3 each
+    assert 3 < result["losses"]["total"] < 6
+    predictor = load_deeplab(config.run, device="cpu", precision="fp32")
+    assert isinstance(predictor.net, MultiScale) and predictor.at_cells
+    assert predictor(config.images / "p0.png").shape == (40, 50)
+
+
+def test_pixels_count_by_their_confidence_where_it_is_asked_for(config: DeepLabTrainConfig) -> None:
+    labels = LabelFolder(config.labels, CLASSES)
+    with pytest.raises(InputError, match="confidence-missing"):
+        training_pictures(replace(config, confidence=True), labels)
+    for i in range(4):
+        labels.write_confidence(f"p{i}", np.where(labels.read_label(f"p{i}") == 8, 51, 255).astype(np.uint8))
+    sure = replace(config, confidence=True)
+    images, targets, confidence = batch_maker(training_pictures(sure, labels), sure, 3, HERE)(0)
+    assert confidence is not None
+    assert (confidence[targets == 1] == 51).all() and (confidence[targets == 0] == 255).all()
+
+    class Even(nn.Module):
+        """p = 3/4 for class 0 of three everywhere, and 1/8 for each other."""
+
+        def forward(self, images: Tensor) -> Tensor:
+            return torch.tensor([0.75, 0.125, 0.125]).log().view(1, 3, 1, 1).expand(len(images), 3, 5, 5)
+
+    cats, rest = int((targets == 1).sum()), int((targets == 0).sum())
+    expected = (-0.2 * cats * math.log(0.125) - rest * math.log(0.75)) / (0.2 * cats + rest)
+    total = losses(Even(), (images, targets, confidence), HERE.device)["total"].item()
+    assert cats and total == pytest.approx(expected, rel=1e-4)
+    result = train_deeplab(replace(sure, loss="bootstrapped", steps=1), Events(io.StringIO()))
+    assert math.isfinite(result["losses"]["total"])
 
 
 def test_validation_scores_the_val_pictures(config: DeepLabTrainConfig) -> None:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from pipelines.data.classes import ClassList
 from pipelines.data.images import find_images
-from pipelines.data.label_crops import LabelledPictures, random_crop, reduced_size
+from pipelines.data.label_crops import LabelledPictures, Sample, random_crop, reduced_size
 from pipelines.data.label_folder import LabelFolder
 from pipelines.errors import InputError
 
@@ -27,12 +27,15 @@ class Scripted(np.random.Generator):
     def random(self) -> float:  # type: ignore[override]
         return self._random
 
+    def integers(self, high: int) -> int:  # type: ignore[override]
+        return high - 1
 
-def scene(height: int = 40, width: int = 60) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+
+def scene(height: int = 40, width: int = 60) -> Sample:
     """White discs of class 1 on black background."""
     y, x = np.mgrid[:height, :width]
     label = (((y % 20) - 10) ** 2 + ((x % 20) - 10) ** 2 < 50).astype(np.uint8)
-    return np.repeat(label[..., None] * np.uint8(255), 3, axis=2), label
+    return Sample(np.repeat(label[..., None] * np.uint8(255), 3, axis=2), label)
 
 
 def folder(tmp_path: Path, labels: dict[str, NDArray[np.uint8]], size: tuple[int, int] = (6, 4)) -> LabelFolder:
@@ -52,12 +55,13 @@ def opened(labels: LabelFolder, ids: list[str] | None = None, **options: bool) -
 
 
 def test_crop_at_scale_one_is_a_window_of_the_picture() -> None:
-    picture, label = scene()
+    picture, label, _ = scene()
     # scale, left, top, then brightness, contrast and colour unchanged
-    crop, target = random_crop(picture, label, 32, Scripted([1.0, 5.0, 3.0, 1.0, 1.0, 1.0], random=0.9))
+    crop, target, confidence = random_crop(scene(), 32, Scripted([1.0, 5.0, 3.0, 1.0, 1.0, 1.0], random=0.9))
     np.testing.assert_array_equal(crop, picture[3:35, 5:37])
     np.testing.assert_array_equal(target, label[3:35, 5:37])
-    mirrored = random_crop(picture, label, 32, Scripted([1.0, 5.0, 3.0, 1.0, 1.0, 1.0], random=0.1))
+    assert confidence is None
+    mirrored = random_crop(scene(), 32, Scripted([1.0, 5.0, 3.0, 1.0, 1.0, 1.0], random=0.1))
     np.testing.assert_array_equal(mirrored[0], crop[:, ::-1])
     np.testing.assert_array_equal(mirrored[1], target[:, ::-1])
 
@@ -65,19 +69,44 @@ def test_crop_at_scale_one_is_a_window_of_the_picture() -> None:
 def test_small_picture_is_surrounded_by_ignored_pixels() -> None:
     picture = np.full((10, 20, 3), 200, np.uint8)
     # scale 1/2: 64 pixels show 128 of the picture; it begins 28 to the right and 4 down, at cells 14 and 2
-    crop, target = random_crop(
-        picture, np.ones((10, 20), np.uint8), 64, Scripted([0.5, -28.0, -4.0, 1.0, 1.0, 1.0], random=0.9)
-    )
+    sample = Sample(picture, np.ones((10, 20), np.uint8), np.full((10, 20), 77, np.uint8))
+    crop, target, confidence = random_crop(sample, 64, Scripted([0.5, -28.0, -4.0, 1.0, 1.0, 1.0], random=0.9))
     inside = np.zeros((64, 64), bool)
     inside[2:7, 14:24] = True
     np.testing.assert_array_equal(target == 1, inside)
     np.testing.assert_array_equal(target == 255, ~inside)
     assert (crop[inside] == 200).all() and (crop[~inside] == (124, 116, 104)).all()
+    assert confidence is not None
+    np.testing.assert_array_equal(confidence, 77 * inside)
+
+
+def test_published_crops_have_one_of_the_scales_and_the_colours_of_the_picture() -> None:
+    picture, label, _ = scene()
+    # of the scales the last, 2: the crop of 32 shows 16 pixels; then left and top, and nothing else is drawn
+    crop, target, _ = random_crop(scene(), 32, Scripted([5.0, 3.0], random=0.9), scales=(0.5, 2.0), recolour=False)
+    np.testing.assert_array_equal(target, np.repeat(np.repeat(label[3:19, 5:21], 2, 0), 2, 1))
+    assert abs(crop[::2, ::2].astype(int).mean() - picture[3:19, 5:21].mean()) < 20
+    shares = set()
+    for seed in range(40):
+        whole = Sample(np.zeros((20, 20, 3), np.uint8), np.zeros((20, 20), np.uint8))
+        crop = random_crop(whole, 40, np.random.default_rng(seed), scales=(0.5, 1.0, 1.5), recolour=False)
+        shares.add(int((crop.label == 0).sum() ** 0.5))
+    assert shares == {10, 20, 30}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_confidence_goes_wherever_the_label_goes(seed: int) -> None:
+    picture, label, _ = scene()
+    _, target, confidence = random_crop(Sample(picture, label, 100 + label), 48, np.random.default_rng(seed))
+    assert confidence is not None
+    inside = target != 255
+    np.testing.assert_array_equal(confidence[inside], 100 + target[inside])
+    assert (confidence[~inside] == 0).all()
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_label_map_goes_wherever_the_picture_goes(seed: int) -> None:
-    crop, target = random_crop(*scene(), 48, np.random.default_rng(seed))
+    crop, target, _ = random_crop(scene(), 48, np.random.default_rng(seed))
     assert crop.shape == (48, 48, 3) and target.shape == (48, 48) and set(np.unique(target)) <= {0, 1, 255}
     known = target != 255
     assert known.any()
@@ -90,26 +119,28 @@ def test_label_map_goes_wherever_the_picture_goes(seed: int) -> None:
 
 
 def test_crop_depends_on_the_generator_alone() -> None:
-    first, second = (random_crop(*scene(), 48, np.random.default_rng(7)) for _ in range(2))
+    first, second = (random_crop(scene(), 48, np.random.default_rng(7)) for _ in range(2))
     np.testing.assert_array_equal(first[0], second[0])
     np.testing.assert_array_equal(first[1], second[1])
-    assert not np.array_equal(first[0], random_crop(*scene(), 48, np.random.default_rng(8))[0])
+    assert not np.array_equal(first[0], random_crop(scene(), 48, np.random.default_rng(8))[0])
 
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1)])
 def test_extreme_pictures_give_whole_crops(size: tuple[int, int], seed: int) -> None:
-    crop, target = random_crop(
-        np.zeros((*size, 3), np.uint8), np.zeros(size, np.uint8), 33, np.random.default_rng(seed)
-    )
+    sample = Sample(np.zeros((*size, 3), np.uint8), np.zeros(size, np.uint8))
+    crop, target, _ = random_crop(sample, 33, np.random.default_rng(seed))
     assert crop.shape == (33, 33, 3) and (target == 0).any()
 
 
 def test_large_pictures_are_reduced_with_their_labels(tmp_path: Path) -> None:
     assert reduced_size(1000, 500, 642) == (642, 321) and reduced_size(300, 400, 642) == (300, 400)
     labels = folder(tmp_path, {"a": np.full((90, 200), 12, np.uint8)}, size=(200, 90))
-    picture, label = opened(labels)[0]
+    labels.write_confidence("a", np.full((90, 200), 40, np.uint8))
+    picture, label, confidence = opened(labels, confidence=True)[0]
     assert picture.shape == (45, 100, 3) and label.shape == (45, 100) and (label == 2).all()
+    assert confidence is not None and confidence.shape == (45, 100) and (confidence == 40).all()
+    assert opened(labels)[0].confidence is None
 
 
 def test_samples_are_network_classes_and_come_from_memory_the_second_time(tmp_path: Path) -> None:
@@ -165,4 +196,15 @@ def test_labels_that_say_nothing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"every pixel of 2 label maps is 255.*\[labels-empty\]"):
         opened(labels).check()
     labels.write_label("b", np.zeros((4, 6), np.uint8))
+    opened(labels).check()
+
+
+def test_confidence_is_complete_and_of_the_labels_size_or_named(tmp_path: Path) -> None:
+    labels = folder(tmp_path, {name: np.zeros((4, 6), np.uint8) for name in "ab"})
+    labels.write_confidence("a", np.zeros((4, 6), np.uint8))
+    with pytest.raises(InputError, match=r"confidence/b\.png: no such file, .* maps for b; .*\[confidence-missing\]"):
+        opened(labels, confidence=True)
+    labels.write_confidence("b", np.zeros((6, 4), np.uint8))
+    with pytest.raises(InputError, match=r"confidence/b\.png: 4x6 pixels, expected 6x4 .*\[label-size\]"):
+        opened(labels, confidence=True).check()
     opened(labels).check()
