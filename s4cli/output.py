@@ -1,7 +1,6 @@
 """What a command prints: a table for people or one JSON object for programs, on stdout and nothing else there."""
 
 import json
-import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +12,7 @@ import click
 
 from pipelines import __version__
 from pipelines.errors import PartialFailure
+from pipelines.files import plain
 
 if TYPE_CHECKING:
     from pipelines.events import Events
@@ -52,19 +52,6 @@ def print_result(command: str, result: Mapping[str, Any], as_json: bool) -> None
         click.echo(json.dumps(plain({**head, **result}), allow_nan=False))
     else:
         click.echo("\n".join(table(plain(result))))
-
-
-def plain(value: Any) -> Any:
-    """`value` in JSON's own types: paths as texts, numbers of array libraries as Python's, nan and infinity as None."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, Path):
-        return value.as_posix()
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table(result: Mapping[str, Any]) -> Iterator[str]:

@@ -54,6 +54,11 @@ class PseudoLabelConfig(CommonConfig):
     instances: Path | None = opt(
         None, "Instances from elsewhere, in place of a network: COCO JSON, or a folder of masks."
     )
+    segmenter: Path | None = opt(
+        None,
+        "DeepLab of an earlier round: run folder or file; its probabilities, restricted to a picture's keywords, are "
+        "fused with the instances.",
+    )
     keywords: str = opt(
         "auto",
         "Image-level keywords: auto (folder names, VOC lists, VOC XML), a file (CSV, COCO JSON, cls_labels.npy, "
