@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from pipelines.chain.checks import Fault, check_steps
@@ -18,7 +17,7 @@ from pipelines.chain.steps import Step, chain_steps
 from pipelines.config import DeepLabTrainConfig, PseudoLabelConfig, RunConfig, StageConfig, TrainConfig
 from pipelines.errors import ConfigError, InputError, Stopped
 from pipelines.events import Events
-from pipelines.files import write_json, write_text
+from pipelines.files import plain, write_json, write_text
 
 Stage = Callable[[Any, Events], dict[str, Any]]
 
@@ -107,9 +106,7 @@ def _refuse_faults(faults: list[Fault], decisions: Mapping[str, Decision], event
             raise decision.fault
 
 
-def _run(
-    config: RunConfig, steps: list[Step], events: Events, stages: Mapping[str, Stage]
-) -> list[dict[str, Any]]:
+def _run(config: RunConfig, steps: list[Step], events: Events, stages: Mapping[str, Stage]) -> list[dict[str, Any]]:
     state = ChainState(config.folder)
     decisions = decide_all(steps, state)
     due = [step for step in steps if decisions[step.name].action != "skip"]
@@ -129,9 +126,7 @@ def _run(
     return records
 
 
-def _check_due(
-    due: list[Step], steps: list[Step], decisions: Mapping[str, Decision], events: Events
-) -> None:
+def _check_due(due: list[Step], steps: list[Step], decisions: Mapping[str, Decision], events: Events) -> None:
     """Looks at the inputs of what is to be done, so that a fault costs a minute and not the days before its stage."""
     faults = check_steps(due, events, steps).faults
     for fault in faults:
@@ -177,9 +172,9 @@ def _do(
     rate = _rate(result, seconds) or entry.images_per_second
     state.keep(
         step.name,
-        replace(entry, done=True, seconds=entry.seconds + seconds, images_per_second=rate, result=_plain(result)),
+        replace(entry, done=True, seconds=entry.seconds + seconds, images_per_second=rate, result=plain(result)),
     )
-    return _record(step, "resumed" if decision.action == "resume" else "ran", seconds, _plain(result))
+    return _record(step, "resumed" if decision.action == "resume" else "ran", seconds, plain(result))
 
 
 def _ready(config: StageConfig) -> StageConfig:
@@ -207,27 +202,11 @@ def _rate(result: Mapping[str, Any], seconds: float) -> float | None:
     return float(rate) if rate else None
 
 
-def _plain(value: Any) -> Any:
-    """A result in JSON's own types: numbers of array libraries as Python's, NaN and infinity as None."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Path):
-        return value.as_posix()
-    if hasattr(value, "item"):
-        value = value.item()
-    is_odd = isinstance(value, float) and not (abs(value) < float("inf"))
-    return None if is_odd else value
-
-
 def _record(step: Step, action: str, seconds: float, result: Mapping[str, Any]) -> dict[str, Any]:
     return {"stage": step.name, "action": action, "seconds": round(seconds, 1), "result": dict(result)}
 
 
-def _result(
-    config: RunConfig, steps: list[Step], records: list[dict[str, Any]], seconds: float
-) -> dict[str, Any]:
+def _result(config: RunConfig, steps: list[Step], records: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
     mious: list[float | None] = []
     for number in range(1, config.rounds + 1):
         results = [
@@ -241,10 +220,12 @@ def _result(
         {"round": number, "miou": miou, "gain": None if miou is None or last is None else miou - last}
         for number, (miou, last) in enumerate(zip(mious, before, strict=True), start=1)
     ]
-    failed = sum(
-        record["result"].get("failed", 0) for step, record in zip(steps, records, strict=True)
+    failures = [
+        record["result"].get("failed", 0)
+        for step, record in zip(steps, records, strict=True)
         if isinstance(step.config, PseudoLabelConfig)
-    )
+    ]
+    failed = max(failures, default=0)  # the same pictures in every round
     return {
         "out": str(config.folder),
         "stages": records,

@@ -26,8 +26,8 @@ _CLICK_TYPES: dict[type, click.ParamType[Any]] = {
 def stage_command(group: click.Group, config_class: type[Config]) -> Callable[[Stage[Config]], click.Command]:
     """Decorator that turns `stage(config, events) -> result` into a command of `group`.
 
-    A positional setting is the settings file, which then takes the place of `--config`. The function's docstring is the command's help; its body is where the stage module is imported, so that `--help`
-    stays light.
+    A positional setting is the settings file, which then takes the place of `--config`. The function's docstring is the
+    command's help; its body is where the stage module is imported, so that `--help` stays light.
     """
 
     def decorate(stage: Stage[Config]) -> click.Command:

@@ -112,6 +112,6 @@ def _is_complete(step: Step, entry: Entry) -> bool:
 def _labels_are_complete(config: PseudoLabelConfig) -> bool:
     if not (config.out / "manifest.json").is_file():
         return False
-    counts = read_json(config.out / "manifest.json").get("counts", {})
+    counts: dict[str, int] = read_json(config.out / "manifest.json").get("counts", {})
     labels = sum(1 for _ in (config.out / "labels").rglob("*.png"))
     return labels >= counts.get("labelled", 0) + counts.get("empty", 0)

@@ -77,14 +77,20 @@ def listed_names(annotations: Path) -> list[str]:
     if not isinstance(images, list):
         message = f"{annotations}: no list of images, expected a COCO file; check the file"
         raise InputError(message, "coco-structure")
-    return [image["file_name"] for image in images if isinstance(image, dict) and isinstance(image.get("file_name"), str)]
+    return [
+        image["file_name"] for image in images if isinstance(image, dict) and isinstance(image.get("file_name"), str)
+    ]
 
 
 def _settings(config: StageConfig) -> dict[str, Any]:
     values = to_json(config)
     kept = {}
     for field in fields(config):
-        if limits_of(field).may_change or field.name in _WITHOUT_EFFECT or isinstance(getattr(config, field.name), Path):
+        if (
+            limits_of(field).may_change
+            or field.name in _WITHOUT_EFFECT
+            or isinstance(getattr(config, field.name), Path)
+        ):
             continue
         value = values[field.name]
         if field.name in _MAY_BE_FILES and value is not None and Path(value).is_file():

@@ -78,7 +78,9 @@ def _entries(path: Path, content: Any) -> dict[str, Entry]:
             for name, step in content["steps"].items()
         }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        message = f"{path}: not written by this version of s4 run, its own file expected; restore it or rename the folder"
+        message = (
+            f"{path}: not written by this version of s4 run, its own file expected; restore it or rename the folder"
+        )
         raise InputError(message, "state-damaged") from error
 
 
@@ -93,7 +95,9 @@ def sole_owner(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / _LOCK).open("w")
     except OSError as error:
-        message = f"{folder}: {error.strerror}, a folder that can be written to expected; check its rights or choose --out"
+        message = (
+            f"{folder}: {error.strerror}, a folder that can be written to expected; check its rights or choose --out"
+        )
         raise MachineError(message, "no-permission") from error
     with file:
         try:

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pipelines.config.base import CommonConfig
-from pipelines.settings import REQUIRED, opt
+from pipelines.settings import REQUIRED, StageConfig, opt
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig(CommonConfig):
+class RunConfig(StageConfig):
     """Settings of `s4 run`; those of the stages stand in tables of their own in the same file.
 
     `device`, `precision` and `workers` hold for every stage where they are given, whatever the tables of the stages
