@@ -1,4 +1,4 @@
-"""The steps of a chain, out of the tables of its file: each stage's settings, with what earlier stages make filled in."""
+"""The steps of a chain, out of the tables of its file: settings with what earlier stages make filled in."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -124,7 +124,9 @@ class _Tables:
         asked = f"{flag_of('rounds')} {self.config.rounds}" if self.config.rounds > 1 else "--first-round single"
         for cls in (PseudoLabelConfig, DeepLabTrainConfig):
             if not self.has(cls):
-                message = f"{asked}: no table [{cls.command}] in {self.config.file}, it and the other expected"
+                message = (
+                    f"{asked}: no table [{cls.command}] in {self.config.file}, labels and a training on them expected"
+                )
                 raise ConfigError(f"{message}; add it", "chain-rounds")
         for command, names in (("deeplab-train", ("labels",)), ("evaluate", _SCORED)):
             for name in names:
