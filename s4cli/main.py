@@ -141,10 +141,13 @@ def bench(config: BenchConfig, events: "Events") -> dict[str, Any]:
 def run(config: RunConfig, events: "Events") -> dict[str, Any]:
     r"""Run the whole chain from one file; what has not changed since the last time is skipped.
 
-    FILE.toml has a table for each stage: [train], [pseudo-label], [deeplab-train], [evaluate], each as its own command
-    takes it with --config FILE.toml, and [run] for the settings below. Stages without a table are left out. A stage
-    gets from those before it what its table does not name: weights, labels, classes and folders. Relative paths lead
-    from the current folder.
+    \b
+    [train] [pseudo-label] [deeplab-train] [evaluate]
+            tables of the stages, each as its own command takes it with --config FILE.toml
+    [run]   the settings below
+
+    Stages without a table are left out. A stage gets from those before it what its table does not name: weights,
+    labels, classes and folders. Relative paths lead from the current folder.
 
     Stopped or killed, the same command goes on. A stage whose settings or inputs have changed is done again in a fresh
     folder; the old one is kept as NAME.old-1, NAME.old-2, ...
