@@ -50,6 +50,7 @@ def run_chain(config: RunConfig, events: Events, stages: Mapping[str, Stage] | N
     if config.dry_run:
         records = _dry_run(config, steps, events)
     else:
+        _check_due(config, steps, events)
         with sole_owner(config.folder):
             events.attach(config.folder / "log.txt")
             records = _run(config, steps, events, stages or _own_stages())
@@ -106,12 +107,20 @@ def _refuse_faults(faults: list[Fault], decisions: Mapping[str, Decision], event
             raise decision.fault
 
 
-def _run(config: RunConfig, steps: list[Step], events: Events, stages: Mapping[str, Stage]) -> list[dict[str, Any]]:
-    state = ChainState(config.folder)
-    decisions = decide_all(steps, state)
+def _check_due(config: RunConfig, steps: list[Step], events: Events) -> None:
+    """Looks at the inputs of what is to be done, so that a fault costs a minute and not the days before its stage."""
+    decisions = decide_all(steps, ChainState(config.folder))
     due = [step for step in steps if decisions[step.name].action != "skip"]
-    if due:
-        _check_due(due, steps, decisions, events)
+    faults = check_steps(due, events, steps).faults if due else []
+    for fault in faults:
+        if fault.bearable:  # the stage notes it, and does the other pictures
+            events.warn(f"{fault.step}: {fault.error}")
+    _refuse_faults([fault for fault in faults if not fault.bearable], decisions, events)
+
+
+def _run(config: RunConfig, steps: list[Step], events: Events, stages: Mapping[str, Stage]) -> list[dict[str, Any]]:
+    """Does what is due; each step is decided on when those before it are done."""
+    state = ChainState(config.folder)
     records = []
     for number, step in enumerate(steps, start=1):
         heading = f"{number}/{len(steps)} {step.name}"
@@ -124,15 +133,6 @@ def _run(config: RunConfig, steps: list[Step], events: Events, stages: Mapping[s
             continue
         records.append(_do(step, decision, state, stages[step.config.command], heading, events))
     return records
-
-
-def _check_due(due: list[Step], steps: list[Step], decisions: Mapping[str, Decision], events: Events) -> None:
-    """Looks at the inputs of what is to be done, so that a fault costs a minute and not the days before its stage."""
-    faults = check_steps(due, events, steps).faults
-    for fault in faults:
-        if fault.bearable:  # the stage notes it, and does the other pictures
-            events.warn(f"{fault.step}: {fault.error}")
-    _refuse_faults([fault for fault in faults if not fault.bearable], decisions, events)
 
 
 def _write_single_list(step: Step) -> None:

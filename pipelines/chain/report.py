@@ -71,6 +71,9 @@ def _curves(steps: Sequence[Step]) -> list[Picture]:
 
 def _figures(result: Mapping[str, Any]) -> str:
     shown = [f"{name} {value:.4g}" for name in _FIGURES if isinstance(value := result.get(name), int | float) and value]
+    best = result.get("best")
+    if isinstance(best, Mapping) and best.get("value") is not None:
+        shown.insert(0, f"{best['metric']} {best['value']:.4g}")
     return ", ".join(shown) or "-"
 
 

@@ -67,7 +67,8 @@ def chain_steps(config: RunConfig) -> list[Step]:
 
     Raises:
         ConfigError: No table of a stage [chain-empty], a setting that the chain has in its own hands [chain-setting],
-            rounds without a stage that they need [chain-rounds], or settings of a stage that cannot be used.
+            rounds without a stage that they need [chain-rounds], a folder that cannot be written to without harm
+            [chain-place], or settings of a stage that cannot be used.
     """
     tables = _Tables(config)
     steps: list[Step] = []
@@ -78,7 +79,26 @@ def chain_steps(config: RunConfig) -> list[Step]:
         labels = _label_step(tables, steps, number, suffix)
         deeplab = _deeplab_step(tables, steps, number, suffix, labels)
         _evaluate_step(tables, steps, number, suffix, labels, deeplab)
+    _check_places(config.file, steps)
     return steps
+
+
+def _check_places(file: Path, steps: list[Step]) -> None:
+    """Each step has a folder to itself, outside those whose pictures are looked for: labels are pictures as well."""
+    makers: dict[Path, str] = {}
+    images = {step.config.images for step in steps if isinstance(step.config, PseudoLabelConfig | DeepLabTrainConfig)}
+    for step in steps:
+        if step.place is None:
+            continue
+        place = step.place.resolve()
+        other = makers.setdefault(place, step.name)
+        if other != step.name:
+            message = f"{file}: {other} and {step.name} both write to {step.place}, a folder for each expected"
+            raise ConfigError(f"{message}; rename one", "chain-place")
+        for folder in sorted(images):
+            if place.is_relative_to(folder.resolve()):
+                message = f"{file}: {step.name} writes to {step.place}, which is inside the pictures {folder}"
+                raise ConfigError(f"{message}, a folder outside expected; choose another --out", "chain-place")
 
 
 class _Tables:

@@ -213,6 +213,7 @@ def test_a_fault_is_found_before_the_first_stage(chain: Chain) -> None:
     with pytest.raises(InputError, match=r"p4\.png: label map is 3x3, expected 8x6.*\[label-size\]"):
         chain.run()
     assert chain.stages.names == []
+    assert not chain.out.exists()
 
 
 def test_a_damaged_picture_to_label_is_told_of_and_left_to_its_stage(chain: Chain) -> None:

@@ -134,6 +134,8 @@ def test_the_first_round_may_train_on_pictures_with_one_keyword(chain: Any) -> N
         (ALL + "[trian]\n", {}, ["did you mean train?", "[setting-unknown]"]),
         (ALL + "scalez = '1'", {}, ["[evaluate]", "did you mean scales?"]),
         ("stepz = 2\n" + ALL, {}, ["did you mean steps?"]),
+        (ALL, {"out": Path("pictures/out")}, ["inside the pictures pictures", "[chain-place]"]),
+        (ALL.replace("[deeplab-train]", "[deeplab-train]\nrun = 'work/../work/chain/s4net'"), {}, ["[chain-place]"]),
         (ALL, {"rounds": 0}, ["--rounds", "1 or more"]),
     ],
 )
