@@ -8,9 +8,10 @@ Growing files are JSON-lines journals, where a crash can only tear the last line
 import errno
 import hashlib
 import json
+import math
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -49,6 +50,19 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Writes UTF-8 text atomically."""
     atomic_write(path, lambda file: file.write(text.encode("utf-8", "surrogateescape")))
+
+
+def plain(value: Any) -> Any:
+    """`value` in JSON's own types: paths as texts, numbers of array libraries as Python's, nan and infinity as None."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Path):
+        return value.as_posix()
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_json(path: Path, value: Any, indent: int | None = 2) -> None:

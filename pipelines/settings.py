@@ -33,6 +33,7 @@ class Limits:
         above: The number must be greater than this.
         form: A regular expression for the whole text, and its description in words.
         may_change: A resumed run accepts another value (it does not alter the result).
+        positional: Given on the command line without a flag: the settings file itself, in place of `--config`.
     """
 
     help: str
@@ -42,6 +43,7 @@ class Limits:
     above: float | None = None
     form: tuple[str, str] | None = None
     may_change: bool = False
+    positional: bool = False
 
 
 def opt(default: Any, help: str, **limits: Any) -> Any:
@@ -141,9 +143,15 @@ def checked(setting: "Field[Any]", value: Any, where: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class StageConfig:
-    """Base of every stage's settings: each value is checked and converted on construction."""
+    """Base of every stage's settings: each value is checked and converted on construction.
+
+    Attributes:
+        command: Name of the command, and of its table in a TOML file.
+        table_alone: Takes nothing from a TOML file but its own table.
+    """
 
     command: ClassVar[str]
+    table_alone: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Checks each field.
@@ -214,16 +222,29 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}, a TOML file expected; check --config", "toml-missing") from error
+        raise ConfigError(f"{path}: {error.strerror}, a TOML file expected; check the path", "toml-missing") from error
     except ValueError as error:  # broken syntax or not UTF-8
         raise ConfigError(f"{path}: {error}, a TOML file expected; repair it", "toml-damaged") from error
 
 
-def _from_toml(cls: type[StageConfig], path: Path, commands: Mapping[str, type[StageConfig]]) -> dict[str, Any]:
-    """The part of a TOML file that concerns one stage.
+def tables_in(path: Path) -> set[str]:
+    """The commands that have a table of their own in a TOML file, by the names of the tables.
+
+    Raises:
+        ConfigError: The file is missing [toml-missing] or damaged [toml-damaged].
+    """
+    return {key.replace("_", "-") for key, value in _read_toml(path).items() if isinstance(value, dict)}
+
+
+def from_toml(cls: type[StageConfig], path: Path, commands: Mapping[str, type[StageConfig]]) -> dict[str, Any]:
+    """The part of a TOML file that concerns one stage, by setting; each value checked, defaults not filled in.
 
     A table named after a command belongs to that command. Keys outside tables belong to every command that has such a
-    setting, and override nothing in its table.
+    setting (but for one that takes its table alone), and override nothing in its table. Paths are as they are written,
+    so relative ones lead from the current folder, as those of flags do.
+
+    Raises:
+        ConfigError: The file cannot be read, a table or key is unknown [setting-unknown], or as `checked`.
     """
     shared, tables = {}, {}
     for key, value in _read_toml(path).items():
@@ -240,7 +261,7 @@ def _from_toml(cls: type[StageConfig], path: Path, commands: Mapping[str, type[S
         elsewhere = {name for other in commands.values() for name in settings_of(other)} - set(settings_of(cls))
         shared = {key: value for key, value in shared.items() if key.replace("-", "_") not in elsewhere}
     own = _known(cls, tables.get(cls.command, {}), f"{path}: [{cls.command}]")
-    return {**_known(cls, shared, str(path)), **own}
+    return own if cls.table_alone else {**_known(cls, shared, str(path)), **own}
 
 
 def _frozen(cls: type[StageConfig], run: Path, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -273,7 +294,7 @@ def resolve_with(
         ConfigError: An unknown key, a value that does not pass its checks, a missing setting, or a contradiction.
         InputError: The saved settings of the run are damaged.
     """
-    given = _from_toml(cls, toml, commands) if toml is not None else {}
+    given = from_toml(cls, toml, commands) if toml is not None else {}
     settings = settings_of(cls)
     given |= {name: checked(settings[name], value, flag_of(name)) for name, value in flags.items() if value is not None}
     run = given.get("run")
@@ -287,6 +308,8 @@ def to_toml(cls: type[StageConfig]) -> str:
     lines = [f"[{cls.command}]"]
     for name, setting in settings_of(cls).items():
         limits, kind = limits_of(setting), type_of(setting)
+        if limits.positional:
+            continue  # the file cannot name itself
         accepts = " | ".join(limits.choices) or (limits.form[1] if limits.form else _TYPE_WORDS[kind])
         lines += ["", f"# {limits.help} ({accepts})"]
         unset = setting.default is MISSING or setting.default is None

@@ -20,6 +20,7 @@ from pipelines.config import (
     EvaluateConfig,
     ExplainConfig,
     PseudoLabelConfig,
+    RunConfig,
     TrainConfig,
     to_toml,
 )
@@ -51,8 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def s4() -> None:
     """Weakly-supervised semantic segmentation through salient instances.
 
-    The chain: train, pseudo-label, deeplab-train, evaluate; demo runs all of it on generated scenes. Results go to
-    stdout, progress to stderr.
+    The chain: train, pseudo-label, deeplab-train, evaluate; run does all of it from one file, demo on generated
+    scenes. Results go to stdout, progress to stderr.
     """
 
 
@@ -135,6 +136,26 @@ def bench(config: BenchConfig, events: "Events") -> dict[str, Any]:
     from pipelines.bench import bench
 
     return bench(config, events)
+
+
+@stage_command(s4, RunConfig)
+def run(config: RunConfig, events: "Events") -> dict[str, Any]:
+    r"""Run the whole chain from one file; what has not changed since the last time is skipped.
+
+    \b
+    [train] [pseudo-label] [deeplab-train] [evaluate]
+            tables of the stages, each as its own command takes it with --config FILE.toml
+    [run]   the settings below
+
+    Stages without a table are left out. A stage gets from those before it what its table does not name: weights,
+    labels, classes and folders. Relative paths lead from the current folder.
+
+    Stopped or killed, the same command goes on. A stage whose settings or inputs have changed is done again in a fresh
+    folder; the old one is kept as NAME.old-1, NAME.old-2, ...
+    """
+    from pipelines.run_chain import run_chain
+
+    return run_chain(config, events)
 
 
 @s4.group()

@@ -26,21 +26,25 @@ _CLICK_TYPES: dict[type, click.ParamType[Any]] = {
 def stage_command(group: click.Group, config_class: type[Config]) -> Callable[[Stage[Config]], click.Command]:
     """Decorator that turns `stage(config, events) -> result` into a command of `group`.
 
-    The function's docstring is the command's help; its body is where the stage module is imported, so that `--help`
-    stays light.
+    A positional setting is the settings file, which then takes the place of `--config`. The function's docstring is the
+    command's help; its body is where the stage module is imported, so that `--help` stays light.
     """
 
     def decorate(stage: Stage[Config]) -> click.Command:
-        def callback(config_file: Path | None, as_json: bool, **flags: Any) -> None:
+        settings = settings_of(config_class).values()
+        file_name = next((setting.name for setting in settings if limits_of(setting).positional), "config_file")
+
+        def callback(as_json: bool, **flags: Any) -> None:
+            config_file = flags.pop("config_file", None) or flags.get(file_name)
             config = resolve(config_class, config_file, flags)
             run_and_print(config_class.command, lambda events: stage(config, events), as_json)
 
-        options = [_option(setting) for setting in settings_of(config_class).values()]
+        general = [json_option()] if file_name != "config_file" else [_config_option(), json_option()]
         text = inspect.cleandoc(stage.__doc__ or "")
         command = click.Command(
             config_class.command,
             callback=callback,
-            params=[*options, *_general_options()],
+            params=[*map(_option, settings), *general],
             help=text,
             short_help=text.partition("\n")[0],
         )
@@ -55,18 +59,20 @@ def json_option() -> click.Option:
     return click.Option(["as_json", "--json"], is_flag=True, help="Print the result as one JSON object.")
 
 
-def _general_options() -> list[click.Parameter]:
+def _config_option() -> click.Option:
     path = click.Path(path_type=Path)
     config_help = "Take settings from this file, as `s4 config show` prints them; flags override it."
-    return [click.Option(["config_file", "--config"], type=path, metavar="FILE.toml", help=config_help), json_option()]
+    return click.Option(["config_file", "--config"], type=path, metavar="FILE.toml", help=config_help)
 
 
-def _option(setting: "Field[Any]") -> click.Option:
-    """The option of one setting.
+def _option(setting: "Field[Any]") -> click.Parameter:
+    """The option of one setting, or the argument of a positional one.
 
     Its own default is always None, "not given": the true default is applied later, below the TOML file.
     """
     limits, kind, flag = limits_of(setting), type_of(setting), flag_of(setting.name)
+    if limits.positional:
+        return click.Argument([setting.name], type=_CLICK_TYPES[kind], metavar="FILE.toml")
     text = limits.help + _default_note(setting)
     if kind is bool:
         # The second form switches off what a TOML file switches on.

@@ -1,23 +1,23 @@
 """What a command prints: a table for people or one JSON object for programs, on stdout and nothing else there."""
 
 import json
-import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipelines import __version__
 from pipelines.errors import PartialFailure
+from pipelines.files import plain
 
 if TYPE_CHECKING:
     from pipelines.events import Events
 
 SCHEMA_VERSION = 1
+_GRID_KEYS = {"name", "stage", "round"}
 
 
 def run_and_print(command: str, work: "Callable[[Events], Mapping[str, Any]]", as_json: bool) -> None:
@@ -54,23 +54,11 @@ def print_result(command: str, result: Mapping[str, Any], as_json: bool) -> None
         click.echo("\n".join(table(plain(result))))
 
 
-def plain(value: Any) -> Any:
-    """`value` in JSON's own types: paths as texts, numbers of array libraries as Python's, nan and infinity as None."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, Path):
-        return value.as_posix()
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def table(result: Mapping[str, Any]) -> Iterator[str]:
     """The lines of a two-column table; a nested mapping follows its name, indented.
 
-    A list of flat mappings that all have a name comes last, as a table with a column for each key.
+    A list of mappings that all have a name, or are of a stage or round, comes last, as a table with a column for each
+    key; what is nested in them is left to `--json`.
     """
     grids = {key: value for key, value in result.items() if _is_grid(value)}
     rows = list(_rows({key: value for key, value in result.items() if key not in grids}, ""))
@@ -85,11 +73,11 @@ def table(result: Mapping[str, Any]) -> Iterator[str]:
 def _is_grid(value: Any) -> bool:
     if not isinstance(value, list) or not value or not all(isinstance(item, Mapping) for item in value):
         return False
-    return all("name" in item and not any(isinstance(part, Mapping) for part in item.values()) for item in value)
+    return all(_GRID_KEYS & item.keys() for item in value)
 
 
 def _grid(records: list[Mapping[str, Any]]) -> Iterator[str]:
-    keys = list(dict.fromkeys(key for record in records for key in record))
+    keys = list(dict.fromkeys(key for item in records for key, part in item.items() if not isinstance(part, Mapping)))
     cells = [keys, *([_text(record[key]) if key in record else "" for key in keys] for record in records)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipelines.config.base import CRF_PRESETS
 from pipelines.config.chain import DeepLabTrainConfig, EvaluateConfig, PseudoLabelConfig, TrainConfig
+from pipelines.config.pipeline import RunConfig
 from pipelines.config.studies import AblateConfig, BenchConfig, DemoConfig, ExplainConfig
 from pipelines.settings import Config, StageConfig, from_json, resolve_with, to_json, to_toml
 
@@ -22,6 +23,7 @@ __all__ = [
     "EvaluateConfig",
     "ExplainConfig",
     "PseudoLabelConfig",
+    "RunConfig",
     "StageConfig",
     "TrainConfig",
     "from_json",
@@ -41,6 +43,7 @@ STAGES: dict[str, type[StageConfig]] = {
         AblateConfig,
         ExplainConfig,
         BenchConfig,
+        RunConfig,
     )
 }
 """The settings of every stage by the name of its command, in the order of the chain."""

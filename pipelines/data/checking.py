@@ -1,10 +1,10 @@
 """Look at every picture before a long job starts: a damaged one should cost a minute, not a night."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pipelines.data.images import open_image
+from pipelines.data.images import image_size, open_image
 from pipelines.errors import InputError
 
 
@@ -23,6 +23,34 @@ def check_pictures(paths: Sequence[Path], workers: int) -> None:
     if errors:
         others = f" ({len(errors) - 1} other pictures cannot be used either)" if len(errors) > 1 else ""
         raise InputError(f"{errors[0].message}{others}", errors[0].rule)
+
+
+class Headers:
+    """The sizes of pictures and label maps from their headers, each file read once however often it is asked for."""
+
+    def __init__(self, threads: int = 8) -> None:
+        """Starts empty.
+
+        Args:
+            threads: How many read at once; a disk far away is waited for in each.
+        """
+        self._threads = threads
+        self._known: dict[Path, tuple[int, int] | InputError] = {}
+
+    def read(self, paths: Iterable[Path]) -> dict[Path, tuple[int, int] | InputError]:
+        """The (height, width) of each file, or what is wrong with it."""
+        paths = list(dict.fromkeys(paths))
+        new = [path for path in paths if path not in self._known]
+        with ThreadPoolExecutor(self._threads) as pool:
+            self._known.update(zip(new, pool.map(_size, new, chunksize=64), strict=True))
+        return {path: self._known[path] for path in paths}
+
+
+def _size(path: Path) -> tuple[int, int] | InputError:
+    try:
+        return image_size(path)
+    except InputError as error:
+        return error
 
 
 def _problem(path: Path) -> InputError | None:

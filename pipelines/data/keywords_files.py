@@ -50,13 +50,15 @@ def read_keywords(
             [class-unknown], a picture that is not there [keywords-picture-missing], or an unknown split
             [split-missing].
     """
-    if source == "auto":
-        where, named = _find_source(images, folder, classes, split)
-        strict = False
-    else:
-        where, named = source, read_table(Path(source), images, classes)
-        strict = Path(source).suffix.lower() == ".csv"
-    words = _words_by_picture(where, named, images, _split_ids(folder.parent, split))
+    where, words, strict = _named_words(source, images, folder, classes, split)
+    missing = [image_id for image_id in words if image_id not in images]
+    if missing:
+        names = ", ".join(missing[:_NAMES_SHOWN]) + (", ..." if len(missing) > _NAMES_SHOWN else "")
+        raise InputError(
+            f"{where}: {len(missing)} of {len(words)} pictures are not in the folder ({names}), expected all of them; "
+            "check --images",
+            "keywords-picture-missing",
+        )
     table = {
         image_id: _in_use(where, image_id, words[image_id], classes, strict) for image_id in images if image_id in words
     }
@@ -70,9 +72,52 @@ def read_keywords(
     return table
 
 
-def _words_by_picture(
-    where: str, named: Named, images: dict[str, Path], wanted: set[str] | None
-) -> dict[str, set[str]]:
+def keyword_faults(
+    source: str, images: dict[str, Path], folder: Path, classes: ClassList, split: str | None = None
+) -> list[InputError]:
+    """All that is wrong with the keywords of pictures, where `read_keywords` stops at the first.
+
+    Pictures that are on the list of the split and not in the folder count as well.
+
+    Args:
+        source: As for `read_keywords`, like the others.
+        images: image_id -> path.
+        folder: The pictures' folder.
+        classes: Classes in use.
+        split: The VOC split, or None.
+    """
+    try:
+        where, words, strict = _named_words(source, images, folder, classes, split)
+        listed = _split_ids(folder.parent, split) or set()
+    except InputError as error:
+        return [error]
+    faults = [
+        InputError(
+            f"{where if image_id in words else split}: picture {image_id} is not in {folder}, expected all that are "
+            "named; complete the data set",
+            "image-missing",
+        )
+        for image_id in sorted((listed | words.keys()) - images.keys())
+    ]
+    for image_id, some in words.items() if strict else ():
+        faults += _strangers(where, image_id, some, classes)
+    return faults
+
+
+def _named_words(
+    source: str, images: dict[str, Path], folder: Path, classes: ClassList, split: str | None
+) -> tuple[str, dict[str, set[str]], bool]:
+    """Where the keywords stand, every picture's words, and whether each word must be a class."""
+    if source == "auto":
+        where, named = _find_source(images, folder, classes, split)
+        strict = False
+    else:
+        where, named = source, read_table(Path(source), images, classes)
+        strict = Path(source).suffix.lower() == ".csv"
+    return where, _words_by_picture(named, images, _split_ids(folder.parent, split)), strict
+
+
+def _words_by_picture(named: Named, images: dict[str, Path], wanted: set[str] | None) -> dict[str, set[str]]:
     """Gathers every picture's words, whichever way its name is written."""
     words: dict[str, set[str]] = defaultdict(set)
     for name, some in named:
@@ -80,26 +125,26 @@ def _words_by_picture(
         image_id = inside if inside in images else strip_image_suffix(inside)
         if wanted is None or image_id in wanted:
             words[image_id].update(some)
-    missing = [image_id for image_id in words if image_id not in images]
-    if missing:
-        names = ", ".join(missing[:_NAMES_SHOWN]) + (", ..." if len(missing) > _NAMES_SHOWN else "")
-        raise InputError(
-            f"{where}: {len(missing)} of {len(words)} pictures are not in the folder ({names}), expected all of them; "
-            "check --images",
-            "keywords-picture-missing",
-        )
     return words
 
 
 def _in_use(where: str, image_id: str, words: set[str], classes: ClassList, strict: bool) -> tuple[str, ...]:
     """A picture's words that are classes in use, in the order of the class list."""
-    for word in sorted(words - set(classes.names)) if strict else ():
+    for stranger in _strangers(where, image_id, words, classes) if strict else ():
+        raise stranger
+    return tuple(name for name in classes.names if name in words)
+
+
+def _strangers(where: str, image_id: str, words: set[str], classes: ClassList) -> list[InputError]:
+    """An error for each word of a picture that is no class; classes of VOC that are not in use are none either."""
+    errors = []
+    for word in sorted(words - set(classes.names)):
         if not (classes.is_voc and word in VOC_CLASSES):
             try:
                 classes.index_of(word)
             except InputError as error:
-                raise InputError(f"{where}: {image_id}: {error.message}", error.rule) from error
-    return tuple(name for name in classes.names if name in words)
+                errors.append(InputError(f"{where}: {image_id}: {error.message}", error.rule))
+    return errors
 
 
 def _split_ids(voc: Path, split: str | None) -> set[str] | None:

@@ -12,6 +12,7 @@ from pipelines.config import (
     DemoConfig,
     EvaluateConfig,
     PseudoLabelConfig,
+    RunConfig,
     TrainConfig,
     from_json,
     resolve,
@@ -231,6 +232,13 @@ def test_every_setting_is_explained_in_a_sentence(stage: type[StageConfig]) -> N
 def test_device_precision_and_workers_are_the_last_settings_of_each_stage() -> None:
     for stage in STAGES.values():
         assert list(settings_of(stage))[-3:] == ["device", "precision", "workers"]
+
+
+def test_the_settings_of_a_chain_come_from_its_own_table_alone(tmp_path: Path) -> None:
+    path = toml(tmp_path, "device = 'cpu'\nworkers = 4\n[run]\nrounds = 2\nworkers = 1\n[train]\nsteps = 3")
+    config = resolve(RunConfig, path, {"file": path})
+    assert (config.rounds, config.device, config.workers) == (2, None, 1)
+    assert config.for_every_stage == {"workers": 1}
 
 
 def test_ground_truth_is_never_the_default_of_a_training_on_labels() -> None:

@@ -11,7 +11,7 @@ import pytest
 import pipelines
 from pipelines.config import STAGES
 from pipelines.errors import ConfigError, DivergedError, InputError, MachineError, S4Error, Stopped
-from pipelines.settings import settings_of
+from pipelines.settings import limits_of, settings_of
 from s4cli.main import main
 
 ROOT = Path(__file__).parent.parent.parent
@@ -24,6 +24,7 @@ MODULES = {
     "ablate": "ablate",
     "explain": "explain",
     "bench": "bench",
+    "run": "run_chain",
 }
 NEEDED = {
     "train": ["--images", "i", "--annotations", "a", "--run", "r"],
@@ -34,6 +35,7 @@ NEEDED = {
     "ablate": ["--table", "1", "--images", "i", "--annotations", "a", "--test-annotations", "t", "--out", "o"],
     "explain": ["--images", "i", "--annotations", "a", "--weights", "w", "--out", "o"],
     "bench": [],
+    "run": [str(ROOT / "examples" / "own-pictures.toml")],
 }
 
 each_command = pytest.mark.parametrize("command", MODULES)
@@ -80,8 +82,8 @@ def test_help_imports_no_array_library(arguments: list[str]) -> None:
 def test_help_names_every_setting(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "-h"]) == 0
     text = capsys.readouterr().out
-    for name in settings_of(STAGES[command]):
-        assert "--" + name.replace("_", "-") in text
+    for name, setting in settings_of(STAGES[command]).items():
+        assert (f"{name.upper()}.toml" if limits_of(setting).positional else "--" + name.replace("_", "-")) in text
     assert "--config FILE.toml" in text
     assert "--json" in text
 
@@ -194,6 +196,9 @@ def test_one_rank_of_several_prints(
         (["train", *NEEDED["train"], "--alpha", "2"], "0 to 1"),
         (["config", "show", "nothing"], "deeplab-train"),
         (["demo", "--config", "absent.toml"], "absent.toml"),
+        (["run"], "FILE.toml"),
+        (["run", "absent.toml"], "absent.toml"),
+        (["run", "absent.toml", "stray"], "stray"),
         (["--loud"], "--loud"),
     ],
 )

@@ -35,3 +35,8 @@ def test_flat_named_mappings_are_a_table_below_the_rest() -> None:
         "  peer  630  1, 2",
         "  own   -               absent",
     ]
+
+
+def test_what_is_nested_in_the_rows_of_a_table_is_left_out() -> None:
+    stages = [{"stage": "train", "action": "ran", "result": {"steps": 3}}]
+    assert list(table({"stages": stages})) == ["stages", "  stage  action", "  train  ran"]

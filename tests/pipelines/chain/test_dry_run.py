@@ -1,0 +1,260 @@
+"""What `--dry-run` says and finds, on small data and on data as large as VOC and the paper's part of ImageNet."""
+
+import io
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.chain.plan import UNKNOWN, label_bytes
+from pipelines.config import RunConfig, resolve
+from pipelines.data.synsets import SYNSET_CLASSES
+from pipelines.errors import ConfigError, InputError, S4Error
+from pipelines.events import Events
+from pipelines.run_chain import run_chain
+from tests.pipelines.chain.tiny_chain import TABLES, FakeStages, write_chain, write_mask, write_picture
+
+
+class Plan:
+    """A dry run of a chain, and what it told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.data, self.out = folder, folder / "data", folder / "chain"
+        self.file = write_chain(folder)
+        self.told = ""
+
+    def __call__(self, **flags: Any) -> list[dict[str, Any]]:
+        stream = io.StringIO()
+        config = resolve(RunConfig, self.file, {"file": self.file, "dry_run": True, **flags})
+        try:
+            stages: list[dict[str, Any]] = run_chain(config, Events(stream))["stages"]
+            return stages
+        finally:
+            self.told = stream.getvalue()
+
+    def fails(self, **flags: Any) -> str:
+        """The message of the error and all lines that were told."""
+        with pytest.raises(InputError) as caught:
+            self(**flags)
+        assert caught.value.exit_code == 3
+        return f"{caught.value}\n{self.told}"
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return Plan(tmp_path)
+
+
+def test_a_new_chain_is_planned_in_full_and_nothing_is_written(plan: Plan) -> None:
+    before = sorted(plan.folder.rglob("*"))
+    stages = plan()
+    assert sorted(plan.folder.rglob("*")) == before
+    assert [(s["stage"], s["action"], s["will"]) for s in stages] == [
+        (name, "planned", "run") for name in ("train", "pseudo-label", "deeplab-train", "evaluate")
+    ]
+    assert [s["pictures"] for s in stages] == [2, 4, 4, 2]
+    assert [s["steps"] for s in stages] == [2000, None, 20_000, None]  # of `modern` and of vgg16
+    assert {s["time"] for s in stages} == {UNKNOWN}
+
+
+def test_rates_of_a_former_run_tell_the_time(plan: Plan) -> None:
+    config = resolve(RunConfig, plan.file, {"file": plan.file})
+    run_chain(config, Events(io.StringIO()), FakeStages().functions())
+    assert [(s["will"], s["time"]) for s in plan()] == [("skip", "-")] * 4
+    write_chain(plan.folder, tables=TABLES.replace("[pseudo-label]", "[pseudo-label]\nmin_score = 0.9"))
+    stages = plan()
+    assert [s["will"] for s in stages] == ["skip", "redo", "redo", "redo"]
+    # 4 pictures at 2 a second; 20,000 steps of 10 pictures at 4 a second; the fake evaluation is instantaneous.
+    assert [s["result"]["expected_seconds"] for s in stages[1:3]] == [2, 50_000]
+    assert [s["time"] for s in stages[1:3]] == ["about 2 s", "about 13.9 h"]
+    # Another round is as fast as the one before.
+    assert plan(rounds=2)[5]["result"]["expected_seconds"] == 50_000
+
+
+def test_the_disk_space_of_labels_is_estimated_from_sizes() -> None:
+    # 500 x 375: side 433; a label of 4.2 KB and a confidence map of 3.6 KB take two blocks and one; 1.7 KB of records.
+    assert label_bytes([(375, 500)]) == 2 * 4096 + 4096 + 800 + round(2 * 433.01)
+    assert label_bytes([]) == 0
+
+
+FAULTS: dict[str, tuple[Any, list[str]]] = {
+    "missing picture": (
+        lambda data: (data / "JPEGImages" / "p1.jpg").unlink(),
+        ["keywords.csv: picture p1 is not in", "[image-missing]"],
+    ),
+    "damaged picture": (lambda data: (data / "JPEGImages" / "p1.jpg").write_bytes(b"x"), ["p1.jpg", "[image-format]"]),
+    "unknown keyword": (
+        lambda data: (data / "keywords.csv").write_text("image,keywords\np0,cta\n"),
+        ["p0: class 'cta'", "did you mean 'cat'?", "[class-unknown]"],
+    ),
+    "mask of another size": (
+        lambda data: write_mask(data / "SegmentationClass" / "p5.png", (6, 7)),
+        ["p5.png: label map is 7x6, expected 8x6", "[label-size]"],
+    ),
+    "missing mask": (lambda data: (data / "SegmentationClass" / "p5.png").unlink(), ["p5.png", "[image-missing]"]),
+    "missing picture of the evaluation": (
+        lambda data: (data / "JPEGImages" / "p5.jpg").unlink(),
+        ["JPEGImages/p5.jpg: no such picture", "[image-missing]"],
+    ),
+    "missing salient picture": (lambda data: (data / "salient" / "s0.jpg").unlink(), ["s0.jpg: no such picture"]),
+    "salient picture of another size": (
+        lambda data: write_picture(data / "salient" / "s0.jpg", (9, 9)),
+        ["s0.jpg is listed as 8x6 and is 9x9", "[coco-picture-size]"],
+    ),
+    "no annotations": (lambda data: (data / "salient.json").unlink(), ["salient.json: no such file"]),
+    "no list": (lambda data: (data / "ImageSets/Segmentation/val.txt").unlink(), ["val.txt", "[split-missing]"]),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_fault_is_found(plan: Plan, name: str) -> None:
+    plant, words = FAULTS[name]
+    plant(plan.data)
+    message = plan.fails()
+    for word in words:
+        assert word in message
+
+
+TABLE_FAULTS = {
+    "voc = ": ("classes = 'animals.txt'\nvoc = ", ["[evaluate] classes", "animals.txt", "[class-list-differs]"]),
+    "[deeplab-train]": ("[deeplab-train]\nlist = 'list.txt'", ["list.txt: p4 gets no label", "[label-missing]"]),
+    "[deeplab-train]\ntrunk_weights = 'none'": ("[deeplab-train]\ntrunk_weights = 'no.pt'", ["no.pt: no such file"]),
+    "[pseudo-label]": ("[pseudo-label]\nweights = 'gone'", ["gone: not found", "[weights-missing]"]),
+    "[pseudo-label]\n": ("[pseudo-label]\nsplit = 'train_aug'\n", ["picture px is not in"]),
+}
+
+
+@pytest.mark.parametrize("old", TABLE_FAULTS)
+def test_tables_that_do_not_fit_the_data_or_each_other_are_found(
+    plan: Plan, old: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(plan.folder)
+    Path("animals.txt").write_text("cat\ndog\n")
+    Path("list.txt").write_text("p0\np4\n")
+    (plan.data / "ImageSets" / "Segmentation" / "train_aug.txt").write_text("p0\npx\n")
+    new, words = TABLE_FAULTS[old]
+    write_chain(plan.folder, tables=TABLES.replace('"none"', "'none'").replace(old, new))
+    message = plan.fails()
+    for word in words:
+        assert word in message
+
+
+def test_all_faults_are_told_and_the_first_is_the_error(plan: Plan) -> None:
+    rows = "".join(f"p0,wrong{i:02d}\n" for i in range(30))
+    (plan.data / "keywords.csv").write_text(f"image,keywords\n{rows}")
+    write_mask(plan.data / "SegmentationClass" / "p5.png", (6, 7))
+    with pytest.raises(InputError, match=r"'wrong00'.*\(31 faults in all\) \[class-unknown\]"):
+        plan()
+    lines = plan.told.splitlines()
+    assert len([line for line in lines if line.startswith("warning: pseudo-label:")]) == 19
+    assert lines[-1] == "warning: 11 more faults are not shown"
+
+
+def test_rounds_do_not_repeat_a_fault(plan: Plan) -> None:
+    write_mask(plan.data / "SegmentationClass" / "p5.png", (6, 7))
+    assert "faults in all" not in plan.fails(rounds=3)
+
+
+def test_folders_without_a_class_are_told_of(plan: Plan) -> None:
+    for name in ("cat/a", "dogs/b"):
+        write_picture(plan.folder / "pictures" / f"{name}.jpg")
+    tables = TABLES.replace("{data}/JPEGImages", f"{plan.folder}/pictures").replace(
+        'keywords = "{data}/keywords.csv"', ""
+    )
+    write_chain(plan.folder, tables=tables)
+    assert plan()[1]["pictures"] == 1
+    assert "1 of 2 pictures have no keyword and are left out (in dogs, did you mean dog?)" in plan.told
+
+
+def test_labels_that_were_there_before_are_checked(plan: Plan) -> None:
+    given = f"[deeplab-train]\nimages = '{plan.data}/JPEGImages'\nlabels = '{plan.data}/SegmentationClass'\n"
+    write_chain(plan.folder, tables=given + "labels_are = 'ground-truth'\n")
+    assert plan()[0]["pictures"] == 2
+    write_mask(plan.data / "SegmentationClass" / "p5.png", (6, 7))
+    assert "[label-size]" in plan.fails()
+    write_chain(plan.folder, tables=given)
+    assert "[labels-unmarked]" in plan.fails()
+
+
+def test_a_foreign_run_is_told_of_before_anything_is_done(plan: Plan) -> None:
+    (plan.out / "s4net").mkdir(parents=True)
+    (plan.out / "s4net" / "config.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"\[run-foreign\]"):
+        plan()
+
+
+class LargeTree:
+    """VOC 2012 with SBD's list and ImageNet's part in folders of synsets: true counts, and pictures of 8 x 6 pixels."""
+
+    def __init__(self, folder: Path, n_train: int, n_val: int, n_imagenet: int) -> None:
+        self.voc, self.imagenet = folder / "VOC2012", folder / "imagenet"
+        write_picture(folder / "picture.jpg")
+        write_mask(folder / "mask.png")
+        self.jpeg, self.png = (folder / "picture.jpg").read_bytes(), (folder / "mask.png").read_bytes()
+        names = [f"2008_{i:06d}" for i in range(n_train + n_val)]
+        lists = {"train_aug": names[:n_train], "val": names[n_train:]}
+        self.fill(self.voc / "JPEGImages", (f"{name}.jpg" for name in names), self.jpeg)
+        self.fill(self.voc / "SegmentationClass", (f"{name}.png" for name in lists["val"]), self.png)
+        (self.voc / "ImageSets" / "Segmentation").mkdir(parents=True)
+        for split, ids in lists.items():
+            (self.voc / "ImageSets" / "Segmentation" / f"{split}.txt").write_text("\n".join(ids))
+        rows = [f"{name},{('cat', 'dog;person', 'bird')[i % 3]}" for i, name in enumerate(lists["train_aug"])]
+        (self.voc / "keywords.csv").write_text("\n".join(["image,keywords", *rows]))
+        synsets = sorted(SYNSET_CLASSES)
+        for number, synset in enumerate(synsets):
+            count = len(range(number, n_imagenet, len(synsets)))
+            self.fill(self.imagenet / synset, (f"{synset}_{i}.JPEG" for i in range(count)), self.jpeg)
+
+    @staticmethod
+    def fill(folder: Path, names: Any, content: bytes) -> None:
+        folder.mkdir(parents=True)
+        for name in names:
+            (folder / name).write_bytes(content)
+
+    def tables(self, folder: Path) -> str:
+        (folder / "weights.pt").write_bytes(b"")
+        return (
+            f"[pseudo-label]\nimages = '{self.voc}/JPEGImages'\nkeywords = '{self.voc}/keywords.csv'\n"
+            f"split = 'train_aug'\nweights = '{folder}/weights.pt'\n[deeplab-train]\n[evaluate]\nvoc = '{self.voc}'\n"
+        )
+
+
+def check_large_tree(tmp_path: Path, n_train: int, n_val: int, n_imagenet: int, seconds: float) -> None:
+    """Plans both labellings, then plants a fault of each kind and sees that it is found."""
+    tree, plan = LargeTree(tmp_path, n_train, n_val, n_imagenet), Plan(tmp_path)
+    tables = tree.tables(tmp_path)
+    write_chain(tmp_path, tables=tables)
+    start = time.process_time()
+    assert [s["pictures"] for s in plan()] == [n_train, n_train, n_val]
+    imagenet = f"[pseudo-label]\nimages = '{tree.imagenet}'\nweights = '{tmp_path}/weights.pt'\n"
+    write_chain(tmp_path, tables=imagenet)
+    assert [s["pictures"] for s in plan()] == [n_imagenet]
+    assert time.process_time() - start < seconds
+    write_chain(tmp_path, tables=tables)
+    os.remove(tree.voc / "JPEGImages" / "2008_000004.jpg")
+    table = tree.voc / "keywords.csv"
+    table.write_text(table.read_text().replace("2008_000007,dog;person", "2008_000007,dog;preson"))
+    write_mask(tree.voc / "SegmentationClass" / f"2008_{n_train:06d}.png", (7, 8))
+    message = plan.fails()
+    assert "picture 2008_000004 is not in" in message
+    assert "2008_000007: class 'preson': unknown" in message
+    assert "did you mean 'person'?" in message
+    assert f"2008_{n_train:06d}.png: label map is 8x7, expected 8x6" in message
+    assert "(3 faults in all)" in message
+
+
+def test_each_planted_fault_is_found_in_a_tree_like_that_of_the_paper(tmp_path: Path) -> None:
+    check_large_tree(tmp_path, 60, 20, 300, seconds=60)
+
+
+@pytest.mark.slow
+def test_each_planted_fault_is_found_at_full_size_within_a_minute(tmp_path: Path) -> None:
+    check_large_tree(tmp_path, 10_582, 1_449, 24_000, seconds=60)
+
+
+def test_errors_of_the_plan_are_errors_for_the_user(plan: Plan) -> None:
+    plan.file.write_text("[train]\nimages = 'x'\nannotations = 'y'\n[evaluate]\nvoc = 'z'\nforeground = true\n")
+    with pytest.raises(S4Error):
+        plan()

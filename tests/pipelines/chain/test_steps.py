@@ -1,0 +1,152 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.chain.steps import Step, chain_steps
+from pipelines.config import RunConfig, resolve
+from pipelines.errors import ConfigError
+
+TABLES = {
+    "train": "[train]\nimages = 'salient'\nannotations = 'salient.json'\n",
+    "pseudo-label": "[pseudo-label]\nimages = 'pictures'\nclasses = 'animals.txt'\n",
+    "deeplab-train": "[deeplab-train]\n",
+    "evaluate": "[evaluate]\nvoc = 'VOC2012'\n",
+}
+ALL = "".join(TABLES.values())
+
+
+@pytest.fixture
+def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(tmp_path)
+
+    def steps(text: str = ALL, **flags: Any) -> dict[str, Step]:
+        path = Path("work") / "chain.toml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        return {step.name: step for step in chain_steps(resolve(RunConfig, path, {"file": path, **flags}))}
+
+    return steps
+
+
+def config_of(steps: dict[str, Step], name: str) -> Any:
+    return steps[name].config
+
+
+def test_each_stage_gets_what_the_ones_before_it_make(chain: Any) -> None:
+    steps = chain()
+    assert list(steps) == list(TABLES)
+    train, labels = config_of(steps, "train"), config_of(steps, "pseudo-label")
+    deeplab, score = config_of(steps, "deeplab-train"), config_of(steps, "evaluate")
+    out = Path("work/chain")
+    assert (train.run, labels.weights, labels.out) == (out / "s4net", out / "s4net", out / "labels")
+    assert (deeplab.images, deeplab.labels, deeplab.classes) == (Path("pictures"), out / "labels", None)
+    assert (deeplab.run, score.weights, score.classes) == (out / "deeplab", out / "deeplab", "animals.txt")
+    assert {name: step.after for name, step in steps.items()} == {
+        "train": (),
+        "pseudo-label": ("train",),
+        "deeplab-train": ("pseudo-label",),
+        "evaluate": ("deeplab-train",),
+    }
+
+
+def test_what_a_table_says_is_not_overridden_by_what_would_be_filled_in(chain: Any) -> None:
+    steps = chain(ALL.replace("[deeplab-train]", "[deeplab-train]\nrun = 'elsewhere'\nimages = 'others'"))
+    assert config_of(steps, "deeplab-train").run == config_of(steps, "evaluate").weights == Path("elsewhere")
+    assert config_of(steps, "deeplab-train").images == Path("others")
+    assert steps["evaluate"].after == ("deeplab-train",)
+
+
+def test_settings_for_every_stage_beat_tables_which_beat_shared_keys(chain: Any) -> None:
+    text = "device = 'cuda:0'\nworkers = 5\n" + ALL.replace("[evaluate]", "[evaluate]\nworkers = 7\n")
+    steps = chain(text, device="cpu")
+    assert {config.device for config in (step.config for step in steps.values())} == {"cpu"}
+    assert [step.config.workers for step in steps.values()] == [5, 5, 5, 7]  # type: ignore[attr-defined]
+    steps = chain("[run]\nworkers = 1\nout = 'other'\n" + ALL)
+    assert {config_of(steps, name).workers for name in steps} == {1}
+    assert config_of(steps, "train").run == Path("other/s4net")
+
+
+def test_a_stage_without_a_table_is_left_out(chain: Any) -> None:
+    weights = TABLES["pseudo-label"] + "weights = 'given'\n"
+    steps = chain(weights + TABLES["deeplab-train"])
+    assert list(steps) == ["pseudo-label", "deeplab-train"]
+    assert (config_of(steps, "pseudo-label").weights, steps["pseudo-label"].after) == (Path("given"), ())
+
+
+def test_instances_from_elsewhere_take_the_place_of_the_network(chain: Any) -> None:
+    config = config_of(chain(TABLES["train"] + TABLES["pseudo-label"] + "instances = 'masks'\n"), "pseudo-label")
+    assert (config.weights, config.instances) == (None, Path("masks"))
+
+
+@pytest.mark.parametrize(
+    ("tables", "more", "expected"),
+    [
+        (("train", "pseudo-label", "evaluate"), "", {"labels": Path("work/chain/labels")}),
+        (("train", "evaluate"), "foreground = true", {"weights": Path("work/chain/s4net")}),
+        (tuple(TABLES), "annotations = 'a.json'", {"weights": Path("work/chain/s4net")}),
+        (tuple(TABLES), "predictions = 'maps'", {"predictions": Path("maps")}),
+    ],
+)
+def test_evaluate_scores_what_its_table_is_meant_for(
+    chain: Any, tables: tuple[str, ...], more: str, expected: dict[str, Path]
+) -> None:
+    config = config_of(chain("".join(TABLES[name] for name in tables) + more), "evaluate")
+    names = ("weights", "labels", "predictions")
+    assert {name: getattr(config, name) for name in names if getattr(config, name)} == expected
+
+
+def test_rounds_have_folders_of_their_own_and_help_the_next(chain: Any) -> None:
+    steps = chain(ALL + "save_predictions = 'maps'\n", rounds=3)
+    assert list(steps)[1:4] == ["pseudo-label-1", "deeplab-train-1", "evaluate-1"]
+    assert [step.number for step in steps.values()] == [0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+    out = Path("work/chain")
+    segmenters = [config_of(steps, f"pseudo-label-{k}").segmenter for k in (1, 2, 3)]
+    assert segmenters == [None, out / "deeplab-1", out / "deeplab-2"]
+    third = config_of(steps, "deeplab-train-3")
+    assert (third.labels, third.run) == (out / "labels-3", out / "deeplab-3")
+    assert steps["pseudo-label-3"].after == ("train", "deeplab-train-2")
+    assert config_of(steps, "evaluate-2").save_predictions == Path("maps-2")
+
+
+def test_the_first_round_may_train_on_pictures_with_one_keyword(chain: Any) -> None:
+    text = ALL.replace("[deeplab-train]", "[deeplab-train]\nlist = 'some.txt'")
+    steps = chain(text, rounds=2, first_round="single")
+    first, second = steps["deeplab-train-1"], steps["deeplab-train-2"]
+    assert (first.single, first.within, config_of(steps, first.name).list) == (
+        True,
+        Path("some.txt"),
+        Path("work/chain/round-1.txt"),
+    )
+    assert (second.single, config_of(steps, second.name).list) == (False, Path("some.txt"))
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "words"),
+    [
+        ("[run]\nout = 'x'\n", {}, ["no table of a stage", "[chain-empty]"]),
+        (TABLES["train"] + "resume = true", {}, ["[train] resume", "[chain-setting]"]),
+        (ALL.replace("[pseudo-label]", "[pseudo-label]\nshard = '1/2'"), {}, ["shard", "[chain-setting]"]),
+        (TABLES["train"], {"rounds": 2}, ["--rounds 2", "[pseudo-label]", "[chain-rounds]"]),
+        (ALL + "labels = 'l'", {"rounds": 2}, ["[evaluate] labels", "[chain-rounds]"]),
+        (TABLES["pseudo-label"], {}, ["[pseudo-label] --weights and --instances: neither", "[setting-value]"]),
+        (TABLES["deeplab-train"], {}, ["[deeplab-train] --images", "[setting-missing]"]),
+        (ALL + "[trian]\n", {}, ["did you mean train?", "[setting-unknown]"]),
+        (ALL + "scalez = '1'", {}, ["[evaluate]", "did you mean scales?"]),
+        ("stepz = 2\n" + ALL, {}, ["did you mean steps?"]),
+        (ALL, {"out": Path("pictures/out")}, ["inside the pictures pictures", "[chain-place]"]),
+        (ALL.replace("[deeplab-train]", "[deeplab-train]\nrun = 'work/../work/chain/s4net'"), {}, ["[chain-place]"]),
+        (ALL, {"rounds": 0}, ["--rounds", "1 or more"]),
+    ],
+)
+def test_a_chain_that_cannot_be_is_refused(chain: Any, text: str, flags: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        chain(text, **flags)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_the_folder_is_named_after_the_file() -> None:
+    assert RunConfig(file=Path("work/voc.toml")).folder == Path("work/voc")
+    assert RunConfig(file=Path("work/voc")).folder == Path("work/voc-out")
+    assert RunConfig(file=Path("work/voc.toml"), out=Path("o")).folder == Path("o")
