@@ -77,17 +77,17 @@ def _mode(config: EvaluateConfig) -> Callable[[EvaluateConfig, Events], dict[str
     if config.foreground:
         mode = _score_foreground
     if mode is not score_network:
-        _refuse_semantic_options(config)
+        _refuse_options(config, salient=mode in (_score_instances, _score_foreground))
     if config.versus is not None and mode in (_score_instances, _score_foreground):
         raise _without_effect("--versus", "label maps or a semantic network", "--voc")
     return mode
 
 
-def _refuse_semantic_options(config: EvaluateConfig) -> None:
-    """Options that would be silently without effect on anything but a semantic network."""
+def _refuse_options(config: EvaluateConfig, salient: bool) -> None:
+    """Options that would be silently without effect on files or, where it is one, a salient-instance network."""
     unused = {
         "--scales": scales_of(config) != (1.0,),
-        "--flip": config.flip,
+        "--flip": config.flip and not salient,
         "--crf": config.crf,
         "--save-predictions": config.save_predictions is not None,
     }

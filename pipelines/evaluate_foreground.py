@@ -32,7 +32,7 @@ def score_foreground(
 
     Returns:
         `foreground_iou`, the mean of the pictures' IoU, without those where neither the truth nor the network has any
-        foreground; `foreground_iou_pooled`, from the pixels of all pictures together; `images`; `min_score`. IoU are
+        foreground; `foreground_iou_pooled`, from the pixels of all pictures together; `images`; `min_score`; `flip`. IoU are
         fractions 0..1, None where nothing could be judged.
 
     Raises:
@@ -61,6 +61,7 @@ def score_foreground(
         "foreground_iou_pooled": float(shared.sum() / either.sum()) if either.any() else None,
         "images": len(counts),
         "min_score": config.min_score,
+        "flip": config.flip,
     }
 
 

@@ -171,7 +171,7 @@ class EvaluateConfig(CommonConfig):
         "Picture scales to average over.",
         form=(rf"{_SCALE}(,{_SCALE})*", "numbers above 0 with commas, such as 0.5,1.0,1.5"),
     )
-    flip: bool = opt(False, "Average over the mirrored picture too.")
+    flip: bool = opt(False, "Average over the mirrored picture too, for salient instances as well.")
     crf: bool = opt(False, "Refine the network's probabilities with a dense CRF.")
     crf_preset: str = opt("deeplab", "With --crf: its kernels, as published.", choices=CRF_PRESETS)
     allow_missing: bool = opt(False, "Leave out pictures that have no prediction, instead of refusing.")

@@ -246,8 +246,8 @@ def test_options_of_a_network_are_refused_for_files(voc: Path, predictions: Path
 
 
 def test_options_of_a_semantic_network_are_refused_for_salient_instances(voc: Path) -> None:
-    with pytest.raises(ConfigError, match="--flip: given without a semantic network to score") as caught:
-        evaluate(EvaluateConfig(voc=voc, weights=Path("run"), foreground=True, flip=True), Events())
+    with pytest.raises(ConfigError, match="--crf: given without a semantic network to score") as caught:
+        evaluate(EvaluateConfig(voc=voc, weights=Path("run"), foreground=True, crf=True), Events())
     assert caught.value.rule == "evaluate-option"
 
 

@@ -85,6 +85,7 @@ def test_the_union_of_sure_instances_is_compared_with_all_classes_together(
         "foreground_iou_pooled": pytest.approx(3 / 5),
         "images": 2,
         "min_score": 0.5,
+        "flip": False,
         "split": "val",
         "list_sha256": hashlib.sha256(b"0\n1\n").hexdigest(),
         "source": "run",
