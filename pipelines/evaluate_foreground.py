@@ -32,8 +32,8 @@ def score_foreground(
 
     Returns:
         `foreground_iou`, the mean of the pictures' IoU, without those where neither the truth nor the network has any
-        foreground; `foreground_iou_pooled`, from the pixels of all pictures together; `images`; `min_score`; `flip`. IoU
-        are fractions 0..1, None where nothing could be judged.
+        foreground; `foreground_iou_pooled`, from the pixels of all pictures together; `images`; `min_score`; `flip`.
+        IoU are fractions 0..1, None where nothing could be judged.
 
     Raises:
         InputError: A file or the weights are damaged, or a label map is not of its picture's size [label-size].

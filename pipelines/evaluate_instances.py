@@ -33,8 +33,8 @@ def score_instances(config: EvaluateConfig, events: Events) -> dict[str, Any]:
         interval over pictures of each; `occluded` and `occluded_strict` with the scores and `images` of these subsets;
         `occluded_instances` with `ap` to `ap75` over all pictures where the other instances are ignored, and
         `instances`, the number of those that are not; `by_source` with the scores and `images` of each source that the
-        file names, if it names any; `flip`, whether mirror images were read too; `images`; `annotations_sha256`. Scores are fractions 0..1, None where there is no
-        instance.
+        file names, if it names any; `flip`, whether mirror images were read too; `images`; `annotations_sha256`.
+        Scores are fractions 0..1, None where there is no instance.
 
     Raises:
         InputError: The annotations, a picture or the weights are missing, damaged, or do not fit each other.
