@@ -80,7 +80,7 @@ def assigned(keyword: NDArray[np.int64], affinity: NDArray[np.float32], rule: st
     return Assignment(keyword, affinity, _leads(affinity, best), rule)
 
 
-def _interpolation(size: int, cells: int) -> NDArray[np.float32]:
+def interpolation(size: int, cells: int) -> NDArray[np.float32]:
     """[size, cells] weights of linear interpolation from cell centres to pixel centres; border cells reach outwards."""
     position = np.clip((np.arange(size) + 0.5) * cells / size - 0.5, 0, cells - 1)
     distance = np.abs(position[:, None] - np.arange(cells)[None, :])
@@ -101,8 +101,8 @@ def mean_inside(masks: NDArray[np.bool_], maps: NDArray[np.float32]) -> NDArray[
     Returns:
         [N, K]; 0 for an empty mask.
     """
-    rows = _interpolation(masks.shape[1], maps.shape[1])
-    columns = _interpolation(masks.shape[2], maps.shape[2])
+    rows = interpolation(masks.shape[1], maps.shape[1])
+    columns = interpolation(masks.shape[2], maps.shape[2])
     area = np.maximum(masks.sum(axis=(1, 2)), 1).astype(np.float32)
     weights = rows.T @ (masks.astype(np.float32) @ columns)  # [N, H, W] -> [N, H, w] -> [N, h, w]
     means: NDArray[np.float32] = np.einsum("nhw,khw->nk", weights, maps) / area[:, None]
@@ -176,8 +176,8 @@ def split_fused(
     missing = sorted(set(range(len(maps))) - set(assignment.keyword.tolist()))
     if not len(masks) or not missing:
         return masks, parents, assignment
-    rows = _interpolation(masks.shape[1], maps.shape[1])
-    columns = _interpolation(masks.shape[2], maps.shape[2])
+    rows = interpolation(masks.shape[1], maps.shape[1])
+    columns = interpolation(masks.shape[2], maps.shape[2])
     strongest = (rows @ maps @ columns.T).argmax(axis=0)  # [K, h, w] -> [K, H, W] -> [H, W]
     masks, keyword = masks.copy(), assignment.keyword
     areas = masks.sum(axis=(1, 2))

@@ -85,7 +85,7 @@ def label_settings(config: PseudoLabelConfig, plan: LabelPlan) -> dict[str, Any]
         InputError: What finds the instances is not there.
     """
     keyword_lines = (f"{image_id},{';'.join(plan.keywords[image_id])}" for image_id in plan.images)
-    configuration = {
+    configuration: dict[str, Any] = {
         "assign": config.assign,
         "strategy": plan.strategy,
         "min_score": config.min_score,
@@ -94,6 +94,8 @@ def label_settings(config: PseudoLabelConfig, plan: LabelPlan) -> dict[str, Any]
         "refine": config.refine,
         "fill": config.fill,
         "border": config.border,
+        "least_foreground": config.least_foreground,
+        "most_foreground": config.most_foreground,
     }
     if config.refine == "crf":
         configuration["crf_preset"] = config.crf_preset

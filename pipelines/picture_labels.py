@@ -12,6 +12,7 @@ from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import IGNORE
 from pipelines.data.label_records import Record
 from pipelines.data.rle import boxes_of, encode_masks
+from pipelines.engine.distributed import choose_device
 from pipelines.keywords import (
     UNASSIGNED,
     Assignment,
@@ -21,8 +22,19 @@ from pipelines.keywords import (
     compose_label_map,
     split_fused,
 )
+from pipelines.label_fusion import (
+    FILLED_CONFIDENCE,
+    Painted,
+    fuse,
+    instance_probabilities,
+    near_other_labels,
+    shown_pixels,
+    unassigned_pixels,
+)
 from pipelines.label_plan import LabelPlan
 from pipelines.picture_cues import PictureCues
+from pipelines.refine import refine
+from pipelines.segmenter import Segmenter
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +53,12 @@ class PictureLabeller:
         """Load what refines the labels.
 
         Raises:
-            InputError: the segmenter cannot be used, or knows other classes.
+            InputError: the segmenter cannot be used.
+            ConfigError: it knows other classes [class-list-differs].
         """
         self.config, self.plan = config, plan
+        self.segmenter = None if config.segmenter is None else Segmenter(config, plan.classes)
+        self.device = choose_device(config.device)
 
     def __call__(
         self, image_id: str, picture: NDArray[np.uint8], cues: PictureCues, assignment: Assignment | None = None
@@ -56,7 +71,7 @@ class PictureLabeller:
             cues: its N instances.
             assignment: their keywords; None: by the plan's strategy.
         """
-        keywords, classes = self.plan.keywords[image_id], self.plan.classes
+        keywords = self.plan.keywords[image_id]
         size = (picture.shape[0], picture.shape[1])
         if assignment is None:
             assignment = self._assign(image_id, cues)
@@ -64,11 +79,16 @@ class PictureLabeller:
         if assignment.rule == "attention" and cues.maps is not None:
             masks, parents, assignment = split_fused(masks, assignment, cues.maps)
         scores = cues.scores[parents]
-        indices = [classes.indices[k] for k in self.plan.positions(image_id)]
-        palette = np.array([IGNORE if k == UNASSIGNED else indices[k] for k in assignment.keyword], np.uint8)
-        label_map, confidence = compose_label_map(masks, scores, palette, size)
-        if not len(masks):
-            label_map[:], confidence[:] = IGNORE, 0
+        label_map, confidence = self._maps(image_id, picture, Painted(masks, scores, assignment.keyword))
+        filled: list[str] = []
+        if self.config.fill and cues.maps is not None:
+            filled = self._fill(image_id, cues.maps, assignment, label_map, confidence)
+        rejected = self._rejected(label_map)
+        if rejected:
+            label_map[:] = IGNORE
+        elif self.config.border:
+            label_map[near_other_labels(label_map, self.config.border)] = IGNORE
+        confidence[label_map == IGNORE] = 0
         record = {
             "image_id": image_id,
             "file_name": self.plan.images[image_id].relative_to(self.config.images).as_posix(),
@@ -76,9 +96,61 @@ class PictureLabeller:
             "width": size[1],
             "keywords": list(keywords),
             "missing": [name for number, name in enumerate(keywords) if number not in assignment.keyword],
+            "filled": filled,
+            "rejected": rejected,
             "instances": _instance_records(masks, scores, keywords, assignment, parents),
         }
         return PictureLabels(record, label_map, confidence)
+
+    def _maps(
+        self, image_id: str, picture: NDArray[np.uint8], painted: Painted
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Label map and confidence [H, W], before anything is filled or marked as unsure."""
+        positions = self.plan.positions(image_id)
+        indices = np.array([self.plan.classes.indices[k] for k in positions], np.uint8)
+        if self.segmenter is None and self.config.refine == "none":
+            palette = np.where(painted.keyword == UNASSIGNED, IGNORE, indices[painted.keyword]).astype(np.uint8)
+            return compose_label_map(painted.masks, painted.scores, palette, picture.shape[:2])
+        probabilities = instance_probabilities(painted, len(positions), picture.shape[:2])
+        unknown = unassigned_pixels(painted, picture.shape[:2])
+        if self.segmenter is not None:
+            probabilities = fuse(probabilities, self.segmenter(picture, positions))
+            unknown[:] = False  # the network has seen what lies there
+        if self.config.refine == "crf":
+            probabilities = refine(probabilities, picture, self.config.crf_preset, self.device)
+        label_map = np.append(np.uint8(0), indices)[probabilities.argmax(axis=0)]
+        label_map[unknown] = IGNORE
+        return label_map, np.rint(255 * probabilities.max(axis=0)).astype(np.uint8)
+
+    def _fill(
+        self,
+        image_id: str,
+        maps: NDArray[np.float32],
+        assignment: Assignment,
+        label_map: NDArray[np.uint8],
+        confidence: NDArray[np.uint8],
+    ) -> list[str]:
+        """Label in place what the attention shows of keywords without instance; returns those of which there is any."""
+        filled = []
+        for number, position in enumerate(self.plan.positions(image_id)):
+            if number not in assignment.keyword:
+                shown = shown_pixels(maps, number, label_map.shape)
+                label_map[shown], confidence[shown] = self.plan.classes.indices[position], FILLED_CONFIDENCE
+                if shown.any():
+                    filled.append(self.plan.keywords[image_id][number])
+        return filled
+
+    def _rejected(self, label_map: NDArray[np.uint8]) -> str | None:
+        """The rule by which the whole picture is unknown, if one holds.
+
+        A keyword says that something is there: a picture without any of it would teach that it is background.
+        """
+        foreground = float((label_map != 0).mean())
+        if not foreground:
+            return "nothing-found"
+        if foreground < self.config.least_foreground:
+            return "too-little-foreground"
+        return "too-much-foreground" if foreground > self.config.most_foreground else None
 
     def _assign(self, image_id: str, cues: PictureCues) -> Assignment:
         n, keywords = len(cues.masks), len(self.plan.keywords[image_id])

@@ -79,6 +79,10 @@ class PseudoLabelConfig(CommonConfig):
     crf_preset: str = opt("irn-label", "With --refine crf: its kernels, as published.", choices=CRF_PRESETS)
     fill: bool = opt(False, "Where no instance got a keyword, label what its attention map shows.")
     border: int = opt(0, "Width in pixels of the strip around labels that is marked unsure (255).", at_least=0)
+    least_foreground: float = opt(
+        0.0, "Mark a picture as unknown (255) where labels cover a smaller share of it.", at_least=0, at_most=1
+    )
+    most_foreground: float = opt(1.0, "The same where they cover a larger share.", at_least=0, at_most=1)
     trunk: str = opt("efficientnet_lite0", "Trunk of the attention network: any name of the timm library.")
     trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS)
     margin: float = opt(

@@ -7,6 +7,7 @@ on when, where or in how many runs the labels were made.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from pipelines.data.label_folder import LabelFolder
 from pipelines.errors import ConfigError
 from pipelines.files import Journal, read_json, write_json, write_text
 
-Record = dict[str, Any]  # image_id; either height, width, keywords, instances, or failed {rule, message}
+# image_id; either height, width, keywords, missing, filled, rejected, instances, or failed {rule, message}
+Record = dict[str, Any]
 
 _RECORDS, _FAILURES, _SETTINGS, _INSTANCES = "records.jsonl", "failures.jsonl", "settings.json", "instances.json"
 _SHARD_RECORDS = "records-*-of-*.jsonl"
@@ -158,27 +160,30 @@ def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
         raise ConfigError(f"{message}; choose another --out or remove the folder", "labels-differ")
 
 
-def count_records(records: Sequence[Record]) -> dict[str, int]:
-    """Counts of pictures and instances.
+def count_records(records: Sequence[Record]) -> dict[str, Any]:
+    """Counts of pictures, instances and keywords.
 
     Returns:
-        images = labelled + empty + failed; instances = assigned + unassigned; missing_keywords, of which no instance
-        was found, summed over the pictures.
+        images = labelled + empty + failed; empty pictures are unknown throughout, and `rejected` says how many by which
+        rule; instances = assigned + unassigned; missing_keywords, of which no instance was found, and filled_keywords,
+        those of them that attention filled in, summed over the pictures.
     """
     failed = sum("failed" in record for record in records)
-    instances = [record["instances"] for record in records if "failed" not in record]
-    empty = sum(not some for some in instances)
-    total = sum(len(some) for some in instances)
-    assigned = sum(instance["keyword"] is not None for some in instances for instance in some)
+    done = [record for record in records if "failed" not in record]
+    rejected = Counter(record["rejected"] for record in done if record["rejected"])
+    instances = [instance for record in done for instance in record["instances"]]
+    assigned = sum(instance["keyword"] is not None for instance in instances)
     return {
         "images": len(records),
-        "labelled": len(records) - failed - empty,
-        "empty": empty,
+        "labelled": len(done) - rejected.total(),
+        "empty": rejected.total(),
         "failed": failed,
-        "instances": total,
+        "rejected": dict(sorted(rejected.items())),
+        "instances": len(instances),
         "assigned": assigned,
-        "unassigned": total - assigned,
-        "missing_keywords": sum(len(record.get("missing", ())) for record in records),
+        "unassigned": len(instances) - assigned,
+        "missing_keywords": sum(len(record["missing"]) for record in done),
+        "filled_keywords": sum(len(record["filled"]) for record in done),
     }
 
 

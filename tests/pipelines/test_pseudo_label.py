@@ -131,6 +131,8 @@ def test_confident_instances_of_a_picture_with_one_keyword_get_it(tmp_path: Path
         "assigned": 2,
         "unassigned": 0,
         "missing_keywords": 0,
+        "filled_keywords": 0,
+        "rejected": {},
     }
     assert result["seconds"] > 0 and result["images_per_second"] > 0 and result["out"] == str(tmp_path / "labels")
 

@@ -1,0 +1,101 @@
+"""Parts of a label map: what instances say, what a segmentation network says, what attention fills in, what is open."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter, minimum_filter
+
+from pipelines.keywords import UNASSIGNED, interpolation
+
+FILLED_CONFIDENCE = 128
+"""Of a pixel that attention filled in: as likely wrong as right at its border."""
+
+_DOUBT = 0.05  # least probability of every class: an instance may be wrong, and so may be what lies outside of all
+_SHOWN = 0.5  # of attention maps, where about 1 is strong; best of 0.3, 0.5, 0.7 and 1 on pictures of six classes
+
+
+@dataclass(frozen=True, eq=False)
+class Painted:
+    """Instances of a picture with their keywords.
+
+    Attributes:
+        masks: [N, H, W] bool, N may be 0.
+        scores: [N] float32 in 0..1.
+        keyword: [N] int64, of the picture's K keywords, or `UNASSIGNED`.
+    """
+
+    masks: NDArray[np.bool_]
+    scores: NDArray[np.float32]
+    keyword: NDArray[np.int64]
+
+    def worst_first(self) -> NDArray[np.int64]:
+        """The order in which to paint, so that the best one lies on top."""
+        order: NDArray[np.int64] = np.argsort(-self.scores, kind="stable")[::-1]
+        return order
+
+
+def instance_probabilities(painted: Painted, keywords: int, size: tuple[int, ...]) -> NDArray[np.float32]:
+    """Spread the scores of instances over the classes that a picture may show.
+
+    A pixel under an instance is of its keyword with the probability of the score, where several lie over each other
+    that of the best one; the rest is shared by all classes. Under an instance without keyword all are equally likely.
+
+    Args:
+        painted: the instances.
+        keywords: K.
+        size: (H, W).
+
+    Returns:
+        [1 + K, H, W] background first, summing to 1.
+    """
+    classes = keywords + 1
+    probabilities = np.full((classes, *size), _DOUBT, np.float32)
+    probabilities[0] = 1 - keywords * _DOUBT
+    for instance in painted.worst_first():
+        own = np.full(classes, 1 / classes, np.float32)
+        if painted.keyword[instance] != UNASSIGNED:
+            sure = max(float(painted.scores[instance]), 1 / classes)
+            own[:] = max((1 - sure) / keywords, _DOUBT)
+            own[painted.keyword[instance] + 1] = sure
+            own /= own.sum()
+        probabilities[:, painted.masks[instance]] = own[:, None]
+    return probabilities
+
+
+def unassigned_pixels(painted: Painted, size: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Where the instance on top has no keyword, and everywhere where there is no instance at all [H, W]."""
+    unknown = np.full(size, not len(painted.masks))
+    for instance in painted.worst_first():
+        unknown[painted.masks[instance]] = painted.keyword[instance] == UNASSIGNED
+    return unknown
+
+
+def fuse(instances: NDArray[np.float32], segmentation: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Multiply two opinions [1 + K, H, W] (logarithmic pooling) and scale them to sum to 1 again."""
+    product = instances * np.maximum(segmentation, 1e-4)
+    fused: NDArray[np.float32] = (product / product.sum(axis=0)).astype(np.float32)
+    return fused
+
+
+def shown_pixels(maps: NDArray[np.float32], number: int, size: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Where attention shows a keyword clearly, and more than any other keyword of the picture.
+
+    Args:
+        maps: [K, h, w], see `AttentionMaps`.
+        number: of the keyword.
+        size: (H, W).
+
+    Returns:
+        [H, W].
+    """
+    scaled = interpolation(size[0], maps.shape[1]) @ maps @ interpolation(size[1], maps.shape[2]).T
+    shown: NDArray[np.bool_] = (scaled.argmax(axis=0) == number) & (scaled[number] > _SHOWN)
+    return shown
+
+
+def near_other_labels(label_map: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
+    """Pixels [H, W] at most `width` away, diagonals included, from one of another label."""
+    side = 2 * width + 1
+    near: NDArray[np.bool_] = maximum_filter(label_map, side) != minimum_filter(label_map, side)
+    return near

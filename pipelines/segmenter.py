@@ -1,0 +1,49 @@
+"""A DeepLab of an earlier round as a witness of where a picture shows its keywords."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines import predict
+from pipelines.config import PseudoLabelConfig
+from pipelines.data.classes import ClassList
+from pipelines.errors import ConfigError
+
+
+class Segmenter:
+    """A callable: picture and keywords -> probabilities of background and these keywords alone."""
+
+    def __init__(self, config: PseudoLabelConfig, classes: ClassList) -> None:
+        """Load the network.
+
+        Args:
+            config: with `segmenter`.
+            classes: the class list of the labels.
+
+        Raises:
+            InputError: it cannot be loaded.
+            ConfigError: it was trained for other classes [class-list-differs].
+        """
+        assert config.segmenter is not None
+        self.network = predict.load_deeplab(config.segmenter, device=config.device, precision=config.precision)
+        if self.network.classes != classes:
+            known, wanted = ", ".join(self.network.classes.names), ", ".join(classes.names)
+            raise ConfigError(
+                f"{config.segmenter}: trained for {known}, {wanted} expected; take a network of these classes",
+                "class-list-differs",
+            )
+
+    def __call__(self, picture: NDArray[np.uint8], keywords: Sequence[int]) -> NDArray[np.float32]:
+        """Read a picture and its mirror image.
+
+        Args:
+            picture: [H, W, 3] RGB.
+            keywords: K positions in the class list.
+
+        Returns:
+            [1 + K, H, W] background first, summing to 1: a picture shows nothing but its keywords.
+        """
+        chosen = self.network.probabilities(picture, flip=True)[[0, *(k + 1 for k in keywords)]]
+        restricted: NDArray[np.float32] = chosen / np.maximum(chosen.sum(axis=0), np.float32(1e-6))
+        return restricted

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from pipelines.keywords import UNASSIGNED
+from pipelines.label_fusion import (
+    Painted,
+    fuse,
+    instance_probabilities,
+    near_other_labels,
+    shown_pixels,
+    unassigned_pixels,
+)
+
+SIZE = (1, 4)
+
+
+def painted(*found: tuple[list[int], float, int]) -> Painted:
+    """One instance in a row of four pixels for each (its pixels, score, keyword)."""
+    masks = np.zeros((len(found), *SIZE), bool)
+    for mask, (pixels, _, _) in zip(masks, found, strict=True):
+        mask[0, pixels] = True
+    return Painted(masks, np.float32([score for _, score, _ in found]), np.int64([keyword for *_, keyword in found]))
+
+
+def test_the_best_instance_on_top_gives_its_score_to_its_keyword():
+    p = instance_probabilities(painted(([0, 1], 0.9, 0), ([1, 2], 0.8, 1)), 2, SIZE)
+    assert p.sum(axis=0) == pytest.approx(np.ones(SIZE))
+    # 0.9, and 0.05 for each of the two others; outside 0.9 for the background.
+    assert p[:, 0, 0] == pytest.approx([0.05, 0.9, 0.05])
+    assert p[:, 0, 1] == pytest.approx([0.05, 0.9, 0.05])
+    assert p[:, 0, 2] == pytest.approx([0.1, 0.1, 0.8])
+    assert p[:, 0, 3] == pytest.approx([0.9, 0.05, 0.05])
+
+
+def test_an_instance_without_keyword_says_nothing():
+    p = instance_probabilities(painted(([0], 0.9, UNASSIGNED)), 2, SIZE)
+    assert p[:, 0, 0] == pytest.approx([1 / 3] * 3)
+
+
+def test_a_doubtful_instance_still_speaks_for_its_keyword():
+    p = instance_probabilities(painted(([0], 0.1, 0)), 1, SIZE)
+    assert p[1, 0, 0] == pytest.approx(0.5)  # no less likely than any other class
+
+
+def test_unassigned_pixels_are_those_with_such_an_instance_on_top():
+    assert unassigned_pixels(painted(([0, 1], 0.9, UNASSIGNED), ([1, 2], 0.95, 0)), SIZE).tolist() == [
+        [True, False, False, False]
+    ]
+    assert unassigned_pixels(painted(), SIZE).all()
+
+
+def test_two_opinions_are_multiplied():
+    instances, segmentation = np.float32([[[0.9]], [[0.1]]]), np.float32([[[0.2]], [[0.8]]])
+    # 0.18 and 0.08
+    assert fuse(instances, segmentation)[:, 0, 0] == pytest.approx([0.18 / 0.26, 0.08 / 0.26])
+
+
+def test_an_opinion_is_never_so_sure_that_nothing_outweighs_it():
+    instances, segmentation = np.float32([[[0.01]], [[0.99]]]), np.float32([[[1.0]], [[0.0]]])
+    # 0.01 and 0.99e-4
+    assert fuse(instances, segmentation)[1, 0, 0] == pytest.approx(0.99e-4 / (0.01 + 0.99e-4))
+
+
+def test_attention_shows_a_keyword_where_it_is_strong_and_strongest():
+    maps = np.float32([[[0.9, 0.6, 0.6, 0.1]], [[0.2, 0.7, 0.4, 0.4]]])
+    assert shown_pixels(maps, 0, SIZE).tolist() == [[True, False, True, False]]
+    assert shown_pixels(maps, 1, SIZE).tolist() == [[False, True, False, False]]
+
+
+def test_the_strip_near_another_label_has_the_width_asked_for():
+    label_map = np.uint8([[0, 0, 0, 5, 5, 5, 5, 5]])
+    assert near_other_labels(label_map, 1).tolist() == [[False, False, True, True, False, False, False, False]]
+    assert near_other_labels(label_map, 2).tolist() == [[False, True, True, True, True, False, False, False]]
