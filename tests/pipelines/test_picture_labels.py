@@ -1,0 +1,139 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipelines import predict
+from pipelines.config import PseudoLabelConfig
+from pipelines.data.classes import ClassList
+from pipelines.errors import ConfigError
+from pipelines.keywords import UNASSIGNED, assigned
+from pipelines.label_plan import LabelPlan
+from pipelines.picture_cues import PictureCues
+from pipelines.picture_labels import PictureLabeller
+
+CLASSES = ClassList.from_names(["cat", "dog"])
+CAT, DOG = CLASSES.indices
+PICTURE = np.zeros((4, 8, 3), np.uint8)
+
+
+def cues(*columns: slice, maps: np.ndarray | None = None) -> PictureCues:
+    """One instance of score 0.9, 0.8, ... for each slice of columns."""
+    masks = np.zeros((len(columns), 4, 8), bool)
+    for mask, own in zip(masks, columns, strict=True):
+        mask[:, own] = True
+    return PictureCues(masks, np.linspace(0.9, 0.8, len(columns)).astype(np.float32), maps)
+
+
+def labeller(*keywords: str, **settings: Any) -> PictureLabeller:
+    config = PseudoLabelConfig(
+        images=Path("images"), weights=Path("run"), keywords="k.csv", out=Path("labels"), device="cpu", **settings
+    )
+    images = {"a": Path("images/a.png")}
+    return PictureLabeller(config, LabelPlan(images, {"a": keywords}, CLASSES, (1, 1), "graph"))
+
+
+def given(*keyword: int, keywords: int = 2) -> Any:
+    return assigned(np.int64(keyword), np.full((len(keyword), keywords), 0.5, np.float32), "graph")
+
+
+def row(labels: Any) -> list[int]:
+    assert (labels.label_map == labels.label_map[:1]).all()
+    return labels.label_map[0].tolist()
+
+
+def test_a_keyword_without_instance_is_missing_and_filled_only_if_asked():
+    maps = np.float32([[[1, 1, 0, 0]], [[0, 0, 0, 1]]])  # the dog is on the right
+    found = cues(slice(0, 4), maps=maps)
+    plain = labeller("cat", "dog")("a", PICTURE, found, given(0))
+    assert row(plain) == [CAT] * 4 + [0] * 4
+    assert (plain.record["missing"], plain.record["filled"]) == (["dog"], [])
+    filled = labeller("cat", "dog", fill=True)("a", PICTURE, found, given(0))
+    # The map's cells are two pixels wide: 0, 0, 0, 1 is above 0.5 from halfway between the last two centres.
+    assert row(filled) == [CAT] * 4 + [0] * 2 + [DOG] * 2
+    assert (filled.record["missing"], filled.record["filled"]) == (["dog"], ["dog"])
+    assert filled.confidence is not None and filled.confidence[0].tolist() == [230] * 4 + [255] * 2 + [128] * 2
+
+
+def test_a_strip_around_labels_is_open_and_without_confidence():
+    labels = labeller("cat", border=1)("a", PICTURE, cues(slice(0, 4)), given(0, keywords=1))
+    assert row(labels) == [CAT] * 3 + [255] * 2 + [0] * 3
+    assert labels.confidence is not None and labels.confidence[0].tolist() == [230] * 3 + [0] * 2 + [255] * 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "width", "rule"),
+    [
+        ({}, 0, "nothing-found"),
+        ({"least_foreground": 0.2}, 1, "too-little-foreground"),  # an eighth
+        ({"least_foreground": 0.1}, 1, None),
+        ({"most_foreground": 0.8}, 7, "too-much-foreground"),
+        ({"most_foreground": 0.9}, 7, None),
+        ({}, 8, None),
+    ],
+)
+def test_pictures_are_rejected_by_rule(settings: dict[str, float], width: int, rule: str | None):
+    found = cues(slice(0, width)) if width else cues()
+    labels = labeller("cat", **settings)("a", PICTURE, found, given(*[0] * bool(width), keywords=1))
+    assert labels.record["rejected"] == rule
+    assert (labels.label_map == 255).all() == (rule is not None)
+
+
+class Network:
+    """A DeepLab that sees a dog on the right half, with the probability given, and some bird everywhere."""
+
+    def __init__(self, sure: float, names: tuple[str, ...] = ("cat", "dog")) -> None:
+        self.classes, self.sure = ClassList.from_names(names), sure
+
+    def probabilities(self, picture: np.ndarray, flip: bool) -> np.ndarray:
+        assert flip
+        result = np.full((3, *picture.shape[:2]), 0.01, np.float32)
+        result[0] = 0.9
+        result[0, :, 4:], result[2, :, 4:] = 0.9 * (1 - self.sure), 0.9 * self.sure
+        return result
+
+
+def use(monkeypatch: pytest.MonkeyPatch, network: Network) -> dict[str, Path]:
+    monkeypatch.setattr(predict, "load_deeplab", lambda weights, **_: network)
+    return {"segmenter": Path("deeplab")}
+
+
+def test_an_earlier_network_labels_what_no_instance_shows(monkeypatch: pytest.MonkeyPatch):
+    # Outside of instances the dog has 0.05 against 0.9 for the background: it takes 18 to 1 to outweigh that.
+    for sure, expected in ((0.97, DOG), (0.9, 0)):
+        labels = labeller("dog", **use(monkeypatch, Network(sure)))("a", PICTURE, cues(), given(keywords=1))
+        assert labels.record["rejected"] == (None if expected else "nothing-found")
+        assert row(labels)[4:] == ([DOG] * 4 if expected else [255] * 4)
+
+
+def test_an_earlier_network_takes_part_of_an_instance_away(monkeypatch: pytest.MonkeyPatch):
+    settings = use(monkeypatch, Network(0.99))
+    labels = labeller("cat", "dog", **settings)("a", PICTURE, cues(slice(2, 7)), given(0))
+    # Cat 0.9 x 0.01 against dog 0.05 x 0.89 on the right; on the left cat 0.9 x 0.01 / 0.92 against background.
+    assert row(labels)[4:7] == [DOG] * 3
+
+
+def test_an_earlier_network_decides_about_instances_without_keyword(monkeypatch: pytest.MonkeyPatch):
+    found, nothing = cues(slice(4, 8)), given(UNASSIGNED)
+    assert row(labeller("cat", "dog")("a", PICTURE, found, nothing)) == [0] * 4 + [255] * 4
+    labels = labeller("cat", "dog", **use(monkeypatch, Network(0.9)))("a", PICTURE, found, nothing)
+    assert row(labels) == [0] * 4 + [DOG] * 4
+
+
+def test_an_earlier_network_of_other_classes_is_refused(monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(ConfigError, match=r"trained for dog, cat, cat, dog expected.*\[class-list-differs\]"):
+        labeller("cat", **use(monkeypatch, Network(0.9, ("dog", "cat"))))
+
+
+def test_a_crf_moves_outlines_to_where_the_colour_changes():
+    picture = np.zeros((20, 20, 3), np.uint8)
+    picture[:, :10] = 250
+    masks = np.zeros((1, 20, 20), bool)
+    masks[0, :, :8] = True  # two columns short
+    found = PictureCues(masks, np.float32([0.9]))
+    plain = labeller("cat")("a", picture, found, given(0, keywords=1))
+    refined = labeller("cat", refine="crf")("a", picture, found, given(0, keywords=1))
+    assert plain.label_map is not None and refined.label_map is not None
+    assert (plain.label_map[0] == CAT).sum() == 8
+    assert refined.label_map[10].tolist() == [CAT] * 10 + [0] * 10
