@@ -25,9 +25,9 @@ _ROUNDS = 3
 _SURE = 0.8  # share of the undecided instances that a round learns from
 _ATTENTION = 0.2  # weight of the attention's log-odds beside those of the classifier
 _FEWEST = 10  # instances that a classifier can learn anything from
-_NEIGHBOURS = 20
-_UNARY_WEIGHT = 3.0  # lambda
-_NOISE = 0.5  # p of no keyword: more likely wrong than right
+NEIGHBOURS = 20
+UNARY_WEIGHT = 3.0  # lambda
+NOISE_PROBABILITY = 0.5  # p of no keyword: more likely wrong than right
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +61,16 @@ def assign_set(instances: InstanceSet) -> tuple[NDArray[np.int64], NDArray[np.fl
     if not len(instances.features):
         return np.zeros(0, np.int64), np.zeros(instances.allowed.shape, np.float32)
     probability = keyword_probabilities(instances)
-    standard = instances.features - instances.features.mean(axis=0)
+    edges = mutual_neighbours(unit(instances.features), instances.pictures, instances.allowed, NEIGHBOURS)
+    return assign_graph(probability, instances.allowed, edges, UNARY_WEIGHT, NOISE_PROBABILITY), probability
+
+
+def unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Features [N, D] standardised over the instances and scaled to unit length: their products are similarities."""
+    standard = features - features.mean(axis=0)
     standard /= standard.std(axis=0) + 1e-6
-    standard /= np.linalg.norm(standard, axis=1, keepdims=True) + 1e-6
-    edges = mutual_neighbours(standard, instances.pictures, instances.allowed, _NEIGHBOURS)
-    return assign_graph(probability, instances.allowed, edges, _UNARY_WEIGHT, _NOISE), probability
+    scaled: NDArray[np.float32] = standard / (np.linalg.norm(standard, axis=1, keepdims=True) + 1e-6)
+    return scaled
 
 
 def keyword_probabilities(instances: InstanceSet) -> NDArray[np.float32]:
