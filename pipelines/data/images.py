@@ -1,5 +1,6 @@
 """The only opener of pictures: every mode becomes RGB, and every kind of damage an `InputError`."""
 
+import io
 import os
 import re
 import struct
@@ -167,22 +168,30 @@ def _by_id(folder: Path, places: list[_Place], kinds: str) -> dict[str, _Place]:
 
 
 def write_png(path: Path, pixels: NDArray[np.uint8], palette: list[int] | None = None) -> None:
-    """Writes an 8-bit PNG atomically, at compression level 1: level 6 takes several times as long to save little.
-
-    Args:
-        path: Destination; missing folders are made.
-        pixels: [H, W] or [H, W, 3] uint8.
-        palette: 768 numbers; then [H, W] pixels are indices into it.
+    """Writes an 8-bit PNG atomically; see `encode_png`.
 
     Raises:
         MachineError: The file cannot be written.
+    """
+    content = encode_png(pixels, palette)
+    atomic_write(path, lambda file: file.write(content))
+
+
+def encode_png(pixels: NDArray[np.uint8], palette: list[int] | None = None) -> bytes:
+    """The bytes of an 8-bit PNG, at compression level 1: level 6 takes several times as long to save little.
+
+    Args:
+        pixels: [H, W] or [H, W, 3] uint8.
+        palette: 768 numbers; then [H, W] pixels are indices into it.
     """
     if pixels.dtype != np.uint8:
         raise ValueError(f"pixels are {pixels.dtype}, expected uint8")
     image = Image.fromarray(pixels)
     if palette is not None:
         image.putpalette(palette)
-    atomic_write(path, lambda file: image.save(file, format="PNG", compress_level=1))
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()
 
 
 def _source(path: ImageFile) -> AbstractContextManager[Path | BinaryIO]:
