@@ -92,6 +92,15 @@ def test_help_names_every_setting(command: str, capsys: pytest.CaptureFixture[st
     assert "--json" in text
 
 
+@pytest.mark.parametrize("command", ["evaluate", "predict", "convert", "bench"])
+def test_forms_of_a_command_keep_their_lines_in_its_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "-h"]) == 0
+    text = capsys.readouterr().out
+    assert "\\b" not in text
+    forms = text.split("\n\n")[2].splitlines()
+    assert len(forms) > 1 and all(form.startswith("  --") for form in forms)
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"s4 {pipelines.__version__}\n"

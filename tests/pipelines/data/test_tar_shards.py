@@ -189,7 +189,7 @@ def test_a_header_that_points_backwards_ends_the_reading(tmp_path: Path) -> None
     path = write_tar(tmp_path / "s.tar", ("a.png", b""), ("b.png", b""))
     content = bytearray(path.read_bytes())
     header = content[512:1024]
-    header[124:136] = (-1024).to_bytes(12, "big", signed=True)  # GNU's binary form of a size
+    header[124:136] = (-512).to_bytes(12, "big", signed=True)  # GNU's binary form of a size
     header[148:156] = b" " * 8
     header[148:156] = b"%06o\0 " % sum(header)
     content[512:1024] = header
