@@ -30,7 +30,7 @@ from pipelines.scored_files import list_pictures
 from pipelines.settings import flag_of, settings_of
 
 _WAITING_FILES = 4  # results that may wait for the disk while the network works on
-_OF_DEEPLAB, _OF_S4NET = ("scales", "flip", "crf", "crf_preset"), ("min_score",)
+_OPTIONS = {"deeplab": ("scales", "flip", "crf", "crf_preset"), "s4net": ("min_score", "flip")}
 
 Pixels = NDArray[np.uint8]
 Answer = Callable[[Pixels], "dict[str, Any] | Pixels"]
@@ -59,12 +59,14 @@ def predict_folder(config: PredictConfig, events: Events) -> dict[str, Any]:
     kind = predict.network_kind(config.weights)
     _refuse_idle_options(config, kind)
     records = PredictionRecords(config.out, holds_maps=kind == "deeplab")
-    records.claim(_settings(config, kind))
-    remove_stale_temporaries(config.out)
+    settings = _settings(config, kind)
+    records.claim(settings, dry_run=True)
     done = records.done(config.retry_failed)
     todo = [image_id for image_id in pictures if image_id not in done]
     if todo:
         answer = _deeplab(config) if records.holds_maps else _s4net(config)
+        records.claim(settings)  # not before the network is there: a folder shall not be tied to what cannot be done
+        remove_stale_temporaries(config.out)
         _predict_all(config, folder, pictures, todo, answer, records, events)
     records.finish()
     done = records.done()
@@ -100,17 +102,18 @@ def _pictures(config: PredictConfig) -> tuple[Path, Mapping[str, ImageFile]]:
 def _refuse_idle_options(config: PredictConfig, kind: str) -> None:
     """Options of the other network, which would be silently without effect."""
     settings = settings_of(PredictConfig)
-    for name in _OF_S4NET if kind == "deeplab" else _OF_DEEPLAB:
-        if getattr(config, name) != settings[name].default:
-            network = "an S4Net" if kind == "deeplab" else "a DeepLab"
+    other, network = ("s4net", "an S4Net") if kind == "deeplab" else ("deeplab", "a DeepLab")
+    for name in _OPTIONS[other]:
+        if name not in _OPTIONS[kind] and getattr(config, name) != settings[name].default:
             message = f"{flag_of(name)}: given with {config.weights}, {network} expected; leave it out"
             raise ConfigError(message, "predict-option")
 
 
 def _settings(config: PredictConfig, kind: str) -> dict[str, Any]:
     """Everything that a prediction depends on; no paths, and not the list: pictures may be added."""
-    names = [*(_OF_DEEPLAB if kind == "deeplab" else _OF_S4NET), "precision"]
-    chosen = {name: getattr(config, name) for name in names if name != "crf_preset" or config.crf}
+    chosen = {
+        name: getattr(config, name) for name in (*_OPTIONS[kind], "precision") if name != "crf_preset" or config.crf
+    }
     return {"network": kind, "weights_sha256": sha256_file(weights_file(config.weights)), "configuration": chosen}
 
 
@@ -130,7 +133,11 @@ def _deeplab(config: PredictConfig) -> Answer:
 
 def _s4net(config: PredictConfig) -> Answer:
     network = predict.load_s4net(
-        config.weights, min_score=config.min_score, device=config.device, precision=config.precision
+        config.weights,
+        min_score=config.min_score,
+        flip=config.flip,
+        device=config.device,
+        precision=config.precision,
     )
 
     def answer(picture: Pixels) -> dict[str, Any]:

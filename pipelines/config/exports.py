@@ -21,7 +21,7 @@ class PredictConfig(CommonConfig):
     weights: Path = opt(REQUIRED, "DeepLab or S4Net: run folder (its best checkpoint) or file.")
     out: Path = opt(REQUIRED, "Folder of the results; started again, the command finishes what is missing.")
     scales: str = opt("1.0", "DeepLab: picture scales to average over.", form=SCALES)
-    flip: bool = opt(False, "DeepLab: average over the mirrored picture too.")
+    flip: bool = opt(False, "Let the network read each picture mirrored too.")
     crf: bool = opt(False, "DeepLab: refine the probabilities with a dense CRF.")
     crf_preset: str = opt("deeplab", "With --crf: its kernels, as published.", choices=CRF_PRESETS)
     min_score: float = opt(0.1, "S4Net: leave out instances scored below this.", at_least=0, at_most=1)

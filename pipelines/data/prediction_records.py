@@ -40,8 +40,12 @@ class PredictionRecords:
         """Where the label map of a picture lies."""
         return self.folder / f"{image_id}.png"
 
-    def claim(self, settings: Mapping[str, Any]) -> None:
+    def claim(self, settings: Mapping[str, Any], dry_run: bool = False) -> None:
         """Ties the folder to the settings that its predictions are made with.
+
+        Args:
+            settings: JSON values.
+            dry_run: Only look whether that would be possible.
 
         Raises:
             ConfigError: It is tied to others already [predictions-differ], or holds files of another origin, which
@@ -57,7 +61,8 @@ class PredictionRecords:
                 "choose another",
                 "out-foreign",
             )
-        write_json(path, dict(settings))
+        if not dry_run:
+            write_json(path, dict(settings))
 
     def done(self, retry_failed: bool = False) -> dict[str, Record]:
         """image_id -> newest record of every picture that is finished: recorded, and its file in place.

@@ -284,11 +284,31 @@ def test_folders_that_hold_something_else_are_not_written_to(root: Path, deeplab
 
 
 def test_options_of_the_other_network_are_refused(root: Path, deeplab: FakeDeepLab) -> None:
-    for changes in ({"scales": "0.5"}, {"flip": True}, {"crf": True}):
-        with pytest.raises(ConfigError, match=rf"--{next(iter(changes))}: .* a DeepLab expected.*\[predict-option\]"):
+    for changes in ({"scales": "0.5"}, {"crf": True}, {"crf_preset": "psa"}):
+        with pytest.raises(
+            ConfigError, match=rf"--{next(iter(changes)).replace('_', '-')}: .* a DeepLab expected.*\[predict-option\]"
+        ):
             run(root, kind="s4net", **changes)
     with pytest.raises(ConfigError, match=r"--min-score: .* an S4Net expected"):
         run(root, min_score=0.5)
+    assert not (root / "out").exists()
+
+
+def test_an_s4net_reads_mirrored_pictures_if_asked_to(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[bool] = []
+    monkeypatch.setattr(predict, "load_s4net", lambda weights, flip, **_: given.append(flip) or FakeS4Net())
+    run(root, kind="s4net", flip=True)
+    run(root, out="plain", kind="s4net")
+    assert given == [True, False]
+
+
+def test_a_network_that_cannot_be_loaded_leaves_no_folder(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ConfigError("--flip: impossible, none expected; leave it out", "flip-unusable")
+
+    monkeypatch.setattr(predict, "load_s4net", refuse)
+    with pytest.raises(ConfigError, match="flip-unusable"):
+        run(root, kind="s4net", flip=True)
     assert not (root / "out").exists()
 
 
