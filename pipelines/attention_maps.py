@@ -23,7 +23,7 @@ from torch import Tensor
 from deeplab.attention import AttentionNet
 from deeplab.build import build_attention
 from pipelines.data.classes import ClassList
-from pipelines.data.images import open_image
+from pipelines.data.images import ImageFile, open_image
 from pipelines.engine.precision import autocast
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
@@ -144,7 +144,7 @@ def load_attention(
 
 
 def train_attention(
-    images: Mapping[str, Path],
+    images: Mapping[str, ImageFile],
     keywords: Keywords,
     classes: ClassList,
     trunk: str,
@@ -220,7 +220,7 @@ def _features(net: AttentionNet, picture: NDArray[np.uint8], size: int, device: 
 
 
 def _pooled_features(
-    net: AttentionNet, images: Mapping[str, Path], ids: Sequence[str], events: Events, precision: str
+    net: AttentionNet, images: Mapping[str, ImageFile], ids: Sequence[str], events: Events, precision: str
 ) -> tuple[list[str], Tensor]:
     """The ids that can be read, and [M, 2, D] features of each picture and its mirror image, on the CPU."""
     device = net.classifier.weight.device

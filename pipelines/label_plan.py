@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import ClassList, load_classes
-from pipelines.data.images import find_images
+from pipelines.data.images import ImageFile, find_images
 from pipelines.data.keywords_files import read_keywords
 from pipelines.engine.checkpoint import weights_file
 from pipelines.events import Events
@@ -31,7 +31,7 @@ class LabelPlan:
         strategy: How instances of pictures with several keywords get theirs.
     """
 
-    images: dict[str, Path]
+    images: dict[str, ImageFile]
     keywords: dict[str, tuple[str, ...]]
     classes: ClassList
     shard: tuple[int, int]

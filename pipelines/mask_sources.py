@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipelines import predict
 from pipelines.config import PseudoLabelConfig
-from pipelines.data.images import find_images, open_picture
+from pipelines.data.images import find_image_files, open_picture
 from pipelines.data.rle import decode_masks, read_rle
 from pipelines.data.transforms import half_open_boxes
 from pipelines.data.voc import read_label_map, strip_image_suffix
@@ -138,7 +138,7 @@ class FolderSource:
         self.path = path
         files: dict[str, list[Path]] = defaultdict(list)
         wanted = set(images)
-        for name, file in find_images(path).items():
+        for name, file in find_image_files(path).items():
             files[name if name in wanted else PurePosixPath(name).parent.as_posix()].append(file)
         self._files = {name: files[name] for name in sorted(files) if name in wanted}
         _reject_strangers(path, set(self._files), images)

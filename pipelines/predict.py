@@ -151,6 +151,22 @@ class DeepLabPredictor:
         return label_map
 
 
+def network_kind(weights: Path) -> str:
+    """Return what a run or checkpoint holds: `s4net` or `deeplab`.
+
+    Raises:
+        InputError: no checkpoint there, or one of neither network.
+    """
+    path = weights_file(weights)
+    kind = load_checkpoint(path).get("kind")
+    if kind not in ("s4net", "deeplab"):
+        raise InputError(
+            f"{path}: holds {kind or 'no s4 network'}, a checkpoint of S4Net or DeepLab expected; give another run",
+            "weights-kind",
+        )
+    return str(kind)
+
+
 def as_pixels(picture: Picture) -> NDArray[np.uint8]:
     """Return any accepted picture as uint8 [H, W, 3] RGB.
 

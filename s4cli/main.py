@@ -15,10 +15,12 @@ from pipelines.config import (
     STAGES,
     AblateConfig,
     BenchConfig,
+    ConvertConfig,
     DeepLabTrainConfig,
     DemoConfig,
     EvaluateConfig,
     ExplainConfig,
+    PredictConfig,
     PseudoLabelConfig,
     RunConfig,
     TrainConfig,
@@ -95,6 +97,32 @@ def evaluate(config: EvaluateConfig, events: "Events") -> dict[str, Any]:
     from pipelines.evaluate import evaluate
 
     return evaluate(config, events)
+
+
+@stage_command(s4, PredictConfig)
+def predict(config: PredictConfig, events: "Events") -> dict[str, Any]:
+    r"""Write what a network says of many pictures: label maps of a DeepLab, instances of an S4Net.
+
+    \b
+    --images DIR --weights RUN --out DIR               every picture of a folder
+    --voc DIR --split test --weights RUN --out DIR     the pictures of a VOC list
+    """
+    from pipelines.predict_folder import predict_folder
+
+    return predict_folder(config, events)
+
+
+@stage_command(s4, ConvertConfig)
+def convert(config: ConvertConfig, events: "Events") -> dict[str, Any]:
+    r"""Bring results into the form that others expect.
+
+    \b
+    --to voc-server --predictions DIR --voc DIR --split test --out results.tar.gz    for the VOC test server
+    --to csv --images DIR --keywords SOURCE --out keywords.csv                       keywords of every picture
+    """
+    from pipelines.convert import convert
+
+    return convert(config, events)
 
 
 @stage_command(s4, DemoConfig)

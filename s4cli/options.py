@@ -40,7 +40,8 @@ def stage_command(group: click.Group, config_class: type[Config]) -> Callable[[S
             run_and_print(config_class.command, lambda events: stage(config, events), as_json)
 
         general = [json_option()] if file_name != "config_file" else [_config_option(), json_option()]
-        text = inspect.cleandoc(stage.__doc__ or "")
+        # Raw docstrings hold click's mark of a paragraph that keeps its lines as two letters.
+        text = inspect.cleandoc(stage.__doc__ or "").replace("\\b\n", "\b\n")
         command = click.Command(
             config_class.command,
             callback=callback,

@@ -19,7 +19,7 @@ from pipelines.bench_rows import Comparison, Row, Setup, without_gradients
 from pipelines.bench_rows.networks import plain, save_random, trained_subject
 from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import load_classes, voc_palette
-from pipelines.data.images import find_images, open_image
+from pipelines.data.images import find_image_files, open_image
 from pipelines.data.shapes import write_instances
 from pipelines.data.transforms import to_network
 from pipelines.events import Events
@@ -73,7 +73,7 @@ def sample_pictures(images: Path | None, folder: Path, count: int) -> list[Path]
     if images is None:
         write_instances(folder / "scenes", min(count, PICTURES), "train", 0, _SCENE_SIDE)
         images = folder / "scenes" / "images"
-    sources = list(find_images(images).values())[:count]
+    sources = list(find_image_files(images).values())[:count]
     for path in sources:
         open_image(path)
     (folder / "pictures").mkdir()

@@ -11,7 +11,7 @@ from pipelines.config import DeepLabTrainConfig, EvaluateConfig, PseudoLabelConf
 from pipelines.data.checking import Headers
 from pipelines.data.classes import ClassList, load_classes
 from pipelines.data.coco import load_coco
-from pipelines.data.images import find_images
+from pipelines.data.images import ImageFile, find_images
 from pipelines.data.keywords_files import keyword_faults, read_keywords
 from pipelines.data.label_folder import open_labels
 from pipelines.data.voc import image_path, read_id_list, read_split, truth_path
@@ -119,7 +119,7 @@ class _Checks:
             (o for o in earlier if o.place and path and path.absolute().is_relative_to(o.place.absolute())), None
         )
 
-    def pictures(self, step: Step, paths: Iterable[Path], bearable: bool = False) -> list[tuple[int, int]]:
+    def pictures(self, step: Step, paths: Iterable[ImageFile], bearable: bool = False) -> list[tuple[int, int]]:
         """The sizes of the pictures that can be used; the others are faults."""
         sizes = []
         for seen in self.headers.read(paths).values():
@@ -129,7 +129,7 @@ class _Checks:
                 sizes.append(seen)
         return sizes
 
-    def pairs(self, step: Step, files: Sequence[tuple[Path, Path]]) -> None:
+    def pairs(self, step: Step, files: Sequence[tuple[ImageFile, Path]]) -> None:
         """Pictures and their label maps: both there, both of one size."""
         seen = self.headers.read(path for pair in files for path in pair)
         for picture, mask in files:

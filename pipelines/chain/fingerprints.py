@@ -22,9 +22,10 @@ from pipelines.config import (
     to_json,
 )
 from pipelines.data.classes import load_classes
-from pipelines.data.images import find_images
+from pipelines.data.images import ImageFile, find_image_files, find_images
 from pipelines.data.keywords_files import read_keywords
 from pipelines.data.label_folder import LabelFolder, open_labels
+from pipelines.data.tar_shards import TarMember
 from pipelines.data.voc import image_path, read_id_list, read_split, truth_path
 from pipelines.errors import InputError
 from pipelines.files import Journal, read_json, sha256_file, sha256_lines
@@ -133,7 +134,9 @@ def _of_pseudo_label(config: PseudoLabelConfig) -> dict[str, Any]:
     }
     if config.instances is not None:
         is_folder = config.instances.is_dir()
-        inputs["instances"] = _sizes(find_images(config.instances).items()) if is_folder else _hash(config.instances)
+        inputs["instances"] = (
+            _sizes(find_image_files(config.instances).items()) if is_folder else _hash(config.instances)
+        )
     return inputs
 
 
@@ -166,7 +169,7 @@ def _of_evaluate(config: EvaluateConfig) -> dict[str, Any]:
         labels = open_labels(config.labels, "pseudo", None)
         inputs["labels"] = _labels(labels, labels.ids())
     if config.predictions is not None:
-        inputs["predictions"] = _contents(find_images(config.predictions).items())
+        inputs["predictions"] = _contents(find_image_files(config.predictions).items())
     return inputs
 
 
@@ -195,12 +198,14 @@ def _hash(path: Path) -> str | None:
     return sha256_file(path) if path.is_file() else None
 
 
-def _sizes(files: Iterable[tuple[str, Path | None]]) -> str:
+def _sizes(files: Iterable[tuple[str, ImageFile | None]]) -> str:
     """Names and sizes in bytes; what is not there has the size -1."""
     return sha256_lines(f"{name} {-1 if path is None else _size(path)}" for name, path in files)
 
 
-def _size(path: Path) -> int:
+def _size(path: ImageFile) -> int:
+    if isinstance(path, TarMember):
+        return path.size
     try:
         return path.stat().st_size
     except OSError:

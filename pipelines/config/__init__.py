@@ -9,6 +9,7 @@ from typing import Any
 
 from pipelines.config.base import CRF_PRESETS
 from pipelines.config.chain import DeepLabTrainConfig, EvaluateConfig, PseudoLabelConfig, TrainConfig
+from pipelines.config.exports import ConvertConfig, PredictConfig
 from pipelines.config.pipeline import RunConfig
 from pipelines.config.studies import AblateConfig, BenchConfig, DemoConfig, ExplainConfig
 from pipelines.settings import Config, StageConfig, from_json, resolve_with, to_json, to_toml
@@ -18,10 +19,12 @@ __all__ = [
     "STAGES",
     "AblateConfig",
     "BenchConfig",
+    "ConvertConfig",
     "DeepLabTrainConfig",
     "DemoConfig",
     "EvaluateConfig",
     "ExplainConfig",
+    "PredictConfig",
     "PseudoLabelConfig",
     "RunConfig",
     "StageConfig",
@@ -39,6 +42,8 @@ STAGES: dict[str, type[StageConfig]] = {
         PseudoLabelConfig,
         DeepLabTrainConfig,
         EvaluateConfig,
+        PredictConfig,
+        ConvertConfig,
         DemoConfig,
         AblateConfig,
         ExplainConfig,

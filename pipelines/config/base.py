@@ -7,6 +7,9 @@ from pipelines.settings import StageConfig, opt
 TRUNK_WEIGHTS = "Trunk weights: imagenet (from the model library), none, or a file."
 CRF_PRESETS = ("deeplab", "psa", "irn-label", "mct-seg")
 """Names of `deeplab.crf.CRF_PRESETS`, without torch."""
+_SCALE = r"([1-9]\d*(\.\d*)?|0?\.\d*[1-9]\d*)"
+SCALES = (rf"{_SCALE}(,{_SCALE})*", "numbers above 0 with commas, such as 0.5,1.0,1.5")
+"""Form of a list of picture scales, and its description."""
 MASK_SLACK = "How far a mask may leave its box, as a share of the box; unset, the preset's (paper: 0)."
 RESUME = "Go on with the run in --run; its own settings hold."
 

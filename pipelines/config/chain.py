@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pipelines.config.base import CRF_PRESETS, MASK_SLACK, RESUME, TRUNK_WEIGHTS, CommonConfig
+from pipelines.config.base import CRF_PRESETS, MASK_SLACK, RESUME, SCALES, TRUNK_WEIGHTS, CommonConfig
 from pipelines.errors import ConfigError
 from pipelines.settings import REQUIRED, opt
-
-_SCALE = r"([1-9]\d*(\.\d*)?|0?\.\d*[1-9]\d*)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +171,7 @@ class EvaluateConfig(CommonConfig):
     scales: str = opt(
         "1.0",
         "Picture scales to average over.",
-        form=(rf"{_SCALE}(,{_SCALE})*", "numbers above 0 with commas, such as 0.5,1.0,1.5"),
+        form=SCALES,
     )
     flip: bool = opt(False, "Average over the mirrored picture too, for salient instances as well.")
     crf: bool = opt(False, "Refine the network's probabilities with a dense CRF.")

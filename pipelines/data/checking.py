@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pipelines.data.images import image_size, open_image
+from pipelines.data.images import ImageFile, image_size, open_image
 from pipelines.errors import InputError
 
 
@@ -35,9 +35,9 @@ class Headers:
             threads: How many read at once; a disk far away is waited for in each.
         """
         self._threads = threads
-        self._known: dict[Path, tuple[int, int] | InputError] = {}
+        self._known: dict[ImageFile, tuple[int, int] | InputError] = {}
 
-    def read(self, paths: Iterable[Path]) -> dict[Path, tuple[int, int] | InputError]:
+    def read(self, paths: Iterable[ImageFile]) -> dict[ImageFile, tuple[int, int] | InputError]:
         """The (height, width) of each file, or what is wrong with it."""
         paths = list(dict.fromkeys(paths))
         new = [path for path in paths if path not in self._known]
@@ -46,7 +46,7 @@ class Headers:
         return {path: self._known[path] for path in paths}
 
 
-def _size(path: Path) -> tuple[int, int] | InputError:
+def _size(path: ImageFile) -> tuple[int, int] | InputError:
     try:
         return image_size(path)
     except InputError as error:

@@ -1,20 +1,26 @@
 """The only opener of pictures: every mode becomes RGB, and every kind of damage an `InputError`."""
 
+import io
 import os
 import re
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path, PurePath
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import Base
 
+from pipelines.data.tar_shards import COMPRESSED_SUFFIXES, TAR_SUFFIX, TarMember, compressed, index_tar, open_member
 from pipelines.errors import InputError
 from pipelines.files import atomic_write
+
+ImageFile = Path | TarMember
+"""Where a picture lies: a file of its own, or a place in a tar."""
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_PIXELS = 50_000_000
@@ -46,7 +52,7 @@ _ROTATIONS = {
 }
 
 
-def open_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def open_image(path: ImageFile, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Reads a picture the way a viewer shows it.
 
     EXIF rotation is applied, transparency lies over white, 16-bit values keep their upper byte, and of an animation
@@ -69,7 +75,7 @@ def open_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
         return np.array(rgb if rotation is None else rgb.transpose(rotation))
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def image_size(path: ImageFile) -> tuple[int, int]:
     """The (height, width) that `open_image` will return, from the header alone.
 
     Raises:
@@ -83,7 +89,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 @contextmanager
-def open_picture(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+def open_picture(path: ImageFile, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
     """Opens a picture for code that needs more than RGB, such as palette indices; decoding waits for `load`.
 
     Everything that goes wrong with the picture inside the `with` block leaves it as an `InputError`.
@@ -92,7 +98,7 @@ def open_picture(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Ima
         InputError: As `open_image`.
     """
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with _source(path) as file, Image.open(file, formats=_FORMATS) as image:
             width, height = image.size
             if width * height > max_pixels:
                 raise _too_large(path, f"{width}x{height} ({width * height / 1e6:.0f} MP)", max_pixels)
@@ -115,29 +121,46 @@ def open_picture(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Ima
         ) from error
 
 
-def find_images(folder: Path) -> dict[str, Path]:
-    """Every picture below a folder, hidden files and folders left out.
+def find_images(folder: Path) -> dict[str, ImageFile]:
+    """Every picture below a folder and in its tars, hidden files and folders left out.
 
     Returns:
-        image_id -> path, sorted by image_id. The id is the path relative to `folder`, without suffix, with `/`.
+        image_id -> where it lies, sorted by image_id. The id is the path relative to `folder`, without suffix, with
+        `/`; a tar counts as a folder of its name.
 
     Raises:
-        InputError: No such folder [folder-missing], no picture in it [folder-empty], or two pictures that differ in
-            their suffix alone [image-id-twice].
+        InputError: No such folder [folder-missing], no picture in it [folder-empty], two pictures that differ in their
+            suffix alone [image-id-twice], or a tar that cannot be read in place [shard-*].
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder, expected one with pictures; check the path", "folder-missing")
-    found: dict[str, Path] = {}
-    for path in _walk(folder):
-        image_id = path.relative_to(folder).with_suffix("").as_posix()
+    found: list[ImageFile] = []
+    for path in _walk(folder, (*IMAGE_SUFFIXES, TAR_SUFFIX, *COMPRESSED_SUFFIXES)):
+        name = path.name.lower()
+        if name.endswith(COMPRESSED_SUFFIXES):
+            raise compressed(path)
+        found += index_tar(path, IMAGE_SUFFIXES) if name.endswith(TAR_SUFFIX) else [path]
+    return _by_id(folder, found, f"{' '.join(IMAGE_SUFFIXES)}, or {TAR_SUFFIX} files of them")
+
+
+def find_image_files(folder: Path) -> dict[str, Path]:
+    """As `find_images`, of pictures that are files of their own; tars are not looked at."""
+    return _by_id(folder, list(_walk(folder, IMAGE_SUFFIXES)), " ".join(IMAGE_SUFFIXES))
+
+
+_Place = TypeVar("_Place", Path, ImageFile)
+
+
+def _by_id(folder: Path, places: list[_Place], kinds: str) -> dict[str, _Place]:
+    found: dict[str, _Place] = {}
+    for place in places:
+        inside: PurePath = place.relative_to(folder)
+        image_id = inside.with_suffix("").as_posix()
         if image_id in found:
             raise InputError(
-                f"{path}: {found[image_id].name} has the same name, expected one picture per name; rename one of them",
+                f"{place}: {found[image_id].name} has the same name, expected one picture per name; rename one of them",
                 "image-id-twice",
             )
-        found[image_id] = path
+        found[image_id] = place
     if not found:
-        kinds = " ".join(IMAGE_SUFFIXES)
         raise InputError(
             f"{folder}: no picture in it, expected files ending in {kinds}; check the path", "folder-empty"
         )
@@ -145,26 +168,44 @@ def find_images(folder: Path) -> dict[str, Path]:
 
 
 def write_png(path: Path, pixels: NDArray[np.uint8], palette: list[int] | None = None) -> None:
-    """Writes an 8-bit PNG atomically, at compression level 1: level 6 takes several times as long to save little.
-
-    Args:
-        path: Destination; missing folders are made.
-        pixels: [H, W] or [H, W, 3] uint8.
-        palette: 768 numbers; then [H, W] pixels are indices into it.
+    """Writes an 8-bit PNG atomically; see `encode_png`.
 
     Raises:
         MachineError: The file cannot be written.
+    """
+    content = encode_png(pixels, palette)
+    atomic_write(path, lambda file: file.write(content))
+
+
+def encode_png(pixels: NDArray[np.uint8], palette: list[int] | None = None) -> bytes:
+    """The bytes of an 8-bit PNG, at compression level 1: level 6 takes several times as long to save little.
+
+    Args:
+        pixels: [H, W] or [H, W, 3] uint8.
+        palette: 768 numbers; then [H, W] pixels are indices into it.
     """
     if pixels.dtype != np.uint8:
         raise ValueError(f"pixels are {pixels.dtype}, expected uint8")
     image = Image.fromarray(pixels)
     if palette is not None:
         image.putpalette(palette)
-    atomic_write(path, lambda file: image.save(file, format="PNG", compress_level=1))
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Picture files in a fixed order; links to folders are followed, but each folder is visited once."""
+def _source(path: ImageFile) -> AbstractContextManager[Path | BinaryIO]:
+    return open_member(path) if isinstance(path, TarMember) else nullcontext(path)
+
+
+def _walk(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    """Files in a fixed order; links to folders are followed, but each folder is visited once.
+
+    Raises:
+        InputError: No such folder [folder-missing].
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder, expected one with pictures; check the path", "folder-missing")
     visited = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
@@ -174,7 +215,7 @@ def _walk(folder: Path) -> Iterator[Path]:
         visited.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES):
+            if not name.startswith(".") and name.lower().endswith(suffixes):
                 yield Path(parent, name)
 
 
@@ -189,7 +230,7 @@ def _rotation(image: Image.Image) -> Image.Transpose | None:
         return None  # damaged EXIF data: the picture itself may well be whole
 
 
-def _to_rgb(path: Path, image: Image.Image) -> Image.Image:
+def _to_rgb(path: ImageFile, image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise InputError(
             f"{path}: picture holds floating-point values, expected 8 or 16 bits; convert it to 8 bits", "image-format"
@@ -202,7 +243,7 @@ def _to_rgb(path: Path, image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _upper_byte(path: Path, image: Image.Image) -> Image.Image:
+def _upper_byte(path: ImageFile, image: Image.Image) -> Image.Image:
     """16-bit grey to RGB; Pillow's own conversion would cut everything above 255 to white."""
     values = np.asarray(image).astype(np.int64)
     if values.size and (values.min() < 0 or values.max() > 65535):
@@ -212,13 +253,14 @@ def _upper_byte(path: Path, image: Image.Image) -> Image.Image:
     return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
 
 
-def _too_large(path: Path, size: str, max_pixels: int) -> InputError:
+def _too_large(path: ImageFile, size: str, max_pixels: int) -> InputError:
     limit = max_pixels / 1e6
     return InputError(f"{path}: picture is {size}, limit {limit:.0f} MP; scale it down or remove it", "image-too-large")
 
 
-def _not_a_picture(path: Path) -> InputError:
-    if path.stat().st_size == 0:
+def _not_a_picture(path: ImageFile) -> InputError:
+    size = path.size if isinstance(path, TarMember) else path.stat().st_size
+    if size == 0:
         return InputError(f"{path}: file is empty, expected a picture; restore or remove it", "image-damaged")
     kinds = ", ".join(_FORMATS)
     return InputError(

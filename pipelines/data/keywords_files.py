@@ -14,8 +14,10 @@ from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
 from pipelines.data.classes import VOC_CLASSES, ClassList
+from pipelines.data.images import ImageFile
 from pipelines.data.keyword_tables import Named, damaged, read_table
-from pipelines.data.synsets import SYNSET_CLASSES
+from pipelines.data.synsets import class_of_synset, is_synset, synset_of_picture
+from pipelines.data.tar_shards import TarMember, read_member
 from pipelines.data.voc import read_split, strip_image_suffix
 from pipelines.errors import InputError
 from pipelines.files import read_text
@@ -23,21 +25,23 @@ from pipelines.files import read_text
 Keywords = dict[str, tuple[str, ...]]  # image_id -> class names
 
 _NAMES_SHOWN = 5
+_LONGEST_TEXT = 1 << 16  # bytes of a text beside a picture: room for any list of classes
 _ABSENT = "-1"  # in VOC's lists; 1 is present, and 0 present but hard to see, which class vectors count as well
 _LIST_LINE = re.compile(r"(\S+)\s+(-1|0|1)")
 
 
 def read_keywords(
-    source: str, images: dict[str, Path], folder: Path, classes: ClassList, split: str | None = None
+    source: str, images: dict[str, ImageFile], folder: Path, classes: ClassList, split: str | None = None
 ) -> Keywords:
     """Reads the keywords of pictures.
 
     Args:
-        source: `auto`, which takes the first of these that is there: sub-folders named after classes or synsets, VOC
-            lists in `../ImageSets/Main`, VOC XML in `../Annotations` or beside the pictures. Or a file: CSV with the
+        source: `auto`, which takes the first of these that is there: what the places of pictures tell (sub-folders and
+            tars named after classes or synsets, ImageNet's picture names, `key.cls` and `key.txt` in tars), VOC lists
+            in `../ImageSets/Main`, VOC XML in `../Annotations` or beside the pictures. Or a file: CSV with the
             columns `image,keywords` and `;` between keywords, `.npy` with class vectors, `.txt` with class numbers,
             `.json` in COCO's form, or the folder of SBD's `.mat` files.
-        images: image_id -> path, as `find_images(folder)` gives it.
+        images: image_id -> where it lies, as `find_images(folder)` gives it.
         folder: The pictures' folder.
         classes: Classes in use.
         split: Takes only pictures of this VOC split, from its own lists in `Main` where it has them; None takes all.
@@ -73,7 +77,7 @@ def read_keywords(
 
 
 def keyword_faults(
-    source: str, images: dict[str, Path], folder: Path, classes: ClassList, split: str | None = None
+    source: str, images: dict[str, ImageFile], folder: Path, classes: ClassList, split: str | None = None
 ) -> list[InputError]:
     """All that is wrong with the keywords of pictures, where `read_keywords` stops at the first.
 
@@ -81,7 +85,7 @@ def keyword_faults(
 
     Args:
         source: As for `read_keywords`, like the others.
-        images: image_id -> path.
+        images: image_id -> where it lies.
         folder: The pictures' folder.
         classes: Classes in use.
         split: The VOC split, or None.
@@ -105,7 +109,7 @@ def keyword_faults(
 
 
 def _named_words(
-    source: str, images: dict[str, Path], folder: Path, classes: ClassList, split: str | None
+    source: str, images: dict[str, ImageFile], folder: Path, classes: ClassList, split: str | None
 ) -> tuple[str, dict[str, set[str]], bool]:
     """Where the keywords stand, every picture's words, and whether each word must be a class."""
     if source == "auto":
@@ -117,7 +121,7 @@ def _named_words(
     return where, _words_by_picture(named, images, _split_ids(folder.parent, split)), strict
 
 
-def _words_by_picture(named: Named, images: dict[str, Path], wanted: set[str] | None) -> dict[str, set[str]]:
+def _words_by_picture(named: Named, images: dict[str, ImageFile], wanted: set[str] | None) -> dict[str, set[str]]:
     """Gathers every picture's words, whichever way its name is written."""
     words: dict[str, set[str]] = defaultdict(set)
     for name, some in named:
@@ -155,11 +159,14 @@ def _split_ids(voc: Path, split: str | None) -> set[str] | None:
     return None if only_main else set(read_split(voc, split))
 
 
-def _find_source(images: dict[str, Path], folder: Path, classes: ClassList, split: str | None) -> tuple[str, Named]:
+def _find_source(
+    images: dict[str, ImageFile], folder: Path, classes: ClassList, split: str | None
+) -> tuple[str, Named]:
     """The source that `auto` stands for, and its content."""
-    by_folder = [(image_id, name) for image_id in images if (name := _folder_class(image_id, classes))]
-    if by_folder:
-        return f"{folder}", ((image_id, [name]) for image_id, name in by_folder)
+    words = ((image_id, _place_words(image_id, path, classes)) for image_id, path in images.items())
+    by_place = [(image_id, some) for image_id, some in words if some]
+    if by_place:
+        return f"{folder}", iter(by_place)
     lists = _class_lists(folder.parent, classes, split)
     if lists:
         return f"{lists[0][1].parent}", _read_lists(lists)
@@ -167,19 +174,41 @@ def _find_source(images: dict[str, Path], folder: Path, classes: ClassList, spli
     if annotations:
         return f"{annotations[0][1].parent}", ((image_id, _read_xml(xml)) for image_id, xml in annotations)
     raise InputError(
-        f"{folder}: no keywords found, expected sub-folders named after classes, ../ImageSets/Main or VOC XML; pass a "
-        "table as --keywords",
+        f"{folder}: no keywords found, expected sub-folders or tars named after classes, key.cls in tars, "
+        "../ImageSets/Main or VOC XML; pass a table as --keywords",
         "keywords-none",
     )
 
 
-def _folder_class(image_id: str, classes: ClassList) -> str | None:
-    """The class that the innermost telling sub-folder stands for."""
-    for name in reversed(PurePosixPath(image_id).parent.parts):
-        name = SYNSET_CLASSES.get(name, name)
-        if name in classes.names:
-            return name
-    return None
+def _place_words(image_id: str, path: ImageFile, classes: ClassList) -> list[str]:
+    """The classes that a picture's place stands for: of the innermost telling folder, its name, or files beside it."""
+    place = PurePosixPath(image_id)
+    synset = synset_of_picture(place.name)
+    names = [*reversed(place.parent.parts), *([synset] if synset else [])]
+    for name in names:
+        found = _class_named(name, classes)
+        if found:
+            return [found]
+    # A synset that is no class in use settles it: a number beside the picture would say no more.
+    return [] if isinstance(path, Path) or any(map(is_synset, names)) else _words_beside(path, classes)
+
+
+def _class_named(word: str, classes: ClassList) -> str | None:
+    """The class in use that a word or synset means."""
+    name = class_of_synset(word) or word
+    return name if name in classes.names else None
+
+
+def _words_beside(picture: TarMember, classes: ClassList) -> list[str]:
+    """The classes that `key.cls` or `key.txt` names, as names or synsets with `;` between them."""
+    for member in picture.beside:
+        text = read_member(member, _LONGEST_TEXT).decode("utf-8", "replace")
+        words = [found for word in re.split(r"[;\n]", text) if (found := _class_named(word.strip(), classes))]
+        if words:
+            return words
+        if member.member.endswith(".cls") and text.strip().isdecimal():
+            raise damaged(f"{member}: holds the number {text.strip()}", "a class or synset by name, or --keywords FILE")
+    return []
 
 
 def _lists(voc: Path, split: str) -> Iterator[Path]:
@@ -207,8 +236,9 @@ def _read_lists(lists: Sequence[tuple[str, Path]]) -> Named:
                 yield parts.group(1), [name]
 
 
-def _xml_of(image_id: str, path: Path, folder: Path) -> Path | None:
-    places = (folder.parent / "Annotations" / f"{image_id}.xml", path.with_suffix(".xml"))
+def _xml_of(image_id: str, path: ImageFile, folder: Path) -> Path | None:
+    places = [folder.parent / "Annotations" / f"{image_id}.xml"]
+    places += [path.with_suffix(".xml")] if isinstance(path, Path) else []
     return next((place for place in places if place.is_file()), None)
 
 

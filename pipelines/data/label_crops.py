@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from pipelines.data.classes import IGNORE, VOC_CLASSES
-from pipelines.data.images import image_size, open_image
+from pipelines.data.images import ImageFile, image_size, open_image
 from pipelines.data.label_folder import LabelFolder
 from pipelines.errors import InputError
 
@@ -45,7 +44,7 @@ class LabelledPictures:
     def __init__(
         self,
         ids: Sequence[str],
-        pictures: dict[str, Path],
+        pictures: dict[str, ImageFile],
         labels: LabelFolder,
         longest_side: int,
         strict: bool = True,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.classes import VOC_CLASSES, ClassList
-from pipelines.data.images import find_images, open_picture, write_png
+from pipelines.data.images import find_image_files, open_picture, write_png
 from pipelines.data.voc import read_label_map, write_label_map
 from pipelines.errors import InputError
 from pipelines.files import read_json, write_json
@@ -59,7 +59,8 @@ class LabelFolder:
         Raises:
             InputError: There is none [folder-missing], [folder-empty].
         """
-        return [image_id for image_id, path in find_images(self._labels).items() if path == self.label_path(image_id)]
+        found = find_image_files(self._labels)
+        return [image_id for image_id, path in found.items() if path == self.label_path(image_id)]
 
     def read_label(self, image_id: str) -> NDArray[np.uint8]:
         """[H, W] uint8 palette indices, 255 = ignore.

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipelines.data.coco_writer import coco_json
 from pipelines.data.label_folder import LabelFolder
 from pipelines.errors import ConfigError
 from pipelines.files import Journal, read_json, write_json, write_text
@@ -101,7 +102,9 @@ class LabelRecords:
             write_text(root / _FAILURES, _lines(failed))
         else:
             (root / _FAILURES).unlink(missing_ok=True)
-        write_json(root / _INSTANCES, self._coco(records), indent=None)
+        classes = self.folder.classes
+        categories = dict(zip(classes.names, classes.indices, strict=True))
+        write_json(root / _INSTANCES, coco_json(records, categories), indent=None)
         self.folder.write_manifest(**settings, counts=count_records(records))
         for journal in root.glob(_SHARD_RECORDS):
             journal.unlink(missing_ok=True)
@@ -117,47 +120,25 @@ class LabelRecords:
         merged = {record["image_id"]: record for record in Journal(self.folder.path / _RECORDS).read()}
         return merged | newest
 
-    def _coco(self, records: Sequence[Record]) -> dict[str, Any]:
-        """All instances that have a keyword, in COCO's form; category ids are palette indices."""
-        classes = self.folder.classes
-        category = dict(zip(classes.names, classes.indices, strict=True))
-        images: list[dict[str, Any]] = []
-        annotations: list[dict[str, Any]] = []
-        for number, record in enumerate((record for record in records if "failed" not in record), start=1):
-            size = {"height": record["height"], "width": record["width"]}
-            images.append({"id": number, "file_name": record["file_name"], **size})
-            for instance in record["instances"]:
-                if instance["keyword"] is not None:
-                    x0, y0, x1, y1 = instance["box"]
-                    annotations.append(
-                        {
-                            "id": len(annotations) + 1,
-                            "image_id": number,
-                            "category_id": category[instance["keyword"]],
-                            "iscrowd": 0,
-                            "area": instance["area"],
-                            "bbox": [x0, y0, x1 - x0, y1 - y0],
-                            "score": instance["score"],
-                            "segmentation": instance["segmentation"],
-                        }
-                    )
-        categories = [{"id": index, "name": name} for name, index in category.items()]
-        return {"images": images, "annotations": annotations, "categories": categories}
 
-
-def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
+def check_settings(path: Path, settings: Mapping[str, Any], what: str = "labels") -> None:
     """Compares with the settings in a file.
 
+    Args:
+        path: The file, in the folder that is tied to its settings.
+        settings: JSON values.
+        what: What the folder holds, in one word.
+
     Raises:
-        ConfigError: They differ [labels-differ]; the message names each difference.
+        ConfigError: They differ [labels-differ], with `what` in the rule; the message names each difference.
     """
     saved = _flat(read_json(path))
     now = _flat(json.loads(json.dumps(dict(settings))))
     names = [name for name in {**saved, **now} if saved.get(name) != now.get(name)]
     if names:
         differences = "; ".join(f"{name} {_shown(now.get(name))} (there {_shown(saved.get(name))})" for name in names)
-        message = f"{path.parent}: holds labels made otherwise, the same settings expected: {differences}"
-        raise ConfigError(f"{message}; choose another --out or remove the folder", "labels-differ")
+        message = f"{path.parent}: holds {what} made otherwise, the same settings expected: {differences}"
+        raise ConfigError(f"{message}; choose another --out or remove the folder", f"{what}-differ")
 
 
 def count_records(records: Sequence[Record]) -> dict[str, Any]:

@@ -1,21 +1,16 @@
 """The ImageNet synsets that belong to a VOC class, for folders named the ImageNet way.
 
-Taken in are the classes of ImageNet-1k that the VOC annotation guidelines would call by the class's name, and the
-class's own WordNet synset. So wolves are no dogs, lions no cats, trams no buses, ambulances and trucks no cars.
-Source of the ids: the synset list of ILSVRC 2012 and WordNet 3.0.
+Taken in are the synsets that the VOC annotation guidelines would call by the class's name. So wolves are no dogs, lions
+no cats, trams no buses, ambulances and trucks no cars. Animals are taken by whole branches of WordNet, whose numbers
+follow each other; of things, the classes of ImageNet-1k and the class's own synset.
+Source of the ids: the synset lists of ILSVRC 2012 and of the whole of ImageNet, and WordNet 3.0.
 """
+
+import re
 
 _SYNSETS = {
     "aeroplane": "n02691156 n02690373 n04552348",
     "bicycle": "n02834778 n02835271 n03792782 n04482393 n04509417",
-    "bird": """
-        n01503061 n01514668 n01514859 n01518878 n01530575 n01531178 n01532829 n01534433 n01537544 n01558993
-        n01560419 n01580077 n01582220 n01592084 n01601694 n01608432 n01614925 n01616318 n01622779 n01795545
-        n01796340 n01797886 n01798484 n01806143 n01806567 n01807496 n01817953 n01818515 n01819313 n01820546
-        n01824575 n01828970 n01829413 n01833805 n01843065 n01843383 n01847000 n01855032 n01855672 n01860187
-        n02002556 n02002724 n02006656 n02007558 n02009229 n02009912 n02011460 n02012849 n02013706 n02017213
-        n02018207 n02018795 n02025239 n02027492 n02028035 n02033041 n02037110 n02051845 n02056570 n02058221
-    """,
     "boat": """
         n02858304 n02687172 n02951358 n02981792 n03095699 n03344393 n03447447 n03662601 n03673027 n03947888
         n04147183 n04273569 n04483307 n04612504
@@ -25,31 +20,46 @@ _SYNSETS = {
     "car": """
         n02958343 n02814533 n02930766 n03100240 n03594945 n03670208 n03770679 n03777568 n04037443 n04285008
     """,
-    "cat": "n02121808 n02123045 n02123159 n02123394 n02123597 n02124075",
     "chair": "n03001627 n02791124 n03376595 n04099969",
-    "cow": "n02402425 n02403454 n02403003",
     "diningtable": "n03201208",
-    "dog": """
-        n02084071 n02085620 n02085782 n02085936 n02086079 n02086240 n02086646 n02086910 n02087046 n02087394
-        n02088094 n02088238 n02088364 n02088466 n02088632 n02089078 n02089867 n02089973 n02090379 n02090622
-        n02090721 n02091032 n02091134 n02091244 n02091467 n02091635 n02091831 n02092002 n02092339 n02093256
-        n02093428 n02093647 n02093754 n02093859 n02093991 n02094114 n02094258 n02094433 n02095314 n02095570
-        n02095889 n02096051 n02096177 n02096294 n02096437 n02096585 n02097047 n02097130 n02097209 n02097298
-        n02097474 n02097658 n02098105 n02098286 n02098413 n02099267 n02099429 n02099601 n02099712 n02099849
-        n02100236 n02100583 n02100735 n02100877 n02101006 n02101388 n02101556 n02102040 n02102177 n02102318
-        n02102480 n02102973 n02104029 n02104365 n02105056 n02105162 n02105251 n02105412 n02105505 n02105641
-        n02105855 n02106030 n02106166 n02106382 n02106550 n02106662 n02107142 n02107312 n02107574 n02107683
-        n02107908 n02108000 n02108089 n02108422 n02108551 n02108915 n02109047 n02109525 n02109961 n02110063
-        n02110185 n02110341 n02110627 n02110806 n02110958 n02111129 n02111277 n02111500 n02111889 n02112018
-        n02112137 n02112350 n02112706 n02113023 n02113186 n02113624 n02113712 n02113799 n02113978
-    """,
-    "horse": "n02374451 n02389026",
     "motorbike": "n03790512 n03785016 n03791053",
     "person": "n00007846 n09835506 n10148035 n10565667",
     "pottedplant": "n03991062",
-    "sheep": "n02411705 n02412080 n02415577",
     "sofa": "n04256520 n04344873",
     "train": "n04468005 n02917067 n03272562 n03393912 n03895866 n04310018",
     "tvmonitor": "n04405907 n03782006 n04152593 n04404412",
 }
-SYNSET_CLASSES = {synset: name for name, synsets in _SYNSETS.items() for synset in synsets.split()}  # id -> VOC class
+_BRANCHES = (
+    ("bird", 1503061, 1627424),  # bird, before amphibian
+    ("bird", 1789386, 1861778),  # from gallinaceous birds to waterfowl, before mammal
+    ("bird", 2000954, 2062017),  # wading birds and seabirds, before aquatic mammal
+    ("dog", 2084071, 2114100),  # dog, before wolf
+    ("cat", 2121620, 2124623),  # cat, before wildcat
+    ("horse", 2374451, 2389346),  # horse, before ass
+    ("cow", 2402425, 2405101),  # cattle, before aurochs
+    ("cow", 2405577, 2407959),  # breeds of cattle behind yak and banteng, before buffalo
+    ("sheep", 2411705, 2416519),  # sheep, wild ones included, before goat
+)  # VOC class, first number of the branch, first number behind it
+_CLASSES = {synset: name for name, synsets in _SYNSETS.items() for synset in synsets.split()}
+_SYNSET = re.compile(r"n([0-9]{8})")
+_PICTURE = re.compile(r"(n[0-9]{8})_[0-9]+")
+
+
+def is_synset(word: str) -> bool:
+    """Whether a word has the form of a synset's id, such as n02084071; it need not be one of a VOC class."""
+    return _SYNSET.fullmatch(word) is not None
+
+
+def class_of_synset(word: str) -> str | None:
+    """The VOC class of a synset's id; None for every other word."""
+    number = _SYNSET.fullmatch(word)
+    if number is None:
+        return None
+    branch = next((name for name, first, end in _BRANCHES if first <= int(number.group(1)) < end), None)
+    return branch or _CLASSES.get(word)
+
+
+def synset_of_picture(name: str) -> str | None:
+    """The synset in a picture's name as ImageNet writes it: n02084071_1234; None for other names."""
+    parts = _PICTURE.fullmatch(name)
+    return parts.group(1) if parts else None

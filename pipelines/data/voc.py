@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.classes import voc_palette
-from pipelines.data.images import IMAGE_SUFFIXES, open_picture, write_png
+from pipelines.data.images import IMAGE_SUFFIXES, encode_png, open_picture
 from pipelines.errors import InputError
-from pipelines.files import read_text
+from pipelines.files import atomic_write, read_text
 
 _PICTURES = "JPEGImages"
 _TRUTH = ("SegmentationClass", "SegmentationClassAug")
@@ -40,18 +40,24 @@ def read_label_map(path: Path) -> NDArray[np.uint8]:
 
 
 def write_label_map(path: Path, label_map: NDArray[np.uint8]) -> None:
-    """Writes a label map atomically, as a PNG of mode P with the VOC palette.
-
-    Args:
-        path: Destination; missing folders are made.
-        label_map: [H, W] uint8 palette indices.
+    """Writes a label map atomically, as `encode_label_map` gives it; missing folders are made.
 
     Raises:
         MachineError: The file cannot be written.
     """
+    content = encode_label_map(label_map)
+    atomic_write(path, lambda file: file.write(content))
+
+
+def encode_label_map(label_map: NDArray[np.uint8]) -> bytes:
+    """The bytes of a PNG of mode P with the VOC palette.
+
+    Args:
+        label_map: [H, W] uint8 palette indices.
+    """
     if label_map.ndim != 2:
         raise ValueError(f"label map has shape {label_map.shape}, expected [H, W]")
-    write_png(path, label_map, palette=voc_palette())
+    return encode_png(label_map, palette=voc_palette())
 
 
 def read_split(voc: Path, split: str) -> list[str]:
@@ -110,6 +116,11 @@ def image_path(voc: Path, image_id: str) -> Path:
     """Where a picture lies; the place of its JPEG when there is none."""
     places = [voc / _PICTURES / f"{image_id}{suffix}" for suffix in IMAGE_SUFFIXES]
     return next((place for place in places if place.is_file()), places[0])
+
+
+def pictures_folder(voc: Path) -> Path:
+    """Where the pictures lie."""
+    return voc / _PICTURES
 
 
 def truth_path(voc: Path, image_id: str) -> Path:

@@ -8,9 +8,11 @@ import pytest
 
 from pipelines.config import (
     STAGES,
+    ConvertConfig,
     DeepLabTrainConfig,
     DemoConfig,
     EvaluateConfig,
+    PredictConfig,
     PseudoLabelConfig,
     RunConfig,
     TrainConfig,
@@ -218,8 +220,12 @@ def test_printed_defaults_are_a_valid_settings_file(tmp_path: Path, stage: type[
     assert all(name in text for name in defaults)
     required = [setting for setting in dataclasses.fields(stage) if setting.default is dataclasses.MISSING]
     needed = {setting.name: 1 if type_of(setting) is int else Path("x") for setting in required}
-    if stage is PseudoLabelConfig:
-        needed["weights"] = Path("x")  # or instances, one of both
+    one_of_several: dict[type[StageConfig], dict[str, Any]] = {
+        PseudoLabelConfig: {"weights": Path("x")},
+        PredictConfig: {"images": Path("x")},
+        ConvertConfig: {"images": Path("x"), "to": "csv", "out": Path("x.csv")},
+    }
+    needed |= one_of_several.get(stage, {})
     assert resolve(stage, toml(tmp_path, text), needed) == stage(**needed)
 
 

@@ -20,6 +20,8 @@ MODULES = {
     "pseudo-label": "pseudo_label",
     "deeplab-train": "train_deeplab",
     "evaluate": "evaluate",
+    "predict": "predict_folder",
+    "convert": "convert",
     "demo": "demo",
     "ablate": "ablate",
     "explain": "explain",
@@ -31,6 +33,8 @@ NEEDED = {
     "pseudo-label": ["--images", "i", "--weights", "w", "--out", "o"],
     "deeplab-train": ["--images", "i", "--labels", "l", "--run", "r"],
     "evaluate": [],
+    "predict": ["--images", "i", "--weights", "w", "--out", "o"],
+    "convert": ["--to", "csv", "--images", "i", "--out", "o.csv"],
     "demo": [],
     "ablate": ["--table", "1", "--images", "i", "--annotations", "a", "--test-annotations", "t", "--out", "o"],
     "explain": ["--images", "i", "--annotations", "a", "--weights", "w", "--out", "o"],
@@ -86,6 +90,15 @@ def test_help_names_every_setting(command: str, capsys: pytest.CaptureFixture[st
         assert (f"{name.upper()}.toml" if limits_of(setting).positional else "--" + name.replace("_", "-")) in text
     assert "--config FILE.toml" in text
     assert "--json" in text
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict", "convert", "bench"])
+def test_forms_of_a_command_keep_their_lines_in_its_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "-h"]) == 0
+    text = capsys.readouterr().out
+    assert "\\b" not in text
+    forms = text.split("\n\n")[2].splitlines()
+    assert len(forms) > 1 and all(form.startswith("  --") for form in forms)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,10 +1,11 @@
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipelines.data.classes import VOC_CLASSES, ClassList, load_classes, voc_palette
-from pipelines.data.synsets import SYNSET_CLASSES
+from pipelines.data.synsets import class_of_synset, is_synset, synset_of_picture
 from pipelines.errors import InputError
 
 
@@ -107,12 +108,50 @@ def test_a_missing_class_file_is_told(tmp_path: Path) -> None:
     assert rule_of("vocc") == "file-missing"
 
 
-def test_synsets_lead_to_voc_classes_alone() -> None:
-    assert set(SYNSET_CLASSES.values()) == set(VOC_CLASSES)
-    assert all(len(synset) == 9 and synset[0] == "n" and synset[1:].isdigit() for synset in SYNSET_CLASSES)
-    names = list(SYNSET_CLASSES.values())
-    # ImageNet-1k has 118 breeds of dogs, 5 of domestic cats and 59 birds; each class has its own synset besides
-    assert (names.count("dog"), names.count("cat"), names.count("bird")) == (119, 6, 60)
-    known = {"n02099601": "dog", "n02123045": "cat", "n02690373": "aeroplane", "n04285008": "car"}
-    assert {synset: SYNSET_CLASSES[synset] for synset in known} == known
-    assert not {"n02114367", "n02129165"} & SYNSET_CLASSES.keys()  # timber wolf, lion
+def imagenet_synsets(name: str) -> list[str]:
+    """A list of synsets as the timm library has it, which is not where the table of this project comes from."""
+    return (resources.files("timm") / "data" / "_info" / f"{name}_synsets.txt").read_text().split()
+
+
+def test_synsets_of_imagenet_lead_to_voc_classes() -> None:
+    # ImageNet-1k counts its classes so that those of one kind follow each other: 7 cock to 24 great grey owl,
+    # 80 black grouse to 100 black swan, 127 white stork to 146 albatross; 151 Chihuahua to 268 Mexican hairless;
+    # 281 tabby to 285 Egyptian cat.
+    kinds = {"bird": [*range(7, 25), *range(80, 101), *range(127, 147)], "dog": range(151, 269), "cat": range(281, 286)}
+    classes = [class_of_synset(synset) for synset in imagenet_synsets("imagenet")]
+    for kind, numbers in kinds.items():
+        assert [number for number, name in enumerate(classes) if name == kind] == list(numbers)
+    assert set(classes) == {None, *VOC_CLASSES}
+
+
+def test_breeds_outside_of_imagenet_1k_are_known_by_their_branch() -> None:
+    known = {
+        "n02084071": "dog",  # dog
+        "n02113335": "dog",  # poodle
+        "n02122948": "cat",  # kitten
+        "n02386968": "horse",  # Clydesdale
+        "n02407390": "cow",  # Holstein
+        "n02412440": "sheep",  # lamb
+        "n01625562": "bird",  # barn owl
+        "n02690373": "aeroplane",
+        "n04285008": "car",
+    }
+    assert {synset: class_of_synset(synset) for synset in known} == known
+
+
+@pytest.mark.parametrize(
+    "word",
+    # wolf, lion, wildcat, donkey, zebra, yak, buffalo, goat, amphibian; then no synsets at all
+    [
+        *("n02114100", "n02129165", "n02124623", "n02389559", "n02391049", "n02405302", "n02407959", "n02416519"),
+        *("n01627424", "n0208407", "n020840710", "dog", "", "N02084071"),
+    ],
+)
+def test_neighbours_of_a_class_do_not_belong_to_it(word: str) -> None:
+    assert class_of_synset(word) is None
+
+
+def test_synsets_are_known_by_their_form() -> None:
+    assert is_synset("n01440764") and not is_synset("n1440764") and not is_synset("person")
+    assert synset_of_picture("n02084071_1234") == "n02084071"
+    assert synset_of_picture("n02084071") is None and synset_of_picture("x_n02084071_1") is None

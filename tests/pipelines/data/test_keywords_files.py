@@ -90,46 +90,6 @@ def write_sbd(folder: Path, table: dict[str, tuple[str, ...]]) -> Path:
     return folder
 
 
-def test_every_source_gives_the_same_table(folder: Path) -> None:
-    rows = "".join(f"{image_id}.jpg,{';'.join(keywords)}\n" for image_id, keywords in TABLE.items())
-    sources = [
-        write(folder.parent / "k.csv", f"image,keywords\n{rows}"),
-        write(folder.parent / "k.txt", "".join(f"{name} {numbers(keywords)}\n" for name, keywords in TABLE.items())),
-        write_coco(folder.parent / "k.json", TABLE),
-        write_sbd(folder.parent / "cls", TABLE),
-    ]
-    for source in sources:
-        assert read(folder, source) == TABLE
-    assert read(folder, save_vectors(folder, {name: vector(keywords) for name, keywords in TABLE.items()})) == TABLE
-    as_numbers = {int(name.replace("_", "")): vector(keywords) for name, keywords in TABLE.items()}
-    assert read(folder, save_vectors(folder, as_numbers)) == TABLE
-    assert read(folder, save_vectors(folder, {np.int32(key): value for key, value in as_numbers.items()})) == TABLE
-    for name, keywords in TABLE.items():
-        write_xml(folder.parent / "Annotations" / f"{name}.xml", *keywords)
-    assert read(folder) == TABLE
-    write_lists(folder)
-    assert read(folder) == TABLE
-
-
-def test_folders_of_synsets_give_the_same_table_as_files(tmp_path: Path) -> None:
-    synsets = {"cat": "n02123045", "dog": "n02084071", "person": "n00007846", "sofa": "n04344873"}
-    table = {f"{synset}/{name}_1": (name,) for name, synset in synsets.items()}
-    folder = tmp_path / "pictures"
-    for image_id in table:
-        write(folder / f"{image_id}.jpg")
-    rows = "".join(f"{image_id},{name}\n" for image_id, (name,) in table.items())
-    sources = [
-        "auto",
-        write(tmp_path / "k.csv", f"image,keywords\n{rows}"),
-        write(tmp_path / "k.txt", "".join(f"{image_id} {numbers(words)}\n" for image_id, words in table.items())),
-        write_coco(tmp_path / "k.json", table),
-        save_vectors(folder, {image_id: vector(words) for image_id, words in table.items()}),
-        write_sbd(tmp_path / "cls", {image_id.split("/")[1]: words for image_id, words in table.items()}),
-    ]
-    for source in sources:
-        assert read(folder, source) == table
-
-
 def test_coco_categories_keep_their_own_names_for_own_classes(folder: Path) -> None:
     source = write_coco(folder.parent / "k.json", {"2007_000001": ("sofa",)})
     assert read(folder, source, ClassList.from_names(["couch", "zebra"])) == {"2007_000001": ("couch", "zebra")}

@@ -1,0 +1,42 @@
+"""Stage `s4 convert`: results in the form that others expect."""
+
+import csv
+import io
+from typing import Any
+
+from pipelines.config import ConvertConfig
+from pipelines.convert_voc_server import pack_for_server
+from pipelines.data.classes import load_classes
+from pipelines.data.images import find_images
+from pipelines.data.keywords_files import read_keywords
+from pipelines.events import Events
+from pipelines.files import write_text
+
+
+def convert(config: ConvertConfig, events: Events) -> dict[str, Any]:
+    """Writes the file that the settings ask for.
+
+    Args:
+        config: See `ConvertConfig`.
+        events: Receives progress.
+
+    Returns:
+        For `voc-server`: see `pack_for_server`. For `csv`: images, the number of lines, and out.
+
+    Raises:
+        InputError: What is to be converted is incomplete, damaged or of another form.
+    """
+    return pack_for_server(config, events) if config.to == "voc-server" else _write_keywords(config)
+
+
+def _write_keywords(config: ConvertConfig) -> dict[str, Any]:
+    """The table of keywords as CSV; as `--keywords` it gives the same table again."""
+    assert config.images is not None
+    classes = load_classes(config.classes)
+    table = read_keywords(config.keywords, find_images(config.images), config.images, classes, config.split)
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("image", "keywords"))
+    rows.writerows((image_id, ";".join(words)) for image_id, words in table.items())
+    write_text(config.out, text.getvalue())
+    return {"images": len(table), "out": str(config.out)}

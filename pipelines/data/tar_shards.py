@@ -1,0 +1,224 @@
+"""Tar files full of pictures, read where they are: an index of their members, and each member as a file of its own.
+
+Only headers are read for the index, and of a picture only its own bytes; nothing is unpacked, so a name in a tar can
+reach no place on the disk. A tar stands for a folder of its name, which covers both layouts in use: the shards of
+WebDataset (`shard-000000.tar` with `key.jpg` and `key.cls`), and ImageNet's tar for each synset (`n02123045.tar`), also
+when all of these lie in one more tar.
+"""
+
+import io
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
+
+from pipelines.errors import InputError
+
+TAR_SUFFIX = ".tar"
+COMPRESSED_SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
+KEYWORD_SUFFIXES = (".cls", ".txt")  # of the members beside a picture that may tell its keywords, best first
+
+# The first bytes of gzip, bzip2, xz and zstd.
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
+# What tarfile raises on damaged headers, besides its own errors and OSError.
+_DAMAGE = (tarfile.TarError, OSError, ValueError, OverflowError, LookupError, TypeError, RecursionError, MemoryError)
+
+
+@dataclass(frozen=True, slots=True)
+class TarMember:
+    """A file inside a tar; it takes the place of a path where pictures are opened.
+
+    Attributes:
+        tar: The tar file on the disk.
+        member: Its name in there, with `/`; a tar inside the tar counts as a folder of its name.
+        offset: Where its bytes begin in the tar file.
+        size: How many they are.
+        beside: Members of the same name whose suffix is one of `KEYWORD_SUFFIXES`, in that order.
+    """
+
+    tar: Path
+    member: str
+    offset: int
+    size: int
+    beside: tuple["TarMember", ...] = field(default=(), compare=False)
+
+    @property
+    def name(self) -> str:
+        """How messages name it without the folders above the tar: `shard.tar:key.jpg`."""
+        return f"{self.tar.name}:{self.member}"
+
+    def __str__(self) -> str:
+        """How messages name it: `folder/shard.tar:key.jpg`."""
+        return f"{self.tar}:{self.member}"
+
+    def relative_to(self, folder: Path) -> PurePosixPath:
+        """Its place below a folder that holds the tar: `shard/key.jpg`."""
+        return PurePosixPath(self.tar.relative_to(folder).with_suffix(""), self.member)
+
+
+def index_tar(tar: Path, suffixes: tuple[str, ...]) -> list[TarMember]:
+    """The pictures of a tar, in its order, hidden members left out.
+
+    Args:
+        tar: The file.
+        suffixes: What a picture's name ends with, in small letters.
+
+    Returns:
+        One entry for each picture; none is no error.
+
+    Raises:
+        InputError: Unreadable [shard-unreadable], compressed [shard-compressed], damaged or cut off [shard-damaged]; or
+            a picture in it that is a link or sparse [shard-link], or whose name leads out of the tar [shard-path].
+    """
+    found: dict[str, TarMember] = {}
+    twice = []
+    with _explained(tar), tar.open("rb") as file:
+        if file.read(6).startswith(_COMPRESSED):
+            raise compressed(tar)
+        for member in _scan(tar, (*suffixes, *KEYWORD_SUFFIXES)):
+            twice += [member] if member.member in found else []
+            found[member.member] = member
+    if twice:
+        raise InputError(f"{twice[0]}: is there twice, expected once; write the shard anew", "image-id-twice")
+    return [_with_keywords(member, found) for name, member in found.items() if name.lower().endswith(suffixes)]
+
+
+def open_member(member: TarMember) -> BinaryIO:
+    """A member as a binary file for reading; bytes are read when they are asked for.
+
+    Raises:
+        OSError: As `open` of the tar.
+    """
+    return cast(BinaryIO, io.BufferedReader(_Window(member.tar, member.offset, member.size)))
+
+
+def read_member(member: TarMember, at_most: int) -> bytes:
+    """The first bytes of a member.
+
+    Raises:
+        InputError: The tar is gone or cannot be read [shard-unreadable].
+    """
+    with _explained(member.tar), open_member(member) as file:
+        return file.read(at_most)
+
+
+def compressed(tar: Path) -> InputError:
+    """The error of a compressed tar."""
+    return InputError(
+        f"{tar}: is compressed and cannot be read in place, expected a plain tar; unpack it, or write it anew without "
+        "compression",
+        "shard-compressed",
+    )
+
+
+def _scan(tar: Path, suffixes: tuple[str, ...], within: TarMember | None = None) -> Iterator[TarMember]:
+    """Every member whose name ends with one of the suffixes; those of a tar inside the tar too.
+
+    Args:
+        tar: The file on the disk.
+        suffixes: In small letters.
+        within: The tar inside the tar that is looked at; None for the whole.
+    """
+    base = 0 if within is None else within.offset
+    above = PurePosixPath() if within is None else PurePosixPath(within.member).with_suffix("")
+    wanted = suffixes if within is not None else (*suffixes, TAR_SUFFIX)
+    with open_member(within or TarMember(tar, "", 0, tar.stat().st_size)) as file:
+        # mode "r:" takes plain tars alone
+        with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as archive:
+            reached = -1
+            while (info := archive.next()) is not None:
+                # These would fill the memory: a large tar has a million.
+                archive.members.clear()  # type: ignore[attr-defined]
+                if archive.offset <= reached:
+                    raise tarfile.ReadError("a header points backwards")
+                reached = archive.offset
+                if not info.isdir() and info.name.lower().endswith(wanted) and _is_shown(tar, info.name):
+                    _refuse_odd_kind(tar, info)
+                    name = (above / info.name).as_posix()
+                    member = TarMember(tar, name, base + info.offset_data, info.size)
+                    if info.name.lower().endswith(TAR_SUFFIX):
+                        yield from _scan(tar, suffixes, member)
+                    else:
+                        yield member
+            file.seek(archive.offset)
+            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):  # tarfile takes a damaged header for the end
+                raise tarfile.ReadError("a header is damaged")
+
+
+def _is_shown(tar: Path, name: str) -> bool:
+    """Whether a member takes part: hidden ones do not, and names that lead out of the tar are refused."""
+    inside = PurePosixPath(name)
+    if inside.is_absolute() or ".." in inside.parts or "\0" in name:
+        raise InputError(
+            f"{tar}:{name}: name leads out of the tar, expected one inside; write the shard anew with relative names",
+            "shard-path",
+        )
+    return not any(part.startswith(".") for part in inside.parts)
+
+
+def _refuse_odd_kind(tar: Path, info: tarfile.TarInfo) -> None:
+    if not info.isreg() or info.issparse():
+        raise InputError(
+            f"{tar}:{info.name}: is a link or no plain file, expected the picture itself; write the shard anew with "
+            "`tar --dereference --hard-dereference`",
+            "shard-link",
+        )
+
+
+def _with_keywords(member: TarMember, found: dict[str, TarMember]) -> TarMember:
+    """Adds what lies beside a picture: `a.v2.cls` or, as WebDataset cuts names at the first dot, `a.cls`."""
+    path = PurePosixPath(member.member)
+    stems = dict.fromkeys([path.stem, path.name.split(".")[0]])
+    names = [path.with_name(f"{stem}{suffix}").as_posix() for suffix in KEYWORD_SUFFIXES for stem in stems]
+    beside = tuple(found[name] for name in names if name in found)
+    return TarMember(member.tar, member.member, member.offset, member.size, beside) if beside else member
+
+
+@contextmanager
+def _explained(tar: Path) -> Iterator[None]:
+    """Turns what goes wrong with a tar into an `InputError`."""
+    try:
+        yield
+    except (FileNotFoundError, PermissionError) as error:
+        raise InputError(
+            f"{tar}: {error.strerror}, expected a readable tar; check the path and its rights", "shard-unreadable"
+        ) from error
+    except _DAMAGE as error:
+        raise InputError(
+            f"{tar}: tar is damaged or cut off ({error}), expected a whole one; copy it again or write it anew",
+            "shard-damaged",
+        ) from error
+
+
+class _Window(io.RawIOBase):
+    """A part of a file as a file: bytes outside of it do not exist."""
+
+    def __init__(self, path: Path, offset: int, size: int) -> None:
+        self._file = path.open("rb", buffering=0)
+        self._offset, self._size, self._place = offset, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        if origin + offset < 0:
+            raise OSError("a place before the beginning")
+        self._place = origin + offset
+        return self._place
+
+    def readinto(self, buffer: "memoryview[int] | bytearray") -> int:  # type: ignore[override]
+        wanted = min(len(buffer), max(0, self._size - self._place))
+        self._file.seek(self._offset + self._place)
+        count = self._file.readinto(memoryview(buffer)[:wanted])
+        self._place += count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

@@ -1,0 +1,221 @@
+"""Stage `s4 predict`: what a trained network says of many pictures, as files.
+
+DeepLab gives a label map for each picture, S4Net one COCO file of class-agnostic instances. As in pseudo-label, each
+picture is an item of its own: a run that is stopped and started again does what is missing and nothing else.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines import predict
+from pipelines.config import PredictConfig
+from pipelines.data.images import ImageFile, find_images, open_image
+from pipelines.data.prediction_records import SALIENT, PredictionRecords, Record
+from pipelines.data.rle import boxes_of, encode_masks
+from pipelines.data.voc import pictures_folder, read_split, write_label_map
+from pipelines.engine.checkpoint import weights_file
+from pipelines.engine.signals import StopRequest
+from pipelines.errors import ConfigError, InputError, Stopped
+from pipelines.events import Events
+from pipelines.files import remove_stale_temporaries, sha256_file
+from pipelines.refine import refine
+from pipelines.scored_files import list_pictures
+from pipelines.settings import flag_of, settings_of
+
+_WAITING_FILES = 4  # results that may wait for the disk while the network works on
+_OPTIONS = {"deeplab": ("scales", "flip", "crf", "crf_preset"), "s4net": ("min_score", "flip")}
+
+Pixels = NDArray[np.uint8]
+Answer = Callable[[Pixels], "dict[str, Any] | Pixels"]
+"""Picture [H, W, 3] -> label map [H, W], or what its record says of its instances."""
+
+
+def predict_folder(config: PredictConfig, events: Events) -> dict[str, Any]:
+    """Predicts every picture of a folder or of a VOC list.
+
+    Args:
+        config: See `PredictConfig`.
+        events: Receives progress and warnings.
+
+    Returns:
+        images = written + failed: counts of these pictures, earlier runs included; seconds, images_per_second: of this
+        run; out.
+
+    Raises:
+        ConfigError: The folder holds predictions made with other settings [predictions-differ] or something else
+            [out-foreign], lies among the pictures [out-inside], or a flag is for the other network [predict-option].
+        InputError: Pictures or weights cannot be used.
+        Stopped: A signal came; the same command goes on.
+    """
+    start = time.monotonic()
+    folder, pictures = _pictures(config)
+    kind = predict.network_kind(config.weights)
+    _refuse_idle_options(config, kind)
+    records = PredictionRecords(config.out, holds_maps=kind == "deeplab")
+    settings = _settings(config, kind)
+    records.claim(settings, dry_run=True)
+    done = records.done(config.retry_failed)
+    todo = [image_id for image_id in pictures if image_id not in done]
+    if todo:
+        answer = _deeplab(config) if records.holds_maps else _s4net(config)
+        records.claim(settings)  # not before the network is there: a folder shall not be tied to what cannot be done
+        remove_stale_temporaries(config.out)
+        _predict_all(config, folder, pictures, todo, answer, records, events)
+    records.finish()
+    done = records.done()
+    failed = sum("failed" in done.get(image_id, {}) for image_id in pictures)
+    seconds = time.monotonic() - start
+    return {
+        "images": len(pictures),
+        "written": len(pictures) - failed,
+        "failed": failed,
+        "seconds": seconds,
+        "images_per_second": len(todo) / seconds,
+        "out": str(config.out),
+    }
+
+
+def _pictures(config: PredictConfig) -> tuple[Path, Mapping[str, ImageFile]]:
+    """The folder of the pictures, and where each lies."""
+    if config.voc is not None:
+        folder = pictures_folder(config.voc)
+        pictures: Mapping[str, ImageFile] = list_pictures(config.voc, read_split(config.voc, config.split))
+    else:
+        assert config.images is not None
+        folder, pictures = config.images, find_images(config.images)
+    if config.out.resolve().is_relative_to(folder.resolve()):
+        raise ConfigError(
+            f"--out {config.out}: lies among the pictures of {folder}, a folder apart expected, or the next run would "
+            "take label maps for pictures; choose another",
+            "out-inside",
+        )
+    return folder, pictures
+
+
+def _refuse_idle_options(config: PredictConfig, kind: str) -> None:
+    """Options of the other network, which would be silently without effect."""
+    settings = settings_of(PredictConfig)
+    other, network = ("s4net", "an S4Net") if kind == "deeplab" else ("deeplab", "a DeepLab")
+    for name in _OPTIONS[other]:
+        if name not in _OPTIONS[kind] and getattr(config, name) != settings[name].default:
+            message = f"{flag_of(name)}: given with {config.weights}, {network} expected; leave it out"
+            raise ConfigError(message, "predict-option")
+
+
+def _settings(config: PredictConfig, kind: str) -> dict[str, Any]:
+    """Everything that a prediction depends on; no paths, and not the list: pictures may be added."""
+    chosen = {
+        name: getattr(config, name) for name in (*_OPTIONS[kind], "precision") if name != "crf_preset" or config.crf
+    }
+    return {"network": kind, "weights_sha256": sha256_file(weights_file(config.weights)), "configuration": chosen}
+
+
+def _deeplab(config: PredictConfig) -> Answer:
+    network = predict.load_deeplab(config.weights, device=config.device, precision=config.precision)
+    to_palette = network.classes.from_train_table()
+
+    def answer(picture: Pixels) -> Pixels:
+        probabilities = network.probabilities(picture, config.scale_list, config.flip)
+        if config.crf:
+            probabilities = refine(probabilities, picture, config.crf_preset, network.device)
+        label_map: Pixels = to_palette[probabilities.argmax(axis=0)]
+        return label_map
+
+    return answer
+
+
+def _s4net(config: PredictConfig) -> Answer:
+    network = predict.load_s4net(
+        config.weights,
+        min_score=config.min_score,
+        flip=config.flip,
+        device=config.device,
+        precision=config.precision,
+    )
+
+    def answer(picture: Pixels) -> dict[str, Any]:
+        found = network(picture).above(config.min_score)
+        masks, scores = found.masks.cpu().numpy(), found.scores.float().tolist()
+        rles = encode_masks(masks)
+        instances = [
+            {"box": box, "score": round(score, 6), "keyword": SALIENT, "area": int(mask.sum()), "segmentation": rle}
+            for box, score, mask, rle in zip(boxes_of(rles).tolist(), scores, masks, rles, strict=True)
+            if mask.any()
+        ]
+        return {"instances": instances}
+
+    return answer
+
+
+def _predict_all(
+    config: PredictConfig,
+    folder: Path,
+    pictures: Mapping[str, ImageFile],
+    todo: Sequence[str],
+    answer: Answer,
+    records: PredictionRecords,
+    events: Events,
+) -> None:
+    total = len(pictures)
+    with (
+        events.progress(total, "predictions", done=total - len(todo)) as progress,
+        StopRequest() as stop,
+        ThreadPoolExecutor(max(1, config.workers), thread_name_prefix="reader") as readers,
+        ThreadPoolExecutor(1, thread_name_prefix="writer") as writer,
+    ):
+        waiting: deque[Future[None]] = deque()
+
+        def written(most_left: int) -> None:
+            while len(waiting) > most_left:
+                waiting.popleft().result()
+                progress.advance()
+
+        for image_id, picture in _read_ahead(readers, todo, pictures, config.workers):
+            label_map: Pixels | None = None
+            try:
+                pixels = picture.result()
+                record, label_map = _described(answer(pixels), pixels, pictures[image_id].relative_to(folder))
+            except InputError as error:  # one damaged picture does not stop the others
+                record = {"failed": {"rule": error.rule, "message": error.message}}
+                events.warn(str(error))
+            record = {"image_id": image_id, **record}
+            waiting.append(writer.submit(_keep, record, label_map, records))
+            written(_WAITING_FILES)
+            if stop.asked:
+                break
+        written(0)
+        if stop.asked and progress.done < total:
+            message = f"{config.out}: stopped by a signal after {progress.done} of {total} pictures, all of them kept"
+            raise Stopped(f"{message}; start the same command again to go on", "stopped")
+
+
+def _described(found: dict[str, Any] | Pixels, pixels: Pixels, name: PurePath) -> tuple[Record, Pixels | None]:
+    """The record of a picture and its label map, if it has one."""
+    record = {"file_name": name.as_posix(), "height": pixels.shape[0], "width": pixels.shape[1]}
+    return ({**record, **found}, None) if isinstance(found, dict) else (record, found)
+
+
+def _read_ahead(
+    readers: ThreadPoolExecutor, todo: Sequence[str], pictures: Mapping[str, ImageFile], ahead: int
+) -> Iterator[tuple[str, Future[Pixels]]]:
+    """The pictures in order, while the next ones are being decoded."""
+    waiting: deque[tuple[str, Future[Pixels]]] = deque()
+    for image_id in todo:
+        waiting.append((image_id, readers.submit(open_image, pictures[image_id])))
+        if len(waiting) > ahead:
+            yield waiting.popleft()
+    yield from waiting
+
+
+def _keep(record: Record, label_map: Pixels | None, records: PredictionRecords) -> None:
+    """Writes the file of a picture and, after it, its record: what has a record is complete."""
+    if label_map is not None:
+        write_label_map(records.map_path(record["image_id"]), label_map)
+    records.add(record)
