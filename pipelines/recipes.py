@@ -96,3 +96,8 @@ DEEPLAB_RECIPES = {
 
 NETWORK_RECIPES = {"vgg16": "largefov", "resnet101": "v2-resnet101", "efficientnet_lite0": "lite"}
 """The recipe of each network where `--recipe` is not set."""
+
+
+def deeplab_recipe(network: str, recipe: str | None) -> DeepLabRecipe:
+    """The recipe of this name, or the network's own."""
+    return DEEPLAB_RECIPES[recipe or NETWORK_RECIPES[network]]

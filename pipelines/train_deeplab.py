@@ -27,7 +27,7 @@ from pipelines.engine.sampling import batch_indices, sample_generator
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.metrics.confusion import ConfusionMatrix
-from pipelines.recipes import DEEPLAB_RECIPES, NETWORK_RECIPES, DeepLabRecipe
+from pipelines.recipes import NETWORK_RECIPES, DeepLabRecipe, deeplab_recipe
 from pipelines.weights import trunk_state
 
 # images [B, 3, S, S] uint8, targets [B, S, S] uint8, confidence [B, S, S] uint8 if it is asked for
@@ -53,7 +53,7 @@ def train_deeplab(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
     labels = _open_labels(config)
     pictures = training_pictures(config, labels)
     validate = validator(config, labels.classes) if config.val_voc else None
-    recipe = recipe_of(config)
+    recipe = deeplab_recipe(config.network, config.recipe)
     with processes(config.device) as here:
         net = new_deeplab(config, labels.classes).to(here.device).to(memory_format=torch.channels_last)
         run = RunDir.open(config.run, config, config.resume, here)
@@ -75,11 +75,6 @@ def train_deeplab(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
         )
 
 
-def recipe_of(config: DeepLabTrainConfig) -> DeepLabRecipe:
-    """The recipe that is asked for, or the network's own."""
-    return DEEPLAB_RECIPES[config.recipe or NETWORK_RECIPES[config.network]]
-
-
 def identity(config: DeepLabTrainConfig, classes: ClassList) -> dict[str, Any]:
     """What a checkpoint says of its network: enough to build it again and to read its outputs.
 
@@ -87,7 +82,7 @@ def identity(config: DeepLabTrainConfig, classes: ClassList) -> dict[str, Any]:
         {kind, network, multi_scale and at_cells as in the recipe, classes {names, indices in palettes}, longest_side:
         pixels to which larger pictures are reduced, config}.
     """
-    recipe = recipe_of(config)
+    recipe = deeplab_recipe(config.network, config.recipe)
     return {
         "kind": "deeplab",
         "network": config.network,
@@ -149,7 +144,7 @@ def new_deeplab(config: DeepLabTrainConfig, classes: ClassList) -> DeepLab | Mul
             "trunk-unusable",
         ) from error
     speed_up_depthwise(net)
-    return MultiScale(net) if recipe_of(config).multi_scale else net
+    return MultiScale(net) if deeplab_recipe(config.network, config.recipe).multi_scale else net
 
 
 def loop_settings(config: DeepLabTrainConfig, recipe: DeepLabRecipe) -> LoopSettings:
@@ -184,7 +179,7 @@ def batch_maker(
     pictures: LabelledPictures, config: DeepLabTrainConfig, batch_size: int, here: Processes
 ) -> Callable[[int], Batch]:
     """The pure function step -> batch."""
-    recipe = recipe_of(config)
+    recipe = deeplab_recipe(config.network, config.recipe)
 
     def make(step: int) -> Batch:
         crops = []
@@ -232,7 +227,7 @@ def validator(config: DeepLabTrainConfig, classes: ClassList) -> Callable[[nn.Mo
         raise InputError(
             f"{missing[0]}: no such file, expected it for --val-voc; complete the data set", "image-missing"
         )
-    table, at_cells = classes.to_train_table(), recipe_of(config).at_cells
+    table, at_cells = classes.to_train_table(), deeplab_recipe(config.network, config.recipe).at_cells
 
     def validate(net: nn.Module, device: torch.device) -> dict[str, float]:
         matrix = ConfusionMatrix(classes.n_outputs)

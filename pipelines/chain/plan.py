@@ -12,7 +12,7 @@ from pipelines.chain.steps import Step
 from pipelines.config import DeepLabTrainConfig, TrainConfig
 from pipelines.errors import S4Error
 from pipelines.files import read_json
-from pipelines.recipes import DEEPLAB_RECIPES, TRAIN_SCHEDULES
+from pipelines.recipes import TRAIN_SCHEDULES, deeplab_recipe
 
 UNKNOWN = "unknown until measured"
 
@@ -60,7 +60,7 @@ def training_steps(step: Step) -> int | None:
     if isinstance(step.config, TrainConfig):
         return step.config.steps or TRAIN_SCHEDULES[step.config.preset].steps
     if isinstance(step.config, DeepLabTrainConfig):
-        return step.config.steps or DEEPLAB_RECIPES[step.config.network].steps
+        return step.config.steps or deeplab_recipe(step.config.network, step.config.recipe).steps
     return None
 
 
@@ -98,7 +98,7 @@ def _batch_size(step: Step) -> int:
     if isinstance(step.config, TrainConfig):
         return step.config.batch_size or TRAIN_SCHEDULES[step.config.preset].batch_size
     assert isinstance(step.config, DeepLabTrainConfig)
-    return step.config.batch_size or DEEPLAB_RECIPES[step.config.network].batch_size
+    return step.config.batch_size or deeplab_recipe(step.config.network, step.config.recipe).batch_size
 
 
 def _free_bytes(folder: Path) -> int:

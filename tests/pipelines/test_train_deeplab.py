@@ -23,7 +23,7 @@ from pipelines.engine.schedule import lr_factor
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.predict import load_deeplab
-from pipelines.recipes import DEEPLAB_RECIPES, NETWORK_RECIPES
+from pipelines.recipes import DEEPLAB_RECIPES, NETWORK_RECIPES, deeplab_recipe
 from pipelines.settings import limits_of, settings_of
 from pipelines.train_deeplab import (
     batch_maker,
@@ -31,7 +31,6 @@ from pipelines.train_deeplab import (
     losses,
     new_deeplab,
     parameter_groups,
-    recipe_of,
     train_deeplab,
     training_pictures,
     validator,
@@ -151,7 +150,7 @@ def published(network: str) -> DeepLabTrainConfig:
 
 
 def test_largefov_is_trained_as_published() -> None:
-    recipe, config = recipe_of(published("vgg16")), published("vgg16")
+    recipe, config = deeplab_recipe("vgg16", None), published("vgg16")
     settings = loop_settings(config, recipe)
     assert (settings.lr, settings.steps, settings.batch_size) == (1e-3, 20_000, 10)
     assert (settings.optimizer, settings.momentum, settings.schedule) == ("sgd", 0.9, "poly")
@@ -168,7 +167,7 @@ def test_largefov_learns_at_the_published_rates() -> None:
     net = build_deeplab("vgg16", 3)
     net._pretrained = ("fc6", "fc7")  # as with ImageNet's classifier
     rates = {}
-    for group in parameter_groups(net, recipe_of(config)):
+    for group in parameter_groups(net, deeplab_recipe(config.network, config.recipe)):
         rates |= {id(parameter): (group.lr_scale, group.weight_decay) for parameter in group.parameters}
     expected = {"trunk": (1, 2), "head.fc6": (1, 2), "head.fc7": (1, 2), "head.fc8": (10, 20)}
     for name, parameter in net.named_parameters():
@@ -177,7 +176,7 @@ def test_largefov_learns_at_the_published_rates() -> None:
 
 
 def test_deeplab_v2_is_trained_as_published() -> None:
-    recipe, config = recipe_of(published("resnet101")), published("resnet101")
+    recipe, config = deeplab_recipe("resnet101", None), published("resnet101")
     settings = loop_settings(config, recipe)
     assert (settings.lr, settings.steps, settings.batch_size) == (2.5e-4, 20_000, 10)
     assert (settings.optimizer, settings.momentum, settings.schedule) == ("sgd", 0.9, "poly")
@@ -197,10 +196,10 @@ def test_deeplab_v2_is_trained_as_published() -> None:
 
 
 def test_a_recipe_can_be_asked_for_and_flags_go_first() -> None:
-    assert recipe_of(published("efficientnet_lite0")) is DEEPLAB_RECIPES["lite"]
+    assert deeplab_recipe("efficientnet_lite0", None) is DEEPLAB_RECIPES["lite"]
     config = replace(published("efficientnet_lite0"), recipe="largefov", lr=0.5, steps=7, batch_size=3)
-    assert recipe_of(config) is DEEPLAB_RECIPES["largefov"]
-    changed = loop_settings(replace(config, evaluate_every=2), recipe_of(config))
+    assert deeplab_recipe(config.network, config.recipe) is DEEPLAB_RECIPES["largefov"]
+    changed = loop_settings(replace(config, evaluate_every=2), deeplab_recipe(config.network, config.recipe))
     assert (changed.lr, changed.steps, changed.batch_size, changed.evaluate_every) == (0.5, 7, 3, 2)
     assert set(NETWORK_RECIPES) == set(NETWORKS)
     choices = limits_of(settings_of(DeepLabTrainConfig)["recipe"]).choices, tuple(DEEPLAB_RECIPES)
