@@ -1,8 +1,8 @@
-"""Labels to compare a strategy with: all instances taken together, and the best that keywords could have been.
+r"""Labels to compare a strategy with: all instances taken together, and the best that keywords could have been.
 
     s4 predict --images animals/JPEGImages --weights runs/s4net --min-score 0.3 --out found
     python benchmarks/label_controls.py union found/instances.json --out union.json
-    python benchmarks/label_controls.py oracle found/instances.json --voc animals --split train_aug \\
+    python benchmarks/label_controls.py oracle found/instances.json --voc animals --split train_aug \
         --classes animals/classes.txt --keywords animals/keywords_train_aug.csv --out oracle
 
 `union` writes one mask for each picture, the saliency that the paper's Table 5 compares with, for

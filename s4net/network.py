@@ -19,6 +19,7 @@ from .matching import match_anchors
 from .mirror import mirrored_boxes, unmirrored, unmirrored_offsets
 from .packing import pack_convolutions
 from .postprocess import decay_overlaps, joint_scores, mask_quality, select_proposals, to_picture
+from .residual import pack_residuals
 from .roi_masking import MaskFrames
 from .trunk import Trunk
 
@@ -298,6 +299,7 @@ class S4Net(nn.Module):
             example = torch.linspace(0, 1, 3 * 64 * 64, device=self.trunk.mean.device).view(1, 3, 64, 64)
             fold_batch_norm(self.trunk, example)
             pack_convolutions(self, lambda: self.detect(example))
+            pack_residuals(self.trunk)
         return self.to(memory_format=torch.channels_last)
 
 

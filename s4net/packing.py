@@ -38,21 +38,47 @@ class PackedConv2d(nn.Conv2d):
         self.weight, self.bias = conv.weight, conv.bias
         self.activation = activation or nn.Identity()
         name, scalars = _FUSED.get(type(self.activation), ("none", []))
-        self._how = (self.padding, self.stride, self.dilation, self.groups, name, scalars, "")
+        self._how = (self.padding, self.stride, self.dilation, self.groups)
+        self._fused = (name, scalars, "")
         self._packed: dict[torch.dtype, tuple[Tensor, Tensor | None] | None] = {}
 
     def forward(self, input: Tensor) -> Tensor:
         """Map [B, C, H, W] to the activated result, in the type of autocast where that is on."""
-        dtype = self._arithmetic(input)
-        if dtype is not None:
-            x = input.to(dtype).contiguous(memory_format=torch.channels_last)
-            if dtype not in self._packed:
-                self._packed[dtype] = self._pack(x)
-            packed = self._packed[dtype]
-            if packed is not None:
-                return torch.ops.mkldnn._convolution_pointwise(x, *packed, *self._how)  # type: ignore[no-any-return]
+        ready = self._ready(input)
+        if ready is not None:
+            x, packed = ready
+            how = (*self._how, *self._fused)
+            return torch.ops.mkldnn._convolution_pointwise(x, *packed, *how)  # type: ignore[no-any-return]
         result: Tensor = self.activation(super().forward(input))
         return result
+
+    def add_relu(self, input: Tensor, other: Tensor) -> Tensor:
+        """Return relu(convolution + other), without the layer's own activation.
+
+        Args:
+            input: [B, C, H, W].
+            other: of the shape of the result.
+        """
+        ready = self._ready(input)
+        if ready is not None:
+            x, (weight, bias) = ready
+            other = other.to(x.dtype).contiguous(memory_format=torch.channels_last)
+            summed: Tensor = torch.ops.mkldnn._convolution_pointwise.binary(
+                x, other, weight, bias, *self._how, "add", 1.0, "relu", [], ""
+            )
+            return summed
+        return (super().forward(input) + other).relu()
+
+    def _ready(self, input: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor | None]] | None:
+        """Return the input and the weights as oneDNN takes them; None where the ordinary layer does the work."""
+        dtype = self._arithmetic(input)
+        if dtype is None:
+            return None
+        x = input.to(dtype).contiguous(memory_format=torch.channels_last)
+        if dtype not in self._packed:
+            self._packed[dtype] = self._pack(x)
+        packed = self._packed[dtype]
+        return None if packed is None else (x, packed)
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out the packed weights, which cannot be copied: a copy packs its own."""
