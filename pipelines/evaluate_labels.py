@@ -97,7 +97,13 @@ def score_label_folder(
             overlaps.append(overlap(counts.confusion))
             progress.advance()
     assert total is not None
-    result = _result(total, sorted(by_picture)[:_WORST], folder.classes, len(image_ids), bool(records))
+    result = _result(
+        total,
+        sorted(own for own in by_picture if not np.isnan(own[0]))[:_WORST],
+        folder.classes,
+        len(image_ids),
+        bool(records),
+    )
     of_pictures = np.stack(overlaps)
     return {**result, "miou_interval": [_known(end) for end in miou_interval(of_pictures)]}, of_pictures
 

@@ -20,7 +20,8 @@ def open_attention(config: PseudoLabelConfig, plan: LabelPlan, events: Events) -
     try:
         state: dict[str, Tensor] | None = trunk_state(timm_name(config.trunk), config.trunk_weights)
     except ValueError as error:
-        raise ConfigError(f"--trunk {config.trunk}: {error}", "trunk-unusable") from error
+        message = f"--trunk {config.trunk}: {error}, a name of the timm library expected; take another"
+        raise ConfigError(message, "trunk-unusable") from error
     device = choose_device(config.device)
     path = config.out / "attention.safetensors"
     fingerprint = attention_fingerprint(plan.keywords, plan.classes, config.trunk, state, config.seed)

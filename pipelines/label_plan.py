@@ -10,6 +10,7 @@ from pipelines.data.classes import ClassList, load_classes
 from pipelines.data.images import ImageFile, find_images
 from pipelines.data.keywords_files import read_keywords
 from pipelines.engine.checkpoint import weights_file
+from pipelines.errors import ConfigError
 from pipelines.events import Events
 from pipelines.files import sha256_file, sha256_lines
 from pipelines.mask_sources import source_hash
@@ -29,6 +30,7 @@ class LabelPlan:
         classes: The class list.
         shard: (I, N), counted from 1.
         strategy: How instances of pictures with several keywords get theirs.
+        fill: Whether attention labels keywords without instance.
     """
 
     images: dict[str, ImageFile]
@@ -36,6 +38,7 @@ class LabelPlan:
     classes: ClassList
     shard: tuple[int, int]
     strategy: Strategy
+    fill: bool = False
 
     @property
     def own(self) -> list[str]:
@@ -45,7 +48,7 @@ class LabelPlan:
     @property
     def uses_attention(self) -> bool:
         """Whether a classifier of the keywords is needed."""
-        return self.strategy in ("attention", "graph")
+        return self.fill or self.strategy in ("attention", "graph")
 
     def positions(self, image_id: str) -> list[int]:
         """The keywords of a picture as positions in the class list."""
@@ -57,14 +60,21 @@ def make_plan(config: PseudoLabelConfig) -> LabelPlan:
 
     Raises:
         InputError: One of them is missing or unusable.
+        ConfigError: The labels would lie among the pictures [out-inside].
     """
+    if config.out.resolve().is_relative_to(config.images.resolve()):
+        raise ConfigError(
+            f"--out {config.out}: lies among the pictures of {config.images}, a folder apart expected, or the next run "
+            "would take label maps for pictures; choose another",
+            "out-inside",
+        )
     classes = load_classes(config.classes)
     images = find_images(config.images)
     keywords = read_keywords(config.keywords, images, config.images, classes, config.split)
     shard, of = (int(part) for part in (config.shard or "1/1").split("/"))
     several = sum(len(words) > 1 for words in keywords.values())
     ordered = {image_id: images[image_id] for image_id in sorted(keywords)}
-    return LabelPlan(ordered, keywords, classes, (shard, of), _strategy(config.assign, several))
+    return LabelPlan(ordered, keywords, classes, (shard, of), _strategy(config.assign, several), config.fill)
 
 
 def _strategy(asked: str, several: int) -> Strategy:
@@ -86,10 +96,8 @@ def label_settings(config: PseudoLabelConfig, plan: LabelPlan) -> dict[str, Any]
     """
     keyword_lines = (f"{image_id},{';'.join(plan.keywords[image_id])}" for image_id in plan.images)
     configuration: dict[str, Any] = {
-        "assign": config.assign,
         "strategy": plan.strategy,
         "min_score": config.min_score,
-        "flip": config.flip,
         "precision": config.precision,
         "refine": config.refine,
         "fill": config.fill,
@@ -97,6 +105,10 @@ def label_settings(config: PseudoLabelConfig, plan: LabelPlan) -> dict[str, Any]
         "least_foreground": config.least_foreground,
         "most_foreground": config.most_foreground,
     }
+    if config.weights is not None:
+        configuration["flip"] = config.flip
+    if plan.strategy == "attention":
+        configuration["margin"] = config.margin
     if config.refine == "crf":
         configuration["crf_preset"] = config.crf_preset
     if plan.strategy != "single":
@@ -107,7 +119,6 @@ def label_settings(config: PseudoLabelConfig, plan: LabelPlan) -> dict[str, Any]
         configuration |= {
             "trunk": config.trunk,
             "trunk_weights": sha256_file(file) if file.is_file() else source,
-            "margin": config.margin,
         }
     settings: dict[str, Any] = {
         "classes": plan.classes.to_json(),

@@ -6,6 +6,7 @@ each picture, some ten kilobytes, and labelling starts from there.
 
 import io
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,7 @@ def load_cues(path: Path) -> PictureCues | None:
             rles = [{"size": [height, width], "counts": str(counts)} for counts in content["masks"]]
             rest = {name: content[name] for name in ("maps", "features", "log_odds") if name in content}
             return PictureCues(decode_masks(rles, height, width).astype(bool), content["scores"], **rest)
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
 
 
@@ -80,12 +81,14 @@ class CueFinder:
         attention: the network that knows the keywords; None: none is needed.
         min_score: instances scored below are left out; a picture without any keeps its best one down to a third.
         features: whether to keep features and log-odds of the instances of every picture.
+        fill: whether maps are wanted of every picture, also of those without instance.
     """
 
     find: MaskSource
     attention: AttentionMaps | None
     min_score: float
     features: bool = False
+    fill: bool = False
 
     def __call__(self, image_id: str, picture: NDArray[np.uint8], keywords: Sequence[int]) -> PictureCues:
         """Return the cues of a picture.
@@ -100,11 +103,11 @@ class CueFinder:
         """
         kept = _confident(self.find(image_id, picture), self.min_score)
         masks, scores = kept.masks.cpu().numpy(), kept.scores.float().cpu().numpy()
-        wanted = self.features or len(keywords) > 1
-        if self.attention is None or not wanted or not len(masks):
+        wanted = self.fill or (len(masks) > 0 and (self.features or len(keywords) > 1))
+        if self.attention is None or not wanted:
             return PictureCues(masks, scores)
         maps, seen = self.attention.look(picture, keywords)
-        if not self.features:
+        if not self.features or not len(masks):
             return PictureCues(masks, scores, maps)
         return PictureCues(
             masks, scores, maps, mean_inside(masks, seen), mean_inside(masks, maps) * np.float32(self.attention.unit)

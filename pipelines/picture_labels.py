@@ -145,8 +145,8 @@ class PictureLabeller:
 
         A keyword says that something is there: a picture without any of it would teach that it is background.
         """
-        foreground = float((label_map != 0).mean())
-        if not foreground:
+        foreground = float(((label_map != 0) & (label_map != IGNORE)).mean())
+        if (label_map == 0).all() or (label_map == IGNORE).all():
             return "nothing-found"
         if foreground < self.config.least_foreground:
             return "too-little-foreground"
@@ -157,7 +157,7 @@ class PictureLabeller:
         if self.plan.strategy == "random":
             seed = [self.config.seed, zlib.crc32(image_id.encode())]
             return assign_random(n, keywords, np.random.default_rng(seed))
-        if keywords > 1 and cues.maps is not None:
+        if self.plan.strategy == "attention" and keywords > 1 and cues.maps is not None:
             return assign_attention(cues.masks, cues.maps, self.config.margin)
         return assign_single(n, keywords)
 

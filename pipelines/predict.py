@@ -49,10 +49,13 @@ def load_s4net(
     config = from_json(TrainConfig, content["config"])
     net = new_s4net(config, pretrained=False)
     _load(net, content["model"], path)
-    try:
-        return S4NetPredictor(net.with_flip(flip), config.image_size, min_score, device, precision)
-    except ValueError as error:
-        raise ConfigError(f"--flip: {error}; leave it out", "flip-unusable") from error
+    if flip and not net.can_flip(config.image_size):
+        raise ConfigError(
+            f"--flip: {path} is of preset {config.preset} at {config.image_size} pixels, whose mirror image has other "
+            "anchors, one with anchors at the centres of cells and a multiple of 64 pixels expected; leave it out",
+            "flip-unusable",
+        )
+    return S4NetPredictor(net.with_flip(flip), config.image_size, min_score, device, precision)
 
 
 class S4NetPredictor:

@@ -54,7 +54,7 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
     folder = LabelFolder(config.out, plan.classes)
     records = LabelRecords(folder, plan.shard)
     settings = label_settings(config, plan)
-    records.claim(settings, config.dry_run)
+    records.claim(settings, dry_run=True)
     done = records.done(config.retry_failed)
     todo = [image_id for image_id in plan.own if image_id not in done]
     if config.dry_run:
@@ -63,11 +63,9 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
         remove_stale_temporaries(config.out)
         if todo:
             events.info(f"keywords by strategy {plan.strategy}")
-            _label_all(config, plan, todo, records, events)
+            _label_all(config, plan, todo, records, settings, events)
         if not records.merge(list(plan.images), settings):
-            events.info(
-                f"{config.out}: shard {config.shard} is done, others are not; the last one completes the folder"
-            )
+            events.info(f"{config.out}: not complete yet; the folder is usable when all shards are through")
     done = records.done()
     counts = count_records([done[image_id] for image_id in plan.own if image_id in done])
     seconds = time.monotonic() - start
@@ -76,12 +74,18 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
 
 
 def _label_all(
-    config: PseudoLabelConfig, plan: LabelPlan, todo: list[str], records: LabelRecords, events: Events
+    config: PseudoLabelConfig,
+    plan: LabelPlan,
+    todo: list[str],
+    records: LabelRecords,
+    settings: dict[str, Any],
+    events: Events,
 ) -> None:
     find = open_source(config, plan.images, config.min_score * FALLBACK)
-    attention = open_attention(config, plan, events) if plan.uses_attention else None
-    look = CueFinder(find, attention, config.min_score, features=plan.strategy == "graph")
     label = PictureLabeller(config, plan)
+    records.claim(settings)  # not before everything that may be refused
+    attention = open_attention(config, plan, events) if plan.uses_attention else None
+    look = CueFinder(find, attention, config.min_score, features=plan.strategy == "graph", fill=config.fill)
     if plan.strategy != "graph":
 
         def label_one(image_id: str) -> PictureLabels:
@@ -96,21 +100,24 @@ def _label_all(
         cues.save(image_id, look(image_id, open_image(plan.images[image_id]), plan.positions(image_id)))
         return None
 
-    _each([image_id for image_id in todo if not cues.has(image_id)], "instances", look_one, plan, records, events)
-    failed = {image_id for image_id, record in records.done().items() if "failed" in record}
+    # A picture belongs to the set if its cues are there: what has been labelled from them stays as it is.
+    given_up = records.failures() - set(todo)
+    unseen = [image_id for image_id in plan.own if image_id not in given_up and not cues.has(image_id)]
+    _each(unseen, "instances", look_one, plan, records, events)
+    failed = records.failures()
     absent = [image_id for image_id in plan.images if image_id not in failed and not cues.has(image_id)]
     if absent:
         events.info(
-            f"{config.out}: instances of this shard are found, {len(absent)} pictures of others are not; "
-            "start this shard again when all others have come here"
+            f"{config.out}: instances of shard {config.shard} are found, not those of {len(absent)} pictures "
+            "of other shards; start this shard again when the others have come here"
         )
         return
-    assigned = cues.assign(failed)
+    assignments = cues.assign()
 
     def assign_one(image_id: str) -> PictureLabels:
-        return label(image_id, open_image(plan.images[image_id]), cues.load(image_id), assigned[image_id])
+        return label(image_id, open_image(plan.images[image_id]), cues.load(image_id), assignments[image_id])
 
-    _each([image_id for image_id in todo if image_id not in failed], "labels", assign_one, plan, records, events)
+    _each([image_id for image_id in todo if image_id in assignments], "labels", assign_one, plan, records, events)
 
 
 def _each(
@@ -150,7 +157,7 @@ def _each(
             if stop.asked:
                 break
         written(0)
-        if stop.asked and progress.done < total:
+        if stop.asked and (progress.done < total or what != "labels"):
             folder = records.folder.path
             message = f"{folder}: stopped by a signal after {progress.done} of {total} pictures ({what}), all kept"
             raise Stopped(f"{message}; start the same command again to go on", "stopped")

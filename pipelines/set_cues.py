@@ -1,6 +1,5 @@
 """The cues of a whole set of pictures in files, and the keywords that follow from all of them."""
 
-from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -46,16 +45,17 @@ class SetCues:
             raise InputError(message, "cues-damaged")
         return cues
 
-    def assign(self, failed: Collection[str]) -> dict[str, Assignment]:
-        """Give keywords to the instances of all pictures but those that failed.
+    def assign(self) -> dict[str, Assignment]:
+        """Give keywords to the instances of all pictures whose cues are known.
 
         Returns:
             image_id -> keywords of its instances.
         """
-        image_ids = [image_id for image_id in self.plan.images if image_id not in failed]
+        # Numbered as in the plan: which half of the set a picture is in does not depend on others that are missing.
+        image_ids = {image_id: number for number, image_id in enumerate(self.plan.images) if self.has(image_id)}
         n_classes = len(self.plan.classes.names)
         features, log_odds, allowed, pictures = [], [], [], []
-        for number, image_id in enumerate(image_ids):
+        for image_id, number in image_ids.items():
             cues = self.load(image_id)
             if cues.features is None or cues.log_odds is None:
                 continue  # no instance
@@ -73,7 +73,7 @@ class SetCues:
         )
         keyword, probability = assign_set(whole)
         result = {}
-        for number, image_id in enumerate(image_ids):
+        for image_id, number in image_ids.items():
             own = self.plan.positions(image_id)
             rows = slice(*np.searchsorted(whole.pictures, [number, number + 1]))
             position = {NOISE: UNASSIGNED, **{k: place for place, k in enumerate(own)}}

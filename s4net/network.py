@@ -236,12 +236,16 @@ class S4Net(nn.Module):
 
     def _mirror(self, images: Tensor) -> DenseOutput:
         """Compute the mirror images of [B, 3, S, S]; their anchors are those of the pictures, turned round."""
-        if self.anchors.released or images.shape[-1] % self.anchors.strides[-1]:
+        if not self.can_flip(images.shape[-1]):
             raise ValueError(
                 f"a picture of {images.shape[-1]} pixels and its mirror image have other anchors; flip needs a preset "
                 f"with anchors at the centres of cells, and a side that is a multiple of {self.anchors.strides[-1]}"
             )
         return self.dense(images.flip(3).contiguous(memory_format=torch.channels_last))
+
+    def can_flip(self, size: int) -> bool:
+        """Return whether pictures of side `size` and their mirror images have the same anchors, turned round."""
+        return not self.anchors.released and size % self.anchors.strides[-1] == 0
 
     def propose(
         self, dense: DenseOutput, size: tuple[int, int], twin: DenseOutput | None = None

@@ -262,6 +262,9 @@ class _Checks:
 
     def evaluate(self, step: Step, config: EvaluateConfig) -> None:
         self.weights(step, config.weights)
+        if config.versus is not None and not config.versus.exists():
+            message = f"{config.versus}: not found, label maps or a network to compare with expected; check versus"
+            self.refuse(step, message, "versus-missing")
         maker = self.made_by(step, config.weights) or self.made_by(step, config.labels)
         made = self.found.classes.get(maker.name) if maker is not None else None
         if made is not None:

@@ -170,7 +170,16 @@ def _of_evaluate(config: EvaluateConfig) -> dict[str, Any]:
         inputs["labels"] = _labels(labels, labels.ids())
     if config.predictions is not None:
         inputs["predictions"] = _contents(find_image_files(config.predictions).items())
+    if config.versus is not None:
+        inputs["versus"] = _peer(config.versus)
     return inputs
+
+
+def _peer(versus: Path) -> Any:
+    """What predictions, labels or a network are compared with."""
+    if versus.is_dir() and not (versus / "checkpoints").is_dir():
+        return _contents(find_image_files(versus).items())
+    return _weights(versus)
 
 
 def _voc(voc: Path, split: str, pictures: bool) -> dict[str, str]:

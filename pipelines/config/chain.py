@@ -75,7 +75,7 @@ class PseudoLabelConfig(CommonConfig):
     )
     refine: str = opt("none", "What moves the outlines of the labels to those of the picture.", choices=("none", "crf"))
     crf_preset: str = opt("irn-label", "With --refine crf: its kernels, as published.", choices=CRF_PRESETS)
-    fill: bool = opt(False, "Where no instance got a keyword, label what its attention map shows.")
+    fill: bool = opt(False, "Of keywords that no instance got, label what their attention maps show.")
     border: int = opt(0, "Width in pixels of the strip around labels that is marked unsure (255).", at_least=0)
     least_foreground: float = opt(
         0.0, "Mark a picture as unknown (255) where labels cover a smaller share of it.", at_least=0, at_most=1
@@ -85,23 +85,32 @@ class PseudoLabelConfig(CommonConfig):
     trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS)
     margin: float = opt(
         0.05,
-        "Mark an instance as unsure (255) when its best keyword leads the second by less.",
+        "With --assign attention: mark an instance as unsure (255) when its best keyword leads the second by less.",
         at_least=0,
         at_most=1,
     )
     seed: int = opt(0, "Seed of every random choice.", at_least=0)
     shard: str | None = opt(
-        None, "Do only part I of N, counted from 1.", form=(r"[1-9]\d*/[1-9]\d*", "I/N, such as 1/4")
+        None,
+        "Do only part I of N, counted from 1; with --assign graph each part twice, all of them once before any again.",
+        form=(r"[1-9]\d*/[1-9]\d*", "I/N, such as 1/4"),
     )
     dry_run: bool = opt(False, "Check everything and count the work, but do nothing.")
     retry_failed: bool = opt(False, "Do the pictures again that failed before.")
 
     def __post_init__(self) -> None:
-        """Checks each field, that instances come from one source, and that the part exists."""
+        """Checks each field, that instances come from one source, that limits leave room, and that the part exists."""
         super().__post_init__()
         if (self.weights is None) == (self.instances is None):
             given = "neither" if self.weights is None else "both"
             message = f"--weights and --instances: {given} given, one of them expected; name what finds the instances"
+            raise ConfigError(message, "setting-value")
+        if self.flip and self.weights is None:
+            message = "--flip: given with --instances, which no network finds, expected beside --weights; leave it out"
+            raise ConfigError(message, "setting-value")
+        if self.least_foreground > self.most_foreground:
+            limits = f"--least-foreground {self.least_foreground} and --most-foreground {self.most_foreground}"
+            message = f"{limits}: every picture is out of their range, the first one below expected; change them"
             raise ConfigError(message, "setting-value")
         index, count = self.part
         if index >= count:

@@ -201,13 +201,16 @@ def _class_named(word: str, classes: ClassList) -> str | None:
 
 def _words_beside(picture: TarMember, classes: ClassList) -> list[str]:
     """The classes that `key.cls` or `key.txt` names, as names or synsets with `;` between them."""
+    number: tuple[TarMember, str] | None = None
     for member in picture.beside:
         text = read_member(member, _LONGEST_TEXT).decode("utf-8", "replace")
         words = [found for word in re.split(r"[;\n]", text) if (found := _class_named(word.strip(), classes))]
         if words:
             return words
         if member.member.endswith(".cls") and text.strip().isdecimal():
-            raise damaged(f"{member}: holds the number {text.strip()}", "a class or synset by name, or --keywords FILE")
+            number = member, text.strip()
+    if number is not None:
+        raise damaged(f"{number[0]}: holds the number {number[1]}", "a class or synset by name, or --keywords FILE")
     return []
 
 

@@ -76,6 +76,10 @@ class LabelRecords:
                 done[image_id] = record
         return done
 
+    def failures(self) -> set[str]:
+        """The pictures whose record says that they could not be read."""
+        return {image_id for image_id, record in self._read().items() if "failed" in record}
+
     def add(self, record: Record) -> None:
         """Records a picture whose files are in place."""
         self.journal.append(record)
@@ -115,7 +119,10 @@ class LabelRecords:
         newest: dict[str, Record] = {}
         for path in sorted(self.folder.path.glob(_SHARD_RECORDS)):
             for record in Journal(path).read():  # empty where another shard has just merged and removed it
-                newest[record["image_id"]] = record
+                # Of two shards' records of one picture, which are not in the order of time, that of the label counts.
+                known = newest.get(record["image_id"])
+                if known is None or "failed" in known or "failed" not in record:
+                    newest[record["image_id"]] = record
         # Read last, since it is written before the journals are removed; but a journal is newer than it.
         merged = {record["image_id"]: record for record in Journal(self.folder.path / _RECORDS).read()}
         return merged | newest

@@ -107,8 +107,8 @@ def read_member(member: TarMember, at_most: int) -> bytes:
 def compressed(tar: Path) -> InputError:
     """The error of a compressed tar."""
     return InputError(
-        f"{tar}: is compressed and cannot be read in place, expected a plain tar; unpack it, or write it anew without "
-        "compression",
+        f"{tar}: is compressed and cannot be read in place, expected a plain tar; unpack it, write it anew without "
+        "compression, or move it away",
         "shard-compressed",
     )
 

@@ -25,10 +25,10 @@ def painted(*found: tuple[list[int], float, int]) -> Painted:
 def test_the_best_instance_on_top_gives_its_score_to_its_keyword():
     p = instance_probabilities(painted(([0, 1], 0.9, 0), ([1, 2], 0.8, 1)), 2, SIZE)
     assert p.sum(axis=0) == pytest.approx(np.ones(SIZE))
-    # 0.9, and 0.05 for each of the two others; outside 0.9 for the background.
-    assert p[:, 0, 0] == pytest.approx([0.05, 0.9, 0.05])
-    assert p[:, 0, 1] == pytest.approx([0.05, 0.9, 0.05])
-    assert p[:, 0, 2] == pytest.approx([0.1, 0.1, 0.8])
+    # 0.5 + 0.45 * 0.9 = 0.905, and the rest for the two others; outside 0.9 for the background.
+    assert p[:, 0, 0] == pytest.approx([0.0475, 0.905, 0.0475])
+    assert p[:, 0, 1] == pytest.approx([0.0475, 0.905, 0.0475])
+    assert p[:, 0, 2] == pytest.approx([0.07, 0.07, 0.86])
     assert p[:, 0, 3] == pytest.approx([0.9, 0.05, 0.05])
 
 
@@ -37,9 +37,11 @@ def test_an_instance_without_keyword_says_nothing():
     assert p[:, 0, 0] == pytest.approx([1 / 3] * 3)
 
 
-def test_a_doubtful_instance_still_speaks_for_its_keyword():
-    p = instance_probabilities(painted(([0], 0.1, 0)), 1, SIZE)
-    assert p[1, 0, 0] == pytest.approx(0.5)  # no less likely than any other class
+@pytest.mark.parametrize("keywords", [1, 2, 25])
+def test_a_doubtful_instance_still_wins_where_nothing_else_speaks(keywords: int):
+    p = instance_probabilities(painted(([0], 0.1, 0)), keywords, SIZE)
+    assert p[1, 0, 0] == pytest.approx(0.545) and p[:, 0, 0].argmax() == 1
+    assert (p > 0).all() and p.sum(axis=0) == pytest.approx(np.ones(SIZE))
 
 
 def test_unassigned_pixels_are_those_with_such_an_instance_on_top():

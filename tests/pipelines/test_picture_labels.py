@@ -100,8 +100,8 @@ def use(monkeypatch: pytest.MonkeyPatch, network: Network) -> dict[str, Path]:
 
 
 def test_an_earlier_network_labels_what_no_instance_shows(monkeypatch: pytest.MonkeyPatch):
-    # Outside of instances the dog has 0.05 against 0.9 for the background: it takes 18 to 1 to outweigh that.
-    for sure, expected in ((0.97, DOG), (0.9, 0)):
+    # Outside of instances the dog has 0.1 against 0.9 for the background: it takes 9 to 1 to outweigh that.
+    for sure, expected in ((0.92, DOG), (0.88, 0)):
         labels = labeller("dog", **use(monkeypatch, Network(sure)))("a", PICTURE, cues(), given(keywords=1))
         assert labels.record["rejected"] == (None if expected else "nothing-found")
         assert row(labels)[4:] == ([DOG] * 4 if expected else [255] * 4)
@@ -110,7 +110,7 @@ def test_an_earlier_network_labels_what_no_instance_shows(monkeypatch: pytest.Mo
 def test_an_earlier_network_takes_part_of_an_instance_away(monkeypatch: pytest.MonkeyPatch):
     settings = use(monkeypatch, Network(0.99))
     labels = labeller("cat", "dog", **settings)("a", PICTURE, cues(slice(2, 7)), given(0))
-    # Cat 0.9 x 0.01 against dog 0.05 x 0.89 on the right; on the left cat 0.9 x 0.01 / 0.92 against background.
+    # Under the cat of 0.905: cat 0.905 x 0.01 against dog 0.0475 x 0.89.
     assert row(labels)[4:7] == [DOG] * 3
 
 
@@ -124,6 +124,20 @@ def test_an_earlier_network_decides_about_instances_without_keyword(monkeypatch:
 def test_an_earlier_network_of_other_classes_is_refused(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(ConfigError, match=r"trained for dog, cat, cat, dog expected.*\[class-list-differs\]"):
         labeller("cat", **use(monkeypatch, Network(0.9, ("dog", "cat"))))
+
+
+def test_with_a_crf_a_picture_without_instance_is_still_rejected():
+    labels = labeller("cat", refine="crf", most_foreground=0.9)("a", PICTURE, cues(), given(keywords=1))
+    assert labels.record["rejected"] == "nothing-found"
+
+
+def test_a_doubtful_instance_survives_a_crf_that_has_nothing_against_it():
+    picture = np.zeros((20, 20, 3), np.uint8)
+    picture[:, :10] = 250
+    masks = np.zeros((1, 20, 20), bool)
+    masks[0, :, :10] = True
+    labels = labeller("cat", refine="crf")("a", picture, PictureCues(masks, np.float32([0.3])), given(0, keywords=1))
+    assert labels.label_map is not None and (labels.label_map[:, :10] == CAT).all()
 
 
 def test_a_crf_moves_outlines_to_where_the_colour_changes():

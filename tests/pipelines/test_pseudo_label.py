@@ -278,6 +278,30 @@ def test_shards_together_give_the_bytes_of_one_run(tmp_path: Path, net: FakeS4Ne
     assert files_of(tmp_path / "shards") == files_of(tmp_path / "whole")
 
 
+def test_labels_are_not_made_among_the_pictures(tmp_path: Path, net: FakeS4Net):
+    make_pictures(tmp_path, [0], ["cat"])
+    with pytest.raises(ConfigError, match=r"lies among the pictures.*\[out-inside\]"):
+        run(tmp_path, out="images/labels")
+
+
+def test_settings_without_effect_are_refused_or_not_held_against_the_folder(tmp_path: Path, net: FakeS4Net):
+    make_pictures(tmp_path, [0], ["cat"])
+    with pytest.raises(ConfigError, match="--flip: given with --instances"):
+        run(tmp_path, weights=None, instances=tmp_path / "weights.pt", flip=True)
+    with pytest.raises(ConfigError, match="every picture is out of their range"):
+        run(tmp_path, least_foreground=0.5, most_foreground=0.4)
+    run(tmp_path, assign="auto")
+    run(tmp_path, assign="single", margin=0.2)  # what auto took, and a margin that nothing looks at
+
+
+def test_attention_fills_keywords_of_pictures_without_instance(tmp_path: Path, net: FakeS4Net):
+    make_pictures(tmp_path, [2, 3], ["cat", "cat"])
+    result = run(tmp_path, fill=True)
+    # The fake attention shows the first keyword on the left: cells of 8 pixels, 0.5 halfway between their centres.
+    assert read_label_map(tmp_path / "labels/labels/p0.png")[0].tolist() == [CAT] * 8 + [0] * 8
+    assert result["labelled"] == 2 and result["filled_keywords"] == 2 and result["missing_keywords"] == 2
+
+
 def test_a_shard_beyond_their_number_is_refused(tmp_path: Path, net: FakeS4Net):
     make_pictures(tmp_path, [0], ["cat"])
     with pytest.raises(ConfigError, match="3 of 2"):

@@ -1,6 +1,8 @@
 """Keywords for a whole set at once, in two passes over the pictures."""
 
 import json
+import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from PIL import Image
 
 from pipelines import predict, pseudo_label
 from pipelines.config import PseudoLabelConfig
+from pipelines.errors import Stopped
 from pipelines.events import Events
 from s4net.instances import Instances
 
@@ -112,12 +115,46 @@ def test_shards_wait_for_the_instances_of_each_other(tmp_path: Path, networks: N
     assert files_of(tmp_path / "shards") == files_of(tmp_path / "whole")
 
 
-def test_a_damaged_picture_is_left_out_of_the_set(tmp_path: Path, networks: Networks):
+def test_a_damaged_picture_is_left_out_of_the_set_and_can_be_retried(tmp_path: Path, networks: Networks):
+    run(tmp_path, out="whole")
     path = tmp_path / "images/p03.png"
-    path.write_bytes(path.read_bytes()[:40])
+    content = path.read_bytes()
+    path.write_bytes(content[:40])
     result = run(tmp_path)
     assert result["failed"] == 1 and result["labelled"] == 39
     assert (tmp_path / "labels/failures.jsonl").exists()
+    path.write_bytes(content)
+    assert run(tmp_path)["failed"] == 1  # not without being asked
+    result = run(tmp_path, retry_failed=True)
+    assert result["failed"] == 0 and result["labelled"] == 40
+    # The other labels stay as they were made, without it: the same keywords, with other margins.
+    assert files_of(tmp_path / "labels/labels") == files_of(tmp_path / "whole/labels")
+
+
+def test_cues_may_be_removed_and_are_found_again_where_a_label_is_lost(tmp_path: Path, networks: Networks):
+    run(tmp_path)
+    whole = files_of(tmp_path / "labels")
+    shutil.rmtree(tmp_path / "labels/cues")
+    (tmp_path / "labels/labels/p07.png").unlink()
+    networks.calls = 0
+    assert run(tmp_path)["labelled"] == 40
+    assert networks.calls == 40
+    assert files_of(tmp_path / "labels") == whole
+
+
+def test_a_signal_during_the_last_instances_stops_before_the_labels(tmp_path: Path, networks: Networks):
+    find = networks.__class__.__call__
+
+    def stop_at_the_end(self: Networks, picture: np.ndarray) -> Instances:
+        if self.calls == 39:
+            signal.raise_signal(signal.SIGTERM)
+        return find(self, picture)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Networks, "__call__", stop_at_the_end)
+        with pytest.raises(Stopped, match=r"after 40 of 40 pictures \(instances\)"):
+            run(tmp_path)
+    assert run(tmp_path)["labelled"] == 40
 
 
 @pytest.mark.parametrize(("assign", "strategy"), [("auto", "attention"), ("graph", "graph"), ("single", "single")])
