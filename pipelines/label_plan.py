@@ -98,6 +98,7 @@ def label_settings(config: PseudoLabelConfig, plan: LabelPlan) -> dict[str, Any]
     configuration: dict[str, Any] = {
         "strategy": plan.strategy,
         "min_score": config.min_score,
+        "sure_score": config.sure_score,
         "precision": config.precision,
         "refine": config.refine,
         "fill": config.fill,

@@ -79,7 +79,9 @@ class PictureLabeller:
         if assignment.rule == "attention" and cues.maps is not None:
             masks, parents, assignment = split_fused(masks, assignment, cues.maps)
         scores = cues.scores[parents]
-        label_map, confidence = self._maps(image_id, picture, Painted(masks, scores, assignment.keyword))
+        sure = (scores >= self.config.sure_score) | (scores == scores.max(initial=0))
+        keyword = np.where(sure, assignment.keyword, UNASSIGNED)
+        label_map, confidence = self._maps(image_id, picture, Painted(masks, scores, keyword))
         filled: list[str] = []
         if self.config.fill and cues.maps is not None:
             filled = self._fill(image_id, cues.maps, assignment, label_map, confidence)
@@ -98,7 +100,7 @@ class PictureLabeller:
             "missing": [name for number, name in enumerate(keywords) if number not in assignment.keyword],
             "filled": filled,
             "rejected": rejected,
-            "instances": _instance_records(masks, scores, keywords, assignment, parents),
+            "instances": _instance_records(masks, scores, keywords, assignment, parents, sure),
         }
         return PictureLabels(record, label_map, confidence)
 
@@ -168,6 +170,7 @@ def _instance_records(
     keywords: Sequence[str],
     assignment: Assignment,
     parents: NDArray[np.int64],
+    sure: NDArray[np.bool_],
 ) -> list[dict[str, Any]]:
     """One JSON object for each instance, in the order of the masks.
 
@@ -186,6 +189,7 @@ def _instance_records(
                 "keyword": None if keyword == UNASSIGNED else keywords[keyword],
                 "margin": round(float(assignment.margin[number]), 6),
                 "rule": "split" if number >= n_whole else assignment.rule,
+                "sure": bool(sure[number]),
                 "area": int(masks[number].sum()),
                 "segmentation": rle,
             }

@@ -67,6 +67,12 @@ class PseudoLabelConfig(CommonConfig):
         choices=("auto", "single", "attention", "graph", "random"),
     )
     min_score: float = opt(0.3, "Drop instances scored below this.", at_least=0, at_most=1)
+    sure_score: float = opt(
+        0.5,
+        "Leave open (255) what only instances scored below this cover, but for the best one of a picture.",
+        at_least=0,
+        at_most=1,
+    )
     flip: bool = opt(False, "Let the salient-instance network read each picture mirrored too.")
     segmenter: Path | None = opt(
         None,

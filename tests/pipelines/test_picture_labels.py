@@ -56,6 +56,23 @@ def test_a_keyword_without_instance_is_missing_and_filled_only_if_asked():
     assert filled.confidence is not None and filled.confidence[0].tolist() == [230] * 4 + [255] * 2 + [128] * 2
 
 
+def test_what_only_unsure_instances_cover_is_open():
+    found = cues(slice(0, 3), slice(2, 6))
+    object.__setattr__(found, "scores", np.float32([0.9, 0.4]))
+    labels = labeller("cat")("a", PICTURE, found, given(0, 0, keywords=1))
+    assert row(labels) == [CAT] * 3 + [255] * 3 + [0] * 2
+    assert [instance["sure"] for instance in labels.record["instances"]] == [True, False]
+    assert [instance["keyword"] for instance in labels.record["instances"]] == ["cat", "cat"]
+    assert row(labeller("cat", sure_score=0.4)("a", PICTURE, found, given(0, 0, keywords=1))) == [CAT] * 6 + [0] * 2
+
+
+def test_the_best_instance_of_a_picture_is_painted_however_unsure():
+    found = cues(slice(0, 3), slice(2, 6))
+    object.__setattr__(found, "scores", np.float32([0.4, 0.35]))
+    labels = labeller("cat")("a", PICTURE, found, given(0, 0, keywords=1))
+    assert row(labels) == [CAT] * 3 + [255] * 3 + [0] * 2
+
+
 def test_a_strip_around_labels_is_open_and_without_confidence():
     labels = labeller("cat", border=1)("a", PICTURE, cues(slice(0, 4)), given(0, keywords=1))
     assert row(labels) == [CAT] * 3 + [255] * 2 + [0] * 3
