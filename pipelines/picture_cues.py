@@ -35,7 +35,8 @@ class PictureCues:
         scores: [N] float32 in 0..1.
         maps: [K, h, w] float32 attention, see `AttentionMaps`; None where it was not asked for.
         features: [N, D] float32, means of the attention network's features inside the masks; None likewise.
-        log_odds: [N, K] float32, means of the maps inside the masks, not scaled; None likewise.
+        log_odds: [N, K] float32, means of the maps inside the masks, in log-odds; None likewise.
+        unit: log-odds of 1 in the maps.
     """
 
     masks: NDArray[np.bool_]
@@ -43,6 +44,7 @@ class PictureCues:
     maps: NDArray[np.float32] | None = None
     features: NDArray[np.float32] | None = None
     log_odds: NDArray[np.float32] | None = None
+    unit: float = 1.0
 
     def save(self, path: Path) -> None:
         """Write to a file, atomically."""
@@ -55,6 +57,7 @@ class PictureCues:
             "maps": self.maps,
             "features": self.features,
             "log_odds": self.log_odds,
+            "unit": np.float64(self.unit),
         }
         np.savez_compressed(content, **{name: value for name, value in given.items() if value is not None})
         atomic_write(path, lambda file: file.write(content.getvalue()))
@@ -67,7 +70,8 @@ def load_cues(path: Path) -> PictureCues | None:
             height, width = content["size"].tolist()
             rles = [{"size": [height, width], "counts": str(counts)} for counts in content["masks"]]
             rest = {name: content[name] for name in ("maps", "features", "log_odds") if name in content}
-            return PictureCues(decode_masks(rles, height, width).astype(bool), content["scores"], **rest)
+            masks = decode_masks(rles, height, width).astype(bool)
+            return PictureCues(masks, content["scores"], unit=float(content["unit"]), **rest)
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
 
@@ -108,10 +112,9 @@ class CueFinder:
             return PictureCues(masks, scores)
         maps, seen = self.attention.look(picture, keywords)
         if not self.features or not len(masks):
-            return PictureCues(masks, scores, maps)
-        return PictureCues(
-            masks, scores, maps, mean_inside(masks, seen), mean_inside(masks, maps) * np.float32(self.attention.unit)
-        )
+            return PictureCues(masks, scores, maps, unit=self.attention.unit)
+        log_odds = mean_inside(masks, maps) * np.float32(self.attention.unit)
+        return PictureCues(masks, scores, maps, mean_inside(masks, seen), log_odds, self.attention.unit)
 
 
 def _confident(found: Instances, min_score: float) -> Instances:

@@ -20,6 +20,7 @@ from pipelines.keywords import (
     assign_random,
     assign_single,
     compose_label_map,
+    divide_by_evidence,
     split_fused,
 )
 from pipelines.label_fusion import (
@@ -78,6 +79,8 @@ class PictureLabeller:
         masks, parents = cues.masks, np.arange(len(cues.masks))
         if assignment.rule == "attention" and cues.maps is not None:
             masks, parents, assignment = split_fused(masks, assignment, cues.maps)
+        if assignment.rule == "graph" and cues.maps is not None:
+            masks, parents, assignment = divide_by_evidence(masks, assignment, cues.maps * np.float32(cues.unit))
         scores = cues.scores[parents]
         sure = (scores >= self.config.sure_score) | (scores == scores.max(initial=0))
         keyword = np.where(sure, assignment.keyword, UNASSIGNED)

@@ -10,6 +10,7 @@
 The classifier takes the place of the semantic feature extractor of Fan et al. (ECCV 2018), which learns features by a
 centre loss; the rounds are ours, and so are the numbers below: on pictures of six classes, 87.0 % of the instances in
 pictures with several keywords got the right one from the maps alone, 90.4 % with the classifier, 91 % with the graph.
+Instances that show several keywords are divided afterwards, see `pipelines.keywords.divide_by_evidence`.
 """
 
 from dataclasses import dataclass

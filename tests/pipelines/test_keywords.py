@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.keywords import assign_attention, assign_single, compose_label_map, mean_inside, split_fused
+from pipelines.keywords import (
+    UNASSIGNED,
+    Assignment,
+    assign_attention,
+    assign_single,
+    compose_label_map,
+    divide_by_evidence,
+    mean_inside,
+    split_fused,
+)
 
 
 def columns(*spans: tuple[int, int], width: int = 8, height: int = 2) -> np.ndarray:
@@ -185,3 +194,39 @@ def test_no_instance_composes_to_background():
     )
     assert label_map.tolist() == [[0] * 4] * 3
     assert confidence.tolist() == [[255] * 4] * 3
+
+
+def test_pixels_of_an_instance_go_to_the_keyword_that_both_witnesses_name():
+    # One row of four pixels, one cell each; the instance is of keyword 0 with p = 0.9: log 0.9 - log 0.1 = 2.2.
+    masks = np.ones((1, 1, 4), bool)
+    maps = np.array([[[0, 0, 0, 0]], [[0, 2, 3, 3]]], np.float32)
+    given = Assignment(np.array([0]), np.array([[0.9, 0.1]], np.float32), np.array([0.8], np.float32), "graph")
+    divided, parents, found = divide_by_evidence(masks, given, maps)
+    assert divided[:, 0].tolist() == [[True, True, False, False], [False, False, True, True]]
+    assert parents.tolist() == [0, 0] and found.keyword.tolist() == [0, 1] and found.rule == "graph"
+    assert found.margin == pytest.approx([0.8, -0.8])
+    assert masks.all()  # not written into
+
+
+def test_parts_below_a_tenth_stay_with_the_instance():
+    masks = np.ones((1, 1, 20), bool)
+    maps = np.zeros((2, 1, 20), np.float32)
+    given = Assignment(np.array([0]), np.array([[0.5, 0.5]], np.float32), np.array([0], np.float32), "graph")
+    maps[1, 0, 0] = 1  # one pixel of twenty
+    assert len(divide_by_evidence(masks, given, maps)[0]) == 1
+    maps[1, 0, 1] = 1  # two are a tenth
+    assert divide_by_evidence(masks, given, maps)[0].sum(axis=(1, 2)).tolist() == [18, 2]
+
+
+def test_an_instance_that_looks_like_another_keyword_throughout_becomes_it_whole():
+    maps = np.stack([np.zeros((1, 4)), np.full((1, 4), 5)]).astype(np.float32)
+    given = Assignment(np.array([0]), np.array([[0.9, 0.1]], np.float32), np.array([0.8], np.float32), "graph")
+    divided, parents, found = divide_by_evidence(np.ones((1, 1, 4), bool), given, maps)
+    assert divided.sum() == 4 and parents.tolist() == [0] and found.keyword.tolist() == [1]
+
+
+def test_instances_without_keyword_are_not_divided():
+    maps = np.array([[[3, 0]], [[0, 3]]], np.float32)
+    given = Assignment(np.array([UNASSIGNED]), np.full((1, 2), 0.5, np.float32), np.array([0], np.float32), "graph")
+    divided, _, found = divide_by_evidence(np.ones((1, 1, 2), bool), given, maps)
+    assert divided.shape == (1, 1, 2) and found.keyword.tolist() == [UNASSIGNED]

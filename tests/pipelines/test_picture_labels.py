@@ -56,6 +56,18 @@ def test_a_keyword_without_instance_is_missing_and_filled_only_if_asked():
     assert filled.confidence is not None and filled.confidence[0].tolist() == [230] * 4 + [255] * 2 + [128] * 2
 
 
+def test_an_instance_that_shows_two_keywords_is_divided_by_the_maps():
+    maps = np.float32([[[2, 2, -2, -2]], [[-2, -2, 2, 2]]])  # cells of two pixels
+    found = PictureCues(cues(slice(0, 8)).masks, np.float32([0.9]), maps, unit=3.0)
+    labels = labeller("cat", "dog")("a", PICTURE, found, given(0))
+    assert row(labels) == [CAT] * 4 + [DOG] * 4
+    assert [(part["keyword"], part["rule"]) for part in labels.record["instances"]] == [
+        ("cat", "graph"),
+        ("dog", "split"),
+    ]
+    assert labels.record["missing"] == []
+
+
 def test_what_only_unsure_instances_cover_is_open():
     found = cues(slice(0, 3), slice(2, 6))
     object.__setattr__(found, "scores", np.float32([0.9, 0.4]))
