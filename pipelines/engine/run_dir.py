@@ -41,13 +41,21 @@ class RunDir:
             here: this process among those of the training; all of them look before one writes.
 
         Raises:
-            ConfigError: the folder has a run already and `resume` is not set [run-exists], or the run that is to be
-                resumed does not exist [run-missing].
+            ConfigError: the folder has a run already and `resume` is not set, or a checkpoint of none [run-exists]; or
+                the run that is to be resumed does not exist [run-missing].
         """
         exists = (path / "config.json").exists()
         if exists and not resume:
             raise ConfigError(
                 f"{path}: holds a run already, a new folder expected; add --resume to go on with it, or choose another",
+                "run-exists",
+            )
+        left = [name for name in ("last.pt", "best.pt") if (path / "checkpoints" / name).exists()]
+        if left and not exists:
+            # Of a run whose settings are gone: nothing may go on from there, and nothing tells what it is.
+            raise ConfigError(
+                f"{path}: holds checkpoints/{left[0]} but no config.json, a new folder expected; remove it, or choose "
+                "another",
                 "run-exists",
             )
         if resume and not exists:

@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipelines.config import DemoConfig
 from pipelines.engine.checkpoint import load_checkpoint, save_checkpoint, weights_file
-from pipelines.errors import InputError
+from pipelines.engine.run_dir import RunDir
+from pipelines.errors import ConfigError, InputError
 
 
 class Payload:
@@ -51,3 +53,11 @@ def test_a_run_means_its_best_checkpoint(tmp_path):
     assert weights_file(tmp_path).name == "best.pt"
     with pytest.raises(InputError, match="weights-missing"):
         weights_file(tmp_path / "nothing.pt")
+
+
+def test_a_new_run_does_not_go_on_from_a_checkpoint_that_is_not_its_own(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.pt").write_bytes(b"of another run, whose folder was removed while it was saved")
+    for resume in (False, True):
+        with pytest.raises(ConfigError, match=r"last\.pt but no config\.json.*\[run-exists\]"):
+            RunDir.open(tmp_path, DemoConfig(), resume)
