@@ -161,7 +161,8 @@ def test_every_source_becomes_labels(tmp_path: Path, make):
         png(tmp_path / f"images/{name}.png", PICTURE)
     (tmp_path / "keywords.csv").write_text("image,keywords\na,cat\nsub/b,dog\n")
     result = pseudo_label(
-        config(make(tmp_path / "masks"), keywords=str(tmp_path / "keywords.csv"), min_score=0.2), Events()
+        config(make(tmp_path / "masks"), keywords=str(tmp_path / "keywords.csv"), min_score=0.2, sure_score=0.2),
+        Events(),
     )
     assert (result["labelled"], result["empty"], result["assigned"]) == (1, 1, 2)
     label_map = np.asarray(Image.open(tmp_path / "out/labels/a.png"))
