@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -22,6 +23,7 @@ from pipelines.data.rle import boxes_of, encode_masks
 from pipelines.data.voc import pictures_folder, read_split, write_label_map
 from pipelines.engine.checkpoint import weights_file
 from pipelines.engine.signals import StopRequest
+from pipelines.engine.write_behind import write_behind
 from pipelines.errors import ConfigError, InputError, Stopped
 from pipelines.events import Events
 from pipelines.files import remove_stale_temporaries, sha256_file
@@ -29,7 +31,6 @@ from pipelines.refine import refine
 from pipelines.scored_files import list_pictures
 from pipelines.settings import flag_of, settings_of
 
-_WAITING_FILES = 4  # results that may wait for the disk while the network works on
 _OPTIONS = {"deeplab": ("scales", "flip", "crf", "crf_preset"), "s4net": ("min_score", "flip")}
 
 Pixels = NDArray[np.uint8]
@@ -168,29 +169,19 @@ def _predict_all(
         events.progress(total, "predictions", done=total - len(todo)) as progress,
         StopRequest() as stop,
         ThreadPoolExecutor(max(1, config.workers), thread_name_prefix="reader") as readers,
-        ThreadPoolExecutor(1, thread_name_prefix="writer") as writer,
     ):
-        waiting: deque[Future[None]] = deque()
-
-        def written(most_left: int) -> None:
-            while len(waiting) > most_left:
-                waiting.popleft().result()
-                progress.advance()
-
-        for image_id, picture in _read_ahead(readers, todo, pictures, config.workers):
-            label_map: Pixels | None = None
-            try:
-                pixels = picture.result()
-                record, label_map = _described(answer(pixels), pixels, pictures[image_id].relative_to(folder))
-            except InputError as error:  # one damaged picture does not stop the others
-                record = {"failed": {"rule": error.rule, "message": error.message}}
-                events.warn(str(error))
-            record = {"image_id": image_id, **record}
-            waiting.append(writer.submit(_keep, record, label_map, records))
-            written(_WAITING_FILES)
-            if stop.asked:
-                break
-        written(0)
+        with write_behind(progress) as write:
+            for image_id, picture in _read_ahead(readers, todo, pictures, config.workers):
+                label_map: Pixels | None = None
+                try:
+                    pixels = picture.result()
+                    record, label_map = _described(answer(pixels), pixels, pictures[image_id].relative_to(folder))
+                except InputError as error:  # one damaged picture does not stop the others
+                    record = {"failed": {"rule": error.rule, "message": error.message}}
+                    events.warn(str(error))
+                write(partial(_keep, {"image_id": image_id, **record}, label_map, records))
+                if stop.asked:
+                    break
         if stop.asked and progress.done < total:
             message = f"{config.out}: stopped by a signal after {progress.done} of {total} pictures, all of them kept"
             raise Stopped(f"{message}; start the same command again to go on", "stopped")

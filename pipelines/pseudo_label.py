@@ -9,9 +9,8 @@ background would be wrong about the very object that it is known to show.
 """
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from pipelines.config import PseudoLabelConfig
@@ -19,6 +18,7 @@ from pipelines.data.images import open_image
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.label_records import LabelRecords, count_records
 from pipelines.engine.signals import StopRequest
+from pipelines.engine.write_behind import write_behind
 from pipelines.errors import InputError, Stopped
 from pipelines.events import Events
 from pipelines.files import remove_stale_temporaries
@@ -28,8 +28,6 @@ from pipelines.mask_sources import open_source
 from pipelines.picture_cues import FALLBACK, CueFinder
 from pipelines.picture_labels import PictureLabeller, PictureLabels
 from pipelines.set_cues import SetCues
-
-_WAITING_FILES = 4  # labels that may wait for the disk while the network works on
 
 
 def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
@@ -137,26 +135,18 @@ def _each(
     with (
         events.progress(total, what, done=total - len(todo)) as progress,
         StopRequest() as stop,
-        ThreadPoolExecutor(1, thread_name_prefix="writer") as writer,
     ):
-        waiting: deque[Future[None]] = deque()
-
-        def written(most_left: int) -> None:
-            while len(waiting) > most_left:
-                waiting.popleft().result()
-                progress.advance()
-
-        for image_id in todo:
-            try:
-                labels = work(image_id)
-            except InputError as error:  # one damaged picture does not stop the others
-                labels = PictureLabels({"image_id": image_id, "failed": {"rule": error.rule, "message": error.message}})
-                events.warn(str(error))
-            waiting.append(writer.submit(_keep, labels, records))
-            written(_WAITING_FILES)
-            if stop.asked:
-                break
-        written(0)
+        with write_behind(progress) as write:
+            for image_id in todo:
+                try:
+                    labels = work(image_id)
+                except InputError as error:  # one damaged picture does not stop the others
+                    failed = {"rule": error.rule, "message": error.message}
+                    labels = PictureLabels({"image_id": image_id, "failed": failed})
+                    events.warn(str(error))
+                write(partial(_keep, labels, records))
+                if stop.asked:
+                    break
         if stop.asked and (progress.done < total or what != "labels"):
             folder = records.folder.path
             message = f"{folder}: stopped by a signal after {progress.done} of {total} pictures ({what}), all kept"

@@ -147,6 +147,6 @@ def test_a_chain_that_cannot_be_is_refused(chain: Any, text: str, flags: dict[st
 
 
 def test_the_folder_is_named_after_the_file() -> None:
-    assert RunConfig(file=Path("work/voc.toml")).folder == Path("work/voc")
-    assert RunConfig(file=Path("work/voc")).folder == Path("work/voc-out")
-    assert RunConfig(file=Path("work/voc.toml"), out=Path("o")).folder == Path("o")
+    assert RunConfig(file=Path("place/voc.toml")).folder == Path("place/voc")
+    assert RunConfig(file=Path("place/voc")).folder == Path("place/voc-out")
+    assert RunConfig(file=Path("place/voc.toml"), out=Path("o")).folder == Path("o")
