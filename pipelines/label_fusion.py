@@ -13,6 +13,7 @@ FILLED_CONFIDENCE = 128
 
 _BACKGROUND = 0.9  # outside of all instances, where what was not found may lie
 _SUREST = 0.95  # of an instance of score 1; one of score 0 has 0.5: each wins where nothing else speaks
+_LEAST_PROBABILITY = 1e-4  # of a witness: none rules anything out
 _SHOWN = 0.5  # of attention maps, where about 1 is strong; best of 0.3, 0.5, 0.7 and 1 on pictures of six classes
 
 
@@ -71,9 +72,18 @@ def unassigned_pixels(painted: Painted, size: tuple[int, ...]) -> NDArray[np.boo
     return unknown
 
 
-def fuse(instances: NDArray[np.float32], segmentation: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Multiply two opinions [1 + K, H, W] (logarithmic pooling) and scale them to sum to 1 again."""
-    product = instances * np.maximum(segmentation, 1e-4)
+def fuse(probabilities: NDArray[np.float32], witness: NDArray[np.float32], weight: float = 1.0) -> NDArray[np.float32]:
+    """Multiply by the opinion of a witness to a power (logarithmic pooling) and scale to sum to 1 again.
+
+    Args:
+        probabilities: [1 + K, H, W].
+        witness: [1 + K, H, W].
+        weight: the power; what a witness takes from the same source as another should not count twice.
+
+    Returns:
+        [1 + K, H, W].
+    """
+    product = probabilities * np.maximum(witness, _LEAST_PROBABILITY) ** np.float32(weight)
     fused: NDArray[np.float32] = (product / product.sum(axis=0)).astype(np.float32)
     return fused
 

@@ -18,6 +18,7 @@ from pipelines.mask_sources import source_hash
 Strategy = Literal["single", "attention", "graph", "random"]
 
 _FEWEST_FOR_GRAPH = 20  # pictures with several keywords: in a smaller set hardly any instance has a fellow
+_FEWEST_FOR_CELLS = 20  # pictures: from fewer, a classifier of cells learns the pictures and not the keywords
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class LabelPlan:
         shard: (I, N), counted from 1.
         strategy: How instances of pictures with several keywords get theirs.
         fill: Whether attention labels keywords without instance.
+        cells: Whether a classifier of cells is a witness.
     """
 
     images: dict[str, ImageFile]
@@ -39,6 +41,7 @@ class LabelPlan:
     shard: tuple[int, int]
     strategy: Strategy
     fill: bool = False
+    cells: bool = False
 
     @property
     def own(self) -> list[str]:
@@ -48,7 +51,12 @@ class LabelPlan:
     @property
     def uses_attention(self) -> bool:
         """Whether a classifier of the keywords is needed."""
-        return self.fill or self.strategy in ("attention", "graph")
+        return self.fill or self.cells or self.strategy in ("attention", "graph")
+
+    @property
+    def in_two_passes(self) -> bool:
+        """Whether something is learned from the instances of all pictures before the first is labelled."""
+        return self.cells or self.strategy == "graph"
 
     def positions(self, image_id: str) -> list[int]:
         """The keywords of a picture as positions in the class list."""
@@ -74,7 +82,11 @@ def make_plan(config: PseudoLabelConfig) -> LabelPlan:
     shard, of = (int(part) for part in (config.shard or "1/1").split("/"))
     several = sum(len(words) > 1 for words in keywords.values())
     ordered = {image_id: images[image_id] for image_id in sorted(keywords)}
-    return LabelPlan(ordered, keywords, classes, (shard, of), _strategy(config.assign, several), config.fill)
+    strategy = _strategy(config.assign, several)
+    # Strategies that are asked for to be compared stay what they are.
+    own = strategy == "graph" or (config.assign == "auto" and strategy == "single")
+    cells = config.cells == "on" or (config.cells == "auto" and own and len(ordered) >= _FEWEST_FOR_CELLS)
+    return LabelPlan(ordered, keywords, classes, (shard, of), strategy, config.fill, cells)
 
 
 def _strategy(asked: str, several: int) -> Strategy:
@@ -102,6 +114,7 @@ def label_settings(config: PseudoLabelConfig, plan: LabelPlan) -> dict[str, Any]
         "precision": config.precision,
         "refine": config.refine,
         "fill": config.fill,
+        "cells": plan.cells,
         "border": config.border,
         "least_foreground": config.least_foreground,
         "most_foreground": config.most_foreground,

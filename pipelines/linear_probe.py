@@ -1,4 +1,6 @@
-"""A linear classifier on features that stay as they are: seconds on a processor."""
+"""Linear classifiers on features that stay as they are: seconds on a processor."""
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -17,15 +19,35 @@ def fit_probe(features: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Weights [C, D] and biases [C] for features as they are; features @ weights.T + biases are log-odds.
     """
+    return _fit(features, truth.shape[1], lambda logits: F.binary_cross_entropy_with_logits(logits, truth))
+
+
+def fit_softmax_probe(features: Tensor, labels: Tensor, outputs: int) -> tuple[Tensor, Tensor]:
+    """Multinomial logistic regression with the same penalty.
+
+    Args:
+        features: [M, D] float, M at least 1.
+        labels: [M] int64 in 0..outputs - 1.
+        outputs: Number C of classes.
+
+    Returns:
+        Weights [C, D] and biases [C] for features as they are; the softmax of features @ weights.T + biases are
+        probabilities.
+    """
+    return _fit(features, outputs, lambda logits: F.cross_entropy(logits, labels))
+
+
+def _fit(features: Tensor, outputs: int, cost: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+    """The weights that cost least, as a function of the logits [M, C], with their penalty."""
     mean, deviation = features.mean(dim=0), features.std(dim=0, correction=0) + 1e-6
     standard = (features - mean) / deviation
-    weight = torch.zeros(truth.shape[1], features.shape[1], requires_grad=True)
-    bias = torch.zeros(truth.shape[1], requires_grad=True)
+    weight = torch.zeros(outputs, features.shape[1], requires_grad=True)
+    bias = torch.zeros(outputs, requires_grad=True)
     optimizer = torch.optim.LBFGS([weight, bias], max_iter=200, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        value = F.binary_cross_entropy_with_logits(standard @ weight.T + bias, truth)
+        value = cost(standard @ weight.T + bias)
         # The bias is held a little too: a keyword that every picture has would drive it away.
         value = value + _DECAY / 2 * weight.square().sum() + 1e-5 * bias.square().sum()
         value.backward()  # type: ignore[no-untyped-call]

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.attention_maps import AttentionMaps
+from pipelines.cell_probe import Cells, sample_cells
 from pipelines.data.rle import decode_masks, encode_masks
 from pipelines.files import atomic_write
 from pipelines.keywords import mean_inside
@@ -37,6 +38,7 @@ class PictureCues:
         features: [N, D] float32, means of the attention network's features inside the masks; None likewise.
         log_odds: [N, K] float32, means of the maps inside the masks, in log-odds; None likewise.
         unit: log-odds of 1 in the maps.
+        cells: some cells of the map [D, h, w] of those features; None likewise.
     """
 
     masks: NDArray[np.bool_]
@@ -45,6 +47,7 @@ class PictureCues:
     features: NDArray[np.float32] | None = None
     log_odds: NDArray[np.float32] | None = None
     unit: float = 1.0
+    cells: Cells | None = None
 
     def save(self, path: Path) -> None:
         """Write to a file, atomically."""
@@ -58,6 +61,8 @@ class PictureCues:
             "features": self.features,
             "log_odds": self.log_odds,
             "unit": np.float64(self.unit),
+            "cells": None if self.cells is None else self.cells.features,
+            "places": None if self.cells is None else self.cells.places,
         }
         np.savez_compressed(content, **{name: value for name, value in given.items() if value is not None})
         atomic_write(path, lambda file: file.write(content.getvalue()))
@@ -71,7 +76,8 @@ def load_cues(path: Path) -> PictureCues | None:
             rles = [{"size": [height, width], "counts": str(counts)} for counts in content["masks"]]
             rest = {name: content[name] for name in ("maps", "features", "log_odds") if name in content}
             masks = decode_masks(rles, height, width).astype(bool)
-            return PictureCues(masks, content["scores"], unit=float(content["unit"]), **rest)
+            cells = Cells(content["cells"], content["places"]) if "cells" in content else None
+            return PictureCues(masks, content["scores"], unit=float(content["unit"]), cells=cells, **rest)
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
 
@@ -86,6 +92,7 @@ class CueFinder:
         min_score: instances scored below are left out; a picture without any keeps its best one down to a third.
         features: whether to keep features and log-odds of the instances of every picture.
         fill: whether maps are wanted of every picture, also of those without instance.
+        cells: how many cells of the features to keep of every picture.
     """
 
     find: MaskSource
@@ -93,6 +100,7 @@ class CueFinder:
     min_score: float
     features: bool = False
     fill: bool = False
+    cells: int = 0
 
     def __call__(self, image_id: str, picture: NDArray[np.uint8], keywords: Sequence[int]) -> PictureCues:
         """Return the cues of a picture.
@@ -113,8 +121,10 @@ class CueFinder:
         maps, seen = self.attention.look(picture, keywords)
         if not self.features or not len(masks):
             return PictureCues(masks, scores, maps, unit=self.attention.unit)
-        log_odds = mean_inside(masks, maps) * np.float32(self.attention.unit)
-        return PictureCues(masks, scores, maps, mean_inside(masks, seen), log_odds, self.attention.unit)
+        unit = self.attention.unit
+        log_odds = mean_inside(masks, maps) * np.float32(unit)
+        cells = sample_cells(seen, self.cells, image_id) if self.cells else None
+        return PictureCues(masks, scores, maps, mean_inside(masks, seen), log_odds, unit, cells)
 
 
 def _confident(found: Instances, min_score: float) -> Instances:

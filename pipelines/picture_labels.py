@@ -1,7 +1,7 @@
 """From the cues of one picture, and the keywords of its instances, to its label map and its record."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,9 @@ from pipelines.picture_cues import PictureCues
 from pipelines.refine import refine
 from pipelines.segmenter import Segmenter
 
+Witness = Callable[[str, NDArray[np.uint8], Sequence[int]], NDArray[np.float32]]
+"""Id, picture [H, W, 3] and K positions in the class list -> probabilities [1 + K, H, W], background first."""
+
 
 @dataclass(frozen=True, eq=False)
 class PictureLabels:
@@ -48,7 +51,11 @@ class PictureLabels:
 
 
 class PictureLabeller:
-    """Labels pictures, each by itself."""
+    """Labels pictures, each by itself.
+
+    Attributes:
+        witnesses: What is heard beside the instances, each with its weight.
+    """
 
     def __init__(self, config: PseudoLabelConfig, plan: LabelPlan) -> None:
         """Load what refines the labels.
@@ -58,7 +65,9 @@ class PictureLabeller:
             ConfigError: it knows other classes [class-list-differs].
         """
         self.config, self.plan = config, plan
-        self.segmenter = None if config.segmenter is None else Segmenter(config, plan.classes)
+        self.witnesses: list[tuple[Witness, float]] = []
+        if config.segmenter is not None:
+            self.witnesses.append((Segmenter(config, plan.classes), 1.0))
         self.device = choose_device(config.device)
 
     def __call__(
@@ -73,18 +82,9 @@ class PictureLabeller:
             assignment: their keywords; None: by the plan's strategy.
         """
         keywords = self.plan.keywords[image_id]
-        size = (picture.shape[0], picture.shape[1])
-        if assignment is None:
-            assignment = self._assign(image_id, cues)
-        masks, parents = cues.masks, np.arange(len(cues.masks))
-        if assignment.rule == "attention" and cues.maps is not None:
-            masks, parents, assignment = split_fused(masks, assignment, cues.maps)
-        if assignment.rule == "graph" and cues.maps is not None:
-            masks, parents, assignment = divide_by_evidence(masks, assignment, cues.maps * np.float32(cues.unit))
-        scores = cues.scores[parents]
-        sure = (scores >= self.config.sure_score) | (scores == scores.max(initial=0))
-        keyword = np.where(sure, assignment.keyword, UNASSIGNED)
-        label_map, confidence = self._maps(image_id, picture, Painted(masks, scores, keyword))
+        named = self._named(image_id, cues, assignment)
+        assignment = named.assignment
+        label_map, confidence = self._maps(image_id, picture, named.painted)
         filled: list[str] = []
         if self.config.fill and cues.maps is not None:
             filled = self._fill(image_id, cues.maps, assignment, label_map, confidence)
@@ -97,35 +97,64 @@ class PictureLabeller:
         record = {
             "image_id": image_id,
             "file_name": self.plan.images[image_id].relative_to(self.config.images).as_posix(),
-            "height": size[0],
-            "width": size[1],
+            "height": picture.shape[0],
+            "width": picture.shape[1],
             "keywords": list(keywords),
             "missing": [name for number, name in enumerate(keywords) if number not in assignment.keyword],
             "filled": filled,
             "rejected": rejected,
-            "instances": _instance_records(masks, scores, keywords, assignment, parents, sure),
+            "instances": _instance_records(named, keywords),
         }
         return PictureLabels(record, label_map, confidence)
+
+    def from_instances(
+        self, image_id: str, cues: PictureCues, assignment: Assignment | None = None
+    ) -> NDArray[np.uint8]:
+        """The label map [H, W] as instances alone tell it, without witness or refinement."""
+        painted = self._named(image_id, cues, assignment).painted
+        return self._painted_maps(image_id, painted, cues.masks.shape[1:])[0]
+
+    def _named(self, image_id: str, cues: PictureCues, assignment: Assignment | None) -> "_Named":
+        """The instances with their keywords, those divided that show several."""
+        if assignment is None:
+            assignment = self._assign(image_id, cues)
+        masks, parents = cues.masks, np.arange(len(cues.masks))
+        if assignment.rule == "attention" and cues.maps is not None:
+            masks, parents, assignment = split_fused(masks, assignment, cues.maps)
+        if assignment.rule == "graph" and cues.maps is not None:
+            masks, parents, assignment = divide_by_evidence(masks, assignment, cues.maps * np.float32(cues.unit))
+        scores = cues.scores[parents]
+        sure = (scores >= self.config.sure_score) | (scores == scores.max(initial=0))
+        return _Named(masks, scores, assignment, parents, sure)
 
     def _maps(
         self, image_id: str, picture: NDArray[np.uint8], painted: Painted
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Label map and confidence [H, W], before anything is filled or marked as unsure."""
         positions = self.plan.positions(image_id)
-        indices = np.array([self.plan.classes.indices[k] for k in positions], np.uint8)
-        if self.segmenter is None and self.config.refine == "none":
-            palette = np.where(painted.keyword == UNASSIGNED, IGNORE, indices[painted.keyword]).astype(np.uint8)
-            return compose_label_map(painted.masks, painted.scores, palette, picture.shape[:2])
+        if not self.witnesses and self.config.refine == "none":
+            return self._painted_maps(image_id, painted, picture.shape[:2])
         probabilities = instance_probabilities(painted, len(positions), picture.shape[:2])
         unknown = unassigned_pixels(painted, picture.shape[:2])
-        if self.segmenter is not None:
-            probabilities = fuse(probabilities, self.segmenter(picture, positions))
-            unknown[:] = False  # the network has seen what lies there
+        for witness, weight in self.witnesses:
+            probabilities = fuse(probabilities, witness(image_id, picture, positions), weight)
+            unknown[:] = False  # somebody has seen what lies there
         if self.config.refine == "crf":
             probabilities = refine(probabilities, picture, self.config.crf_preset, self.device)
-        label_map = np.append(np.uint8(0), indices)[probabilities.argmax(axis=0)]
+        label_map = np.append(np.uint8(0), self._indices(image_id))[probabilities.argmax(axis=0)]
         label_map[unknown] = IGNORE
         return label_map, np.rint(255 * probabilities.max(axis=0)).astype(np.uint8)
+
+    def _painted_maps(
+        self, image_id: str, painted: Painted, size: tuple[int, int]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        indices = self._indices(image_id)
+        palette = np.where(painted.keyword == UNASSIGNED, IGNORE, indices[painted.keyword]).astype(np.uint8)
+        return compose_label_map(painted.masks, painted.scores, palette, size)
+
+    def _indices(self, image_id: str) -> NDArray[np.uint8]:
+        """Palette index [K] of each keyword of a picture."""
+        return np.array([self.plan.classes.indices[k] for k in self.plan.positions(image_id)], np.uint8)
 
     def _fill(
         self,
@@ -167,21 +196,39 @@ class PictureLabeller:
         return assign_single(n, keywords)
 
 
-def _instance_records(
-    masks: NDArray[np.bool_],
-    scores: NDArray[np.float32],
-    keywords: Sequence[str],
-    assignment: Assignment,
-    parents: NDArray[np.int64],
-    sure: NDArray[np.bool_],
-) -> list[dict[str, Any]]:
+@dataclass(frozen=True, eq=False)
+class _Named:
+    """M instances and parts of them, with their keywords.
+
+    Attributes:
+        masks: [M, H, W] bool.
+        scores: [M] float32, of the whole instance.
+        assignment: Their keywords.
+        parents: [M], the instance that each one comes from.
+        sure: [M] bool, whether its score is high enough to be labelled.
+    """
+
+    masks: NDArray[np.bool_]
+    scores: NDArray[np.float32]
+    assignment: Assignment
+    parents: NDArray[np.int64]
+    sure: NDArray[np.bool_]
+
+    @property
+    def painted(self) -> Painted:
+        """Those that are sure, with keyword; the others without."""
+        return Painted(self.masks, self.scores, np.where(self.sure, self.assignment.keyword, UNASSIGNED))
+
+
+def _instance_records(named: _Named, keywords: Sequence[str]) -> list[dict[str, Any]]:
     """One JSON object for each instance, in the order of the masks.
 
     Boxes are those of the masks, half-open. The rule is that of the assignment, or `split` for a part that was cut out.
     """
+    masks, scores, assignment, sure = named.masks, named.scores, named.assignment, named.sure
     rles = encode_masks(masks)
     boxes = boxes_of(rles).tolist()
-    n_whole = len(set(parents.tolist()))
+    n_whole = len(set(named.parents.tolist()))
     instances = []
     for number, rle in enumerate(rles):
         keyword = int(assignment.keyword[number])

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
+from pipelines.cell_probe import CELL_WEIGHT, CellWitness, cells_per_picture
 from pipelines.config import PseudoLabelConfig
 from pipelines.data.images import open_image
 from pipelines.data.label_folder import LabelFolder
@@ -83,15 +84,29 @@ def _label_all(
     label = PictureLabeller(config, plan)
     records.claim(settings)  # not before everything that may be refused
     attention = open_attention(config, plan, events) if plan.uses_attention else None
-    look = CueFinder(find, attention, config.min_score, features=plan.strategy == "graph", fill=config.fill)
-    if plan.strategy != "graph":
-
-        def label_one(image_id: str) -> PictureLabels:
-            picture = open_image(plan.images[image_id])
-            return label(image_id, picture, look(image_id, picture, plan.positions(image_id)))
-
-        _each(todo, "labels", label_one, plan, records, events)
+    count = cells_per_picture(len(plan.images)) if plan.cells else 0
+    look = CueFinder(find, attention, config.min_score, features=plan.in_two_passes, fill=config.fill, cells=count)
+    if plan.in_two_passes:
+        _label_in_two_passes(config, plan, todo, look, label, records, events)
         return
+
+    def label_one(image_id: str) -> PictureLabels:
+        picture = open_image(plan.images[image_id])
+        return label(image_id, picture, look(image_id, picture, plan.positions(image_id)))
+
+    _each(todo, "labels", label_one, plan, records, events)
+
+
+def _label_in_two_passes(
+    config: PseudoLabelConfig,
+    plan: LabelPlan,
+    todo: list[str],
+    look: CueFinder,
+    label: PictureLabeller,
+    records: LabelRecords,
+    events: Events,
+) -> None:
+    """Find the instances of all pictures, learn from them, then label."""
     cues = SetCues(config.out / "cues", plan)
 
     def look_one(image_id: str) -> PictureLabels | None:
@@ -110,12 +125,16 @@ def _label_all(
             "of other shards; start this shard again when the others have come here"
         )
         return
-    assignments = cues.assign()
+    assignments = cues.assign() if plan.strategy == "graph" else {}
+    if plan.cells and look.attention is not None:
+        probe = cues.learn_cells(lambda image_id, seen: label.from_instances(image_id, seen, assignments.get(image_id)))
+        if probe is not None:
+            label.witnesses.append((CellWitness(look.attention, probe, cues.numbers), CELL_WEIGHT))
 
-    def assign_one(image_id: str) -> PictureLabels:
-        return label(image_id, open_image(plan.images[image_id]), cues.load(image_id), assignments[image_id])
+    def label_one(image_id: str) -> PictureLabels:
+        return label(image_id, open_image(plan.images[image_id]), cues.load(image_id), assignments.get(image_id))
 
-    _each([image_id for image_id in todo if image_id in assignments], "labels", assign_one, plan, records, events)
+    _each([image_id for image_id in todo if cues.has(image_id)], "labels", label_one, plan, records, events)
 
 
 def _each(

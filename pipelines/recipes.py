@@ -49,6 +49,7 @@ class DeepLabRecipe:
         bias_lr: Factor of the learning rate of biases.
         scales: Sizes at which pictures are cropped; none: any from 0.5 to 1.5.
         recolour: Changes brightness, contrast and colour of the crops a little.
+        ema: Decay of the average of the weights that is kept; none: the last weights themselves.
         at_cells: The loss compares at the logits' cells, not at the crop's pixels; see `deeplab.pixel_loss`.
         multi_scale: Trains and predicts at three scales together; see `deeplab.MultiScale`.
     """
@@ -61,6 +62,7 @@ class DeepLabRecipe:
     bias_lr: float = 2.0
     scales: tuple[float, ...] = ()
     recolour: bool = False
+    ema: float | None = None
     at_cells: bool = True
     multi_scale: bool = False
 
@@ -89,6 +91,7 @@ DEEPLAB_RECIPES = {
         optimizer="adamw",
         bias_lr=1.0,
         recolour=True,
+        ema=0.998,
         at_cells=False,
     ),
 }

@@ -12,7 +12,7 @@ from pipelines.errors import ConfigError
 
 
 class Segmenter:
-    """A callable: picture and keywords -> probabilities of background and these keywords alone."""
+    """A callable: id, picture and keywords -> probabilities of background and these keywords alone."""
 
     def __init__(self, config: PseudoLabelConfig, classes: ClassList) -> None:
         """Load the network.
@@ -34,10 +34,11 @@ class Segmenter:
                 "class-list-differs",
             )
 
-    def __call__(self, picture: NDArray[np.uint8], keywords: Sequence[int]) -> NDArray[np.float32]:
+    def __call__(self, image_id: str, picture: NDArray[np.uint8], keywords: Sequence[int]) -> NDArray[np.float32]:
         """Read a picture and its mirror image.
 
         Args:
+            image_id: not needed.
             picture: [H, W, 3] RGB.
             keywords: K positions in the class list.
 

@@ -1,9 +1,12 @@
 """The cues of a whole set of pictures in files, and the keywords that follow from all of them."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pipelines.cell_probe import CellProbe, fit_cells, labels_of_cells
 from pipelines.errors import InputError
 from pipelines.keyword_graph import NOISE
 from pipelines.keywords import UNASSIGNED, Assignment, assign_single, assigned
@@ -13,11 +16,19 @@ from pipelines.set_keywords import InstanceSet, assign_set
 
 
 class SetCues:
-    """Cues by image id, `<folder>/<id>.npz`."""
+    """Cues by image id, `<folder>/<id>.npz`.
+
+    Attributes:
+        folder: Where they lie.
+        plan: The pictures of the set.
+        numbers: image_id -> number of each picture.
+    """
 
     def __init__(self, folder: Path, plan: LabelPlan) -> None:
         """Name the folder; nothing is touched."""
         self.folder, self.plan = folder, plan
+        # As in the plan: which half of the set a picture is in does not depend on others that are missing.
+        self.numbers = {image_id: number for number, image_id in enumerate(plan.images)}
 
     def path(self, image_id: str) -> Path:
         """Where the cues of a picture lie."""
@@ -51,8 +62,7 @@ class SetCues:
         Returns:
             image_id -> keywords of its instances.
         """
-        # Numbered as in the plan: which half of the set a picture is in does not depend on others that are missing.
-        image_ids = {image_id: number for number, image_id in enumerate(self.plan.images) if self.has(image_id)}
+        image_ids = self._known()
         n_classes = len(self.plan.classes.names)
         features, log_odds, allowed, pictures = [], [], [], []
         for image_id, number in image_ids.items():
@@ -81,3 +91,31 @@ class SetCues:
             affinity = probability[rows][:, own]
             result[image_id] = assigned(chosen, affinity, "graph")
         return result
+
+    def learn_cells(self, label: Callable[[str, PictureCues], NDArray[np.uint8]]) -> CellProbe | None:
+        """Learn what the cells of all pictures whose cues are known show.
+
+        Args:
+            label: image id and cues -> label map [H, W] of palette indices.
+
+        Returns:
+            A classifier; None where there is too little to learn from.
+        """
+        table = self.plan.classes.to_train_table()
+        features, labels, pictures = [], [], []
+        for image_id, number in self._known().items():
+            cues = self.load(image_id)
+            if cues.cells is None or cues.maps is None:
+                continue
+            height, width = cues.maps.shape[1:]
+            features.append(cues.cells.features)
+            labels.append(table[labels_of_cells(label(image_id, cues), (height, width), cues.cells.places)])
+            pictures.append(np.full(len(labels[-1]), number, np.int64))
+        if not features:
+            return None
+        n_classes = len(self.plan.classes.names)
+        return fit_cells(np.concatenate(features), np.concatenate(labels), np.concatenate(pictures), n_classes)
+
+    def _known(self) -> dict[str, int]:
+        """image_id -> number of every picture whose cues are known."""
+        return {image_id: number for image_id, number in self.numbers.items() if self.has(image_id)}

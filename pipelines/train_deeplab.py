@@ -122,7 +122,13 @@ def training_pictures(config: DeepLabTrainConfig, labels: LabelFolder) -> Labell
     ids = read_id_list(config.list) if config.list else labels.ids()
     strict = config.labels_are == "pseudo"
     pictures = LabelledPictures(
-        ids, find_images(config.images), labels, longest_side(config), strict, config.confidence
+        ids,
+        find_images(config.images),
+        labels,
+        longest_side(config),
+        strict,
+        config.confidence,
+        config.least_confidence,
     )
     pictures.check(config.workers)
     return pictures
@@ -156,6 +162,7 @@ def loop_settings(config: DeepLabTrainConfig, recipe: DeepLabRecipe) -> LoopSett
         lr=config.lr or recipe.lr,
         optimizer=recipe.optimizer,
         schedule="poly",
+        ema=recipe.ema,
         evaluate_every=config.evaluate_every or steps,
         metric="miou",
         seed=config.seed,

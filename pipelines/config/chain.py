@@ -79,6 +79,12 @@ class PseudoLabelConfig(CommonConfig):
         "DeepLab of an earlier round: run folder or file; its probabilities, restricted to a picture's keywords, are "
         "fused with the instances.",
     )
+    cells: str = opt(
+        "auto",
+        "Let a classifier of cells, learned from the labels of other pictures, have a say in each; auto does so for a "
+        "set with 20 pictures whose keywords come from graph, or are single.",
+        choices=("auto", "on", "off"),
+    )
     refine: str = opt("none", "What moves the outlines of the labels to those of the picture.", choices=("none", "crf"))
     crf_preset: str = opt("irn-label", "With --refine crf: its kernels, as published.", choices=CRF_PRESETS)
     fill: bool = opt(False, "Of keywords that no instance got, label what their attention maps show.")
@@ -159,6 +165,13 @@ class DeepLabTrainConfig(CommonConfig):
         choices=("plain", "balanced", "bootstrapped"),
     )
     confidence: bool = opt(False, "Weigh each pixel by the confidence map of the label folder.")
+    least_confidence: float = opt(
+        0.0,
+        "Leave open (255) what the confidence map of the label folder says less of; 0.9 is a good value for labels in "
+        "which cells or a segmenter had a say.",
+        at_least=0,
+        at_most=1,
+    )
     steps: int | None = opt(None, "Optimiser steps; unset, the recipe's.", at_least=1)
     batch_size: int | None = opt(None, "Pictures per step; unset, the recipe's.", at_least=1)
     crop: int = opt(321, "Side in pixels of the square crops that are trained on.", at_least=32)

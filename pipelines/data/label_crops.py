@@ -49,6 +49,7 @@ class LabelledPictures:
         longest_side: int,
         strict: bool = True,
         confidence: bool = False,
+        least_confidence: float = 0.0,
     ) -> None:
         """Checks that every id has a picture and a label map; `check` looks into them.
 
@@ -59,6 +60,7 @@ class LabelledPictures:
             longest_side: Larger pictures are reduced to it in pixels.
             strict: Of VOC's classes, those outside the label folder's list are an error, instead of ignored.
             confidence: Samples have the confidence map of the label folder.
+            least_confidence: Labels with a lower confidence, 0..1, are left open.
 
         Raises:
             InputError: No picture [image-missing], no label map [label-missing] or no confidence map
@@ -66,7 +68,8 @@ class LabelledPictures:
         """
         self.ids = list(ids)
         self._pictures, self._labels, self._longest_side = pictures, labels, longest_side
-        self._confidence = confidence
+        self._confidence, self._least_confidence = confidence, round(255 * least_confidence)
+        self._reads_confidence = confidence or self._least_confidence > 0
         self._table = labels.classes.to_train_table()
         permissive = labels.classes.is_voc and not strict
         self._known = np.zeros(256, bool)
@@ -86,11 +89,12 @@ class LabelledPictures:
                 f"{path}: no such file, expected label maps for {_some(without_label)}; check --labels and --list",
                 "label-missing",
             )
-        unsure = [image_id for image_id in self.ids if confidence and not labels.confidence_path(image_id).is_file()]
-        if unsure:
+        unsure = [image_id for image_id in self.ids if not labels.confidence_path(image_id).is_file()]
+        if unsure and self._reads_confidence:
             path = labels.confidence_path(unsure[0])
+            flag = "--confidence" if confidence else "--least-confidence"
             raise InputError(
-                f"{path}: no such file, expected confidence maps for {_some(unsure)}; leave out --confidence",
+                f"{path}: no such file, expected confidence maps for {_some(unsure)}; leave out {flag}",
                 "confidence-missing",
             )
 
@@ -108,9 +112,11 @@ class LabelledPictures:
         with ThreadPoolExecutor(max(1, workers)) as pool:
             labelled = list(pool.map(self._has_labels, range(len(self))))  # all of them, also behind the first
             if not any(labelled):
+                unsure = " or unsure" if self._least_confidence else ""
+                remedy = "lower --least-confidence, or make the labels anew" if unsure else "make the labels anew"
                 raise InputError(
-                    f"{self._labels.path}: every pixel of {len(self)} label maps is {IGNORE}, expected labels; "
-                    "make the labels anew",
+                    f"{self._labels.path}: every pixel of {len(self)} label maps is {IGNORE}{unsure}, expected labels; "
+                    f"{remedy}",
                     "labels-empty",
                 )
 
@@ -118,8 +124,8 @@ class LabelledPictures:
         path = self._labels.label_path(self.ids[index])
         label = self._labels.read_label(self.ids[index])
         sizes = {path: label.shape}
-        if self._confidence:
-            confidence = self._labels.read_confidence(self.ids[index])
+        confidence = self._labels.read_confidence(self.ids[index]) if self._reads_confidence else None
+        if confidence is not None:
             sizes[self._labels.confidence_path(self.ids[index])] = confidence.shape
         height, width = image_size(self._pictures[self.ids[index]])
         for file, size in sizes.items():
@@ -137,7 +143,12 @@ class LabelledPictures:
                 f"{path}: holds the values {found}, expected {known}; check --classes",
                 "label-value",
             )
-        return bool((self._table[values] != IGNORE).any())
+        return bool((self._sure(self._table[label], confidence) != IGNORE).any())
+
+    def _sure(self, label: NDArray[np.uint8], confidence: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        if confidence is None or not self._least_confidence:
+            return label
+        return np.where(confidence < self._least_confidence, np.uint8(IGNORE), label)
 
     def __getitem__(self, index: int) -> Sample:
         """Picture, label map and confidence, reduced to the longest side; do not write into them."""
@@ -145,8 +156,10 @@ class LabelledPictures:
         if sample is None:
             picture = open_image(self._pictures[self.ids[index]])
             label = self._table[self._labels.read_label(self.ids[index])]
-            confidence = self._labels.read_confidence(self.ids[index]) if self._confidence else None
-            sample = _reduced(Sample(picture, label, confidence), self._longest_side)
+            confidence = self._labels.read_confidence(self.ids[index]) if self._reads_confidence else None
+            label = self._sure(label, confidence)
+            sample = Sample(picture, label, confidence if self._confidence else None)
+            sample = _reduced(sample, self._longest_side)
             size = sum(part.nbytes for part in sample if part is not None)
             if self._cached_bytes + size <= _CACHE_BYTES:
                 # Two threads may decode the same picture at once; that costs a little time and nothing else.

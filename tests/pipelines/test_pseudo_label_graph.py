@@ -171,3 +171,46 @@ def test_random_keywords_are_of_the_picture_and_the_same_again(tmp_path: Path, n
     records = [json.loads(line) for line in (tmp_path / "first/records.jsonl").read_text().splitlines()]
     assert {record["instances"][0]["keyword"] for record in records[32:]} == {"cat", "dog"}
     assert all(record["instances"][0]["keyword"] in record["keywords"] for record in records)
+
+
+class Cushion(Networks):
+    """As above, but in picture 0 the left half is found too; what lies there looks as it does everywhere."""
+
+    def __call__(self, picture: np.ndarray) -> Instances:
+        found = super().__call__(picture)
+        if not picture[0, 0, 1]:  # of picture 0
+            mask = found.masks.flip(2)
+            return Instances(found.boxes.repeat(2, 1), torch.tensor([0.9, 0.6]), torch.cat([found.masks, mask]))
+        return found
+
+    def look(self, picture: np.ndarray, keywords: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        maps, features = super().look(picture, keywords)
+        left = np.full((4, 6, 4), 0.5, np.float32)
+        left[1:] = features[1:]
+        right = np.broadcast_to(features, (4, 6, 4))
+        return np.repeat(np.repeat(maps, 6, 1), 8, 2), np.concatenate([left, right], axis=2)
+
+
+@pytest.mark.parametrize(("cells", "left"), [("off", 8), ("on", 0), ("auto", 0)])
+def test_an_instance_that_is_background_in_other_pictures_is_background(
+    tmp_path: Path, networks: Networks, monkeypatch: pytest.MonkeyPatch, cells: str, left: int
+):
+    fake = Cushion()
+    monkeypatch.setattr(predict, "load_s4net", lambda weights, **_: fake)
+    monkeypatch.setattr(pseudo_label, "open_attention", lambda *_: fake)
+    run(tmp_path, cells=cells)
+    label_map = np.asarray(Image.open(tmp_path / "labels/labels/p00.png"))
+    assert (label_map[:, 9:] == 8).all()  # VOC's cat
+    assert (label_map[:, :7] == left).all()
+
+
+def test_cells_help_where_all_keywords_are_single(tmp_path: Path, networks: Networks, monkeypatch: pytest.MonkeyPatch):
+    fake = Cushion()
+    monkeypatch.setattr(predict, "load_s4net", lambda weights, **_: fake)
+    monkeypatch.setattr(pseudo_label, "open_attention", lambda *_: fake)
+    path = tmp_path / "keywords.csv"
+    path.write_text("\n".join(line for line in path.read_text().splitlines() if ";" not in line) + "\n")
+    run(tmp_path, out="auto", assign="auto")
+    run(tmp_path, out="single", assign="single")  # asked for: as it is
+    assert np.asarray(Image.open(tmp_path / "auto/labels/p00.png"))[:, :7].max() == 0
+    assert np.asarray(Image.open(tmp_path / "single/labels/p00.png"))[:, :7].min() == 8

@@ -208,3 +208,22 @@ def test_confidence_is_complete_and_of_the_labels_size_or_named(tmp_path: Path) 
     with pytest.raises(InputError, match=r"confidence/b\.png: 4x6 pixels, expected 6x4 .*\[label-size\]"):
         opened(labels, confidence=True).check()
     opened(labels).check()
+
+
+def test_unsure_labels_are_left_open(tmp_path: Path) -> None:
+    labels = folder(tmp_path, {"a": np.full((4, 6), 12, np.uint8)})
+    confidence = np.full((4, 6), 229, np.uint8)
+    confidence[0, :3] = 230  # 0.9 of 255 is 229.5
+    labels.write_confidence("a", confidence)
+    pictures = opened(labels, least_confidence=0.9)
+    pictures.check()
+    assert pictures[0].label.tolist() == [[2] * 3 + [255] * 3] + [[255] * 6] * 3
+    assert pictures[0].confidence is None  # not asked for
+    assert (opened(labels, least_confidence=0.8)[0].label == 2).all()
+    both = opened(labels, confidence=True, least_confidence=0.9)[0]
+    assert both.confidence is not None and (both.confidence == confidence).all()
+    with pytest.raises(InputError, match=r"is 255 or unsure, .* lower --least-confidence, .*\[labels-empty\]"):
+        opened(labels, least_confidence=0.95).check()
+    (tmp_path / "labels/confidence/a.png").unlink()
+    with pytest.raises(InputError, match=r"leave out --least-confidence \[confidence-missing\]"):
+        opened(labels, least_confidence=0.9)
