@@ -29,10 +29,13 @@ class AsppSum(nn.Module):
         return torch.stack([branch(features[-1]) for branch in self.branches]).sum(0)
 
 
+_GROUPS = 16
+
+
 def _conv_norm(inputs: int, outputs: int, size: int = 1, dilation: int = 1) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, size, padding=dilation * (size // 2), dilation=dilation, bias=False),
-        nn.BatchNorm2d(outputs),
+        nn.GroupNorm(_GROUPS, outputs),
         nn.ReLU(inplace=True),
     )
 
@@ -47,7 +50,7 @@ class CompactHead(nn.Module):
     def __init__(
         self, fine_channels: int, coarse_channels: int, n_outputs: int, width: int = 128, rates: Sequence[int] = (3, 6)
     ) -> None:
-        """Makes the layers; their BatchNorm trains.
+        """Makes the layers; normalised in groups of channels, so that it does not matter how few pictures a batch has.
 
         Args:
             fine_channels: Channels of the stride-8 map.

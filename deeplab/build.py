@@ -61,7 +61,7 @@ def _resnet101(n_outputs: int, state: TrunkState | None) -> DeepLab:
 def _efficientnet_lite0(n_outputs: int, state: TrunkState | None) -> DeepLab:
     trunk, (fine, coarse) = _timm_trunk(TIMM_NAMES["efficientnet_lite0"], 16, [8, 16], state)
     frozen = FrozenTrunk(trunk, Normalise(*_LITE0), _LITE0_FROZEN)
-    return DeepLab(frozen, CompactHead(fine, coarse, n_outputs), 8, n_outputs)
+    return DeepLab(frozen, CompactHead(fine, coarse, n_outputs), 8, n_outputs, presence_channels=coarse)
 
 
 NETWORKS: dict[str, Callable[[int, TrunkState | None], DeepLab]] = {

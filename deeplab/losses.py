@@ -47,6 +47,25 @@ def pixel_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     return pixel_loss(logits, target)
 
 
+def presence_loss(shown: Tensor, target: Tensor, in_picture: Tensor) -> Tensor:
+    """Binary cross-entropy of whether a crop shows each class.
+
+    Args:
+        shown: [B, C] logits, without background.
+        target: [B, H, W] int64 labels of the crops, 0..C or 255.
+        in_picture: [B, C] bool, whether the whole picture shows the class. One that the picture shows and the crop's
+            labels do not may lie under an open pixel, and counts nowhere.
+
+    Returns:
+        Scalar float32, the mean over what is known.
+    """
+    classes = torch.arange(1, shown.shape[1] + 1, device=target.device)
+    labelled = (target.flatten(1)[:, None] == classes[:, None]).any(dim=2)  # [B, 1, HW] = [C, 1] -> [B, C]
+    known = (labelled | ~in_picture).float()
+    costs = F.binary_cross_entropy_with_logits(shown.float(), labelled.float(), reduction="none")
+    return _mean(costs, known)
+
+
 def labels_at_cells(labels: Tensor, size: tuple[int, ...]) -> Tensor:
     """The nearest label to the centre of each cell, the outermost cells lying on the outermost pixels.
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
@@ -64,10 +65,18 @@ class DeepLab(nn.Module):
     Attributes:
         output_stride: Pixels between two neighbouring logits.
         n_outputs: Classes with the background, which is output 0.
+        presence: Linear layer from the mean of the last feature map to one logit for each class but the background,
+            whether the picture shows it; None: not asked.
     """
 
     def __init__(
-        self, trunk: FrozenTrunk, head: nn.Module, output_stride: int, n_outputs: int, pretrained: Iterable[str] = ()
+        self,
+        trunk: FrozenTrunk,
+        head: nn.Module,
+        output_stride: int,
+        n_outputs: int,
+        pretrained: Iterable[str] = (),
+        presence_channels: int | None = None,
     ) -> None:
         """Joins the parts.
 
@@ -77,22 +86,39 @@ class DeepLab(nn.Module):
             output_stride: See the attribute.
             n_outputs: See the attribute.
             pretrained: Children of the head that come with weights, and so learn at the trunk's rate.
+            presence_channels: Channels of the last feature map, for `presence`; None: without it.
         """
         super().__init__()
         self.trunk, self.head = trunk, head
         self.output_stride, self.n_outputs = output_stride, n_outputs
         self._pretrained = tuple(pretrained)
+        self.presence: nn.Linear | None = None
+        if presence_channels is not None:
+            self.presence = nn.Linear(presence_channels, n_outputs - 1)
+            nn.init.normal_(self.presence.weight, std=0.01)
+            nn.init.zeros_(self.presence.bias)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Images [B, 3, H, W] float 0..1, RGB -> logits [B, n_outputs, h, w], h about H / output_stride."""
-        logits: Tensor = self.head(self.trunk(images))
-        return logits
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Images [B, 3, H, W] float 0..1, RGB -> logits [B, n_outputs, h, w], h about H / output_stride.
+
+        With `presence`, in training also its logits [B, n_outputs - 1], for a loss of their own; in evaluation they
+        hold down the classes that the picture does not seem to show. What the picture is of, and what each pixel looks
+        like, stay two witnesses that learn apart.
+        """
+        features = self.trunk(images)
+        logits: Tensor = self.head(features)
+        if self.presence is None:
+            return logits
+        shown: Tensor = self.presence(features[-1].mean(dim=(2, 3)))
+        return (logits, shown) if self.training else hold_down(logits, shown)
 
     def new_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters that learn from nothing, and so ten times as fast."""
         for name, parameter in self.head.named_parameters():
             if parameter.requires_grad and name.partition(".")[0] not in self._pretrained:
                 yield parameter
+        if self.presence is not None:
+            yield from self.presence.parameters()
 
     def trunk_parameters(self) -> Iterator[nn.Parameter]:
         """All other parameters that learn."""
@@ -105,6 +131,20 @@ class DeepLab(nn.Module):
         """Folds every BatchNorm into its convolution and turns to channels_last, in place; not to be trained again."""
         prepare_for_inference(self)
         return self
+
+
+def hold_down(logits: Tensor, shown: Tensor) -> Tensor:
+    """Multiply what pixels say of a class with the probability that the picture shows it.
+
+    Args:
+        logits: [B, n, h, w], background first.
+        shown: [B, n - 1], logits of the picture.
+
+    Returns:
+        [B, n, h, w]; those of the background stay.
+    """
+    log_probability = F.logsigmoid(shown.float())[:, :, None, None].to(logits.dtype)
+    return torch.cat([logits[:, :1], logits[:, 1:] + log_probability], dim=1)
 
 
 def prepare_for_inference(net: nn.Module) -> None:

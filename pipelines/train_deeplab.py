@@ -4,13 +4,13 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deeplab import DeepLab, MultiScale, build_deeplab, pixel_loss, predict_logits
+from deeplab import DeepLab, MultiScale, build_deeplab, pixel_loss, predict_logits, presence_loss
 from deeplab.build import TIMM_NAMES
 from pipelines.config import DeepLabTrainConfig, to_json
 from pipelines.data.classes import ClassList, load_classes
@@ -30,11 +30,24 @@ from pipelines.metrics.confusion import ConfusionMatrix
 from pipelines.recipes import NETWORK_RECIPES, DeepLabRecipe, deeplab_recipe
 from pipelines.weights import trunk_state
 
-# images [B, 3, S, S] uint8, targets [B, S, S] uint8, confidence [B, S, S] uint8 if it is asked for
-Batch = tuple[Tensor, Tensor, Tensor | None]
-
 _NEW_LAYERS_LR = 10.0
 _VAL_SPLIT = "val"
+
+
+class Batch(NamedTuple):
+    """Crops of pictures.
+
+    Attributes:
+        images: [B, 3, S, S] uint8.
+        targets: [B, S, S] uint8, classes of the network or 255.
+        in_picture: [B, C] bool, which classes the whole picture shows, without background.
+        confidence: [B, S, S] uint8 if it is asked for.
+    """
+
+    images: Tensor
+    targets: Tensor
+    in_picture: Tensor
+    confidence: Tensor | None = None
 
 
 def train_deeplab(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
@@ -189,14 +202,19 @@ def batch_maker(
     recipe = deeplab_recipe(config.network, config.recipe)
 
     def make(step: int) -> Batch:
-        crops = []
+        crops, in_picture = [], []
         for epoch, index in batch_indices(step, len(pictures), batch_size, config.seed, here.rank, here.world):
             generator = sample_generator(config.seed, epoch, index)
             crops.append(random_crop(pictures[index], config.crop, generator, recipe.scales, recipe.recolour))
+            in_picture.append(pictures.classes_of(index))
         images, labels = (torch.from_numpy(np.stack(part)) for part in list(zip(*crops, strict=True))[:2])
         confidence = [crop.confidence for crop in crops if crop.confidence is not None]
-        # [B, S, S, 3] -> [B, 3, S, S], which is channels_last in memory
-        return images.permute(0, 3, 1, 2), labels, torch.from_numpy(np.stack(confidence)) if confidence else None
+        return Batch(
+            images.permute(0, 3, 1, 2),  # [B, S, S, 3] -> [B, 3, S, S], which is channels_last in memory
+            labels,
+            torch.from_numpy(np.stack(in_picture)),
+            torch.from_numpy(np.stack(confidence)) if confidence else None,
+        )
 
     return make
 
@@ -206,19 +224,25 @@ def losses(
 ) -> dict[str, Tensor]:
     """{"total": the loss over the labelled pixels of a batch, summed over the scales if there are several}.
 
+    A network that also tells which classes a picture shows has a second part, "presence", which is added to the total.
+
     Args:
-        net: Images -> logits, or a list of them.
+        net: Images -> logits, or a list of them, or logits and those of the classes' presence.
         batch: See `Batch`.
         device: Of the network.
         loss: A name of `deeplab.losses.LOSSES`.
         at_cells: As in `pixel_loss`.
     """
-    images, targets, confidence = (None if part is None else part.to(device, non_blocking=True) for part in batch)
-    assert images is not None and targets is not None
-    labels, weights = targets.long(), None if confidence is None else confidence.float() / 255
-    logits = net(images.float().div_(255))
-    scales = logits if isinstance(logits, list) else [logits]
-    return {"total": torch.stack([pixel_loss(each, labels, weights, loss, at_cells) for each in scales]).sum()}
+    images, labels = batch.images.to(device, non_blocking=True), batch.targets.to(device, non_blocking=True).long()
+    weights = None if batch.confidence is None else batch.confidence.to(device, non_blocking=True).float() / 255
+    result = net(images.float().div_(255))
+    if not isinstance(result, tuple):
+        scales = result if isinstance(result, list) else [result]
+        return {"total": torch.stack([pixel_loss(each, labels, weights, loss, at_cells) for each in scales]).sum()}
+    logits, shown = result
+    pixels = pixel_loss(logits, labels, weights, loss, at_cells)
+    presence = presence_loss(shown, labels, batch.in_picture.to(device, non_blocking=True))
+    return {"total": pixels + presence, "pixels": pixels, "presence": presence}
 
 
 def validator(config: DeepLabTrainConfig, classes: ClassList) -> Callable[[nn.Module, torch.device], dict[str, float]]:

@@ -167,8 +167,8 @@ class DeepLabTrainConfig(CommonConfig):
     confidence: bool = opt(False, "Weigh each pixel by the confidence map of the label folder.")
     least_confidence: float = opt(
         0.0,
-        "Leave open (255) what the confidence map of the label folder says less of; 0.9 is a good value for labels in "
-        "which cells or a segmenter had a say.",
+        "Leave open (255) labels of classes of which the confidence map says less, not the background; 0.9 is a good "
+        "value for labels in which cells had a say.",
         at_least=0,
         at_most=1,
     )

@@ -60,7 +60,7 @@ class LabelledPictures:
             longest_side: Larger pictures are reduced to it in pixels.
             strict: Of VOC's classes, those outside the label folder's list are an error, instead of ignored.
             confidence: Samples have the confidence map of the label folder.
-            least_confidence: Labels with a lower confidence, 0..1, are left open.
+            least_confidence: Labels of classes with a lower confidence, 0..1, are left open; background stays.
 
         Raises:
             InputError: No picture [image-missing], no label map [label-missing] or no confidence map
@@ -75,6 +75,7 @@ class LabelledPictures:
         self._known = np.zeros(256, bool)
         self._known[[0, IGNORE, *(range(1, len(VOC_CLASSES) + 1) if permissive else labels.classes.indices)]] = True
         self._cache: dict[int, Sample] = {}
+        self._classes_of: dict[int, NDArray[np.bool_]] = {}
         self._cached_bytes = 0
         without_picture = [image_id for image_id in self.ids if image_id not in pictures]
         if without_picture:
@@ -148,7 +149,17 @@ class LabelledPictures:
     def _sure(self, label: NDArray[np.uint8], confidence: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
         if confidence is None or not self._least_confidence:
             return label
-        return np.where(confidence < self._least_confidence, np.uint8(IGNORE), label)
+        # Background that is not sure stays: it is right more often than not, and without it a network that sees only
+        # sure background takes all that lies beside an object for the object.
+        return np.where((confidence < self._least_confidence) & (label != 0), np.uint8(IGNORE), label)
+
+    def classes_of(self, index: int) -> NDArray[np.bool_]:
+        """Which classes a picture shows [C], without background, unsure ones included."""
+        shown = self._classes_of.get(index)
+        if shown is None:
+            counts = np.bincount(self._table[self._labels.read_label(self.ids[index])].ravel(), minlength=256)
+            shown = self._classes_of[index] = counts[1 : self._labels.classes.n_outputs] > 0
+        return shown
 
     def __getitem__(self, index: int) -> Sample:
         """Picture, label map and confidence, reduced to the longest side; do not write into them."""

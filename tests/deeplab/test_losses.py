@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from deeplab import pixel_cross_entropy, pixel_loss
+from deeplab import pixel_cross_entropy, pixel_loss, presence_loss
 from deeplab.losses import LOSSES, labels_at_cells
 
 each_loss = pytest.mark.parametrize("loss", LOSSES)
@@ -156,3 +156,12 @@ def test_at_cells_the_labels_are_reduced_and_the_logits_left_alone() -> None:
 def test_an_unknown_loss_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="plain, balanced, bootstrapped"):
         pixel_loss(torch.zeros(1, 2, 1, 1), torch.zeros(1, 1, 1, dtype=torch.long), loss="focal")
+
+
+def test_presence_is_learned_where_it_is_known() -> None:
+    shown = torch.tensor([[0.0, math.log(3), -math.log(3)]])
+    target = torch.tensor([[[0, 1, 255, 0]]])
+    # the first class is labelled (p = 1/2), the second in the picture but not seen here: unknown; the third in neither
+    loss = presence_loss(shown, target, torch.tensor([[True, True, False]]))
+    assert loss.item() == pytest.approx((math.log(2) - math.log(3 / 4)) / 2)
+    assert presence_loss(shown, target * 0 + 255, torch.ones(1, 3, dtype=torch.bool)).item() == 0

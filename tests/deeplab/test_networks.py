@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from deeplab import NETWORKS, DeepLab, build_deeplab, pixel_cross_entropy
 from deeplab.build import TIMM_NAMES, load_trunk
 from deeplab.large_fov import LargeFovHead, LargeFovTrunk
-from deeplab.network import fold_batch_norm
+from deeplab.network import fold_batch_norm, hold_down
 
 N = 4
 
@@ -114,7 +114,8 @@ def test_every_learning_parameter_is_in_one_group(network: str, built: Callable[
     trunk, new = list(map(id, net.trunk_parameters())), list(map(id, net.new_parameters()))
     assert len(set(trunk) | set(new)) == len(trunk) + len(new)
     assert set(trunk) | set(new) == {id(p) for p in net.parameters() if p.requires_grad}
-    assert set(new) == {id(p) for p in net.head.parameters()}
+    presence = [] if net.presence is None else net.presence.parameters()
+    assert set(new) == {id(p) for part in (net.head.parameters(), presence) for p in part}
 
 
 def test_head_layers_with_weights_learn_at_the_rate_of_the_trunk(built: Callable[[str], DeepLab]) -> None:
@@ -128,8 +129,8 @@ def test_head_layers_with_weights_learn_at_the_rate_of_the_trunk(built: Callable
 
 def test_first_stages_of_the_small_network_get_no_gradient(built: Callable[[str], DeepLab]) -> None:
     net = built("efficientnet_lite0").train()
-    loss = pixel_cross_entropy(net(torch.rand(2, 3, 65, 65)), torch.randint(0, N, (2, 65, 65)))
-    loss.backward()
+    logits, shown = net(torch.rand(2, 3, 65, 65))
+    (pixel_cross_entropy(logits, torch.randint(0, N, (2, 65, 65))) + shown.sum()).backward()
     with_gradient = {name for name, p in net.trunk.net.named_parameters() if p.grad is not None}
     stages = {name.split(".")[1] for name in with_gradient}
     assert stages == {"2", "3", "4", "5", "6"}
@@ -195,3 +196,28 @@ def test_weights_that_do_not_fit_are_named() -> None:
 def test_unknown_network_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="vgg16, resnet101, efficientnet_lite0"):
         build_deeplab("vgg", 2)
+
+
+def test_a_class_that_the_picture_does_not_show_is_held_down() -> None:
+    logits = torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1, 1).expand(1, 3, 2, 2)
+    shown = torch.tensor([[0.0, -math.log(7)]])  # the first class with 1/2, the second with 1/8
+    held = hold_down(logits, shown)
+    expected = torch.tensor([1, 2 - math.log(2), 3 - math.log(8)]).view(1, 3, 1, 1).expand(1, 3, 2, 2)
+    torch.testing.assert_close(held, expected)
+
+
+def test_presence_has_logits_of_its_own_in_training_and_holds_down_in_evaluation(
+    built: Callable[[str], DeepLab],
+) -> None:
+    net, images = built("efficientnet_lite0"), torch.rand(2, 3, 65, 65)
+    assert net.presence is not None
+    with torch.no_grad():
+        net.presence.bias.copy_(torch.tensor([9.0, -9.0, 9.0]))
+        logits, shown = net.train()(images)
+        assert logits.shape == (2, N, 9, 9) and shown.shape == (2, N - 1)
+        held = net.eval()(images)
+        plain = net.head(net.trunk(images))
+    torch.testing.assert_close(held[:, [0, 1, 3]], plain[:, [0, 1, 3]], atol=0.05, rtol=0)
+    assert (held[:, 2] < plain[:, 2] - 5).all()
+    new = {id(parameter) for parameter in net.new_parameters()}
+    assert id(net.presence.weight) in new and id(net.presence.bias) in new

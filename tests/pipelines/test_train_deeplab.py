@@ -26,6 +26,7 @@ from pipelines.predict import load_deeplab
 from pipelines.recipes import DEEPLAB_RECIPES, NETWORK_RECIPES, deeplab_recipe
 from pipelines.settings import limits_of, settings_of
 from pipelines.train_deeplab import (
+    Batch,
     batch_maker,
     loop_settings,
     losses,
@@ -112,8 +113,8 @@ def test_a_batch_is_a_function_of_the_step(config: DeepLabTrainConfig) -> None:
     labels = LabelFolder(config.labels, CLASSES)
     make, again = (batch_maker(training_pictures(config, labels), config, 3, HERE) for _ in range(2))
     again(0)
-    images, targets, confidence = make(5)
-    assert confidence is None
+    images, targets, in_picture, confidence = make(5)
+    assert confidence is None and in_picture.shape == (3, len(CLASSES.names)) and in_picture.any()
     assert images.shape == (3, 3, 33, 33) and images.dtype == torch.uint8
     assert images.is_contiguous(memory_format=torch.channels_last)
     assert targets.shape == (3, 33, 33) and set(targets.unique().tolist()) <= {0, 1, 255}
@@ -125,7 +126,8 @@ def test_a_batch_is_a_function_of_the_step(config: DeepLabTrainConfig) -> None:
 def test_a_batch_without_labels_leaves_the_network_as_it_is(config: DeepLabTrainConfig, loss: str) -> None:
     net = new_deeplab(config, CLASSES).train()
     images, nothing = torch.randint(0, 256, (2, 3, 33, 33), dtype=torch.uint8), torch.full((2, 33, 33), 255)
-    total = losses(net, (images, nothing, None), HERE.device, loss)["total"]
+    unknown = torch.ones(2, len(CLASSES.names), dtype=torch.bool)
+    total = losses(net, Batch(images, nothing, unknown), HERE.device, loss)["total"]
     total.backward()  # type: ignore[no-untyped-call]
     assert total.item() == 0
     assert all(p.grad is None or not p.grad.any() for p in net.parameters())
@@ -210,7 +212,7 @@ def test_a_recipe_can_be_asked_for_and_flags_go_first() -> None:
 def test_crops_and_loss_follow_the_recipe(config: DeepLabTrainConfig) -> None:
     labels = LabelFolder(config.labels, CLASSES)
     config = replace(config, recipe="largefov", crop=60)
-    images, targets, _ = batch_maker(training_pictures(config, labels), config, 8, HERE)(0)
+    images, targets, *_ = batch_maker(training_pictures(config, labels), config, 8, HERE)(0)
     # pictures of 40 x 50 at their scales, all of each in view: at 1.5 60 of 75 pixels
     heights = [int((target != 255).any(1).sum()) for target in targets]
     assert set(heights) <= {20, 30, 40, 50, 60} and len(set(heights)) > 2
@@ -226,7 +228,7 @@ def test_crops_and_loss_follow_the_recipe(config: DeepLabTrainConfig) -> None:
 
     target = torch.full((1, 25, 25), 255, dtype=torch.uint8)
     target[0, 0, 8], target[0, 1, 9] = 1, 0  # only the first lies under a cell of the first map, and none of the second
-    batch = (torch.zeros(1, 3, 25, 25, dtype=torch.uint8), target, None)
+    batch = Batch(torch.zeros(1, 3, 25, 25, dtype=torch.uint8), target, torch.ones(1, 1, dtype=torch.bool))
     assert losses(Ones(), batch, HERE.device, at_cells=True)["total"].item() == pytest.approx(math.log(4))
     # compared pixel by pixel, both pixels count, and both maps
     expected = (math.log(4) + math.log(4 / 3)) / 2 + math.log(2)
@@ -252,7 +254,8 @@ def test_pixels_count_by_their_confidence_where_it_is_asked_for(config: DeepLabT
     for i in range(4):
         labels.write_confidence(f"p{i}", np.where(labels.read_label(f"p{i}") == 8, 51, 255).astype(np.uint8))
     sure = replace(config, confidence=True)
-    images, targets, confidence = batch_maker(training_pictures(sure, labels), sure, 3, HERE)(0)
+    batch = batch_maker(training_pictures(sure, labels), sure, 3, HERE)(0)
+    targets, confidence = batch.targets, batch.confidence
     assert confidence is not None
     assert (confidence[targets == 1] == 51).all() and (confidence[targets == 0] == 255).all()
 
@@ -264,7 +267,7 @@ def test_pixels_count_by_their_confidence_where_it_is_asked_for(config: DeepLabT
 
     cats, rest = int((targets == 1).sum()), int((targets == 0).sum())
     expected = (-0.2 * cats * math.log(0.125) - rest * math.log(0.75)) / (0.2 * cats + rest)
-    total = losses(Even(), (images, targets, confidence), HERE.device)["total"].item()
+    total = losses(Even(), batch, HERE.device)["total"].item()
     assert cats and total == pytest.approx(expected, rel=1e-4)
     result = train_deeplab(replace(sure, loss="bootstrapped", steps=1), Events(io.StringIO()))
     assert math.isfinite(result["losses"]["total"])

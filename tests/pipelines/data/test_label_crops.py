@@ -211,17 +211,20 @@ def test_confidence_is_complete_and_of_the_labels_size_or_named(tmp_path: Path) 
 
 
 def test_unsure_labels_are_left_open(tmp_path: Path) -> None:
-    labels = folder(tmp_path, {"a": np.full((4, 6), 12, np.uint8)})
+    label_map = np.full((4, 6), 12, np.uint8)
+    label_map[3] = 0  # background stays
+    labels = folder(tmp_path, {"a": label_map})
     confidence = np.full((4, 6), 229, np.uint8)
     confidence[0, :3] = 230  # 0.9 of 255 is 229.5
     labels.write_confidence("a", confidence)
     pictures = opened(labels, least_confidence=0.9)
     pictures.check()
-    assert pictures[0].label.tolist() == [[2] * 3 + [255] * 3] + [[255] * 6] * 3
+    assert pictures[0].label.tolist() == [[2] * 3 + [255] * 3] + [[255] * 6] * 2 + [[0] * 6]
     assert pictures[0].confidence is None  # not asked for
-    assert (opened(labels, least_confidence=0.8)[0].label == 2).all()
+    assert (opened(labels, least_confidence=0.8)[0].label[:3] == 2).all()
     both = opened(labels, confidence=True, least_confidence=0.9)[0]
     assert both.confidence is not None and (both.confidence == confidence).all()
+    labels.write_label("a", np.full((4, 6), 12, np.uint8))
     with pytest.raises(InputError, match=r"is 255 or unsure, .* lower --least-confidence, .*\[labels-empty\]"):
         opened(labels, least_confidence=0.95).check()
     (tmp_path / "labels/confidence/a.png").unlink()
