@@ -230,3 +230,14 @@ def test_unsure_labels_are_left_open(tmp_path: Path) -> None:
     (tmp_path / "labels/confidence/a.png").unlink()
     with pytest.raises(InputError, match=r"leave out --least-confidence \[confidence-missing\]"):
         opened(labels, least_confidence=0.9)
+
+
+def test_classes_of_a_picture_are_those_of_its_whole_label_map(tmp_path: Path) -> None:
+    label_map = np.zeros((4, 6), np.uint8)
+    label_map[0, :2] = 12, 255
+    labels = folder(tmp_path, {"a": label_map, "b": np.full((4, 6), 8, np.uint8)})
+    labels.write_confidence("a", np.zeros((4, 6), np.uint8))
+    labels.write_confidence("b", np.zeros((4, 6), np.uint8))
+    pictures = opened(labels, least_confidence=0.5)  # unsure classes are shown too
+    assert pictures.classes_of(0).tolist() == [False, True]
+    assert pictures.classes_of(1).tolist() == [True, False]
