@@ -143,6 +143,9 @@ class PictureLabeller:
             probabilities = refine(probabilities, picture, self.config.crf_preset, self.device)
         label_map = np.append(np.uint8(0), self._indices(image_id))[probabilities.argmax(axis=0)]
         label_map[unknown] = IGNORE
+        if self.witnesses and not label_map.any():
+            # A keyword says that something is there: witnesses that leave nothing of it are not believed.
+            return self._painted_maps(image_id, painted, picture.shape[:2])
         return label_map, np.rint(255 * probabilities.max(axis=0)).astype(np.uint8)
 
     def _painted_maps(

@@ -133,6 +133,12 @@ class DeepLabPredictor:
         net.to(self.device).eval().prepare_for_inference()
         self.net = net
 
+    def ignore_presence(self) -> None:
+        """Let pixels speak for themselves: for pictures of which it is known what they show."""
+        for module in self.net.modules():
+            if isinstance(module, DeepLab):
+                module.presence = None
+
     def probabilities(
         self, picture: Picture, scales: tuple[float, ...] = (1.0,), flip: bool = False
     ) -> NDArray[np.float32]:

@@ -27,6 +27,8 @@ class Segmenter:
         """
         assert config.segmenter is not None
         self.network = predict.load_deeplab(config.segmenter, device=config.device, precision=config.precision)
+        # The keywords say which classes the picture shows; where the network doubts one, it shall not hold it down.
+        self.network.ignore_presence()
         if self.network.classes != classes:
             known, wanted = ", ".join(self.network.classes.names), ", ".join(classes.names)
             raise ConfigError(

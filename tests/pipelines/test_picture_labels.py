@@ -113,10 +113,13 @@ class Network:
     """A DeepLab that sees a dog on the right half, with the probability given, and some bird everywhere."""
 
     def __init__(self, sure: float, names: tuple[str, ...] = ("cat", "dog")) -> None:
-        self.classes, self.sure = ClassList.from_names(names), sure
+        self.classes, self.sure, self.asked_for_presence = ClassList.from_names(names), sure, True
+
+    def ignore_presence(self) -> None:
+        self.asked_for_presence = False
 
     def probabilities(self, picture: np.ndarray, flip: bool) -> np.ndarray:
-        assert flip
+        assert flip and not self.asked_for_presence  # keywords know better
         result = np.full((3, *picture.shape[:2]), 0.01, np.float32)
         result[0] = 0.9
         result[0, :, 4:], result[2, :, 4:] = 0.9 * (1 - self.sure), 0.9 * self.sure
@@ -141,6 +144,13 @@ def test_an_earlier_network_takes_part_of_an_instance_away(monkeypatch: pytest.M
     labels = labeller("cat", "dog", **settings)("a", PICTURE, cues(slice(2, 7)), given(0))
     # Under the cat of 0.905: cat 0.905 x 0.01 against dog 0.0475 x 0.89.
     assert row(labels)[4:7] == [DOG] * 3
+
+
+def test_a_network_that_would_leave_nothing_of_a_picture_is_not_believed(monkeypatch: pytest.MonkeyPatch):
+    found = cues(slice(4, 6))
+    labels = labeller("dog", **use(monkeypatch, Network(1e-4)))("a", PICTURE, found, given(0, keywords=1))
+    assert row(labels) == [0] * 4 + [DOG] * 2 + [0] * 2
+    assert labels.record["rejected"] is None
 
 
 def test_an_earlier_network_decides_about_instances_without_keyword(monkeypatch: pytest.MonkeyPatch):

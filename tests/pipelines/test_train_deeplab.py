@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from deeplab import NETWORKS, MultiScale, build_deeplab
+from deeplab import NETWORKS, DeepLab, MultiScale, build_deeplab
 from deeplab.losses import LOSSES
 from pipelines.config import DeepLabTrainConfig
 from pipelines.data.classes import ClassList
@@ -326,3 +326,16 @@ def test_the_settings_are_kept_with_the_run(config: DeepLabTrainConfig) -> None:
     assert json.loads((config.run / "config.json").read_text())["crop"] == 33
     with pytest.raises(ConfigError, match="run-exists"):
         train_deeplab(replace(config, steps=1), Events(io.StringIO()))
+
+
+def test_pixels_speak_for_themselves_where_presence_is_ignored(config: DeepLabTrainConfig) -> None:
+    train_deeplab(replace(config, steps=1), Events(io.StringIO()))
+    predictor = load_deeplab(config.run, device="cpu", precision="fp32")
+    assert isinstance(predictor.net, DeepLab) and predictor.net.presence is not None
+    with torch.no_grad():
+        predictor.net.presence.bias.fill_(-20)
+    picture = config.images / "p0.png"
+    held = predictor.probabilities(picture)
+    assert held[0].min() > 0.99  # nothing is shown
+    predictor.ignore_presence()
+    assert predictor.probabilities(picture)[0].max() < 0.99
