@@ -27,11 +27,12 @@ class MultiScale(nn.Module):
         """Puts the scales around a network.
 
         Args:
-            net: The network.
+            net: The network; it no longer asks which classes a picture shows, as none of the published ones does.
             scales: Of the smaller copies, below 1, as published.
         """
         super().__init__()
         self.net, self.scales = net, tuple(scales)
+        net.presence = None
         self.output_stride, self.n_outputs = net.output_stride, net.n_outputs
 
     def forward(self, images: Tensor) -> Tensor | list[Tensor]:
@@ -42,17 +43,10 @@ class MultiScale(nn.Module):
             the logits of the full scale, those of each smaller one at its own size, and the maximum, each for a loss
             of its own.
         """
-        full = self._logits(images)
-        smaller: list[Tensor] = [
-            self._logits(_resized(images, _shrunk(images.shape[2:], scale))) for scale in self.scales
-        ]
+        full: Tensor = self.net(images)
+        smaller: list[Tensor] = [self.net(_resized(images, _shrunk(images.shape[2:], scale))) for scale in self.scales]
         fused = torch.stack([full, *(_resized(logits, full.shape[2:]) for logits in smaller)]).amax(0)
         return [full, *smaller, fused] if self.training else fused
-
-    def _logits(self, images: Tensor) -> Tensor:
-        result: Tensor | tuple[Tensor, Tensor] = self.net(images)
-        # The published networks, for which this is meant, do not ask which classes a picture shows.
-        return result[0] if isinstance(result, tuple) else result
 
     def new_parameters(self) -> Iterator[nn.Parameter]:
         """As the network's own."""

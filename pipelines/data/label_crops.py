@@ -154,11 +154,12 @@ class LabelledPictures:
         return np.where((confidence < self._least_confidence) & (label != 0), np.uint8(IGNORE), label)
 
     def classes_of(self, index: int) -> NDArray[np.bool_]:
-        """Which classes a picture shows [C], without background, unsure ones included."""
+        """Which classes a picture shows [C], no background, unsure ones included; all where nothing is labelled."""
         shown = self._classes_of.get(index)
         if shown is None:
             counts = np.bincount(self._table[self._labels.read_label(self.ids[index])].ravel(), minlength=256)
-            shown = self._classes_of[index] = counts[1 : self._labels.classes.n_outputs] > 0
+            nothing = counts[IGNORE] == counts.sum()  # open because nothing was found, not because nothing is there
+            shown = self._classes_of[index] = (counts[1 : self._labels.classes.n_outputs] > 0) | nothing
         return shown
 
     def __getitem__(self, index: int) -> Sample:

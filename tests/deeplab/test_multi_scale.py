@@ -85,3 +85,9 @@ def test_a_scaled_network_has_the_parameters_of_its_network_and_predicts_whole_p
     folded = predict_logits(scaled.prepare_for_inference(), image, at_cells=True)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in scaled.modules())
     torch.testing.assert_close(folded, plain, rtol=1e-3, atol=1e-4)
+
+
+def test_a_network_at_several_scales_does_not_ask_which_classes_are_shown() -> None:
+    net = MultiScale(build_deeplab("efficientnet_lite0", 3)).train()
+    assert net.net.presence is None
+    assert all(logits.shape[1] == 3 for logits in net(torch.rand(2, 3, 65, 65)))

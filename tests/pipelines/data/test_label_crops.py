@@ -235,9 +235,11 @@ def test_unsure_labels_are_left_open(tmp_path: Path) -> None:
 def test_classes_of_a_picture_are_those_of_its_whole_label_map(tmp_path: Path) -> None:
     label_map = np.zeros((4, 6), np.uint8)
     label_map[0, :2] = 12, 255
-    labels = folder(tmp_path, {"a": label_map, "b": np.full((4, 6), 8, np.uint8)})
+    labels = folder(tmp_path, {"a": label_map, "b": np.full((4, 6), 8, np.uint8), "c": label_map * 0 + 255})
+    labels.write_confidence("c", np.zeros((4, 6), np.uint8))
     labels.write_confidence("a", np.zeros((4, 6), np.uint8))
     labels.write_confidence("b", np.zeros((4, 6), np.uint8))
     pictures = opened(labels, least_confidence=0.5)  # unsure classes are shown too
     assert pictures.classes_of(0).tolist() == [False, True]
     assert pictures.classes_of(1).tolist() == [True, False]
+    assert pictures.classes_of(2).tolist() == [True, True]  # all of it is open: may show anything
