@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pipelines import predict
 from pipelines.config import PredictConfig
-from pipelines.data.images import ImageFile, find_images, open_image
+from pipelines.data.images import ImageFile, bytes_of, find_images, open_image
 from pipelines.data.prediction_records import SALIENT, PredictionRecords, Record
 from pipelines.data.rle import boxes_of, encode_masks
 from pipelines.data.voc import pictures_folder, read_split, write_label_map
@@ -50,8 +50,9 @@ def predict_folder(config: PredictConfig, events: Events) -> dict[str, Any]:
         run; out.
 
     Raises:
-        ConfigError: The folder holds predictions made with other settings [predictions-differ] or something else
-            [out-foreign], lies among the pictures [out-inside], or a flag is for the other network [predict-option].
+        ConfigError: The folder holds predictions made with other settings or of other pictures of the same name
+            [predictions-differ], or something else [out-foreign], lies among the pictures [out-inside], or a flag is
+            for the other network [predict-option].
         InputError: Pictures or weights cannot be used.
         Stopped: A signal came; the same command goes on.
     """
@@ -63,6 +64,7 @@ def predict_folder(config: PredictConfig, events: Events) -> dict[str, Any]:
     settings = _settings(config, kind)
     records.claim(settings, dry_run=True)
     done = records.done(config.retry_failed)
+    _refuse_namesakes(config.out, done, pictures)
     todo = [image_id for image_id in pictures if image_id not in done]
     if todo:
         answer = _deeplab(config) if records.holds_maps else _s4net(config)
@@ -98,6 +100,18 @@ def _pictures(config: PredictConfig) -> tuple[Path, Mapping[str, ImageFile]]:
             "out-inside",
         )
     return folder, pictures
+
+
+def _refuse_namesakes(out: Path, done: Mapping[str, Record], pictures: Mapping[str, ImageFile]) -> None:
+    """Other pictures of the same name: theirs would pass for predicted, or take the place of the first ones."""
+    for image_id, picture in pictures.items():
+        there, here = done.get(image_id, {}).get("bytes"), bytes_of(picture)
+        if there is not None and there != here:
+            message = f"--out {out}: holds the prediction of another {image_id}, of {there} bytes"
+            raise ConfigError(
+                f"{message}, {picture} of {here} bytes expected; choose another --out or remove the folder",
+                "predictions-differ",
+            )
 
 
 def _refuse_idle_options(config: PredictConfig, kind: str) -> None:
@@ -175,7 +189,7 @@ def _predict_all(
                 label_map: Pixels | None = None
                 try:
                     pixels = picture.result()
-                    record, label_map = _described(answer(pixels), pixels, pictures[image_id].relative_to(folder))
+                    record, label_map = _described(answer(pixels), pixels, pictures[image_id], folder)
                 except InputError as error:  # one damaged picture does not stop the others
                     record = {"failed": {"rule": error.rule, "message": error.message}}
                     events.warn(str(error))
@@ -187,9 +201,12 @@ def _predict_all(
             raise Stopped(f"{message}; start the same command again to go on", "stopped")
 
 
-def _described(found: dict[str, Any] | Pixels, pixels: Pixels, name: PurePath) -> tuple[Record, Pixels | None]:
+def _described(
+    found: dict[str, Any] | Pixels, pixels: Pixels, picture: ImageFile, folder: Path
+) -> tuple[Record, Pixels | None]:
     """The record of a picture and its label map, if it has one."""
-    record = {"file_name": name.as_posix(), "height": pixels.shape[0], "width": pixels.shape[1]}
+    name = picture.relative_to(folder).as_posix()
+    record = {"file_name": name, "bytes": bytes_of(picture), "height": pixels.shape[0], "width": pixels.shape[1]}
     return ({**record, **found}, None) if isinstance(found, dict) else (record, found)
 
 

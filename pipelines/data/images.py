@@ -121,6 +121,13 @@ def open_picture(path: ImageFile, max_pixels: int = MAX_PIXELS) -> Iterator[Imag
         ) from error
 
 
+def bytes_of(file: ImageFile) -> int:
+    """How many bytes a picture has on the disk; 0 for one that is not there."""
+    if isinstance(file, TarMember):
+        return file.size
+    return file.stat().st_size if file.is_file() else 0
+
+
 def find_images(folder: Path) -> dict[str, ImageFile]:
     """Every picture below a folder and in its tars, hidden files and folders left out.
 

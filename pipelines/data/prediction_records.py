@@ -15,7 +15,8 @@ from pipelines.data.label_records import check_settings
 from pipelines.errors import ConfigError
 from pipelines.files import Journal, write_json, write_text
 
-Record = dict[str, Any]  # image_id; either file_name, height, width and perhaps instances, or failed {rule, message}
+# image_id; either file_name, bytes, height, width and perhaps instances, or failed {rule, message}
+Record = dict[str, Any]
 
 SALIENT = "salient"
 """The one category of class-agnostic instances."""

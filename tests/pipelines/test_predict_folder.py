@@ -204,6 +204,17 @@ def test_a_lost_label_map_is_made_again_and_new_pictures_are_added(root: Path, d
     assert (root / "out" / "b.png").is_file() and (root / "out" / "new.png").is_file()
 
 
+def test_another_picture_of_the_same_name_is_refused(root: Path, deeplab: FakeDeepLab) -> None:
+    run(root)
+    before = files_of(root / "out")
+    other = root / "others" / "b.png"
+    other.parent.mkdir()
+    Image.fromarray(np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3)).save(other)
+    with pytest.raises(ConfigError, match=r"another b, of \d+ bytes, .*others/b.png.*\[predictions-differ\]"):
+        run(root, images=root / "others")
+    assert files_of(root / "out") == before
+
+
 def test_a_signal_stops_after_the_picture_and_the_same_command_goes_on(
     root: Path, deeplab: FakeDeepLab, capsys: pytest.CaptureFixture[str]
 ) -> None:
