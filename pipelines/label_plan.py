@@ -17,6 +17,8 @@ from pipelines.mask_sources import source_hash
 
 Strategy = Literal["single", "attention", "graph", "random"]
 
+_RECIPE = 1  # of what no flag sets: raise it when labels change with the same flags
+
 _FEWEST_FOR_GRAPH = 20  # pictures with several keywords: in a smaller set hardly any instance has a fellow
 _FEWEST_FOR_CELLS = 20  # pictures: from fewer, a classifier of cells learns the pictures and not the keywords
 
@@ -108,6 +110,7 @@ def label_settings(config: PseudoLabelConfig, plan: LabelPlan) -> dict[str, Any]
     """
     keyword_lines = (f"{image_id},{';'.join(plan.keywords[image_id])}" for image_id in plan.images)
     configuration: dict[str, Any] = {
+        "recipe": _RECIPE,
         "strategy": plan.strategy,
         "min_score": config.min_score,
         "sure_score": config.sure_score,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pipelines import predict, pseudo_label
+from pipelines import label_plan, predict, pseudo_label
 from pipelines.config import PseudoLabelConfig
 from pipelines.data.label_folder import open_labels
 from pipelines.data.rle import encode_masks
@@ -306,6 +306,16 @@ def test_a_shard_beyond_their_number_is_refused(tmp_path: Path, net: FakeS4Net):
     make_pictures(tmp_path, [0], ["cat"])
     with pytest.raises(ConfigError, match="3 of 2"):
         run(tmp_path, shard="3/2")
+
+
+def test_labels_of_an_earlier_recipe_are_not_mixed_with_new_ones(
+    tmp_path: Path, net: FakeS4Net, monkeypatch: pytest.MonkeyPatch
+):
+    make_pictures(tmp_path, [0], ["cat"])
+    run(tmp_path)
+    monkeypatch.setattr(label_plan, "_RECIPE", label_plan._RECIPE + 1)
+    with pytest.raises(ConfigError, match=r"recipe.*\[labels-differ\]"):
+        run(tmp_path)
 
 
 def test_other_settings_in_the_same_folder_are_refused_by_name(tmp_path: Path, net: FakeS4Net):
