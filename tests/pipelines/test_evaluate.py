@@ -18,37 +18,27 @@ from pipelines.data.classes import ClassList, load_classes
 from pipelines.errors import ConfigError, InputError
 from pipelines.evaluate import evaluate
 from pipelines.events import Events
+from tests.pipelines.two_pictures import CAT, DOG, LABELS, make_classes, make_labels, make_voc, write_map
 
-CAT, DOG, BIRD = 8, 12, 3
 PREDICTION_KEYS = {
     "miou", "miou_interval", "per_class", "images", "missing", "split", "list_sha256", "source", "scales", "flip",
     "crf", "pixel_accuracy",
 }  # fmt: skip
 
 
-# Truth of two pictures, and labels for them; 7 judged pixels of classes background, cat, dog, and one of a bird.
-TRUTH = {"a": [[0, 0, CAT], [CAT, 255, BIRD]], "b": [[DOG, DOG, 0]]}
-LABELS = {"a": [[0, CAT, CAT], [255, CAT, DOG]], "b": [[DOG, BIRD, 0]]}
-
-
-def write_map(path: Path, rows: list[list[int]] | NDArray[np.uint8]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.fromarray(np.array(rows, dtype=np.uint8))
-    image.putpalette([channel for index in range(256) for channel in (index, 0, 0)])
-    image.save(path)
+@pytest.fixture
+def voc(tmp_path: Path) -> Path:
+    return make_voc(tmp_path)
 
 
 @pytest.fixture
-def voc(tmp_path: Path) -> Path:
-    root = tmp_path / "VOC2012"
-    lists = root / "ImageSets" / "Segmentation"
-    lists.mkdir(parents=True)
-    (lists / "val.txt").write_text("a\nb\n")
-    for image_id, rows in TRUTH.items():
-        write_map(root / "SegmentationClass" / f"{image_id}.png", rows)
-        (root / "JPEGImages").mkdir(exist_ok=True)
-        Image.new("RGB", (len(rows[0]), len(rows))).save(root / "JPEGImages" / f"{image_id}.jpg")
-    return root
+def labels(tmp_path: Path) -> Path:
+    return make_labels(tmp_path)
+
+
+@pytest.fixture
+def classes(tmp_path: Path) -> str:
+    return make_classes(tmp_path)
 
 
 @pytest.fixture
@@ -56,21 +46,6 @@ def predictions(tmp_path: Path) -> Path:
     for image_id, rows in LABELS.items():
         write_map(tmp_path / "predictions" / f"{image_id}.png", rows)
     return tmp_path / "predictions"
-
-
-@pytest.fixture
-def labels(tmp_path: Path) -> Path:
-    for image_id, rows in LABELS.items():
-        write_map(tmp_path / "pseudo" / "labels" / f"{image_id}.png", rows)
-    manifest = {"kind": "pseudo", "classes": ["cat", "dog"]}
-    (tmp_path / "pseudo" / "manifest.json").write_text(json.dumps(manifest))
-    return tmp_path / "pseudo"
-
-
-@pytest.fixture
-def classes(tmp_path: Path) -> str:
-    (tmp_path / "classes.txt").write_text("cat\ndog\n")
-    return str(tmp_path / "classes.txt")
 
 
 def test_predictions_with_two_classes_score_as_derived_by_hand(voc: Path, predictions: Path, classes: str) -> None:

@@ -1,4 +1,4 @@
-"""Scores of pseudo labels, derived by hand; their fixtures are small copies of those of `test_evaluate`."""
+"""Scores of pseudo labels, derived by hand."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines.config import EvaluateConfig
@@ -14,52 +13,28 @@ from pipelines.data.rle import encode_masks
 from pipelines.errors import InputError
 from pipelines.evaluate import evaluate
 from pipelines.events import Events
+from tests.pipelines.two_pictures import make_classes, make_labels, make_voc, write_map
 
-CAT, DOG, BIRD = 8, 12, 3
 LABEL_KEYS = {
     "miou", "miou_interval", "miou_kept", "coverage", "precision_kept", "per_class", "images", "per_class_kept",
     "false_positives", "false_negatives", "boundary_iou", "boundary_per_class", "worst", "assignment", "reliability",
     "split", "list_sha256", "source",
 }  # fmt: skip
 
-# Truth of two pictures, and labels for them; 7 judged pixels of classes background, cat, dog, and one of a bird.
-TRUTH = {"a": [[0, 0, CAT], [CAT, 255, BIRD]], "b": [[DOG, DOG, 0]]}
-LABELS = {"a": [[0, CAT, CAT], [255, CAT, DOG]], "b": [[DOG, BIRD, 0]]}
-
-
-def write_map(path: Path, rows: list[list[int]] | NDArray[np.uint8]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.fromarray(np.array(rows, dtype=np.uint8))
-    image.putpalette([channel for index in range(256) for channel in (index, 0, 0)])
-    image.save(path)
-
 
 @pytest.fixture
 def voc(tmp_path: Path) -> Path:
-    root = tmp_path / "VOC2012"
-    lists = root / "ImageSets" / "Segmentation"
-    lists.mkdir(parents=True)
-    (lists / "val.txt").write_text("a\nb\n")
-    for image_id, rows in TRUTH.items():
-        write_map(root / "SegmentationClass" / f"{image_id}.png", rows)
-        (root / "JPEGImages").mkdir(exist_ok=True)
-        Image.new("RGB", (len(rows[0]), len(rows))).save(root / "JPEGImages" / f"{image_id}.jpg")
-    return root
+    return make_voc(tmp_path)
 
 
 @pytest.fixture
 def labels(tmp_path: Path) -> Path:
-    for image_id, rows in LABELS.items():
-        write_map(tmp_path / "pseudo" / "labels" / f"{image_id}.png", rows)
-    manifest = {"kind": "pseudo", "classes": ["cat", "dog"]}
-    (tmp_path / "pseudo" / "manifest.json").write_text(json.dumps(manifest))
-    return tmp_path / "pseudo"
+    return make_labels(tmp_path)
 
 
 @pytest.fixture
 def classes(tmp_path: Path) -> str:
-    (tmp_path / "classes.txt").write_text("cat\ndog\n")
-    return str(tmp_path / "classes.txt")
+    return make_classes(tmp_path)
 
 
 def test_labels_are_scored_with_open_pixels_as_errors_and_on_the_kept_pixels(
