@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import IGNORE
-from pipelines.data.label_records import Record
+from pipelines.data.record_files import Record
 from pipelines.data.rle import boxes_of, encode_masks
 from pipelines.engine.distributed import choose_device
 from pipelines.keywords import (

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from pipelines import predict
 from pipelines.config import PredictConfig
 from pipelines.data.images import ImageFile, bytes_of, find_images, open_image
-from pipelines.data.prediction_records import SALIENT, PredictionRecords, Record
+from pipelines.data.prediction_records import SALIENT, PredictionRecords
+from pipelines.data.record_files import Record
 from pipelines.data.rle import boxes_of, encode_masks
 from pipelines.data.voc import pictures_folder, read_split, write_label_map
 from pipelines.engine.checkpoint import weights_file

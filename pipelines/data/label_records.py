@@ -6,26 +6,22 @@ manifest that makes the folder usable. Merging twice, even at once, gives the sa
 on when, where or in how many runs the labels were made.
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pipelines.data.coco_writer import coco_json
 from pipelines.data.label_folder import LabelFolder
-from pipelines.errors import ConfigError
-from pipelines.files import Journal, read_json, write_json, write_text
+from pipelines.data.record_files import INSTANCES, RECORDS, SETTINGS, Record, check_settings, write_records
+from pipelines.files import Journal, write_json
 
-# image_id; either height, width, keywords, missing, filled, rejected, instances, or failed {rule, message}
-Record = dict[str, Any]
-
-_RECORDS, _FAILURES, _SETTINGS, _INSTANCES = "records.jsonl", "failures.jsonl", "settings.json", "instances.json"
 _SHARD_RECORDS = "records-*-of-*.jsonl"
 
 
 class LabelRecords:
     """The records of a label folder, as one shard sees them.
+
+    A record has image_id, and either height, width, keywords, missing, filled, rejected, instances, or failed.
 
     Attributes:
         folder: The label folder.
@@ -52,7 +48,7 @@ class LabelRecords:
         Raises:
             ConfigError: It is tied to others already [labels-differ].
         """
-        path = self.folder.path / _SETTINGS
+        path = self.folder.path / SETTINGS
         if path.exists():
             check_settings(path, settings)
         elif not dry_run:
@@ -100,15 +96,10 @@ class LabelRecords:
             return False
         records = [done[image_id] for image_id in image_ids]
         root = self.folder.path
-        failed = [{"image_id": record["image_id"], **record["failed"]} for record in records if "failed" in record]
-        write_text(root / _RECORDS, _lines(records))
-        if failed:
-            write_text(root / _FAILURES, _lines(failed))
-        else:
-            (root / _FAILURES).unlink(missing_ok=True)
+        write_records(root, records)
         classes = self.folder.classes
         categories = dict(zip(classes.names, classes.indices, strict=True))
-        write_json(root / _INSTANCES, coco_json(records, categories), indent=None)
+        write_json(root / INSTANCES, coco_json(records, categories), indent=None)
         self.folder.write_manifest(**settings, counts=count_records(records))
         for journal in root.glob(_SHARD_RECORDS):
             journal.unlink(missing_ok=True)
@@ -124,28 +115,8 @@ class LabelRecords:
                 if known is None or "failed" in known or "failed" not in record:
                     newest[record["image_id"]] = record
         # Read last, since it is written before the journals are removed; but a journal is newer than it.
-        merged = {record["image_id"]: record for record in Journal(self.folder.path / _RECORDS).read()}
+        merged = {record["image_id"]: record for record in Journal(self.folder.path / RECORDS).read()}
         return merged | newest
-
-
-def check_settings(path: Path, settings: Mapping[str, Any], what: str = "labels") -> None:
-    """Compares with the settings in a file.
-
-    Args:
-        path: The file, in the folder that is tied to its settings.
-        settings: JSON values.
-        what: What the folder holds, in one word.
-
-    Raises:
-        ConfigError: They differ [labels-differ], with `what` in the rule; the message names each difference.
-    """
-    saved = _flat(read_json(path))
-    now = _flat(json.loads(json.dumps(dict(settings))))
-    names = [name for name in {**saved, **now} if saved.get(name) != now.get(name)]
-    if names:
-        differences = "; ".join(f"{name} {_shown(now.get(name))} (there {_shown(saved.get(name))})" for name in names)
-        message = f"{path.parent}: holds {what} made otherwise, the same settings expected: {differences}"
-        raise ConfigError(f"{message}; choose another --out or remove the folder", f"{what}-differ")
 
 
 def count_records(records: Sequence[Record]) -> dict[str, Any]:
@@ -173,20 +144,3 @@ def count_records(records: Sequence[Record]) -> dict[str, Any]:
         "missing_keywords": sum(len(record["missing"]) for record in done),
         "filled_keywords": sum(len(record["filled"]) for record in done),
     }
-
-
-def _lines(records: Sequence[Record]) -> str:
-    return "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
-
-
-def _flat(settings: Any) -> dict[str, Any]:
-    """Settings with the content of inner mappings beside the rest, to be compared one by one."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items() if isinstance(settings, dict) else ():
-        flat |= _flat(value) if isinstance(value, dict) else {name: value}
-    return flat
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:16]}...{text[-4:]}"

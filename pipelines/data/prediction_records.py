@@ -5,27 +5,23 @@ instances, if that is what is predicted. Runs over several lists may share a fol
 came first.
 """
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pipelines.data.coco_writer import coco_json
-from pipelines.data.label_records import check_settings
+from pipelines.data.record_files import INSTANCES, RECORDS, SETTINGS, Record, check_settings, write_records
 from pipelines.errors import ConfigError
-from pipelines.files import Journal, write_json, write_text
-
-# image_id; either file_name, bytes, height, width and perhaps instances, or failed {rule, message}
-Record = dict[str, Any]
+from pipelines.files import Journal, write_json
 
 SALIENT = "salient"
 """The one category of class-agnostic instances."""
 
-_RECORDS, _FAILURES, _SETTINGS, _INSTANCES = "records.jsonl", "failures.jsonl", "settings.json", "instances.json"
-
 
 class PredictionRecords:
     """The records of a folder of label maps `<id>.png`, or of one with instances.
+
+    A record has image_id, and either file_name, bytes, height, width and perhaps instances, or failed.
 
     Attributes:
         folder: The folder.
@@ -35,7 +31,7 @@ class PredictionRecords:
     def __init__(self, folder: Path, holds_maps: bool) -> None:
         """Names the files; nothing is touched."""
         self.folder, self.holds_maps = folder, holds_maps
-        self._journal = Journal(folder / _RECORDS)
+        self._journal = Journal(folder / RECORDS)
 
     def map_path(self, image_id: str) -> Path:
         """Where the label map of a picture lies."""
@@ -52,13 +48,13 @@ class PredictionRecords:
             ConfigError: It is tied to others already [predictions-differ], or holds files of another origin, which
                 label maps could overwrite [out-foreign].
         """
-        path = self.folder / _SETTINGS
+        path = self.folder / SETTINGS
         if path.exists():
             check_settings(path, settings, "predictions")
             return
         if self.folder.is_dir() and any(not entry.name.startswith(".") for entry in self.folder.iterdir()):
             raise ConfigError(
-                f"--out {self.folder}: holds files but no {_SETTINGS}, a new folder or one of predictions expected; "
+                f"--out {self.folder}: holds files but no {SETTINGS}, a new folder or one of predictions expected; "
                 "choose another",
                 "out-foreign",
             )
@@ -87,18 +83,9 @@ class PredictionRecords:
         """Orders the records, and writes what is made of all of them."""
         newest = self._newest()
         records = [newest[image_id] for image_id in sorted(newest)]
-        failed = [{"image_id": record["image_id"], **record["failed"]} for record in records if "failed" in record]
-        write_text(self.folder / _RECORDS, _lines(records))
-        if failed:
-            write_text(self.folder / _FAILURES, _lines(failed))
-        else:
-            (self.folder / _FAILURES).unlink(missing_ok=True)
+        write_records(self.folder, records)
         if not self.holds_maps:
-            write_json(self.folder / _INSTANCES, coco_json(records, {SALIENT: 1}), indent=None)
+            write_json(self.folder / INSTANCES, coco_json(records, {SALIENT: 1}), indent=None)
 
     def _newest(self) -> dict[str, Record]:
         return {record["image_id"]: record for record in self._journal.read()}
-
-
-def _lines(records: Iterable[Record]) -> str:
-    return "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
