@@ -107,7 +107,7 @@ def _refuse_namesakes(out: Path, done: Mapping[str, Record], pictures: Mapping[s
     """Other pictures of the same name: theirs would pass for predicted, or take the place of the first ones."""
     for image_id, picture in pictures.items():
         there, here = done.get(image_id, {}).get("bytes"), bytes_of(picture)
-        if there is not None and there != here:
+        if there and here and there != here:  # a picture that is gone meanwhile has been predicted
             message = f"--out {out}: holds the prediction of another {image_id}, of {there} bytes"
             raise ConfigError(
                 f"{message}, {picture} of {here} bytes expected; choose another --out or remove the folder",

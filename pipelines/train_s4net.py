@@ -114,6 +114,9 @@ def loop_settings(config: TrainConfig, schedule: TrainSchedule) -> LoopSettings:
         "seed": config.seed,
         "precision": config.precision,
         "workers": config.workers,
+        # The paper clips nothing; without, preset `paper` on EfficientNet-Lite0 is lost within 100 steps. Its gradients
+        # have a norm of 10 to 19 at first, and of 3 to 9 after 2,000 steps.
+        "clip_norm": 10.0,
     }
     if schedule.adamw:
         return LoopSettings(
@@ -121,7 +124,6 @@ def loop_settings(config: TrainConfig, schedule: TrainSchedule) -> LoopSettings:
             optimizer="adamw",
             schedule="cosine",
             warmup=min(100, steps // 10),
-            clip_norm=10.0,
             ema=0.998,
             evaluate_from=0.5,
         )

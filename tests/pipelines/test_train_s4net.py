@@ -118,6 +118,7 @@ def test_the_schedules_of_the_paper_and_the_release(config):
     paper = loop_settings(replace(config, preset="paper", steps=None, batch_size=None), TRAIN_SCHEDULES["paper"])
     assert (paper.steps, paper.lr, paper.drops, paper.optimizer, paper.momentum) == (20_000, 0.004, (0.5,), "sgd", 0.9)
     assert TRAIN_SCHEDULES["release"].drops == (0.5, 0.75)
+    assert paper.clip_norm == 10 and paper.ema is None and paper.warmup == 0
     groups = parameter_groups(new_s4net(replace(config, preset="paper")), TRAIN_SCHEDULES["paper"])
     assert {group.weight_decay for group in groups} == {1e-4, 0.0}
 
