@@ -104,10 +104,10 @@ def _pictures(config: PredictConfig) -> tuple[Path, Mapping[str, ImageFile]]:
 
 
 def _refuse_namesakes(out: Path, done: Mapping[str, Record], pictures: Mapping[str, ImageFile]) -> None:
-    """Other pictures of the same name: theirs would pass for predicted, or take the place of the first ones."""
+    """Refuse other pictures of the same name, told by their size in bytes: they would pass for predicted."""
     for image_id, picture in pictures.items():
         there, here = done.get(image_id, {}).get("bytes"), bytes_of(picture)
-        if there and here and there != here:  # a picture that is gone meanwhile has been predicted
+        if there and here and there != here:  # one that is gone meanwhile is no other picture
             message = f"--out {out}: holds the prediction of another {image_id}, of {there} bytes"
             raise ConfigError(
                 f"{message}, {picture} of {here} bytes expected; choose another --out or remove the folder",
