@@ -17,7 +17,7 @@ from pipelines.mask_sources import source_hash
 
 Strategy = Literal["single", "attention", "graph", "random"]
 
-_RECIPE = 1  # of what no flag sets: raise it when labels change with the same flags
+_RECIPE = 2  # of what no flag sets: raise it when labels change with the same flags
 
 _FEWEST_FOR_GRAPH = 20  # pictures with several keywords: in a smaller set hardly any instance has a fellow
 _FEWEST_FOR_CELLS = 20  # pictures: from fewer, a classifier of cells learns the pictures and not the keywords

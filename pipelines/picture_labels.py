@@ -139,14 +139,17 @@ class PictureLabeller:
         for witness, weight in self.witnesses:
             probabilities = fuse(probabilities, witness(image_id, picture, positions), weight)
             unknown[:] = False  # somebody has seen what lies there
+        winner = probabilities.argmax(axis=0)
         if self.config.refine == "crf":
-            probabilities = refine(probabilities, picture, self.config.crf_preset, self.device)
-        label_map = np.append(np.uint8(0), self._indices(image_id))[probabilities.argmax(axis=0)]
+            winner = refine(probabilities, picture, self.config.crf_preset, self.device).argmax(axis=0)
+        label_map = np.append(np.uint8(0), self._indices(image_id))[winner]
         label_map[unknown] = IGNORE
         if self.witnesses and not label_map.any():
             # A keyword says that something is there: witnesses that leave nothing of it are not believed.
             return self._painted_maps(image_id, painted, picture.shape[:2])
-        return label_map, np.rint(255 * probabilities.max(axis=0)).astype(np.uint8)
+        # A mean field is sure of nearly everything it says: what was known before it says how far to trust a label.
+        worth = np.take_along_axis(probabilities, winner[None], axis=0)[0]
+        return label_map, np.rint(255 * worth).astype(np.uint8)
 
     def _painted_maps(
         self, image_id: str, painted: Painted, size: tuple[int, int]

@@ -190,3 +190,14 @@ def test_a_crf_moves_outlines_to_where_the_colour_changes():
     assert plain.label_map is not None and refined.label_map is not None
     assert (plain.label_map[0] == CAT).sum() == 8
     assert refined.label_map[10].tolist() == [CAT] * 10 + [0] * 10
+
+
+def test_where_a_crf_changes_a_label_the_confidence_is_what_it_was_worth_before():
+    picture = np.zeros((20, 20, 3), np.uint8)
+    picture[:, :10] = 250
+    masks = np.zeros((1, 20, 20), bool)
+    masks[0, :, :8] = True  # two columns short
+    refined = labeller("cat", refine="crf")("a", picture, PictureCues(masks, np.float32([0.9])), given(0, keywords=1))
+    assert refined.confidence is not None
+    # Under the instance 0.5 + 0.45 * 0.9 = 0.905; outside 0.1 for the cat, 0.9 for the background.
+    assert refined.confidence[10].tolist() == [231] * 8 + [26] * 2 + [230] * 10
