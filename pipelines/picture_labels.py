@@ -139,9 +139,10 @@ class PictureLabeller:
         for witness, weight in self.witnesses:
             probabilities = fuse(probabilities, witness(image_id, picture, positions), weight)
             unknown[:] = False  # somebody has seen what lies there
-        winner = probabilities.argmax(axis=0)
+        refined = probabilities
         if self.config.refine == "crf":
-            winner = refine(probabilities, picture, self.config.crf_preset, self.device).argmax(axis=0)
+            refined = refine(probabilities, picture, self.config.crf_preset, self.device)
+        winner = refined.argmax(axis=0)
         label_map = np.append(np.uint8(0), self._indices(image_id))[winner]
         label_map[unknown] = IGNORE
         if self.witnesses and not label_map.any():
