@@ -1,4 +1,4 @@
-"""The losses of a label map: plain, and two that bear wrong labels."""
+"""The losses of a label map: plain, and three that bear wrong labels."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 IGNORE = 255
+_RULED_OUT = -1e4  # a log-probability; -inf would make the gradient of a sum of nothing undefined
 BETA = 0.95
 """How far `bootstrapped` believes the labels; the value of Reed et al. for soft bootstrapping."""
 
@@ -32,19 +33,43 @@ def pixel_loss(
     """
     if loss not in LOSSES:
         raise ValueError(f"loss {loss!r} is unknown, expected one of {', '.join(LOSSES)}")
-    logits = logits.float()  # sums over tens of thousands of pixels lose their tail in bf16
-    if at_cells:
-        target = labels_at_cells(target, logits.shape[2:])
-        weights = None if weights is None else labels_at_cells(weights, logits.shape[2:])
-    else:
-        logits = F.interpolate(logits, size=target.shape[1:], mode="bilinear", align_corners=False)
-    known = (target != IGNORE).float()
-    return LOSSES[loss](logits, target, known if weights is None else known * weights)
+    if weights is None:
+        weights = torch.ones_like(target, dtype=torch.float32)
+    logits, target, weights = _matched(logits, target, weights, at_cells)
+    return LOSSES[loss](logits, target, weights * (target != IGNORE))
 
 
 def pixel_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """Mean cross-entropy over the pixels that have a label: `pixel_loss` as it is without options."""
     return pixel_loss(logits, target)
+
+
+def soft_loss(logits: Tensor, target: Tensor, confidence: Tensor, in_picture: Tensor, at_cells: bool = False) -> Tensor:
+    """Cross-entropy with labels that are believed as far as they are sure.
+
+    A label y of confidence q says that the pixel is y with probability q, and else something else that the picture
+    shows, S without y, S being the background and the picture's classes. The cost is that of this yes or no,
+    -q log p(y) - (1 - q) log sum_{k in S, k != y} p(k).
+
+    Args:
+        logits: [B, n, h, w].
+        target: [B, H, W] int64, 0..n-1 or 255: counts nowhere.
+        confidence: [B, H, W] float, 0..1.
+        in_picture: [B, n - 1] bool, the classes that the picture shows.
+        at_cells: As in `pixel_loss`.
+
+    Returns:
+        Scalar float32, the mean over the pixels that have a label; 0 where there is none.
+    """
+    logits, target, confidence = _matched(logits, target, confidence, at_cells)
+    log_p = logits.log_softmax(1)
+    possible = F.pad(in_picture, (1, 0), value=True)  # [B, n]
+    classes = torch.arange(logits.shape[1], device=target.device)[None, :, None, None]
+    others = possible[:, :, None, None] & (classes != target[:, None])
+    log_others = log_p.masked_fill(~others, _RULED_OUT).logsumexp(1)
+    doubt = (1 - confidence) * others.any(dim=1)  # nothing else can be there: the label alone counts
+    known = (target != IGNORE).float()
+    return _mean(confidence * _cross_entropy(logits, target) - doubt * log_others, known)
 
 
 def presence_loss(shown: Tensor, target: Tensor, in_picture: Tensor) -> Tensor:
@@ -84,6 +109,14 @@ def labels_at_cells(labels: Tensor, size: tuple[int, ...]) -> Tensor:
         for pixels, cells in zip(labels.shape[1:], size, strict=True)
     )
     return labels[:, rows[:, None], columns]
+
+
+def _matched(logits: Tensor, target: Tensor, plane: Tensor, at_cells: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits in float32, target and another plane [B, H, W] at one resolution, see `pixel_loss`."""
+    logits = logits.float()  # sums over tens of thousands of pixels lose their tail in bf16
+    if at_cells:
+        return logits, labels_at_cells(target, logits.shape[2:]), labels_at_cells(plane, logits.shape[2:])
+    return F.interpolate(logits, size=target.shape[1:], mode="bilinear", align_corners=False), target, plane
 
 
 def _plain(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:

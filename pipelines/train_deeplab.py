@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deeplab import DeepLab, MultiScale, build_deeplab, pixel_loss, predict_logits, presence_loss
+from deeplab import DeepLab, MultiScale, build_deeplab, pixel_loss, predict_logits, presence_loss, soft_loss
 from deeplab.build import TIMM_NAMES
 from pipelines.config import DeepLabTrainConfig, to_json
 from pipelines.data.classes import ClassList, load_classes
@@ -30,6 +30,7 @@ from pipelines.metrics.confusion import ConfusionMatrix
 from pipelines.recipes import NETWORK_RECIPES, DeepLabRecipe, deeplab_recipe
 from pipelines.weights import trunk_state
 
+SOFT = "soft"
 _NEW_LAYERS_LR = 10.0
 _VAL_SPLIT = "val"
 
@@ -140,7 +141,7 @@ def training_pictures(config: DeepLabTrainConfig, labels: LabelFolder) -> Labell
         labels,
         longest_side(config),
         strict,
-        config.confidence,
+        config.confidence or config.loss == SOFT,
         config.least_confidence,
     )
     pictures.check(config.workers)
@@ -230,18 +231,26 @@ def losses(
         net: Images -> logits, or a list of them, or logits and those of the classes' presence.
         batch: See `Batch`.
         device: Of the network.
-        loss: A name of `deeplab.losses.LOSSES`.
+        loss: A name of `deeplab.losses.LOSSES`, or "soft".
         at_cells: As in `pixel_loss`.
     """
     images, labels = batch.images.to(device, non_blocking=True), batch.targets.to(device, non_blocking=True).long()
-    weights = None if batch.confidence is None else batch.confidence.to(device, non_blocking=True).float() / 255
+    sure = None if batch.confidence is None else batch.confidence.to(device, non_blocking=True).float() / 255
+    in_picture = batch.in_picture.to(device, non_blocking=True)
+
+    def cost(logits: Tensor) -> Tensor:
+        if loss == SOFT:
+            assert sure is not None
+            return soft_loss(logits, labels, sure, in_picture, at_cells)
+        return pixel_loss(logits, labels, sure, loss, at_cells)
+
     result = net(images.float().div_(255))
     if not isinstance(result, tuple):
         scales = result if isinstance(result, list) else [result]
-        return {"total": torch.stack([pixel_loss(each, labels, weights, loss, at_cells) for each in scales]).sum()}
+        return {"total": torch.stack([cost(each) for each in scales]).sum()}
     logits, shown = result
-    pixels = pixel_loss(logits, labels, weights, loss, at_cells)
-    presence = presence_loss(shown, labels, batch.in_picture.to(device, non_blocking=True))
+    pixels = cost(logits)
+    presence = presence_loss(shown, labels, in_picture)
     return {"total": pixels + presence, "pixels": pixels, "presence": presence}
 
 

@@ -161,8 +161,9 @@ class DeepLabTrainConfig(CommonConfig):
     )
     loss: str = opt(
         "plain",
-        "Cross-entropy; balanced averages foreground and background apart, bootstrapped trusts predictions a little.",
-        choices=("plain", "balanced", "bootstrapped"),
+        "Cross-entropy; balanced averages foreground and background apart, bootstrapped trusts predictions a little, "
+        "soft believes each label as far as the confidence map does.",
+        choices=("plain", "balanced", "bootstrapped", "soft"),
     )
     confidence: bool = opt(False, "Weigh each pixel by the confidence map of the label folder.")
     least_confidence: float = opt(

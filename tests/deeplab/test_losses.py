@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from deeplab import pixel_cross_entropy, pixel_loss, presence_loss
+from deeplab import pixel_cross_entropy, pixel_loss, presence_loss, soft_loss
 from deeplab.losses import LOSSES, labels_at_cells
 
 each_loss = pytest.mark.parametrize("loss", LOSSES)
@@ -133,6 +133,51 @@ def test_a_pixel_counts_as_much_as_its_weight() -> None:
     # balanced: the weights count among their own kind
     balanced = pixel_loss(logits, target, weights, "balanced").item()
     assert balanced == pytest.approx(((one + 3 * two) / 4 + other) / 2)
+
+
+def of_three(*in_picture: bool) -> tuple[Tensor, Tensor]:
+    """Logits [1, 3, 1, 1] of p = 0.5, 0.3, 0.2, and which of the two classes the picture shows."""
+    return torch.tensor([0.5, 0.3, 0.2]).log().view(1, 3, 1, 1), torch.tensor([in_picture])
+
+
+@pytest.mark.parametrize(
+    ("label", "in_picture", "cost"),
+    [
+        (1, (True, False), -0.8 * math.log(0.3) - 0.2 * math.log(0.5)),  # class 1 or else background
+        (1, (True, True), -0.8 * math.log(0.3) - 0.2 * math.log(0.7)),  # or else background or class 2
+        (0, (False, True), -0.8 * math.log(0.5) - 0.2 * math.log(0.2)),  # background or else class 2
+        (0, (False, False), -0.8 * math.log(0.5)),  # nothing else can be there
+        (2, (True, False), -0.8 * math.log(0.2) - 0.2 * math.log(0.8)),  # a label that the picture's list has not
+    ],
+)
+def test_soft_loss_believes_a_label_as_far_as_it_is_sure(label: int, in_picture: tuple[bool, ...], cost: float) -> None:
+    logits, shown = of_three(*in_picture)
+    loss = soft_loss(logits, torch.tensor([[[label]]]), torch.tensor([[[0.8]]]), shown)
+    assert loss.item() == pytest.approx(cost, rel=1e-5)
+
+
+def test_soft_loss_is_lowest_where_the_prediction_is_as_sure_as_the_label() -> None:
+    shown, sure = torch.tensor([[True]]), torch.tensor([[[0.7]]])
+    costs = {p: soft_loss(shares(p), torch.tensor([[[1]]]), sure, shown).item() for p in (0.6, 0.69, 0.7, 0.71, 0.9)}
+    assert min(costs, key=lambda p: costs[p]) == 0.7
+
+
+@pytest.mark.parametrize("at_cells", [False, True])
+def test_soft_loss_of_certain_labels_is_cross_entropy(at_cells: bool) -> None:
+    logits = torch.randn(2, 3, 4, 4, requires_grad=True)
+    target, shown = torch.randint(0, 3, (2, 8, 8)), torch.tensor([[True, False], [False, False]])
+    target[0, 3:] = 255
+    soft = soft_loss(logits, target, torch.ones(2, 8, 8), shown, at_cells)
+    torch.testing.assert_close(soft, pixel_loss(logits, target, at_cells=at_cells))
+    (gradient,) = torch.autograd.grad(soft, logits)
+    assert gradient.isfinite().all()
+
+
+def test_soft_loss_without_labels_is_nothing() -> None:
+    logits = torch.randn(1, 3, 4, 4, requires_grad=True)
+    loss = soft_loss(logits, torch.full((1, 8, 8), 255), torch.zeros(1, 8, 8), torch.tensor([[True, False]]))
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert loss.item() == 0 and gradient.abs().sum() == 0  # NaN would not compare equal
 
 
 def test_41_cells_see_every_eighth_pixel_of_a_crop_of_321() -> None:

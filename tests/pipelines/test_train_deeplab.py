@@ -26,6 +26,7 @@ from pipelines.predict import load_deeplab
 from pipelines.recipes import DEEPLAB_RECIPES, NETWORK_RECIPES, deeplab_recipe
 from pipelines.settings import limits_of, settings_of
 from pipelines.train_deeplab import (
+    SOFT,
     Batch,
     batch_maker,
     loop_settings,
@@ -206,7 +207,7 @@ def test_a_recipe_can_be_asked_for_and_flags_go_first() -> None:
     assert set(NETWORK_RECIPES) == set(NETWORKS)
     choices = limits_of(settings_of(DeepLabTrainConfig)["recipe"]).choices, tuple(DEEPLAB_RECIPES)
     assert choices[0] == choices[1]
-    assert limits_of(settings_of(DeepLabTrainConfig)["loss"]).choices == tuple(LOSSES)
+    assert limits_of(settings_of(DeepLabTrainConfig)["loss"]).choices == (*LOSSES, SOFT)
 
 
 def test_crops_and_loss_follow_the_recipe(config: DeepLabTrainConfig) -> None:
@@ -269,8 +270,16 @@ def test_pixels_count_by_their_confidence_where_it_is_asked_for(config: DeepLabT
     expected = (-0.2 * cats * math.log(0.125) - rest * math.log(0.75)) / (0.2 * cats + rest)
     total = losses(Even(), batch, HERE.device)["total"].item()
     assert cats and total == pytest.approx(expected, rel=1e-4)
-    result = train_deeplab(replace(sure, loss="bootstrapped", steps=1), Events(io.StringIO()))
-    assert math.isfinite(result["losses"]["total"])
+    # soft: p0 to p3 show a cat each, so a cat is a cat with 0.2, or else background
+    soft = (cats * (-0.2 * math.log(0.125) - 0.8 * math.log(0.75)) - rest * math.log(0.75)) / (cats + rest)
+    total = losses(Even(), batch, HERE.device, "soft")["total"].item()
+    assert total == pytest.approx(soft, rel=1e-4)
+    for settings in (
+        replace(sure, loss="bootstrapped", steps=1),
+        replace(config, loss="soft", steps=1, run=config.run.with_name("soft")),
+    ):
+        result = train_deeplab(settings, Events(io.StringIO()))
+        assert math.isfinite(result["losses"]["total"])
 
 
 def test_validation_scores_the_val_pictures(config: DeepLabTrainConfig) -> None:
