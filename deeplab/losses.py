@@ -69,7 +69,8 @@ def soft_loss(logits: Tensor, target: Tensor, confidence: Tensor, in_picture: Te
     log_others = log_p.masked_fill(~others, _RULED_OUT).logsumexp(1)
     doubt = (1 - confidence) * others.any(dim=1)  # nothing else can be there: the label alone counts
     known = (target != IGNORE).float()
-    return _mean(confidence * _cross_entropy(logits, target) - doubt * log_others, known)
+    cost = F.nll_loss(log_p, target, ignore_index=IGNORE, reduction="none")
+    return _mean(confidence * cost - doubt * log_others, known)
 
 
 def presence_loss(shown: Tensor, target: Tensor, in_picture: Tensor) -> Tensor:
