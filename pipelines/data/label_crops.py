@@ -93,9 +93,9 @@ class LabelledPictures:
         unsure = [image_id for image_id in self.ids if not labels.confidence_path(image_id).is_file()]
         if unsure and self._reads_confidence:
             path = labels.confidence_path(unsure[0])
+            flags = "--confidence and --loss soft" if confidence else "--least-confidence"
             raise InputError(
-                f"{path}: no such file, expected confidence maps for {_some(unsure)}; leave out --confidence, "
-                "--least-confidence and --loss soft, which read them",
+                f"{path}: no such file, expected confidence maps for {_some(unsure)}; leave out {flags}",
                 "confidence-missing",
             )
 
