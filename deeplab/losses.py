@@ -49,10 +49,11 @@ def soft_loss(logits: Tensor, target: Tensor, confidence: Tensor, in_picture: Te
 
     A label y of confidence q says that the pixel is y with probability q, and else something else that the picture
     shows, S without y, S being the background and the picture's classes. The cost is that of this yes or no,
-    -q log p(y) - (1 - q) log sum_{k in S, k != y} p(k).
+    -q log p(y) - (1 - q) log sum_{k in S, k != y} p(k), or -q log p(y) where S has nothing but y. It is lowest where
+    the prediction is as sure as the label. Ours; with one class beside the background, cross-entropy with (q, 1 - q).
 
     Args:
-        logits: [B, n, h, w].
+        logits: [B, n, h, w] at any resolution and in any float type.
         target: [B, H, W] int64, 0..n-1 or 255: counts nowhere.
         confidence: [B, H, W] float, 0..1.
         in_picture: [B, n - 1] bool, the classes that the picture shows.
@@ -67,7 +68,7 @@ def soft_loss(logits: Tensor, target: Tensor, confidence: Tensor, in_picture: Te
     classes = torch.arange(logits.shape[1], device=target.device)[None, :, None, None]
     others = possible[:, :, None, None] & (classes != target[:, None])
     log_others = log_p.masked_fill(~others, _RULED_OUT).logsumexp(1)
-    doubt = (1 - confidence) * others.any(dim=1)  # nothing else can be there: the label alone counts
+    doubt = (1 - confidence) * others.any(dim=1)
     known = (target != IGNORE).float()
     cost = F.nll_loss(log_p, target, ignore_index=IGNORE, reduction="none")
     return _mean(confidence * cost - doubt * log_others, known)
