@@ -9,7 +9,7 @@ from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import ClassList, load_classes
 from pipelines.data.images import ImageFile, find_images
 from pipelines.data.keywords_files import read_keywords
-from pipelines.engine.checkpoint import runs_in, weights_file
+from pipelines.engine.checkpoint import weights_file
 from pipelines.errors import ConfigError
 from pipelines.events import Events
 from pipelines.files import sha256_file, sha256_lines
@@ -145,8 +145,7 @@ def label_settings(config: PseudoLabelConfig, plan: LabelPlan) -> dict[str, Any]
         "configuration": configuration,
     }
     if config.segmenter is not None:
-        hashes = [sha256_file(weights_file(run)) for run in runs_in(config.segmenter)]
-        settings["segmenter_sha256"] = hashes[0] if len(hashes) == 1 else hashes
+        settings["segmenter_sha256"] = sha256_file(weights_file(config.segmenter))
     return settings
 
 
