@@ -11,7 +11,6 @@ from deeplab.aspp import AsppSum, CompactHead
 from deeplab.attention import AttentionNet
 from deeplab.large_fov import LargeFovHead, LargeFovTrunk
 from deeplab.network import DeepLab, FrozenTrunk, Normalise
-from deeplab.presence import PresenceHead
 
 TrunkState = dict[str, Tensor]
 _Constants = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard deviation of R, G, B in 0..1
@@ -50,7 +49,7 @@ def build_deeplab(network: str, n_outputs: int, trunk_state: TrunkState | None =
 def _large_fov(n_outputs: int, state: TrunkState | None) -> DeepLab:
     trunk, head = LargeFovTrunk(), LargeFovHead(n_outputs)
     load_trunk(trunk, state)
-    pretrained = ("head.fc6", "head.fc7") if state is not None and head.load_classifier(state) else ()
+    pretrained = ("fc6", "fc7") if state is not None and head.load_classifier(state) else ()
     return DeepLab(FrozenTrunk(trunk, Normalise(*_IMAGENET)), head, 8, n_outputs, pretrained)
 
 
@@ -62,9 +61,7 @@ def _resnet101(n_outputs: int, state: TrunkState | None) -> DeepLab:
 def _efficientnet_lite0(n_outputs: int, state: TrunkState | None) -> DeepLab:
     trunk, (fine, coarse) = _timm_trunk(TIMM_NAMES["efficientnet_lite0"], 16, [8, 16], state)
     frozen = FrozenTrunk(trunk, Normalise(*_LITE0), _LITE0_FROZEN)
-    presence = PresenceHead(coarse, n_outputs - 1)
-    pretrained = ("presence.expand",) if state is not None and presence.load_imagenet(state) else ()
-    return DeepLab(frozen, CompactHead(fine, coarse, n_outputs), 8, n_outputs, pretrained, presence)
+    return DeepLab(frozen, CompactHead(fine, coarse, n_outputs), 8, n_outputs, presence_channels=coarse)
 
 
 NETWORKS: dict[str, Callable[[int, TrunkState | None], DeepLab]] = {

@@ -65,8 +65,8 @@ class DeepLab(nn.Module):
     Attributes:
         output_stride: Pixels between two neighbouring logits.
         n_outputs: Classes with the background, which is output 0.
-        presence: The last feature map -> one logit for each class but the background, whether the picture shows it;
-            None: not asked.
+        presence: Linear layer from the mean of the last feature map to one logit for each class but the background,
+            whether the picture shows it; None: not asked.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class DeepLab(nn.Module):
         output_stride: int,
         n_outputs: int,
         pretrained: Iterable[str] = (),
-        presence: nn.Module | None = None,
+        presence_channels: int | None = None,
     ) -> None:
         """Joins the parts.
 
@@ -85,14 +85,18 @@ class DeepLab(nn.Module):
             head: List of feature maps -> logits [B, n_outputs, h, w].
             output_stride: See the attribute.
             n_outputs: See the attribute.
-            pretrained: Layers of head and `presence`, such as `head.fc6`, that come with weights, and so learn at the
-                trunk's rate.
-            presence: See the attribute.
+            pretrained: Children of the head that come with weights, and so learn at the trunk's rate.
+            presence_channels: Channels of the last feature map, for `presence`; None: without it.
         """
         super().__init__()
-        self.trunk, self.head, self.presence = trunk, head, presence
+        self.trunk, self.head = trunk, head
         self.output_stride, self.n_outputs = output_stride, n_outputs
-        self._pretrained = tuple(f"{name}." for name in pretrained)
+        self._pretrained = tuple(pretrained)
+        self.presence: nn.Linear | None = None
+        if presence_channels is not None:
+            self.presence = nn.Linear(presence_channels, n_outputs - 1)
+            nn.init.normal_(self.presence.weight, std=0.01)
+            nn.init.zeros_(self.presence.bias)
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Images [B, 3, H, W] float 0..1, RGB -> logits [B, n_outputs, h, w], h about H / output_stride.
@@ -105,15 +109,16 @@ class DeepLab(nn.Module):
         logits: Tensor = self.head(features)
         if self.presence is None:
             return logits
-        shown: Tensor = self.presence(features[-1])
+        shown: Tensor = self.presence(features[-1].mean(dim=(2, 3)))
         return (logits, shown) if self.training else hold_down(logits, shown)
 
     def new_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters that learn from nothing, and so ten times as fast."""
-        for name, parameter in self.named_parameters():
-            of_trunk = name.startswith(("trunk.", *self._pretrained))
-            if parameter.requires_grad and not of_trunk:
+        for name, parameter in self.head.named_parameters():
+            if parameter.requires_grad and name.partition(".")[0] not in self._pretrained:
                 yield parameter
+        if self.presence is not None:
+            yield from self.presence.parameters()
 
     def trunk_parameters(self) -> Iterator[nn.Parameter]:
         """All other parameters that learn."""

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from deeplab import DeepLab, MultiScale, build_deeplab
 from deeplab.inference import predict_logits
-from pipelines.config import DeepLabTrainConfig, TrainConfig, from_json
+from pipelines.config import TrainConfig, from_json
 from pipelines.data.classes import ClassList
-from pipelines.data.folds import Fold
 from pipelines.data.images import open_image
 from pipelines.data.label_crops import reduced_size
 from pipelines.data.transforms import to_network
@@ -109,10 +108,7 @@ def load_deeplab(weights: str | Path, *, device: str = "auto", precision: str = 
         net = MultiScale(cast(DeepLab, net))
     _load(net, content["model"], path)
     at_cells = bool(content.get("at_cells"))
-    predictor = DeepLabPredictor(net, classes, content["longest_side"], device, precision, at_cells)
-    left_out = from_json(DeepLabTrainConfig, content["config"]).left_out
-    predictor.left_out = None if left_out is None else Fold(*left_out)
-    return predictor
+    return DeepLabPredictor(net, classes, content["longest_side"], device, precision, at_cells)
 
 
 class DeepLabPredictor:
@@ -120,10 +116,7 @@ class DeepLabPredictor:
 
     Attributes:
         classes: the classes that the network knows.
-        left_out: the pictures of its training set that it has not learned from; None: it has learned from all.
     """
-
-    left_out: Fold | None = None
 
     def __init__(
         self,

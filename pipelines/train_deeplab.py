@@ -14,7 +14,6 @@ from deeplab import DeepLab, MultiScale, build_deeplab, pixel_loss, predict_logi
 from deeplab.build import TIMM_NAMES
 from pipelines.config import DeepLabTrainConfig, to_json
 from pipelines.data.classes import ClassList, load_classes
-from pipelines.data.folds import Fold
 from pipelines.data.images import find_images, open_image
 from pipelines.data.label_crops import LabelledPictures, random_crop, reduced_size
 from pipelines.data.label_folder import LabelFolder, open_labels
@@ -132,12 +131,9 @@ def training_pictures(config: DeepLabTrainConfig, labels: LabelFolder) -> Labell
     """The pictures to train on, all of them checked.
 
     Raises:
-        InputError: A picture or label map is missing, damaged, or does not fit the other or the classes; or
-            `config.fold` leaves no picture [fold-empty].
+        InputError: A picture or label map is missing, damaged, or does not fit the other or the classes.
     """
     ids = read_id_list(config.list) if config.list else labels.ids()
-    if config.left_out is not None:
-        ids = _without(Fold(*config.left_out), ids, config)
     strict = config.labels_are == "pseudo"
     pictures = LabelledPictures(
         ids,
@@ -150,14 +146,6 @@ def training_pictures(config: DeepLabTrainConfig, labels: LabelFolder) -> Labell
     )
     pictures.check(config.workers)
     return pictures
-
-
-def _without(fold: Fold, ids: list[str], config: DeepLabTrainConfig) -> list[str]:
-    kept = [image_id for image_id in ids if not fold.holds(image_id)]
-    if not kept:
-        message = f"--fold {config.fold}: leaves none of {len(ids)} pictures, one at least expected; leave it out"
-        raise InputError(message, "fold-empty")
-    return kept
 
 
 def new_deeplab(config: DeepLabTrainConfig, classes: ClassList) -> DeepLab | MultiScale:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from pipelines.errors import ConfigError
 from pipelines.settings import StageConfig, opt
 
 TRUNK_WEIGHTS = "Trunk weights: imagenet (from the model library), none, or a file."
@@ -12,8 +11,6 @@ _SCALE = r"([1-9]\d*(\.\d*)?|0?\.\d*[1-9]\d*)"
 SCALES = (rf"{_SCALE}(,{_SCALE})*", "numbers above 0 with commas, such as 0.5,1.0,1.5")
 """Form of a list of picture scales, and its description."""
 MASK_SLACK = "How far a mask may leave its box, as a share of the box; unset, the preset's (paper: 0)."
-PART = (r"[1-9]\d*/[1-9]\d*", "I/N, such as 1/4")
-"""Form of one of several parts, and its description."""
 RESUME = "Go on with the run in --run; its own settings hold."
 
 
@@ -31,18 +28,3 @@ class CommonConfig(StageConfig):
         "auto", "Arithmetic of the networks; auto takes bf16 where it is fast.", choices=("auto", "fp32", "bf16")
     )
     workers: int = opt(2, "Threads that prepare pictures; 0 does it in the main one.", at_least=0, may_change=True)
-
-
-def part_of(flag: str, text: str | None) -> tuple[int, int] | None:
-    """A text of form `PART` as numbers: the part, counted from 0, and how many there are; None stays None.
-
-    Raises:
-        ConfigError: There are not so many parts [setting-value].
-    """
-    if text is None:
-        return None
-    part, count = map(int, text.split("/"))
-    if part > count:
-        message = f"{flag}: part {part} of {count} given, a part from 1 to {count} expected; change it"
-        raise ConfigError(message, "setting-value")
-    return part - 1, count

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pipelines.config.base import CRF_PRESETS, MASK_SLACK, PART, RESUME, SCALES, TRUNK_WEIGHTS, CommonConfig, part_of
+from pipelines.config.base import CRF_PRESETS, MASK_SLACK, RESUME, SCALES, TRUNK_WEIGHTS, CommonConfig
 from pipelines.errors import ConfigError
 from pipelines.settings import REQUIRED, opt
 
@@ -77,7 +77,7 @@ class PseudoLabelConfig(CommonConfig):
     segmenter: Path | None = opt(
         None,
         "DeepLab of an earlier round: run folder or file; its probabilities, restricted to a picture's keywords, are "
-        "fused with the instances. Or a folder of several runs, of which each picture hears those that left it out.",
+        "fused with the instances.",
     )
     cells: str = opt(
         "auto",
@@ -105,7 +105,7 @@ class PseudoLabelConfig(CommonConfig):
     shard: str | None = opt(
         None,
         "Do only part I of N, counted from 1; with --assign graph each part twice, all of them once before any again.",
-        form=PART,
+        form=(r"[1-9]\d*/[1-9]\d*", "I/N, such as 1/4"),
     )
     dry_run: bool = opt(False, "Check everything and count the work, but do nothing.")
     retry_failed: bool = opt(False, "Do the pictures again that failed before.")
@@ -124,12 +124,18 @@ class PseudoLabelConfig(CommonConfig):
             limits = f"--least-foreground {self.least_foreground} and --most-foreground {self.most_foreground}"
             message = f"{limits}: every picture is out of their range, the first one below expected; change them"
             raise ConfigError(message, "setting-value")
-        part_of("--shard", self.shard)
+        index, count = self.part
+        if index >= count:
+            message = f"--shard: part {index + 1} of {count} given, a part from 1 to {count} expected; change it"
+            raise ConfigError(message, "setting-value")
 
     @property
     def part(self) -> tuple[int, int]:
         """`shard` as numbers: the part, counted from 0, and how many there are; (0, 1) for all the work."""
-        return part_of("--shard", self.shard) or (0, 1)
+        if self.shard is None:
+            return 0, 1
+        index, count = self.shard.split("/")
+        return int(index) - 1, int(count)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,12 +173,6 @@ class DeepLabTrainConfig(CommonConfig):
         at_least=0,
         at_most=1,
     )
-    fold: str | None = opt(
-        None,
-        "Leave out part I of N of the pictures, counted from 1 and told by their names, so that the network can judge "
-        "what it has not learned from.",
-        form=PART,
-    )
     steps: int | None = opt(None, "Optimiser steps; unset, the recipe's.", at_least=1)
     batch_size: int | None = opt(None, "Pictures per step; unset, the recipe's.", at_least=1)
     crop: int = opt(321, "Side in pixels of the square crops that are trained on.", at_least=32)
@@ -181,18 +181,6 @@ class DeepLabTrainConfig(CommonConfig):
     resume: bool = opt(False, RESUME, may_change=True)
     val_voc: Path | None = opt(None, "VOC folder on whose val list to evaluate while training.")
     evaluate_every: int | None = opt(None, "Steps between evaluations; unset, at the end only.", at_least=1)
-
-    def __post_init__(self) -> None:
-        """Checks each field, and that the part to leave out exists and is not all there is."""
-        super().__post_init__()
-        if self.left_out == (0, 1):
-            message = "--fold: 1/1 given, which leaves nothing, one of two parts or more expected; change it"
-            raise ConfigError(message, "setting-value")
-
-    @property
-    def left_out(self) -> tuple[int, int] | None:
-        """`fold` as numbers: the part, counted from 0, and how many there are; None: all pictures are learned from."""
-        return part_of("--fold", self.fold)
 
 
 @dataclass(frozen=True, kw_only=True)

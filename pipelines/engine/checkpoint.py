@@ -64,9 +64,3 @@ def weights_file(weights: Path) -> Path:
     raise InputError(
         f"{weights}: no checkpoints/best.pt in this folder, a run folder expected; train it first", "weights-missing"
     )
-
-
-def runs_in(folder: Path) -> list[Path]:
-    """Return the runs that `--segmenter` means: those in the sub-folders, sorted, or else what is given."""
-    inside = sorted(path.parent for path in folder.glob("*/checkpoints"))
-    return inside if inside and not (folder / "checkpoints").is_dir() else [folder]

@@ -114,7 +114,6 @@ class Network:
 
     def __init__(self, sure: float, names: tuple[str, ...] = ("cat", "dog")) -> None:
         self.classes, self.sure, self.asked_for_presence = ClassList.from_names(names), sure, True
-        self.left_out = None
 
     def ignore_presence(self) -> None:
         self.asked_for_presence = False

@@ -1,7 +1,6 @@
 import io
 import json
 import math
-import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,8 @@ from torch import Tensor, nn
 
 from deeplab import NETWORKS, DeepLab, MultiScale, build_deeplab
 from deeplab.losses import LOSSES
-from deeplab.presence import PresenceHead
 from pipelines.config import DeepLabTrainConfig
 from pipelines.data.classes import ClassList
-from pipelines.data.folds import Fold
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.voc import write_label_map
 from pipelines.engine.checkpoint import load_checkpoint
@@ -171,7 +168,7 @@ def test_largefov_is_trained_as_published() -> None:
 def test_largefov_learns_at_the_published_rates() -> None:
     config = published("vgg16")
     net = build_deeplab("vgg16", 3)
-    net._pretrained = ("head.fc6.", "head.fc7.")  # as with ImageNet's classifier
+    net._pretrained = ("fc6", "fc7")  # as with ImageNet's classifier
     rates = {}
     for group in parameter_groups(net, deeplab_recipe(config.network, config.recipe)):
         rates |= {id(parameter): (group.lr_scale, group.weight_decay) for parameter in group.parameters}
@@ -343,34 +340,11 @@ def test_the_settings_are_kept_with_the_run(config: DeepLabTrainConfig) -> None:
 def test_pixels_speak_for_themselves_where_presence_is_ignored(config: DeepLabTrainConfig) -> None:
     train_deeplab(replace(config, steps=1), Events(io.StringIO()))
     predictor = load_deeplab(config.run, device="cpu", precision="fp32")
-    assert isinstance(predictor.net, DeepLab) and isinstance(predictor.net.presence, PresenceHead)
+    assert isinstance(predictor.net, DeepLab) and predictor.net.presence is not None
     with torch.no_grad():
-        predictor.net.presence.classifier.bias.fill_(-20)
+        predictor.net.presence.bias.fill_(-20)
     picture = config.images / "p0.png"
     held = predictor.probabilities(picture)
     assert held[0].min() > 0.99  # nothing is shown
     predictor.ignore_presence()
     assert predictor.probabilities(picture)[0].max() < 0.99
-
-
-def test_a_fold_of_the_pictures_is_left_out_and_the_network_says_so(config: DeepLabTrainConfig) -> None:
-    labels = LabelFolder(config.labels, CLASSES)
-    # CRC-32 of p0, ..., p3 modulo 4
-    parts = [zlib.crc32(f"p{i}".encode()) % 4 for i in range(4)]
-    for part in range(4):
-        learned = training_pictures(replace(config, fold=f"{part + 1}/4"), labels).ids
-        assert learned == [f"p{i}" for i in range(4) if parts[i] != part]
-    train_deeplab(replace(config, steps=1, fold="2/4"), Events(io.StringIO()))
-    assert load_deeplab(config.run, device="cpu", precision="fp32").left_out == Fold(1, 4)
-
-
-def test_a_fold_that_leaves_nothing_is_refused(config: DeepLabTrainConfig, tmp_path: Path) -> None:
-    (tmp_path / "one.txt").write_text("p0\n")
-    part = zlib.crc32(b"p0") % 2 + 1
-    one = replace(config, list=tmp_path / "one.txt")
-    assert training_pictures(replace(one, fold=f"{3 - part}/2"), LabelFolder(config.labels, CLASSES)).ids == ["p0"]
-    with pytest.raises(InputError, match=rf"--fold {part}/2: leaves none of 1 pictures.*\[fold-empty\]"):
-        train_deeplab(replace(one, fold=f"{part}/2"), Events(io.StringIO()))
-    for fold in ("3/2", "1/1"):
-        with pytest.raises(ConfigError, match=r"--fold.*\[setting-value\]"):
-            replace(config, fold=fold)
