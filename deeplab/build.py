@@ -92,6 +92,29 @@ def build_attention(trunk: str, n_classes: int, trunk_state: TrunkState | None =
     )
 
 
+def build_classifier(trunk: str, state: TrunkState | None) -> nn.Module:
+    """ImageNet's own classifier, ready for inference: images [B, 3, H, W] float 0..1 -> logits [B, 1000].
+
+    Args:
+        trunk: As in `build_attention`.
+        state: Its weights in timm's naming, with those of the classifier.
+
+    Raises:
+        ValueError: The trunk is unknown, or the weights are not those of its classifier.
+    """
+    name = TIMM_NAMES.get(trunk, trunk.removeprefix("timm/"))
+    if not timm.is_model(name):
+        raise ValueError(f"trunk {name!r} is unknown to timm")
+    net: nn.Module = timm.create_model(name, pretrained=False)
+    try:
+        net.load_state_dict(state or {})
+    except RuntimeError as error:
+        raise ValueError(f"no weights of the classifier of {name}") from error
+    constants = _LITE0 if name == TIMM_NAMES["efficientnet_lite0"] else _timm_constants(name)
+    whole = nn.Sequential(Normalise(*constants), net).eval().requires_grad_(False)
+    return whole.to(memory_format=torch.channels_last)
+
+
 def load_trunk(trunk: nn.Module, state: TrunkState | None) -> None:
     """Copies ImageNet weights into a trunk; None leaves it as it is.
 

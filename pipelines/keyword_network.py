@@ -8,6 +8,7 @@ from pipelines.engine.distributed import choose_device
 from pipelines.errors import ConfigError
 from pipelines.events import Events
 from pipelines.label_plan import LabelPlan
+from pipelines.recognition import Recognizer
 from pipelines.weights import trunk_state
 from s4net.trunk import timm_name
 
@@ -17,11 +18,7 @@ def open_attention(config: PseudoLabelConfig, plan: LabelPlan, events: Events) -
 
     Shards that start together each train it, and write the same one.
     """
-    try:
-        state: dict[str, Tensor] | None = trunk_state(timm_name(config.trunk), config.trunk_weights)
-    except ValueError as error:
-        message = f"--trunk {config.trunk}: {error}, a name of the timm library expected; take another"
-        raise ConfigError(message, "trunk-unusable") from error
+    state = _trunk_state(config)
     device = choose_device(config.device)
     path = config.out / "attention.safetensors"
     fingerprint = attention_fingerprint(plan.keywords, plan.classes, config.trunk, state, config.seed)
@@ -34,3 +31,20 @@ def open_attention(config: PseudoLabelConfig, plan: LabelPlan, events: Events) -
     )
     trained.save(path, fingerprint)
     return trained
+
+
+def open_recognizer(config: PseudoLabelConfig) -> Recognizer:
+    """ImageNet's classifier for `--recognise`, with the trunk's own weights.
+
+    Raises:
+        ConfigError: The trunk is unknown [trunk-unusable], or there are no such weights [recognise-unusable].
+    """
+    return Recognizer(config.trunk, _trunk_state(config), choose_device(config.device), config.precision)
+
+
+def _trunk_state(config: PseudoLabelConfig) -> dict[str, Tensor] | None:
+    try:
+        return trunk_state(timm_name(config.trunk), config.trunk_weights)
+    except ValueError as error:
+        message = f"--trunk {config.trunk}: {error}, a name of the timm library expected; take another"
+        raise ConfigError(message, "trunk-unusable") from error

@@ -128,9 +128,11 @@ def label_settings(config: PseudoLabelConfig, plan: LabelPlan) -> dict[str, Any]
         configuration["margin"] = config.margin
     if config.refine == "crf":
         configuration["crf_preset"] = config.crf_preset
+    if config.recognise != "off":
+        configuration["recognise"] = config.recognise
     if plan.strategy != "single":
         configuration["seed"] = config.seed
-    if plan.uses_attention:
+    if plan.uses_attention or config.recognise != "off":
         source = config.trunk_weights
         file = Path(source)
         configuration |= {

@@ -8,7 +8,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from pipelines.data.rle import decode_masks, encode_masks
 from pipelines.files import atomic_write
 from pipelines.keywords import mean_inside
 from pipelines.mask_sources import MaskSource
+from pipelines.recognition import Recognizer
 from s4net.instances import Instances
 
 FALLBACK = 1 / 3  # of the least score, for a picture that would otherwise be empty
@@ -39,6 +40,7 @@ class PictureCues:
         log_odds: [N, K] float32, means of the maps inside the masks, in log-odds; None likewise.
         unit: log-odds of 1 in the maps.
         cells: some cells of the map [D, h, w] of those features; None likewise.
+        recognised: [N] float32 in 0..1, see `Recognizer`; None where it was not asked for.
     """
 
     masks: NDArray[np.bool_]
@@ -48,6 +50,7 @@ class PictureCues:
     log_odds: NDArray[np.float32] | None = None
     unit: float = 1.0
     cells: Cells | None = None
+    recognised: NDArray[np.float32] | None = None
 
     def save(self, path: Path) -> None:
         """Write to a file, atomically."""
@@ -62,6 +65,7 @@ class PictureCues:
             "log_odds": self.log_odds,
             "unit": np.float64(self.unit),
             "cells": None if self.cells is None else self.cells.features,
+            "recognised": self.recognised,
             "places": None if self.cells is None else self.cells.places,
         }
         np.savez_compressed(content, **{name: value for name, value in given.items() if value is not None})
@@ -74,7 +78,7 @@ def load_cues(path: Path) -> PictureCues | None:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             height, width = content["size"].tolist()
             rles = [{"size": [height, width], "counts": str(counts)} for counts in content["masks"]]
-            rest = {name: content[name] for name in ("maps", "features", "log_odds") if name in content}
+            rest = {name: content[name] for name in ("maps", "features", "log_odds", "recognised") if name in content}
             masks = decode_masks(rles, height, width).astype(bool)
             cells = Cells(content["cells"], content["places"]) if "cells" in content else None
             return PictureCues(masks, content["scores"], unit=float(content["unit"]), cells=cells, **rest)
@@ -93,6 +97,8 @@ class CueFinder:
         features: whether to keep features and log-odds of the instances of every picture.
         fill: whether maps are wanted of every picture, also of those without instance.
         cells: how many cells of the features to keep of every picture.
+        recognise: looks at each instance by itself; None: not asked for.
+        names: of the class list; `recognise` asks for keywords by name.
     """
 
     find: MaskSource
@@ -101,6 +107,8 @@ class CueFinder:
     features: bool = False
     fill: bool = False
     cells: int = 0
+    recognise: Recognizer | None = None
+    names: tuple[str, ...] = ()
 
     def __call__(self, image_id: str, picture: NDArray[np.uint8], keywords: Sequence[int]) -> PictureCues:
         """Return the cues of a picture.
@@ -113,6 +121,13 @@ class CueFinder:
         Raises:
             InputError: nothing usable is known of it.
         """
+        cues = self._look(image_id, picture, keywords)
+        if self.recognise is None:
+            return cues
+        recognised = self.recognise(picture, cues.masks, [self.names[keyword] for keyword in keywords])
+        return replace(cues, recognised=recognised)
+
+    def _look(self, image_id: str, picture: NDArray[np.uint8], keywords: Sequence[int]) -> PictureCues:
         kept = _confident(self.find(image_id, picture), self.min_score)
         masks, scores = kept.masks.cpu().numpy(), kept.scores.float().cpu().numpy()
         wanted = self.fill or (len(masks) > 0 and (self.features or len(keywords) > 1))

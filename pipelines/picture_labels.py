@@ -37,6 +37,8 @@ from pipelines.picture_cues import PictureCues
 from pipelines.refine import refine
 from pipelines.segmenter import Segmenter
 
+_RECOGNISED = 0.3  # below, an instance more likely is something else: of true animals cut out alone 2 % are there
+
 Witness = Callable[[str, NDArray[np.uint8], Sequence[int]], NDArray[np.float32]]
 """Id, picture [H, W, 3] and K positions in the class list -> probabilities [1 + K, H, W], background first."""
 
@@ -125,6 +127,8 @@ class PictureLabeller:
             masks, parents, assignment = divide_by_evidence(masks, assignment, cues.maps * np.float32(cues.unit))
         scores = cues.scores[parents]
         sure = (scores >= self.config.sure_score) | (scores == scores.max(initial=0))
+        if cues.recognised is not None:
+            sure &= cues.recognised[parents] >= _RECOGNISED
         return _Named(masks, scores, assignment, parents, sure)
 
     def _maps(

@@ -23,7 +23,7 @@ from pipelines.engine.write_behind import write_behind
 from pipelines.errors import InputError, Stopped
 from pipelines.events import Events
 from pipelines.files import remove_stale_temporaries
-from pipelines.keyword_network import open_attention
+from pipelines.keyword_network import open_attention, open_recognizer
 from pipelines.label_plan import LabelPlan, label_settings, make_plan, tell
 from pipelines.mask_sources import open_source
 from pipelines.picture_cues import FALLBACK, CueFinder
@@ -82,10 +82,20 @@ def _label_all(
 ) -> None:
     find = open_source(config, plan.images, config.min_score * FALLBACK)
     label = PictureLabeller(config, plan)
+    recognise = open_recognizer(config) if config.recognise == "imagenet" else None
     records.claim(settings)  # not before everything that may be refused
     attention = open_attention(config, plan, events) if plan.uses_attention else None
     count = cells_per_picture(len(plan.images)) if plan.cells else 0
-    look = CueFinder(find, attention, config.min_score, features=plan.in_two_passes, fill=config.fill, cells=count)
+    look = CueFinder(
+        find,
+        attention,
+        config.min_score,
+        features=plan.in_two_passes,
+        fill=config.fill,
+        cells=count,
+        recognise=recognise,
+        names=plan.classes.names,
+    )
     if plan.in_two_passes:
         _label_in_two_passes(config, plan, todo, look, label, records, events)
         return

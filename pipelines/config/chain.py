@@ -79,6 +79,12 @@ class PseudoLabelConfig(CommonConfig):
         "DeepLab of an earlier round: run folder or file; its probabilities, restricted to a picture's keywords, are "
         "fused with the instances.",
     )
+    recognise: str = opt(
+        "off",
+        "Do not label instances that look like none of the keywords to ImageNet's classifier, cut out of the picture; "
+        "only for VOC's names without person.",
+        choices=("off", "imagenet"),
+    )
     cells: str = opt(
         "auto",
         "Let a classifier of cells, learned from the labels of other pictures, have a say in each; auto does so for a "

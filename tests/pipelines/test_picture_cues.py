@@ -60,6 +60,7 @@ def test_cues_come_back_from_their_file_as_they_were(tmp_path: Path):
         generator.random((3, 5)).astype(np.float32),
         generator.random((3, 2)).astype(np.float32),
         12.5,
+        recognised=generator.random(3).astype(np.float32),
     )
     cues.save(tmp_path / "folder" / "a.npz")
     loaded = load_cues(tmp_path / "folder" / "a.npz")

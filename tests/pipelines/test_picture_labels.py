@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -201,3 +202,10 @@ def test_where_a_crf_changes_a_label_the_confidence_is_what_it_was_worth_before(
     assert refined.confidence is not None
     # Under the instance 0.5 + 0.45 * 0.9 = 0.905; outside 0.1 for the cat, 0.9 for the background.
     assert refined.confidence[10].tolist() == [231] * 8 + [26] * 2 + [230] * 10
+
+
+def test_an_instance_that_is_not_recognised_is_left_open():
+    found = replace(cues(slice(0, 3), slice(5, 8)), recognised=np.float32([0.29, 0.31]))
+    labels = labeller("cat")("a", PICTURE, found, given(0, 0, keywords=1))
+    assert row(labels) == [255] * 3 + [0] * 2 + [CAT] * 3
+    assert [instance["sure"] for instance in labels.record["instances"]] == [False, True]

@@ -375,3 +375,12 @@ def test_pictures_in_folders_keep_them(tmp_path: Path, net: FakeS4Net):
     run(tmp_path, keywords="auto")
     assert (tmp_path / "labels/labels/cat/p0.png").is_file()
     assert (tmp_path / "labels/confidence/cat/p0.png").is_file()
+
+
+def test_recognition_without_weights_of_a_classifier_is_refused_before_anything_is_written(
+    tmp_path: Path, net: FakeS4Net
+):
+    make_pictures(tmp_path, [1], ["cat"])
+    with pytest.raises(ConfigError, match="recognise-unusable"):
+        run(tmp_path, recognise="imagenet", trunk_weights="none")
+    assert not (tmp_path / "labels" / "settings.json").exists()

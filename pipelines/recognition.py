@@ -1,0 +1,111 @@
+"""Whether an instance, cut out of its picture, looks like something that the keywords can mean.
+
+Salient things are not always what the keyword names: a cushion beside the cat is found too, and gets the only keyword.
+ImageNet's classifier has seen cushions by name. It is shown each instance on plain grey, so that the cat beside it
+cannot speak for it, and tells how probable it is to be of a kind with the keywords (ours). For an animal that is any
+animal: species are confused where an instance is small or cut, animals and things hardly ever.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from timm.data.imagenet_info import ImageNetInfo
+from torch import Tensor, nn
+
+from deeplab.build import build_classifier
+from pipelines.data.synsets import class_of_synset
+from pipelines.engine.precision import autocast
+from pipelines.errors import ConfigError
+
+_LAST_ANIMAL = 2666196  # synset of the first thing behind the animals in ImageNet-1k, n02666196 (abacus)
+_ANIMALS = ("bird", "cat", "cow", "dog", "horse", "sheep")
+_UNKNOWN = ("person",)  # of these ImageNet-1k has a scuba diver, a groom and a ball player alone
+_CLASSES = 1000
+_SIDE = 224
+_MARGIN = 1.15  # side of the square that is cut out, as a share of the longer side of the mask
+_GREY = 127
+
+
+class Recognizer:
+    """A callable: picture, masks and keywords -> how probably each mask is of a kind with the keywords."""
+
+    def __init__(self, trunk: str, state: dict[str, Tensor] | None, device: torch.device, precision: str) -> None:
+        """Builds ImageNet's classifier.
+
+        Args:
+            trunk: Any name of timm.
+            state: Its weights, with those of the classifier.
+            device: Where to compute.
+            precision: `auto`, `fp32` or `bf16`.
+
+        Raises:
+            ConfigError: There are no weights of a classifier of ImageNet's 1,000 classes [recognise-unusable].
+        """
+        try:
+            self.net: nn.Module = build_classifier(trunk, state).to(device)
+        except ValueError as error:
+            raise ConfigError(
+                f"--recognise imagenet: {error}; take --trunk-weights imagenet, or leave it out", "recognise-unusable"
+            ) from error
+        self.device, self.precision = device, precision
+
+    def __call__(
+        self, picture: NDArray[np.uint8], masks: NDArray[np.bool_], keywords: Sequence[str]
+    ) -> NDArray[np.float32]:
+        """Look at each mask by itself, and at its mirror image.
+
+        Args:
+            picture: [H, W, 3] RGB.
+            masks: [N, H, W], each with a pixel at least; N may be 0.
+            keywords: All of the picture's.
+
+        Returns:
+            [N] in 0..1; all 1 where it is not known of every keyword what it would look like to ImageNet.
+        """
+        of_kind = kind_of(tuple(keywords))
+        if of_kind is None or not len(masks):
+            return np.ones(len(masks), np.float32)
+        crops = torch.stack([self._cut_out(picture, mask) for mask in masks]).to(self.device)
+        with torch.inference_mode(), autocast(self.precision, self.device):
+            logits = (self.net(crops).float() + self.net(crops.flip(3)).float()) / 2
+        probability: NDArray[np.float32] = logits.softmax(1)[:, torch.from_numpy(of_kind)].sum(1).cpu().numpy()
+        return probability
+
+    @staticmethod
+    def _cut_out(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Tensor:
+        """[3, 224, 224] float 0..1: a square round the mask, grey outside of it."""
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        top, left = int(rows[0]), int(columns[0])
+        height, width = int(rows[-1]) + 1 - top, int(columns[-1]) + 1 - left
+        side = int(_MARGIN * max(height, width)) + 1
+        square = np.full((side, side, 3), _GREY, np.uint8)
+        inside = slice(top, top + height), slice(left, left + width)
+        y, x = (side - height) // 2, (side - width) // 2
+        square[y : y + height, x : x + width] = np.where(mask[inside][..., None], picture[inside], _GREY)
+        image = torch.from_numpy(square).permute(2, 0, 1)[None].float() / 255
+        return F.interpolate(image, (_SIDE, _SIDE), mode="bilinear", antialias=True)[0]
+
+
+@cache
+def kind_of(keywords: tuple[str, ...]) -> NDArray[np.bool_] | None:
+    """Which of ImageNet's 1,000 classes are of a kind with one of the keywords [1000]; None if one is not known.
+
+    Args:
+        keywords: Names of VOC; for animals all animals are of a kind, for things those that VOC would call so.
+    """
+    info = ImageNetInfo()
+    synsets = [info.index_to_label_name(index) for index in range(_CLASSES)]
+    result = np.zeros(len(synsets), bool)
+    for keyword in keywords:
+        if keyword in _ANIMALS:
+            own = np.array([int(synset[1:]) < _LAST_ANIMAL for synset in synsets])
+        else:
+            own = np.array([class_of_synset(synset) == keyword for synset in synsets])
+        if keyword in _UNKNOWN or not own.any():
+            return None
+        result |= own
+    return result

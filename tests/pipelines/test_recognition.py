@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+import timm
+import torch
+from torch import Tensor, nn
+
+from pipelines.errors import ConfigError
+from pipelines.recognition import Recognizer, kind_of
+
+CPU = torch.device("cpu")
+ABACUS, TABBY, SCHOOL_BUS, SEA_SNAKE = 398, 281, 779, 65
+
+
+def test_of_a_kind_with_an_animal_are_all_animals_and_with_a_thing_those_of_its_name():
+    cat, bus = kind_of(("cat",)), kind_of(("bus",))
+    assert cat is not None and bus is not None
+    assert cat.sum() == 398 and cat[[TABBY, SEA_SNAKE]].all() and not cat[[ABACUS, SCHOOL_BUS]].any()
+    assert bus[SCHOOL_BUS] and not bus[[TABBY, ABACUS]].any()
+    both = kind_of(("cat", "bus"))
+    assert both is not None and (both == (cat | bus)).all()
+
+
+@pytest.mark.parametrize("keywords", [("person",), ("cat", "person"), ("quokka",)])
+def test_what_is_not_known_of_every_keyword_is_not_judged(keywords: tuple[str, ...]):
+    assert kind_of(keywords) is None
+
+
+class Red(nn.Module):
+    """Says tabby with log-odds of 20 times what red exceeds grey by, else abacus."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = torch.full((len(images), 1000), -100.0)
+        logits[:, ABACUS] = 0
+        logits[:, TABBY] = 20 * (images[:, 0].amax(dim=(1, 2)) - 127 / 255)
+        return logits
+
+
+def recognizer(monkeypatch: pytest.MonkeyPatch) -> Recognizer:
+    monkeypatch.setattr("pipelines.recognition.build_classifier", lambda trunk, state: Red())
+    return Recognizer("efficientnet_lite0", {}, CPU, "fp32")
+
+
+def test_each_instance_is_seen_alone_on_grey(monkeypatch: pytest.MonkeyPatch):
+    picture = np.zeros((20, 30, 3), np.uint8)
+    picture[:, 15:, 0] = 255
+    masks = np.zeros((2, 20, 30), bool)
+    masks[0, 5:15, 2:12], masks[1, 5:15, 18:28] = True, True  # black, and red
+    look = recognizer(monkeypatch)
+    # beside the black one there is red in the picture, but not in what is cut out; its brightest is the grey round it
+    black, red = look(picture, masks, ["cat"])
+    assert black == pytest.approx(0.5, abs=1e-3) and red == pytest.approx(1 / (1 + np.exp(-20 * 128 / 255)), abs=1e-3)
+    assert look(picture, masks, ["cat", "person"]).tolist() == [1, 1]
+    assert look(picture, masks[:0], ["cat"]).shape == (0,)
+
+
+def test_without_weights_of_the_classifier_it_is_refused():
+    with pytest.raises(ConfigError, match=r"--recognise imagenet: no weights.*\[recognise-unusable\]"):
+        Recognizer("efficientnet_lite0", None, CPU, "fp32")
+    trunk_alone = timm.create_model("tf_efficientnet_lite0", features_only=True).state_dict()
+    with pytest.raises(ConfigError, match="recognise-unusable"):
+        Recognizer("efficientnet_lite0", trunk_alone, CPU, "fp32")
