@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from deeplab.aspp import AsppSum, CompactHead
 from deeplab.attention import AttentionNet
 from deeplab.large_fov import LargeFovHead, LargeFovTrunk
-from deeplab.network import DeepLab, FrozenTrunk, Normalise
+from deeplab.network import DeepLab, FrozenTrunk, Normalise, prepare_for_inference
 
 TrunkState = dict[str, Tensor]
 _Constants = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard deviation of R, G, B in 0..1
@@ -111,8 +111,9 @@ def build_classifier(trunk: str, state: TrunkState | None) -> nn.Module:
     except RuntimeError as error:
         raise ValueError(f"no weights of the classifier of {name}") from error
     constants = _LITE0 if name == TIMM_NAMES["efficientnet_lite0"] else _timm_constants(name)
-    whole = nn.Sequential(Normalise(*constants), net).eval().requires_grad_(False)
-    return whole.to(memory_format=torch.channels_last)
+    whole = nn.Sequential(Normalise(*constants), net)
+    prepare_for_inference(whole)
+    return whole
 
 
 def load_trunk(trunk: nn.Module, state: TrunkState | None) -> None:

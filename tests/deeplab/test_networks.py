@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from deeplab import NETWORKS, DeepLab, build_deeplab, pixel_cross_entropy
-from deeplab.build import TIMM_NAMES, load_trunk
+from deeplab.build import TIMM_NAMES, build_classifier, load_trunk
 from deeplab.large_fov import LargeFovHead, LargeFovTrunk
 from deeplab.network import fold_batch_norm, hold_down
 
@@ -221,3 +221,26 @@ def test_presence_has_logits_of_its_own_in_training_and_holds_down_in_evaluation
     assert (held[:, 2] < plain[:, 2] - 5).all()
     new = {id(parameter) for parameter in net.new_parameters()}
     assert id(net.presence.weight) in new and id(net.presence.bias) in new
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("network", ["efficientnet_lite0", "resnet101"])
+def test_the_classifier_of_imagenet_is_timms_on_normalised_pictures(network: str) -> None:
+    torch.manual_seed(0)
+    net = timm.create_model(TIMM_NAMES[network], pretrained=False).eval()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None and module.running_var is not None
+            module.running_mean.uniform_(-0.2, 0.2)
+            module.running_var.uniform_(0.5, 1.5)
+    images = torch.rand(2, 3, 64, 64)
+    if network == "efficientnet_lite0":
+        normalised = (255 * images - 127) / 128
+    else:
+        mean, std = ([[[x]] for x in values] for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+        normalised = (images - torch.tensor(mean)) / torch.tensor(std)
+    expected = net(normalised)
+    scale = float(expected.abs().max())
+    torch.testing.assert_close(
+        build_classifier(network, net.state_dict())(images) / scale, expected / scale, rtol=0, atol=1e-4
+    )
