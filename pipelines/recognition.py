@@ -21,7 +21,7 @@ from pipelines.data.synsets import class_of_synset
 from pipelines.engine.precision import autocast
 from pipelines.errors import ConfigError
 
-_LAST_ANIMAL = 2666196  # synset of the first thing behind the animals in ImageNet-1k, n02666196 (abacus)
+_FIRST_THING = 2666196  # ImageNet-1k is in the order of its synsets: animals, then things from n02666196 (abacus) on
 _ANIMALS = ("bird", "cat", "cow", "dog", "horse", "sheep")
 _UNKNOWN = ("person",)  # of these ImageNet-1k has a scuba diver, a groom and a ball player alone
 _CLASSES = 1000
@@ -72,7 +72,7 @@ class Recognizer:
         crops = torch.stack([self._cut_out(picture, mask) for mask in masks]).to(self.device)
         with torch.inference_mode(), autocast(self.precision, self.device):
             logits = (self.net(crops).float() + self.net(crops.flip(3)).float()) / 2
-        probability: NDArray[np.float32] = logits.softmax(1)[:, torch.from_numpy(of_kind)].sum(1).cpu().numpy()
+        probability: NDArray[np.float32] = logits.softmax(1).cpu().numpy()[:, of_kind].sum(axis=1)
         return probability
 
     @staticmethod
@@ -102,7 +102,7 @@ def kind_of(keywords: tuple[str, ...]) -> NDArray[np.bool_] | None:
     result = np.zeros(len(synsets), bool)
     for keyword in keywords:
         if keyword in _ANIMALS:
-            own = np.array([int(synset[1:]) < _LAST_ANIMAL for synset in synsets])
+            own = np.array([int(synset[1:]) < _FIRST_THING for synset in synsets])
         else:
             own = np.array([class_of_synset(synset) == keyword for synset in synsets])
         if keyword in _UNKNOWN or not own.any():
