@@ -126,10 +126,9 @@ class PictureLabeller:
         if assignment.rule == "graph" and cues.maps is not None:
             masks, parents, assignment = divide_by_evidence(masks, assignment, cues.maps * np.float32(cues.unit))
         scores = cues.scores[parents]
-        sure = (scores >= self.config.sure_score) | (scores == scores.max(initial=0))
-        if cues.recognised is not None:
-            sure &= cues.recognised[parents] >= _RECOGNISED
-        return _Named(masks, scores, assignment, parents, sure)
+        low = (scores < self.config.sure_score) & (scores < scores.max(initial=0))
+        recognised = None if cues.recognised is None else cues.recognised[parents]
+        return _Named(masks, scores, assignment, parents, low, recognised)
 
     def _maps(
         self, image_id: str, picture: NDArray[np.uint8], painted: Painted
@@ -216,14 +215,26 @@ class _Named:
         scores: [M] float32, of the whole instance.
         assignment: Their keywords.
         parents: [M], the instance that each one comes from.
-        sure: [M] bool, whether its score is high enough to be labelled.
+        low: [M] bool, whether its score is too low for a label.
+        recognised: [M] float32 in 0..1, how probably it is of a kind with the keywords; None: not asked for.
     """
 
     masks: NDArray[np.bool_]
     scores: NDArray[np.float32]
     assignment: Assignment
     parents: NDArray[np.int64]
-    sure: NDArray[np.bool_]
+    low: NDArray[np.bool_]
+    recognised: NDArray[np.float32] | None
+
+    @property
+    def strange(self) -> NDArray[np.bool_]:
+        """[M] whether it looks like nothing that the keywords can mean."""
+        return np.zeros_like(self.low) if self.recognised is None else self.recognised < _RECOGNISED
+
+    @property
+    def sure(self) -> NDArray[np.bool_]:
+        """[M] whether it is labelled."""
+        return ~(self.low | self.strange)
 
     @property
     def painted(self) -> Painted:
@@ -235,8 +246,10 @@ def _instance_records(named: _Named, keywords: Sequence[str]) -> list[dict[str, 
     """One JSON object for each instance, in the order of the masks.
 
     Boxes are those of the masks, half-open. The rule is that of the assignment, or `split` for a part that was cut out.
+    The doubt is why it is not labelled: `unrecognised`, `low-score`, or none.
     """
-    masks, scores, assignment, sure = named.masks, named.scores, named.assignment, named.sure
+    masks, scores, assignment = named.masks, named.scores, named.assignment
+    doubts = np.where(named.strange, "unrecognised", np.where(named.low, "low-score", "")).tolist()
     rles = encode_masks(masks)
     boxes = boxes_of(rles).tolist()
     n_whole = len(set(named.parents.tolist()))
@@ -250,7 +263,9 @@ def _instance_records(named: _Named, keywords: Sequence[str]) -> list[dict[str, 
                 "keyword": None if keyword == UNASSIGNED else keywords[keyword],
                 "margin": round(float(assignment.margin[number]), 6),
                 "rule": "split" if number >= n_whole else assignment.rule,
-                "sure": bool(sure[number]),
+                "recognised": None if named.recognised is None else round(float(named.recognised[number]), 6),
+                "sure": not doubts[number],
+                "doubt": doubts[number] or None,
                 "area": int(masks[number].sum()),
                 "segmentation": rle,
             }

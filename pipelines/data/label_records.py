@@ -124,14 +124,16 @@ def count_records(records: Sequence[Record]) -> dict[str, Any]:
 
     Returns:
         images = labelled + empty + failed; empty pictures are unknown throughout, and `rejected` says how many by which
-        rule; instances = assigned + unassigned; missing_keywords, of which no instance was found, and filled_keywords,
-        those of them that attention filled in, summed over the pictures.
+        rule; instances = assigned + unassigned, and `doubted` says how many were not labelled all the same, by which
+        doubt; missing_keywords, of which no instance was found, and filled_keywords, those of them that attention
+        filled in, summed over the pictures.
     """
     failed = sum("failed" in record for record in records)
     done = [record for record in records if "failed" not in record]
     rejected = Counter(record["rejected"] for record in done if record["rejected"])
     instances = [instance for record in done for instance in record["instances"]]
     assigned = sum(instance["keyword"] is not None for instance in instances)
+    doubted = Counter(instance["doubt"] for instance in instances if instance.get("doubt"))
     return {
         "images": len(records),
         "labelled": len(done) - rejected.total(),
@@ -141,6 +143,7 @@ def count_records(records: Sequence[Record]) -> dict[str, Any]:
         "instances": len(instances),
         "assigned": assigned,
         "unassigned": len(instances) - assigned,
+        "doubted": dict(sorted(doubted.items())),
         "missing_keywords": sum(len(record["missing"]) for record in done),
         "filled_keywords": sum(len(record["filled"]) for record in done),
     }

@@ -8,6 +8,7 @@ import pytest
 from pipelines import predict
 from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import ClassList
+from pipelines.data.label_records import count_records
 from pipelines.errors import ConfigError
 from pipelines.keywords import UNASSIGNED, assigned
 from pipelines.label_plan import LabelPlan
@@ -75,6 +76,9 @@ def test_what_only_unsure_instances_cover_is_open():
     labels = labeller("cat")("a", PICTURE, found, given(0, 0, keywords=1))
     assert row(labels) == [CAT] * 3 + [255] * 3 + [0] * 2
     assert [instance["sure"] for instance in labels.record["instances"]] == [True, False]
+    assert [instance["doubt"] for instance in labels.record["instances"]] == [None, "low-score"]
+    assert [instance["recognised"] for instance in labels.record["instances"]] == [None, None]
+    assert count_records([labels.record])["doubted"] == {"low-score": 1}
     assert [instance["keyword"] for instance in labels.record["instances"]] == ["cat", "cat"]
     assert row(labeller("cat", sure_score=0.4)("a", PICTURE, found, given(0, 0, keywords=1))) == [CAT] * 6 + [0] * 2
 
@@ -209,3 +213,7 @@ def test_an_instance_that_is_not_recognised_is_left_open():
     labels = labeller("cat")("a", PICTURE, found, given(0, 0, keywords=1))
     assert row(labels) == [255] * 3 + [0] * 2 + [CAT] * 3
     assert [instance["sure"] for instance in labels.record["instances"]] == [False, True]
+    assert [instance["doubt"] for instance in labels.record["instances"]] == ["unrecognised", None]
+    assert [instance["recognised"] for instance in labels.record["instances"]] == [0.29, 0.31]
+    counts = count_records([labels.record])
+    assert (counts["assigned"], counts["unassigned"], counts["doubted"]) == (2, 0, {"unrecognised": 1})

@@ -130,6 +130,7 @@ def test_confident_instances_of_a_picture_with_one_keyword_get_it(tmp_path: Path
         "instances": 2,
         "assigned": 2,
         "unassigned": 0,
+        "doubted": {},
         "missing_keywords": 0,
         "filled_keywords": 0,
         "rejected": {},
