@@ -6,20 +6,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_GRID = 16  # the coarsest stride of any trunk here
+_FILL = 127 / 255  # grey: about 0 for a network, as beyond the edges of the pictures in training
+
 
 @torch.no_grad()
-def predict_logits(
-    net: nn.Module, image: Tensor, scales: Sequence[float] = (1.0,), flip: bool = False, at_cells: bool = False
-) -> Tensor:
+def predict_logits(net: nn.Module, image: Tensor, scales: Sequence[float] = (1.0,), flip: bool = False) -> Tensor:
     """Softmax probabilities at the picture's own size.
 
+    A network of padded convolutions of stride s sees pixel s i with cell i in pictures whose sides are a multiple of s
+    and one more, like the crops of training (321). In others it may not: TensorFlow's padding, which some ImageNet
+    weights come with, then pads one side more than the other, and shifts what is seen by up to s - 1 pixels. So
+    pictures are continued to such a size, as DeepLab's authors do (513 for all of VOC).
+
     Args:
-        net: Images [1, 3, h, w] -> logits [1, n, h', w'], in evaluation mode.
+        net: Images [1, 3, h, w] -> logits [1, n, h', w'], in evaluation mode; the outermost logits belong to the
+            outermost pixels.
         image: [3, H, W] float 0..1, on the network's device; at least one pixel.
         scales: Sizes relative to the picture; above 0, at least one.
         flip: Also reads each scale mirrored.
-        at_cells: The network was trained with `at_cells` (see `pixel_loss`): its outermost logits belong to the
-            picture's outermost pixels, instead of each to an equal share of the picture.
 
     Returns:
         [n, H, W] float32; sums to 1 over n. The mean of the probabilities of all passes, each enlarged to the picture.
@@ -34,14 +39,25 @@ def predict_logits(
     for scale in scales:
         scaled = _resized(image[None], scale)
         for mirrored in (False, True) if flip else (False,):
-            logits = net(scaled.flip(3) if mirrored else scaled).float()
+            logits = _logits_of_pixels(net, scaled.flip(3) if mirrored else scaled)
             logits = logits.flip(3) if mirrored else logits
-            large = F.interpolate(logits, size=size, mode="bilinear", align_corners=at_cells)[0]
+            if scale != 1:
+                logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
             # Classes come last in memory, as out of the network: softmax over the first dimension would copy it all.
-            part = large.permute(1, 2, 0).softmax(2).permute(2, 0, 1)
+            part = logits[0].permute(1, 2, 0).softmax(2).permute(2, 0, 1)
             total = part if total is None else total.add_(part)
     assert total is not None
     return total.div_(len(scales) * (2 if flip else 1))
+
+
+def _logits_of_pixels(net: nn.Module, images: Tensor) -> Tensor:
+    """Logits [1, n, h, w] float32 of images [1, 3, h, w], which are continued on all sides alike."""
+    height, width = images.shape[2:]
+    missing = [(1 - side) % _GRID for side in (height, width)]
+    top, left = (each // 2 for each in missing)
+    whole = F.pad(images, (left, missing[1] - left, top, missing[0] - top), value=_FILL)
+    large = F.interpolate(net(whole).float(), size=whole.shape[2:], mode="bilinear", align_corners=True)
+    return large[:, :, top : top + height, left : left + width]
 
 
 def _resized(images: Tensor, scale: float) -> Tensor:

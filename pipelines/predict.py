@@ -107,8 +107,7 @@ def load_deeplab(weights: str | Path, *, device: str = "auto", precision: str = 
     if content.get("multi_scale"):  # checkpoints of before have no such key
         net = MultiScale(cast(DeepLab, net))
     _load(net, content["model"], path)
-    at_cells = bool(content.get("at_cells"))
-    return DeepLabPredictor(net, classes, content["longest_side"], device, precision, at_cells)
+    return DeepLabPredictor(net, classes, content["longest_side"], device, precision)
 
 
 class DeepLabPredictor:
@@ -119,16 +118,10 @@ class DeepLabPredictor:
     """
 
     def __init__(
-        self,
-        net: DeepLab | MultiScale,
-        classes: ClassList,
-        longest_side: int,
-        device: str,
-        precision: str,
-        at_cells: bool = False,
+        self, net: DeepLab | MultiScale, classes: ClassList, longest_side: int, device: str, precision: str
     ) -> None:
-        """Prepare the network for inference; see `load_deeplab`, and `predict_logits` for `at_cells`."""
-        self.classes, self.longest_side, self.at_cells = classes, longest_side, at_cells
+        """Prepare the network for inference; see `load_deeplab`."""
+        self.classes, self.longest_side = classes, longest_side
         self.device, self.precision = choose_device(device), precision
         net.to(self.device).eval().prepare_for_inference()
         self.net = net
@@ -150,7 +143,7 @@ class DeepLabPredictor:
         reduction = reduced_size(pixels.shape[0], pixels.shape[1], self.longest_side)[0] / pixels.shape[0]
         image = torch.from_numpy(pixels).permute(2, 0, 1).to(self.device).float() / 255
         with torch.inference_mode(), autocast(self.precision, self.device):
-            result: Tensor = predict_logits(self.net, image, [s * reduction for s in scales], flip, self.at_cells)
+            result: Tensor = predict_logits(self.net, image, [s * reduction for s in scales], flip)
         return result.float().cpu().numpy()
 
     def __call__(self, picture: Picture) -> NDArray[np.uint8]:

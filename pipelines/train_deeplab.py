@@ -267,7 +267,7 @@ def validator(config: DeepLabTrainConfig, classes: ClassList) -> Callable[[nn.Mo
         raise InputError(
             f"{missing[0]}: no such file, expected it for --val-voc; complete the data set", "image-missing"
         )
-    table, at_cells = classes.to_train_table(), deeplab_recipe(config.network, config.recipe).at_cells
+    table = classes.to_train_table()
 
     def validate(net: nn.Module, device: torch.device) -> dict[str, float]:
         matrix = ConfusionMatrix(classes.n_outputs)
@@ -280,7 +280,7 @@ def validator(config: DeepLabTrainConfig, classes: ClassList) -> Callable[[nn.Mo
             scale = reduced_size(height, width, longest_side(config))[0] / height
             tensor = torch.from_numpy(image).to(device).permute(2, 0, 1).float().div_(255)
             with torch.inference_mode(), autocast(config.precision, device):
-                predicted = predict_logits(net, tensor, (scale,), at_cells=at_cells).argmax(0)
+                predicted = predict_logits(net, tensor, (scale,)).argmax(0)
             matrix.update(table[truth], predicted.to(torch.uint8).cpu().numpy())
         miou = matrix.miou()
         return {} if math.isnan(miou) else {"miou": miou}

@@ -80,9 +80,9 @@ def test_a_scaled_network_has_the_parameters_of_its_network_and_predicts_whole_p
     assert list(map(id, scaled.trunk_parameters())) == list(map(id, net.trunk_parameters()))
     assert (scaled.output_stride, scaled.n_outputs) == (8, 3)
     image = torch.rand(3, 40, 70)
-    plain = predict_logits(scaled.eval(), image, at_cells=True)
+    plain = predict_logits(scaled.eval(), image)
     assert plain.shape == (3, 40, 70)
-    folded = predict_logits(scaled.prepare_for_inference(), image, at_cells=True)
+    folded = predict_logits(scaled.prepare_for_inference(), image)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in scaled.modules())
     torch.testing.assert_close(folded, plain, rtol=1e-3, atol=1e-4)
 
