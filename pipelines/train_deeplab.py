@@ -93,15 +93,14 @@ def identity(config: DeepLabTrainConfig, classes: ClassList) -> dict[str, Any]:
     """What a checkpoint says of its network: enough to build it again and to read its outputs.
 
     Returns:
-        {kind, network, multi_scale and at_cells as in the recipe, classes {names, indices in palettes}, longest_side:
-        pixels to which larger pictures are reduced, config}.
+        {kind, network, multi_scale as in the recipe, classes {names, indices in palettes}, longest_side: pixels to
+        which larger pictures are reduced, config}.
     """
     recipe = deeplab_recipe(config.network, config.recipe)
     return {
         "kind": "deeplab",
         "network": config.network,
         "multi_scale": recipe.multi_scale,
-        "at_cells": recipe.at_cells,
         "classes": {"names": classes.to_json(), "indices": list(classes.indices)},
         "longest_side": longest_side(config),
         "config": to_json(config),

@@ -87,7 +87,7 @@ def test_a_run_leaves_a_checkpoint_that_rebuilds_its_network(config: DeepLabTrai
     assert result["steps"] == 2 and result["best"]["metric"] == "miou" and 0 <= result["best"]["value"] <= 1
     best = load_checkpoint(config.run / "checkpoints" / "best.pt")
     assert (best["kind"], best["network"], best["longest_side"]) == ("deeplab", "efficientnet_lite0", 66)
-    assert not best["multi_scale"] and not best["at_cells"]
+    assert not best["multi_scale"]
     assert best["classes"] == {"names": ["cat", "dog"], "indices": [8, 12]}
     build_deeplab(best["network"], 3).load_state_dict(best["model"])
     predict = load_deeplab(config.run, device="cpu", precision="fp32")
@@ -240,7 +240,7 @@ def test_a_run_at_several_scales_predicts_at_them_too(config: DeepLabTrainConfig
     config = replace(config, recipe="v2-resnet101", val_voc=config.images.parent)
     result = train_deeplab(config, Events(io.StringIO()))
     best = load_checkpoint(config.run / "checkpoints" / "best.pt")
-    assert best["multi_scale"] and best["at_cells"]
+    assert best["multi_scale"]
     # the sum of four losses of three classes, at the start about log 3 each
     assert 3 < result["losses"]["total"] < 6
     predictor = load_deeplab(config.run, device="cpu", precision="fp32")
