@@ -233,7 +233,7 @@ class _Named:
 
     @property
     def sure(self) -> NDArray[np.bool_]:
-        """[M] whether it is labelled."""
+        """[M] whether nothing speaks against labelling it."""
         return ~(self.low | self.strange)
 
     @property
