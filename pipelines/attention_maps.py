@@ -32,6 +32,9 @@ from pipelines.linear_probe import fit_probe
 
 Keywords = Mapping[str, tuple[str, ...]]
 
+ATTENTION = "attention.safetensors"
+"""The file of a classifier in the label folder that it was trained for."""
+
 _RECIPE = "1"  # part of the fingerprint: raise it when training or scaling changes
 _TRAINING_SIZE = 448
 _MAP_SIZES = (640,)  # mirror images are averaged as well; adding 448 changed nothing in the measurement above

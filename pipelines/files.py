@@ -52,6 +52,19 @@ def write_text(path: Path, text: str) -> None:
     atomic_write(path, lambda file: file.write(text.encode("utf-8", "surrogateescape")))
 
 
+def copy_file(source: Path, target: Path) -> None:
+    """Copies a file atomically; a target that exists is replaced.
+
+    Raises:
+        MachineError: The source cannot be read [read-failed], or as `atomic_write`.
+    """
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        raise _read_error(source, error) from error
+    atomic_write(target, lambda file: file.write(content))
+
+
 def plain(value: Any) -> Any:
     """`value` in JSON's own types: paths as texts, numbers of array libraries as Python's, nan and infinity as None."""
     if isinstance(value, Mapping):

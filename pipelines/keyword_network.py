@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from pipelines.attention_maps import AttentionMaps, attention_fingerprint, load_attention, train_attention
+from pipelines.attention_maps import ATTENTION, AttentionMaps, attention_fingerprint, load_attention, train_attention
 from pipelines.config import PseudoLabelConfig
 from pipelines.engine.distributed import choose_device
 from pipelines.errors import ConfigError
@@ -20,7 +20,7 @@ def open_attention(config: PseudoLabelConfig, plan: LabelPlan, events: Events) -
     """
     state = _trunk_state(config)
     device = choose_device(config.device)
-    path = config.out / "attention.safetensors"
+    path = config.out / ATTENTION
     fingerprint = attention_fingerprint(plan.keywords, plan.classes, config.trunk, state, config.seed)
     network = (plan.classes, config.trunk, state)
     loaded = load_attention(path, fingerprint, *network, config.seed, device, config.precision)

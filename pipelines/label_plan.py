@@ -1,6 +1,7 @@
 """What `s4 pseudo-label` is going to do: known, checked and told before anything is written."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -9,15 +10,18 @@ from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import ClassList, load_classes
 from pipelines.data.images import ImageFile, find_images
 from pipelines.data.keywords_files import read_keywords
+from pipelines.data.record_files import SETTINGS, settings_differences
 from pipelines.engine.checkpoint import weights_file
 from pipelines.errors import ConfigError
 from pipelines.events import Events
-from pipelines.files import sha256_file, sha256_lines
+from pipelines.files import read_json, sha256_file, sha256_lines
 from pipelines.mask_sources import source_hash
 
 Strategy = Literal["single", "attention", "graph", "random"]
 
 _RECIPE = 2  # of what no flag sets: raise it when labels change with the same flags
+
+_AFTER_CUES = ("sure_score", "margin", "refine", "crf_preset", "border", "least_foreground", "most_foreground")
 
 _FEWEST_FOR_GRAPH = 20  # pictures with several keywords: in a smaller set hardly any instance has a fellow
 _FEWEST_FOR_CELLS = 20  # pictures: from fewer, a classifier of cells learns the pictures and not the keywords
@@ -149,6 +153,33 @@ def label_settings(config: PseudoLabelConfig, plan: LabelPlan) -> dict[str, Any]
     if config.segmenter is not None:
         settings["segmenter_sha256"] = sha256_file(weights_file(config.segmenter))
     return settings
+
+
+def check_earlier(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Sees to it that what was found for another label folder is what would be found again.
+
+    Args:
+        folder: The other folder.
+        settings: Those of this one, see `label_settings`.
+
+    Raises:
+        InputError: It is no label folder.
+        ConfigError: Something that the cues of a picture depend on differs [cues-differ].
+    """
+    there, now = (_of_cues(each) for each in (read_json(folder / SETTINGS), settings))
+    differences = settings_differences(there, now)
+    if differences:
+        message = f"--cues-of {folder}: made with other settings, the same expected: {differences}"
+        raise ConfigError(f"{message}; leave it out, or make that folder anew", "cues-differ")
+
+
+def _of_cues(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings without those that only say what is made of the cues."""
+    configuration = settings.get("configuration", {})
+    return {
+        **{name: value for name, value in settings.items() if name not in ("configuration", "segmenter_sha256")},
+        "configuration": {name: value for name, value in configuration.items() if name not in _AFTER_CUES},
+    }
 
 
 def tell(plan: LabelPlan, todo: list[str], events: Events) -> None:

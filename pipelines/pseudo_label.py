@@ -24,11 +24,11 @@ from pipelines.errors import InputError, Stopped
 from pipelines.events import Events
 from pipelines.files import remove_stale_temporaries
 from pipelines.keyword_network import open_attention, open_recognizer
-from pipelines.label_plan import LabelPlan, label_settings, make_plan, tell
+from pipelines.label_plan import LabelPlan, check_earlier, label_settings, make_plan, tell
 from pipelines.mask_sources import open_source
 from pipelines.picture_cues import FALLBACK, CueFinder
 from pipelines.picture_labels import PictureLabeller, PictureLabels
-from pipelines.set_cues import SetCues
+from pipelines.set_cues import SetCues, take_over
 
 
 def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
@@ -44,7 +44,8 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
         counts tell what is there already.
 
     Raises:
-        ConfigError: The folder holds labels made with other settings [labels-differ], or bad settings.
+        ConfigError: The folder holds labels made with other settings [labels-differ], that of an earlier round cues
+            made with others [cues-differ], or bad settings.
         InputError: Pictures, keywords, classes or weights cannot be used.
         Stopped: A signal came; the same command goes on.
     """
@@ -53,6 +54,8 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
     folder = LabelFolder(config.out, plan.classes)
     records = LabelRecords(folder, plan.shard)
     settings = label_settings(config, plan)
+    if config.cues_of is not None:
+        check_earlier(config.cues_of, settings)
     records.claim(settings, dry_run=True)
     done = records.done(config.retry_failed)
     todo = [image_id for image_id in plan.own if image_id not in done]
@@ -84,6 +87,9 @@ def _label_all(
     label = PictureLabeller(config, plan)
     recognise = open_recognizer(config) if config.recognise == "imagenet" else None
     records.claim(settings)  # not before everything that may be refused
+    if config.cues_of is not None:
+        found = take_over(config.cues_of, config.out, plan.images)
+        events.info(f"{config.cues_of}: what was found in {found} of {len(plan.images)} pictures is taken over")
     attention = open_attention(config, plan, events) if plan.uses_attention else None
     count = cells_per_picture(len(plan.images)) if plan.cells else 0
     look = CueFinder(
@@ -117,7 +123,7 @@ def _label_in_two_passes(
     events: Events,
 ) -> None:
     """Find the instances of all pictures, learn from them, then label."""
-    cues = SetCues(config.out / "cues", plan)
+    cues = SetCues(config.out, plan)
 
     def look_one(image_id: str) -> PictureLabels | None:
         cues.save(image_id, look(image_id, open_image(plan.images[image_id]), plan.positions(image_id)))

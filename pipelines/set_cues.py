@@ -1,13 +1,15 @@
 """The cues of a whole set of pictures in files, and the keywords that follow from all of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.attention_maps import ATTENTION
 from pipelines.cell_probe import CellProbe, fit_cells, labels_of_cells
 from pipelines.errors import InputError
+from pipelines.files import copy_file
 from pipelines.keyword_graph import NOISE
 from pipelines.keywords import UNASSIGNED, Assignment, assign_single, assigned
 from pipelines.label_plan import LabelPlan
@@ -15,11 +17,36 @@ from pipelines.picture_cues import PictureCues, load_cues
 from pipelines.set_keywords import InstanceSet, assign_set
 
 
+def take_over(earlier: Path, folder: Path, image_ids: Iterable[str]) -> int:
+    """Copy what was found for an earlier label folder to another: the attention network, and the cues of pictures.
+
+    What is there already stays as it is.
+
+    Args:
+        earlier: A label folder with the same settings, see `check_earlier`.
+        folder: The other one.
+        image_ids: Of the pictures.
+
+    Returns:
+        How many pictures the earlier one has cues of.
+    """
+    # A damaged file is none: what it held is found again.
+    found = [name for name in map(_cue_name, image_ids) if load_cues(earlier / name) is not None]
+    for name in (ATTENTION, *found):
+        if (earlier / name).is_file() and not (folder / name).exists():
+            copy_file(earlier / name, folder / name)
+    return len(found)
+
+
+def _cue_name(image_id: str) -> str:
+    return f"cues/{image_id}.npz"
+
+
 class SetCues:
-    """Cues by image id, `<folder>/<id>.npz`.
+    """Cues by image id, `<folder>/cues/<id>.npz`.
 
     Attributes:
-        folder: Where they lie.
+        folder: The label folder that they belong to.
         plan: The pictures of the set.
         numbers: image_id -> number of each picture.
     """
@@ -32,7 +59,7 @@ class SetCues:
 
     def path(self, image_id: str) -> Path:
         """Where the cues of a picture lie."""
-        return self.folder / f"{image_id}.npz"
+        return self.folder / _cue_name(image_id)
 
     def has(self, image_id: str) -> bool:
         """Whether the cues of a picture are known."""

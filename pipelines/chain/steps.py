@@ -166,6 +166,7 @@ def _label_step(tables: _Tables, steps: list[Step], number: int, suffix: str) ->
     values["out"] = _numbered(values["out"], suffix)
     if number > 1:
         values["segmenter"] = _last(steps, DeepLabTrainConfig).run
+        values["cues_of"] = _last(steps, PseudoLabelConfig).out
     config = tables.finished(PseudoLabelConfig, values)
     steps.append(_step(steps, f"pseudo-label{suffix}", number, config))
     return config

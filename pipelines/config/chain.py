@@ -79,6 +79,10 @@ class PseudoLabelConfig(CommonConfig):
         "DeepLab of an earlier round: run folder or file; its probabilities, restricted to a picture's keywords, are "
         "fused with the instances.",
     )
+    cues_of: Path | None = opt(
+        None,
+        "Label folder of an earlier round: what was found in its pictures is taken over, not looked for again.",
+    )
     recognise: str = opt(
         "off",
         "Do not label instances that look like none of the keywords to ImageNet's classifier, cut out of the picture; "

@@ -39,13 +39,17 @@ def check_settings(path: Path, settings: Mapping[str, Any], what: str = "labels"
     Raises:
         ConfigError: They differ [labels-differ], with `what` in the rule; the message names each difference.
     """
-    saved = _flat(read_json(path))
-    now = _flat(json.loads(json.dumps(dict(settings))))
-    names = [name for name in {**saved, **now} if saved.get(name) != now.get(name)]
-    if names:
-        differences = "; ".join(f"{name} {_shown(now.get(name))} (there {_shown(saved.get(name))})" for name in names)
+    differences = settings_differences(read_json(path), settings)
+    if differences:
         message = f"{path.parent}: holds {what} made otherwise, the same settings expected: {differences}"
         raise ConfigError(f"{message}; choose another --out or remove the folder", f"{what}-differ")
+
+
+def settings_differences(saved: Any, settings: Mapping[str, Any]) -> str:
+    """Says in which settings, at any depth, those read from a file differ from others; empty where they agree."""
+    there, now = _flat(saved), _flat(json.loads(json.dumps(dict(settings))))
+    names = [name for name in {**there, **now} if there.get(name) != now.get(name)]
+    return "; ".join(f"{name} {_shown(now.get(name))} (there {_shown(there.get(name))})" for name in names)
 
 
 def _lines(records: Iterable[Record]) -> str:

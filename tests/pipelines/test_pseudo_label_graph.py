@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipelines import predict, pseudo_label
 from pipelines.config import PseudoLabelConfig
-from pipelines.errors import Stopped
+from pipelines.errors import ConfigError, InputError, Stopped
 from pipelines.events import Events
 from s4net.instances import Instances
 
@@ -140,6 +140,41 @@ def test_cues_may_be_removed_and_are_found_again_where_a_label_is_lost(tmp_path:
     assert run(tmp_path)["labelled"] == 40
     assert networks.calls == 40
     assert files_of(tmp_path / "labels") == whole
+
+
+def test_a_later_round_takes_over_what_an_earlier_one_found(tmp_path: Path, networks: Networks):
+    run(tmp_path, out="fresh", border=1)
+    run(tmp_path, out="first")
+    (tmp_path / "first/attention.safetensors").write_bytes(b"network")
+    networks.calls = 0
+    assert run(tmp_path, out="again", border=1, cues_of=tmp_path / "first")["labelled"] == 40
+    assert networks.calls == 0
+    again = files_of(tmp_path / "again")
+    assert again.pop("attention.safetensors") == b"network"
+    assert again == files_of(tmp_path / "fresh")
+
+
+def test_of_an_earlier_round_what_is_lost_or_damaged_is_found_again(tmp_path: Path, networks: Networks):
+    run(tmp_path, out="first")
+    (tmp_path / "first/cues/p03.npz").unlink()
+    (tmp_path / "first/cues/p04.npz").write_bytes(b"PK")
+    networks.calls = 0
+    run(tmp_path, out="again", cues_of=tmp_path / "first")
+    assert networks.calls == 2
+    assert files_of(tmp_path / "again") == files_of(tmp_path / "first")
+
+
+def test_an_earlier_round_with_other_cues_is_refused(tmp_path: Path, networks: Networks):
+    run(tmp_path, out="first")
+    for dry_run in (True, False):
+        with pytest.raises(ConfigError, match=r"first: made with other settings.*: min_score 0.4 \(there 0.3\);"):
+            run(tmp_path, out="again", min_score=0.4, cues_of=tmp_path / "first", dry_run=dry_run)
+    (tmp_path / "weights.pt").write_bytes(b"other")
+    with pytest.raises(ConfigError, match="weights_sha256"):
+        run(tmp_path, out="again", cues_of=tmp_path / "first")
+    with pytest.raises(InputError, match=r"images.settings\.json"):
+        run(tmp_path, out="again", cues_of=tmp_path / "images")
+    assert not (tmp_path / "again").exists()
 
 
 def test_a_signal_during_the_last_instances_stops_before_the_labels(tmp_path: Path, networks: Networks):

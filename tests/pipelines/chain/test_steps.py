@@ -105,7 +105,9 @@ def test_rounds_have_folders_of_their_own_and_help_the_next(chain: Any) -> None:
     assert segmenters == [None, out / "deeplab-1", out / "deeplab-2"]
     third = config_of(steps, "deeplab-train-3")
     assert (third.labels, third.run) == (out / "labels-3", out / "deeplab-3")
-    assert steps["pseudo-label-3"].after == ("train", "deeplab-train-2")
+    earlier = [config_of(steps, f"pseudo-label-{k}").cues_of for k in (1, 2, 3)]
+    assert earlier == [None, out / "labels-1", out / "labels-2"]
+    assert steps["pseudo-label-3"].after == ("train", "pseudo-label-2", "deeplab-train-2")
     assert config_of(steps, "evaluate-2").save_predictions == Path("maps-2")
 
 
