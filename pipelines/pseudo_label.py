@@ -89,7 +89,8 @@ def _label_all(
     records.claim(settings)  # not before everything that may be refused
     if config.cues_of is not None:
         found = take_over(config.cues_of, config.out, plan.images)
-        events.info(f"{config.cues_of}: what was found in {found} of {len(plan.images)} pictures is taken over")
+        if plan.in_two_passes:  # else there are no cues, and the attention network is all
+            events.info(f"{config.cues_of}: what was found in {found} of {len(plan.images)} pictures is taken over")
     attention = open_attention(config, plan, events) if plan.uses_attention else None
     count = cells_per_picture(len(plan.images)) if plan.cells else 0
     look = CueFinder(
