@@ -21,7 +21,10 @@ Strategy = Literal["single", "attention", "graph", "random"]
 
 _RECIPE = 2  # of what no flag sets: raise it when labels change with the same flags
 
-_AFTER_CUES = ("sure_score", "margin", "refine", "crf_preset", "border", "least_foreground", "most_foreground")
+# Settings that say what is made of the cues of a picture, and not what they are.
+_AFTER_CUES = (
+    "sure_score", "margin", "segmenter_sha256", "refine", "crf_preset", "border", "least_foreground", "most_foreground",
+)  # fmt: skip
 
 _FEWEST_FOR_GRAPH = 20  # pictures with several keywords: in a smaller set hardly any instance has a fellow
 _FEWEST_FOR_CELLS = 20  # pictures: from fewer, a classifier of cells learns the pictures and not the keywords
@@ -166,20 +169,10 @@ def check_earlier(folder: Path, settings: Mapping[str, Any]) -> None:
         InputError: It is no label folder.
         ConfigError: Something that the cues of a picture depend on differs [cues-differ].
     """
-    there, now = (_of_cues(each) for each in (read_json(folder / SETTINGS), settings))
-    differences = settings_differences(there, now)
+    differences = settings_differences(read_json(folder / SETTINGS), settings, _AFTER_CUES)
     if differences:
         message = f"--cues-of {folder}: made with other settings, the same expected: {differences}"
         raise ConfigError(f"{message}; leave it out, or make that folder anew", "cues-differ")
-
-
-def _of_cues(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings without those that only say what is made of the cues."""
-    configuration = settings.get("configuration", {})
-    return {
-        **{name: value for name, value in settings.items() if name not in ("configuration", "segmenter_sha256")},
-        "configuration": {name: value for name, value in configuration.items() if name not in _AFTER_CUES},
-    }
 
 
 def tell(plan: LabelPlan, todo: list[str], events: Events) -> None:

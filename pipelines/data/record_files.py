@@ -1,7 +1,7 @@
 """The files that a folder of labels and one of predictions have in common: settings, records, failures."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +45,10 @@ def check_settings(path: Path, settings: Mapping[str, Any], what: str = "labels"
         raise ConfigError(f"{message}; choose another --out or remove the folder", f"{what}-differ")
 
 
-def settings_differences(saved: Any, settings: Mapping[str, Any]) -> str:
+def settings_differences(saved: Any, settings: Mapping[str, Any], leave_out: Collection[str] = ()) -> str:
     """Says in which settings, at any depth, those read from a file differ from others; empty where they agree."""
     there, now = _flat(saved), _flat(json.loads(json.dumps(dict(settings))))
-    names = [name for name in {**there, **now} if there.get(name) != now.get(name)]
+    names = [name for name in {**there, **now} if name not in leave_out and there.get(name) != now.get(name)]
     return "; ".join(f"{name} {_shown(now.get(name))} (there {_shown(there.get(name))})" for name in names)
 
 

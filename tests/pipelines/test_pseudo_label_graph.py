@@ -174,6 +174,9 @@ def test_an_earlier_round_with_other_cues_is_refused(tmp_path: Path, networks: N
         run(tmp_path, out="again", cues_of=tmp_path / "first")
     with pytest.raises(InputError, match=r"images.settings\.json"):
         run(tmp_path, out="again", cues_of=tmp_path / "images")
+    (tmp_path / "images/settings.json").write_text("[1]")
+    with pytest.raises(ConfigError, match=r"there null"):
+        run(tmp_path, out="again", cues_of=tmp_path / "images")
     assert not (tmp_path / "again").exists()
 
 
