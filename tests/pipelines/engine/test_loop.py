@@ -217,7 +217,7 @@ def test_two_processes_learn_what_one_does(tmp_path):
     """Two gloo processes with half the batch each end near the weights of one with the whole batch."""
     script = Path(__file__).with_name("train_in_processes.py")
     for world in (1, 2):
-        command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={world}", "--master-port=29517"]
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={world}"]
         subprocess.run([*command, str(script), str(tmp_path / str(world))], check=True, timeout=120)
     one, two = weights(tmp_path / "1"), weights(tmp_path / "2")
     for key in one:
