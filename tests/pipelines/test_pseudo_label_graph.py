@@ -18,7 +18,9 @@ from pipelines.events import Events
 from s4net.instances import Instances
 
 SIZE = (12, 16)
-KEYWORDS = ["cat", "cat", "dog", "dog"] * 8 + ["cat;dog"] * 8
+SINGLE, SEVERAL = 24, 8
+N = SINGLE + SEVERAL
+KEYWORDS = ["cat", "cat", "dog", "dog"] * (SINGLE // 4) + ["cat;dog"] * SEVERAL
 
 
 class Killed(BaseException):
@@ -86,13 +88,13 @@ def test_what_pictures_with_one_keyword_show_names_the_instances_of_the_others(t
     result = run(tmp_path)
     records = [json.loads(line) for line in (tmp_path / "labels/records.jsonl").read_text().splitlines()]
     named = [record["instances"][0]["keyword"] for record in records]
-    assert named == ["cat", "cat", "dog", "dog"] * 10
-    assert [record["instances"][0]["rule"] for record in records] == ["single"] * 32 + ["graph"] * 8
-    assert [record["missing"] for record in records[32:]] == [["dog"], ["dog"], ["cat"], ["cat"]] * 2
-    assert result["missing_keywords"] == 8 and result["assigned"] == 40
+    assert named == ["cat", "cat", "dog", "dog"] * (N // 4)
+    assert [record["instances"][0]["rule"] for record in records] == ["single"] * SINGLE + ["graph"] * SEVERAL
+    assert [record["missing"] for record in records[SINGLE:]] == [["dog"], ["dog"], ["cat"], ["cat"]] * 2
+    assert result["missing_keywords"] == SEVERAL and result["assigned"] == N
 
 
-@pytest.mark.parametrize("die_at", [0, 5, 39])
+@pytest.mark.parametrize("die_at", [0, 5, N - 1])
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, networks: Networks, die_at: int):
     run(tmp_path, out="unbroken")
     networks.calls, networks.die_at = 0, die_at
@@ -100,7 +102,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, networks: Networks, d
         run(tmp_path, out="broken")
     networks.die_at = -1
     run(tmp_path, out="broken")
-    assert networks.calls == 40  # no picture was looked at twice
+    assert networks.calls == N  # no picture was looked at twice
     assert files_of(tmp_path / "broken") == files_of(tmp_path / "unbroken")
 
 
@@ -108,10 +110,10 @@ def test_shards_wait_for_the_instances_of_each_other(tmp_path: Path, networks: N
     run(tmp_path, out="whole")
     networks.calls = 0
     assert run(tmp_path, out="shards", shard="1/2")["labelled"] == 0
-    assert run(tmp_path, out="shards", shard="2/2")["labelled"] == 20
+    assert run(tmp_path, out="shards", shard="2/2")["labelled"] == N // 2
     assert not (tmp_path / "shards/manifest.json").exists()
-    assert run(tmp_path, out="shards", shard="1/2")["labelled"] == 20
-    assert networks.calls == 40
+    assert run(tmp_path, out="shards", shard="1/2")["labelled"] == N // 2
+    assert networks.calls == N
     assert files_of(tmp_path / "shards") == files_of(tmp_path / "whole")
 
 
@@ -121,12 +123,12 @@ def test_a_damaged_picture_is_left_out_of_the_set_and_can_be_retried(tmp_path: P
     content = path.read_bytes()
     path.write_bytes(content[:40])
     result = run(tmp_path)
-    assert result["failed"] == 1 and result["labelled"] == 39
+    assert result["failed"] == 1 and result["labelled"] == N - 1
     assert (tmp_path / "labels/failures.jsonl").exists()
     path.write_bytes(content)
     assert run(tmp_path)["failed"] == 1  # not without being asked
     result = run(tmp_path, retry_failed=True)
-    assert result["failed"] == 0 and result["labelled"] == 40
+    assert result["failed"] == 0 and result["labelled"] == N
     # The other labels stay as they were made, without it: the same keywords, with other margins.
     assert files_of(tmp_path / "labels/labels") == files_of(tmp_path / "whole/labels")
 
@@ -137,8 +139,8 @@ def test_cues_may_be_removed_and_are_found_again_where_a_label_is_lost(tmp_path:
     shutil.rmtree(tmp_path / "labels/cues")
     (tmp_path / "labels/labels/p07.png").unlink()
     networks.calls = 0
-    assert run(tmp_path)["labelled"] == 40
-    assert networks.calls == 40
+    assert run(tmp_path)["labelled"] == N
+    assert networks.calls == N
     assert files_of(tmp_path / "labels") == whole
 
 
@@ -147,7 +149,7 @@ def test_a_later_round_takes_over_what_an_earlier_one_found(tmp_path: Path, netw
     run(tmp_path, out="first")
     (tmp_path / "first/attention.safetensors").write_bytes(b"network")
     networks.calls = 0
-    assert run(tmp_path, out="again", border=1, cues_of=tmp_path / "first")["labelled"] == 40
+    assert run(tmp_path, out="again", border=1, cues_of=tmp_path / "first")["labelled"] == N
     assert networks.calls == 0
     again = files_of(tmp_path / "again")
     assert again.pop("attention.safetensors") == b"network"
@@ -184,15 +186,15 @@ def test_a_signal_during_the_last_instances_stops_before_the_labels(tmp_path: Pa
     find = networks.__class__.__call__
 
     def stop_at_the_end(self: Networks, picture: np.ndarray) -> Instances:
-        if self.calls == 39:
+        if self.calls == N - 1:
             signal.raise_signal(signal.SIGTERM)
         return find(self, picture)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Networks, "__call__", stop_at_the_end)
-        with pytest.raises(Stopped, match=r"after 40 of 40 pictures \(instances\)"):
+        with pytest.raises(Stopped, match=rf"after {N} of {N} pictures \(instances\)"):
             run(tmp_path)
-    assert run(tmp_path)["labelled"] == 40
+    assert run(tmp_path)["labelled"] == N
 
 
 @pytest.mark.parametrize(("assign", "strategy"), [("auto", "attention"), ("graph", "graph"), ("single", "single")])
@@ -207,7 +209,7 @@ def test_random_keywords_are_of_the_picture_and_the_same_again(tmp_path: Path, n
     run(tmp_path, out="second", assign="random")
     assert files_of(tmp_path / "first") == files_of(tmp_path / "second")
     records = [json.loads(line) for line in (tmp_path / "first/records.jsonl").read_text().splitlines()]
-    assert {record["instances"][0]["keyword"] for record in records[32:]} == {"cat", "dog"}
+    assert {record["instances"][0]["keyword"] for record in records[SINGLE:]} == {"cat", "dog"}
     assert all(record["instances"][0]["keyword"] in record["keywords"] for record in records)
 
 

@@ -25,7 +25,7 @@ def target(n: int, size: int = 128) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("counts", [(0, 0), (1, 0), (1, 50)])
+@pytest.mark.parametrize("counts", [(0, 0), (1, 0), (1, 24)])
 def test_any_number_of_instances_trains(preset, counts, images):
     net = build_s4net(preset, SMALL).train()
     losses = net(images, [target(n) for n in counts])
