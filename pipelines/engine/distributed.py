@@ -92,9 +92,9 @@ def processes(device: str) -> Iterator[Processes]:
     if world == 1:
         yield Processes(0, 1, chosen)
         return
-    # DistributedDataParallel imports this module, whose functions take the group that exists at that moment as a default.
-    # Imported after the group is made, they would keep it, and with it its threads, until the interpreter ends; a thread
-    # that lets go of a tensor only then aborts the process.
+    # DistributedDataParallel imports this module, whose functions take the group that exists at that moment as a
+    # default. Imported after the group is made, they would keep it, and with it its threads, until the interpreter
+    # ends; a thread that lets go of a tensor only then aborts the process.
     importlib.import_module("torch.distributed.nn.functional")
     dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
