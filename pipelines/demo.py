@@ -213,6 +213,8 @@ def _train_deeplab(config: DemoConfig, sizes: DemoSizes, paths: DemoPaths, event
             network=_TRUNK,
             steps=sizes.deeplab_steps,
             crop=sizes.crop,
+            # The labels miss more than they add, and after so few steps what is doubtful is background to the network.
+            loss="plain" if exact else "balanced",
             seed=config.seed,
             resume=_goes_on(run),
             **_common(config),
