@@ -37,7 +37,8 @@ class _Counts:
     Attributes:
         confusion: [n, n + 1], see `ConfusionMatrix`.
         boundary: [n, 2], see `boundary_counts`.
-        levels: [_LEVELS, 2] labelled foreground pixels of each level of confidence, and those of them that are right.
+        levels: [2, _LEVELS, 2] pixels labelled background, then foreground, of each level of confidence; all of them
+            and those that are right.
         assignment: instances in pictures with several keywords: right, wrong, without a keyword, on background.
     """
 
@@ -72,8 +73,8 @@ def score_label_folder(
         per_class, images: see `LabelQuality`; miou_interval [low, high], 95 % over pictures; per_class_kept;
         false_positives, false_negatives {name: share of the class's union}; boundary_iou and boundary_per_class;
         worst [{image_id, miou}]; assignment {right, wrong, unassigned, background, accuracy} or None without records;
-        reliability [{confidence [low, high], pixels, precision}] of labelled foreground. Fractions 0..1, or None where
-        nothing could be judged.
+        reliability [{confidence [low, high], pixels, precision}] of labelled foreground, background_reliability of
+        labelled background. Fractions 0..1, or None where nothing could be judged.
     """
     n = folder.classes.n_outputs
     records = {record["image_id"]: record for record in Journal(folder.path / "records.jsonl").read()}
@@ -141,20 +142,25 @@ def _result(
         }
         if has_records
         else None,
-        "reliability": [
-            {
-                "confidence": [level / _LEVELS, (level + 1) / _LEVELS],
-                "pixels": int(pixels),
-                "precision": _known(_share(good, pixels)),
-            }
-            for level, (pixels, good) in enumerate(total.levels)
-        ],
+        "reliability": _curve(total.levels[1]),
+        "background_reliability": _curve(total.levels[0]),
         "images": images,
     }
 
 
+def _curve(levels: NDArray[np.int64]) -> list[dict[str, Any]]:
+    return [
+        {
+            "confidence": [level / _LEVELS, (level + 1) / _LEVELS],
+            "pixels": int(pixels),
+            "precision": _known(_share(good, pixels)),
+        }
+        for level, (pixels, good) in enumerate(levels)
+    ]
+
+
 def _levels(truth: NDArray[np.uint8], labels: NDArray[np.uint8], confidence: Path) -> NDArray[np.int64]:
-    counts = np.zeros((_LEVELS, 2), np.int64)
+    counts = np.zeros((2, _LEVELS, 2), np.int64)
     if confidence.is_file():
         with open_picture(confidence) as image:
             values = np.asarray(image.convert("L"))
@@ -164,10 +170,11 @@ def _levels(truth: NDArray[np.uint8], labels: NDArray[np.uint8], confidence: Pat
                 f"{confidence}: confidence map is {sizes[0]}, {sizes[1]} as the labels expected; make the labels anew"
             )
             raise InputError(message, "label-size")
-        counted = (labels > 0) & (labels != IGNORE) & (truth != IGNORE)
-        level = np.minimum(values[counted].astype(np.int64) * _LEVELS // 255, _LEVELS - 1)
-        counts[:, 0] = np.bincount(level, minlength=_LEVELS)
-        counts[:, 1] = np.bincount(level[labels[counted] == truth[counted]], minlength=_LEVELS)
+        level = np.minimum(values.astype(np.int64) * _LEVELS // 255, _LEVELS - 1)
+        for row, kind in enumerate((labels == 0, (labels > 0) & (labels != IGNORE))):
+            counted = kind & (truth != IGNORE)
+            counts[row, :, 0] = np.bincount(level[counted], minlength=_LEVELS)
+            counts[row, :, 1] = np.bincount(level[counted & (labels == truth)], minlength=_LEVELS)
     return counts
 
 

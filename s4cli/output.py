@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pipelines.events import Events
 
 SCHEMA_VERSION = 1
-_GRID_KEYS = {"name", "stage", "round"}
 
 
 def run_and_print(command: str, work: "Callable[[Events], Mapping[str, Any]]", as_json: bool) -> None:
@@ -57,31 +56,48 @@ def print_result(command: str, result: Mapping[str, Any], as_json: bool) -> None
 def table(result: Mapping[str, Any]) -> Iterator[str]:
     """The lines of a two-column table; a nested mapping follows its name, indented.
 
-    A list of mappings that all have a name, or are of a stage or round, comes last, as a table with a column for each
-    key; what is nested in them is left to `--json`.
+    Below it come, each as a table of its own, mappings of the same keys, such as scores of the same classes, side by
+    side with a line for each key; then every list of mappings, with a line for each and a column for each key. What is
+    nested in the latter is left to `--json`.
     """
+    alike = _alike(result)
     grids = {key: value for key, value in result.items() if _is_grid(value)}
-    rows = list(_rows({key: value for key, value in result.items() if key not in grids}, ""))
+    beside = {name for group in alike for name in group}
+    rows = list(_rows({key: value for key, value in result.items() if key not in grids and key not in beside}, ""))
     width = max((len(name) for name, _ in rows), default=0)
     for name, text in rows:
         yield f"{name:<{width}}  {text}".rstrip()
+    for group in alike:
+        keys = next(iter(group.values()))
+        yield from _columns([["", *group], *([key, *(_text(part[key]) for part in group.values())] for key in keys)])
     for name, records in grids.items():
         yield name
         yield from _grid(records)
 
 
+def _alike(result: Mapping[str, Any]) -> list[dict[str, Mapping[str, Any]]]:
+    """The flat mappings of a result, those of the same keys together; one that is alone is left out."""
+    groups: dict[tuple[str, ...], dict[str, Mapping[str, Any]]] = {}
+    for name, value in result.items():
+        if isinstance(value, Mapping) and value and not any(isinstance(part, Mapping) for part in value.values()):
+            groups.setdefault(tuple(value), {})[name] = value
+    return [group for group in groups.values() if len(group) > 1]
+
+
 def _is_grid(value: Any) -> bool:
-    if not isinstance(value, list) or not value or not all(isinstance(item, Mapping) for item in value):
-        return False
-    return all(_GRID_KEYS & item.keys() for item in value)
+    return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) for item in value)
 
 
 def _grid(records: list[Mapping[str, Any]]) -> Iterator[str]:
     keys = list(dict.fromkeys(key for item in records for key, part in item.items() if not isinstance(part, Mapping)))
     cells = [keys, *([_text(record[key]) if key in record else "" for key in keys] for record in records)]
+    yield from ("  " + line for line in _columns(cells))
+
+
+def _columns(cells: list[list[str]]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
-        yield "  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
+        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
 
 
 def _rows(result: Mapping[str, Any], indent: str) -> Iterator[tuple[str, str]]:

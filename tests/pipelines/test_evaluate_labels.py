@@ -13,12 +13,12 @@ from pipelines.data.rle import encode_masks
 from pipelines.errors import InputError
 from pipelines.evaluate import evaluate
 from pipelines.events import Events
-from tests.pipelines.two_pictures import make_classes, make_labels, make_voc, write_map
+from tests.pipelines.two_pictures import DOG, make_classes, make_labels, make_voc, write_map
 
 LABEL_KEYS = {
     "miou", "miou_interval", "miou_kept", "coverage", "precision_kept", "per_class", "images", "per_class_kept",
     "false_positives", "false_negatives", "boundary_iou", "boundary_per_class", "worst", "assignment", "reliability",
-    "split", "list_sha256", "source",
+    "background_reliability", "split", "list_sha256", "source",
 }  # fmt: skip
 
 
@@ -72,14 +72,20 @@ def test_labels_are_scored_with_open_pixels_as_errors_and_on_the_kept_pixels(
 
 def test_labels_of_each_confidence_are_scored_apart(voc: Path, labels: Path, classes: str) -> None:
     # Truth [0, 0, cat], [cat, 255, bird] and labels [0, cat, cat], [255, cat, dog]: of the labelled foreground the
-    # second pixel is wrong and the third right; the others are open or cannot be judged.
+    # second pixel is wrong and the third right; the others are open or cannot be judged. Truth [dog, dog, 0].
+    write_map(labels / "labels" / "b.png", [[DOG, 0, 0]])
     Image.fromarray(np.array([[255, 30, 200], [0, 200, 200]], np.uint8)).save(confidence_of(labels, "a"))
     Image.fromarray(np.array([[255, 0, 255]], np.uint8)).save(confidence_of(labels, "b"))  # the dog is one
-    levels = evaluate(EvaluateConfig(voc=voc, labels=labels, classes=classes), Events())["reliability"]
+    result = evaluate(EvaluateConfig(voc=voc, labels=labels, classes=classes), Events())
+    levels = result["reliability"]
     assert [level["confidence"] for level in levels][:2] == [[0, 0.1], [0.1, 0.2]]
     # 30 / 255 = 0.118 and 200 / 255 = 0.784
     assert [level["pixels"] for level in levels] == [0, 1, 0, 0, 0, 0, 0, 1, 0, 1]
     assert [level["precision"] for level in levels] == [None, 0, None, None, None, None, None, 1, None, 1]
+    # background: the first pixel of a and the last of b, both right, and the dog that b misses, of confidence 0
+    background = result["background_reliability"]
+    assert [level["pixels"] for level in background] == [1, 0, 0, 0, 0, 0, 0, 0, 0, 2]
+    assert [level["precision"] for level in background] == [0, *[None] * 8, 1]
 
 
 def test_a_confidence_map_of_another_size_is_refused(voc: Path, labels: Path, classes: str) -> None:

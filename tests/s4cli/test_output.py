@@ -40,3 +40,15 @@ def test_flat_named_mappings_are_a_table_below_the_rest() -> None:
 def test_what_is_nested_in_the_rows_of_a_table_is_left_out() -> None:
     stages = [{"stage": "train", "action": "ran", "result": {"steps": 3}}]
     assert list(table({"stages": stages})) == ["stages", "  stage  action", "  train  ran"]
+
+
+def test_scores_of_the_same_classes_stand_side_by_side() -> None:
+    result = {"iou": {"cat": 0.5, "dog": 0.25}, "miou": 0.375, "missed": {"cat": 0.125, "dog": None}, "times": {"s": 2}}
+    assert list(table(result)) == [
+        "miou   0.375",
+        "times",
+        "  s    2",
+        "     iou   missed",
+        "cat  0.5   0.125",
+        "dog  0.25  -",
+    ]
