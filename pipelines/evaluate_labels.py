@@ -149,6 +149,7 @@ def _result(
 
 
 def _curve(levels: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """One kind of `_Counts.levels` [_LEVELS, 2] as the records of the result."""
     return [
         {
             "confidence": [level / _LEVELS, (level + 1) / _LEVELS],
@@ -160,6 +161,7 @@ def _curve(levels: NDArray[np.int64]) -> list[dict[str, Any]]:
 
 
 def _levels(truth: NDArray[np.uint8], labels: NDArray[np.uint8], confidence: Path) -> NDArray[np.int64]:
+    """`_Counts.levels` of one picture, from truth and labels [H, W] and its 8-bit map; zeros without a map."""
     counts = np.zeros((2, _LEVELS, 2), np.int64)
     if confidence.is_file():
         with open_picture(confidence) as image:

@@ -68,8 +68,7 @@ def table(result: Mapping[str, Any]) -> Iterator[str]:
     for name, text in rows:
         yield f"{name:<{width}}  {text}".rstrip()
     for group in alike:
-        keys = next(iter(group.values()))
-        yield from _columns([["", *group], *([key, *(_text(part[key]) for part in group.values())] for key in keys)])
+        yield from _side_by_side(group)
     for name, records in grids.items():
         yield name
         yield from _grid(records)
@@ -82,6 +81,11 @@ def _alike(result: Mapping[str, Any]) -> list[dict[str, Mapping[str, Any]]]:
         if isinstance(value, Mapping) and value and not any(isinstance(part, Mapping) for part in value.values()):
             groups.setdefault(tuple(value), {})[name] = value
     return [group for group in groups.values() if len(group) > 1]
+
+
+def _side_by_side(group: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    keys = next(iter(group.values()))
+    yield from _columns([["", *group], *([key, *(_text(part[key]) for part in group.values())] for key in keys)])
 
 
 def _is_grid(value: Any) -> bool:
