@@ -72,7 +72,8 @@ def test_labels_are_scored_with_open_pixels_as_errors_and_on_the_kept_pixels(
 
 def test_labels_of_each_confidence_are_scored_apart(voc: Path, labels: Path, classes: str) -> None:
     # Truth [0, 0, cat], [cat, 255, bird] and labels [0, cat, cat], [255, cat, dog]: of the labelled foreground the
-    # second pixel is wrong and the third right; the others are open or cannot be judged. The other's truth is [dog, dog, 0].
+    # second pixel is wrong and the third right; the others are open or cannot be judged. The other picture's truth is
+    # [dog, dog, 0].
     write_map(labels / "labels" / "b.png", [[DOG, 0, 0]])
     Image.fromarray(np.array([[255, 30, 200], [0, 200, 200]], np.uint8)).save(confidence_of(labels, "a"))
     Image.fromarray(np.array([[255, 0, 255]], np.uint8)).save(confidence_of(labels, "b"))  # the dog is one
