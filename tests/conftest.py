@@ -1,0 +1,6 @@
+"""What holds for all tests."""
+
+import os
+
+# The tests run in a process a core: threads of torch beside them would wait for each other. Before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
