@@ -1,5 +1,6 @@
 """Parts of a label map: what instances say, what a segmentation network says, what attention fills in, what is open."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ FILLED_CONFIDENCE = 128
 
 _BACKGROUND = 0.9  # outside of all instances, where what was not found may lie
 _SUREST = 0.95  # of an instance of score 1; one of score 0 has 0.5: each wins where nothing else speaks
+_LEAST_OF_KIND = 0.02  # of what is recognised as something else: so often it is mistaken
 _LEAST_PROBABILITY = 1e-4  # of a witness: none rules anything out
 _SHOWN = 0.5  # of attention maps, where about 1 is strong; best of 0.3, 0.5, 0.7 and 1 on pictures of six classes
 
@@ -25,11 +27,14 @@ class Painted:
         masks: [N, H, W] bool, N may be 0.
         scores: [N] float32 in 0..1.
         keyword: [N] int64, of the picture's K keywords, or `UNASSIGNED`.
+        of_kind: [N] float32 in 0..1, how probably one without keyword shows anything that the keywords can mean; NaN
+            where nobody knows. None: nowhere.
     """
 
     masks: NDArray[np.bool_]
     scores: NDArray[np.float32]
     keyword: NDArray[np.int64]
+    of_kind: NDArray[np.float32] | None = None
 
     def worst_first(self) -> NDArray[np.int64]:
         """The order in which to paint, so that the best one lies on top."""
@@ -41,7 +46,9 @@ def instance_probabilities(painted: Painted, keywords: int, size: tuple[int, ...
     """Spread the scores of instances over the classes that a picture may show.
 
     A pixel under an instance of score s, where several lie over each other the best one, is of its keyword with
-    probability 0.5 + 0.45 s; the rest is shared by the others. Under an instance without keyword all are alike.
+    probability 0.5 + 0.45 s; the rest is shared by the others. Under an instance without keyword, of a kind with the
+    keywords with probability q, they share q, at least 0.02, and background has the rest; all are alike where q is not
+    known.
 
     Args:
         painted: the instances.
@@ -60,6 +67,10 @@ def instance_probabilities(painted: Painted, keywords: int, size: tuple[int, ...
             sure = 0.5 + (_SUREST - 0.5) * float(painted.scores[instance])
             own[:] = (1 - sure) / keywords
             own[painted.keyword[instance] + 1] = sure
+        elif painted.of_kind is not None and not np.isnan(painted.of_kind[instance]):
+            of_kind = max(_LEAST_OF_KIND, float(painted.of_kind[instance]))
+            own[:] = of_kind / keywords
+            own[0] = 1 - of_kind
         probabilities[:, painted.masks[instance]] = own[:, None]
     return probabilities
 
@@ -72,20 +83,43 @@ def unassigned_pixels(painted: Painted, size: tuple[int, ...]) -> NDArray[np.boo
     return unknown
 
 
-def fuse(probabilities: NDArray[np.float32], witness: NDArray[np.float32], weight: float = 1.0) -> NDArray[np.float32]:
-    """Multiply by the opinion of a witness to a power (logarithmic pooling) and scale to sum to 1 again.
+def pool(opinions: Sequence[NDArray[np.float32]], weights: Sequence[float]) -> NDArray[np.float32]:
+    """What several witnesses say together: the logarithmic opinion pool (Genest and Zidek, Statistical Science 1986).
+
+    Each opinion to the power of its share in the weights, multiplied and scaled to sum to 1. The shares sum to 1 too:
+    these witnesses learn from each other, and where all say the same, the same is said, not something surer.
 
     Args:
-        probabilities: [1 + K, H, W].
-        witness: [1 + K, H, W].
-        weight: the power; what a witness takes from the same source as another should not count twice.
+        opinions: [1 + K, H, W] each, one at least.
+        weights: one for each, above 0.
 
     Returns:
         [1 + K, H, W].
     """
-    product = probabilities * np.maximum(witness, _LEAST_PROBABILITY) ** np.float32(weight)
-    fused: NDArray[np.float32] = (product / product.sum(axis=0)).astype(np.float32)
-    return fused
+    if len(opinions) == 1:
+        return opinions[0]
+    total = sum(weights)
+    product = np.ones_like(opinions[0])
+    for opinion, weight in zip(opinions, weights, strict=True):
+        product *= np.maximum(opinion, _LEAST_PROBABILITY) ** np.float32(weight / total)
+    product /= product.sum(axis=0)
+    return product
+
+
+def weigh(probabilities: NDArray[np.float32], likelihood: NDArray[np.float32], power: float) -> NDArray[np.float32]:
+    """Bayes' rule: probabilities after evidence that owes nothing to them.
+
+    Args:
+        probabilities: [1 + K, H, W].
+        likelihood: [1 + K, H, W], above 0, in any unit.
+        power: 1 for evidence that counts once; less where the same is seen several times.
+
+    Returns:
+        [1 + K, H, W], summing to 1.
+    """
+    product = probabilities * likelihood ** np.float32(power)
+    weighed: NDArray[np.float32] = product / product.sum(axis=0)
+    return weighed
 
 
 def shown_pixels(maps: NDArray[np.float32], number: int, size: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -41,6 +41,7 @@ class PictureCues:
         unit: log-odds of 1 in the maps.
         cells: some cells of the map [D, h, w] of those features; None likewise.
         recognised: [N] float32 in 0..1, see `Recognizer`; None where it was not asked for.
+        windows: [K, h, w] float32 log-odds, see `Recognizer.windows`; None likewise.
     """
 
     masks: NDArray[np.bool_]
@@ -51,6 +52,7 @@ class PictureCues:
     unit: float = 1.0
     cells: Cells | None = None
     recognised: NDArray[np.float32] | None = None
+    windows: NDArray[np.float32] | None = None
 
     def save(self, path: Path) -> None:
         """Write to a file, atomically."""
@@ -66,6 +68,7 @@ class PictureCues:
             "unit": np.float64(self.unit),
             "cells": None if self.cells is None else self.cells.features,
             "recognised": self.recognised,
+            "windows": self.windows,
             "places": None if self.cells is None else self.cells.places,
         }
         np.savez_compressed(content, **{name: value for name, value in given.items() if value is not None})
@@ -78,7 +81,8 @@ def load_cues(path: Path) -> PictureCues | None:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             height, width = content["size"].tolist()
             rles = [{"size": [height, width], "counts": str(counts)} for counts in content["masks"]]
-            rest = {name: content[name] for name in ("maps", "features", "log_odds", "recognised") if name in content}
+            optional = ("maps", "features", "log_odds", "recognised", "windows")
+            rest = {name: content[name] for name in optional if name in content}
             masks = decode_masks(rles, height, width).astype(bool)
             cells = Cells(content["cells"], content["places"]) if "cells" in content else None
             return PictureCues(masks, content["scores"], unit=float(content["unit"]), cells=cells, **rest)
@@ -97,7 +101,7 @@ class CueFinder:
         features: whether to keep features and log-odds of the instances of every picture.
         fill: whether maps are wanted of every picture, also of those without instance.
         cells: how many cells of the features to keep of every picture.
-        recognise: looks at each instance by itself; None: not asked for.
+        recognise: looks at each instance by itself, and with `features` at windows; None: not asked for.
         names: of the class list; `recognise` asks for keywords by name.
     """
 
@@ -124,8 +128,10 @@ class CueFinder:
         cues = self._look(image_id, picture, keywords)
         if self.recognise is None:
             return cues
-        recognised = self.recognise(picture, cues.masks, [self.names[keyword] for keyword in keywords])
-        return replace(cues, recognised=recognised)
+        names = [self.names[keyword] for keyword in keywords]
+        recognised = self.recognise(picture, cues.masks, names)
+        windows = self.recognise.windows(picture, names) if self.features else None
+        return replace(cues, recognised=recognised, windows=windows)
 
     def _look(self, image_id: str, picture: NDArray[np.uint8], keywords: Sequence[int]) -> PictureCues:
         kept = _confident(self.find(image_id, picture), self.min_score)

@@ -26,16 +26,18 @@ from pipelines.keywords import (
 from pipelines.label_fusion import (
     FILLED_CONFIDENCE,
     Painted,
-    fuse,
     instance_probabilities,
     near_other_labels,
+    pool,
     shown_pixels,
     unassigned_pixels,
+    weigh,
 )
 from pipelines.label_plan import LabelPlan
 from pipelines.picture_cues import PictureCues
 from pipelines.refine import refine
 from pipelines.segmenter import Segmenter
+from pipelines.window_probe import WINDOW_WEIGHT, WindowProbe
 
 _RECOGNISED = 0.3  # of pictures of six classes, 2 % of the true animals are below, and most of what is none
 
@@ -56,7 +58,8 @@ class PictureLabeller:
     """Labels pictures, each by itself.
 
     Attributes:
-        witnesses: What is heard beside the instances, each with its weight.
+        witnesses: What is heard beside the instances, each with its weight, where that of the instances is 1.
+        window_probe: What the windows of the cues are worth; None: nothing.
     """
 
     def __init__(self, config: PseudoLabelConfig, plan: LabelPlan) -> None:
@@ -70,6 +73,7 @@ class PictureLabeller:
         self.witnesses: list[tuple[Witness, float]] = []
         if config.segmenter is not None:
             self.witnesses.append((Segmenter(config, plan.classes), 1.0))
+        self.window_probe: WindowProbe | None = None
         self.device = choose_device(config.device)
 
     def __call__(
@@ -86,7 +90,7 @@ class PictureLabeller:
         keywords = self.plan.keywords[image_id]
         named = self._named(image_id, cues, assignment)
         assignment = named.assignment
-        label_map, confidence = self._maps(image_id, picture, named.painted)
+        label_map, confidence = self._maps(image_id, picture, named.painted, cues.windows)
         filled: list[str] = []
         if self.config.fill and cues.maps is not None:
             filled = self._fill(image_id, cues.maps, assignment, label_map, confidence)
@@ -131,26 +135,35 @@ class PictureLabeller:
         return _Named(masks, scores, assignment, parents, low, recognised)
 
     def _maps(
-        self, image_id: str, picture: NDArray[np.uint8], painted: Painted
+        self,
+        image_id: str,
+        picture: NDArray[np.uint8],
+        painted: Painted,
+        windows: NDArray[np.float32] | None,
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Label map and confidence [H, W], before anything is filled or marked as unsure."""
-        positions = self.plan.positions(image_id)
-        if not self.witnesses and self.config.refine == "none":
-            return self._painted_maps(image_id, painted, picture.shape[:2])
-        probabilities = instance_probabilities(painted, len(positions), picture.shape[:2])
-        unknown = unassigned_pixels(painted, picture.shape[:2])
-        for witness, weight in self.witnesses:
-            probabilities = fuse(probabilities, witness(image_id, picture, positions), weight)
-            unknown[:] = False  # somebody has seen what lies there
+        positions, size = self.plan.positions(image_id), (picture.shape[0], picture.shape[1])
+        alone = not self.witnesses and self.window_probe is None
+        if alone and self.config.refine == "none":
+            return self._painted_maps(image_id, painted, size)
+        opinions = [instance_probabilities(painted, len(positions), size)]
+        opinions += [witness(image_id, picture, positions) for witness, _ in self.witnesses]
+        probabilities = pool(opinions, [1.0, *(weight for _, weight in self.witnesses)])
+        if self.window_probe is not None and windows is not None:
+            # They tell what an instance shows; around it they are too coarse, and see the instance.
+            inside = painted.masks.any(axis=0)
+            likelihood = np.where(inside, self.window_probe(windows, positions, size), np.float32(1))
+            probabilities = weigh(probabilities, likelihood, WINDOW_WEIGHT)
+        unknown = unassigned_pixels(painted, size) & (not self.witnesses)  # they see what lies there
         refined = probabilities
         if self.config.refine == "crf":
             refined = refine(probabilities, picture, self.config.crf_preset, self.device)
         winner = refined.argmax(axis=0)
         label_map = np.append(np.uint8(0), self._indices(image_id))[winner]
         label_map[unknown] = IGNORE
-        if self.witnesses and not label_map.any():
+        if not alone and not label_map.any():
             # A keyword says that something is there: witnesses that leave nothing of it are not believed.
-            return self._painted_maps(image_id, painted, picture.shape[:2])
+            return self._painted_maps(image_id, painted, size)
         # A mean field is sure of nearly everything it says: what was known before it says how far to trust a label.
         worth = np.take_along_axis(probabilities, winner[None], axis=0)[0]
         return label_map, np.rint(255 * worth).astype(np.uint8)
@@ -239,7 +252,9 @@ class _Named:
     @property
     def painted(self) -> Painted:
         """Those that are sure, with keyword; the others without."""
-        return Painted(self.masks, self.scores, np.where(self.sure, self.assignment.keyword, UNASSIGNED))
+        keyword = np.where(self.sure, self.assignment.keyword, UNASSIGNED)
+        of_kind = None if self.recognised is None else np.where(self.strange, self.recognised, np.float32(np.nan))
+        return Painted(self.masks, self.scores, keyword, of_kind)
 
 
 def _instance_records(named: _Named, keywords: Sequence[str]) -> list[dict[str, Any]]:

@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipelines.cell_probe import CELL_WEIGHT, CellWitness, cells_per_picture
 from pipelines.config import PseudoLabelConfig
 from pipelines.data.images import open_image
@@ -26,7 +29,7 @@ from pipelines.files import remove_stale_temporaries
 from pipelines.keyword_network import open_attention, open_recognizer
 from pipelines.label_plan import LabelPlan, check_earlier, label_settings, make_plan, tell
 from pipelines.mask_sources import open_source
-from pipelines.picture_cues import FALLBACK, CueFinder
+from pipelines.picture_cues import FALLBACK, CueFinder, PictureCues
 from pipelines.picture_labels import PictureLabeller, PictureLabels
 from pipelines.set_cues import SetCues, take_over
 
@@ -143,8 +146,13 @@ def _label_in_two_passes(
         )
         return
     assignments = cues.assign() if plan.strategy == "graph" else {}
+
+    def from_instances(image_id: str, seen: PictureCues) -> NDArray[np.uint8]:
+        return label.from_instances(image_id, seen, assignments.get(image_id))
+
+    label.window_probe = cues.learn_windows(from_instances)
     if plan.cells and look.attention is not None:
-        probe = cues.learn_cells(lambda image_id, seen: label.from_instances(image_id, seen, assignments.get(image_id)))
+        probe = cues.learn_cells(from_instances)
         if probe is not None:
             label.witnesses.append((CellWitness(look.attention, probe, cues.numbers), CELL_WEIGHT))
 

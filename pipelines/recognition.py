@@ -1,9 +1,10 @@
-"""Whether an instance, cut out of its picture, looks like something that the keywords can mean.
+"""Whether a part of a picture looks like something that the keywords can mean, to ImageNet's classifier (ours).
 
 Salient things are not always what the keyword names: a cushion beside the cat is found too, and gets the only keyword.
 ImageNet's classifier has seen cushions by name. It is shown each instance on plain grey, so that the cat beside it
-cannot speak for it, and tells how probable it is to be of a kind with the keywords (ours). For an animal that is any
-animal: species are confused where an instance is small or cut, animals and things hardly ever.
+cannot speak for it, and small windows all over the picture, for cat and cushion may be one instance. It tells how
+probable each is to be of a kind with the keywords. For an animal that is any animal: species are confused where
+something is small or cut, animals and things hardly ever.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,10 @@ _FIRST_THING = 2666196  # ImageNet-1k is in the order of its synsets: animals, t
 _ANIMALS = ("bird", "cat", "cow", "dog", "horse", "sheep")
 _UNKNOWN = ("person",)  # of these ImageNet-1k has a scuba diver, a groom and a ball player alone
 _CLASSES = 1000
-_SIDE = 224
+_SIDE = 224  # of an instance that is cut out
+_WINDOW, _STEP = 96, 48  # pixels
+_STEPS = 8, 64  # along the shorter side, so that a window has a quarter of it; at most along the longer one
+_BATCH = 32
 _MARGIN = 1.15  # side of the square that is cut out, as a share of the longer side of the mask
 _GREY = 127
 
@@ -74,6 +78,38 @@ class Recognizer:
             logits = (self.net(crops).float() + self.net(crops.flip(3)).float()) / 2
         probability: NDArray[np.float32] = logits.softmax(1).cpu().numpy()[:, of_kind].sum(axis=1)
         return probability
+
+    def windows(self, picture: NDArray[np.uint8], keywords: Sequence[str]) -> NDArray[np.float32]:
+        """Look at windows of a quarter of the shorter side, which overlap by half and know nothing of each other.
+
+        Args:
+            picture: [H, W, 3] RGB.
+            keywords: K names.
+
+        Returns:
+            [K, h, w], h or w being 8: log-odds that what a window shows is of a kind with the keyword, for the cell in
+            its middle; NaN for a keyword of which it is not known what it would look like to ImageNet.
+        """
+        kinds = [kind_of((keyword,)) for keyword in keywords]
+        least, most = _STEPS
+        shorter = min(picture.shape[:2])
+        rows, columns = (min(most, round(least * side / shorter)) for side in picture.shape[:2])
+        result = np.full((len(kinds), rows, columns), np.nan, np.float32)
+        if all(kind is None for kind in kinds):
+            return result
+        image = torch.from_numpy(picture).to(self.device).permute(2, 0, 1)[None].float() / 255
+        image = F.interpolate(image, (rows * _STEP, columns * _STEP), mode="bilinear", antialias=True)
+        image = F.pad(image, (_STEP // 2,) * 4, mode="reflect")  # so that the middles of windows are those of cells
+        # [1, 3, .., ..] -> [3, h, w, 96, 96] -> [h w, 3, 96, 96]
+        cut = image[0].unfold(1, _WINDOW, _STEP).unfold(2, _WINDOW, _STEP).permute(1, 2, 0, 3, 4).flatten(0, 1)
+        with torch.inference_mode(), autocast(self.precision, self.device):
+            logits = torch.cat([self.net(part).float() for part in torch.split(cut, _BATCH)]).cpu()
+        for own, kind in zip(result, kinds, strict=True):
+            if kind is not None:
+                inside = torch.from_numpy(kind)
+                odds = logits[:, inside].logsumexp(dim=1) - logits[:, ~inside].logsumexp(dim=1)
+                own[:] = odds.reshape(rows, columns).numpy()
+        return result
 
     @staticmethod
     def _cut_out(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Tensor:

@@ -15,6 +15,7 @@ from pipelines.keywords import UNASSIGNED, Assignment, assign_single, assigned
 from pipelines.label_plan import LabelPlan
 from pipelines.picture_cues import PictureCues, load_cues
 from pipelines.set_keywords import InstanceSet, assign_set
+from pipelines.window_probe import WindowProbe, fit_windows
 
 
 def take_over(earlier: Path, folder: Path, image_ids: Iterable[str]) -> int:
@@ -142,6 +143,30 @@ class SetCues:
             return None
         n_classes = len(self.plan.classes.names)
         return fit_cells(np.concatenate(features), np.concatenate(labels), np.concatenate(pictures), n_classes)
+
+    def learn_windows(self, label: Callable[[str, PictureCues], NDArray[np.uint8]]) -> WindowProbe | None:
+        """Learn what windows are worth that ImageNet's classifier has looked at.
+
+        Args:
+            label: as in `learn_cells`.
+
+        Returns:
+            What they are worth; None where no picture was looked at.
+        """
+        table, n_classes = self.plan.classes.to_train_table(), len(self.plan.classes.names)
+        log_odds, labels = [], []
+        for image_id in self._known():
+            cues = self.load(image_id)
+            if cues.windows is None:
+                continue
+            grid = cues.windows.shape[1], cues.windows.shape[2]
+            own = np.full((grid[0] * grid[1], n_classes), np.nan, np.float32)
+            own[:, self.plan.positions(image_id)] = cues.windows.reshape(len(cues.windows), -1).T
+            log_odds.append(own)
+            labels.append(table[labels_of_cells(label(image_id, cues), grid, np.arange(len(own), dtype=np.int32))])
+        if not log_odds:
+            return None
+        return fit_windows(np.concatenate(log_odds), np.concatenate(labels), n_classes)
 
     def _known(self) -> dict[str, int]:
         """image_id -> number of every picture whose cues are known."""

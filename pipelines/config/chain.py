@@ -85,8 +85,8 @@ class PseudoLabelConfig(CommonConfig):
     )
     recognise: str = opt(
         "off",
-        "Do not label instances that look like none of the keywords to ImageNet's classifier, cut out of the picture; "
-        "only for VOC's names without person.",
+        "Do not label what looks like none of the keywords to ImageNet's classifier: instances cut out of the picture, "
+        "and parts of them; only for VOC's names, and for whole instances without person.",
         choices=("off", "imagenet"),
     )
     cells: str = opt(

@@ -1,14 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from pipelines.keywords import UNASSIGNED
 from pipelines.label_fusion import (
     Painted,
-    fuse,
     instance_probabilities,
     near_other_labels,
+    pool,
     shown_pixels,
     unassigned_pixels,
+    weigh,
 )
 
 SIZE = (1, 4)
@@ -37,6 +40,14 @@ def test_an_instance_without_keyword_says_nothing():
     assert p[:, 0, 0] == pytest.approx([1 / 3] * 3)
 
 
+@pytest.mark.parametrize(("of_kind", "background"), [(0.2, 0.8), (0.0, 0.98), (float("nan"), 1 / 3)])
+def test_one_that_looks_like_something_else_is_background_as_probably(of_kind: float, background: float):
+    found = replace(painted(([0], 0.9, UNASSIGNED), ([1], 0.9, 0)), of_kind=np.float32([of_kind, 0.1]))
+    p = instance_probabilities(found, 2, SIZE)
+    assert p[:, 0, 0] == pytest.approx([background, (1 - background) / 2, (1 - background) / 2])
+    assert p[1, 0, 1] == pytest.approx(0.905)  # whatever is thought of one with a keyword
+
+
 @pytest.mark.parametrize("keywords", [1, 2, 25])
 def test_a_doubtful_instance_still_wins_where_nothing_else_speaks(keywords: int):
     p = instance_probabilities(painted(([0], 0.1, 0)), keywords, SIZE)
@@ -51,16 +62,31 @@ def test_unassigned_pixels_are_those_with_such_an_instance_on_top():
     assert unassigned_pixels(painted(), SIZE).all()
 
 
-def test_two_opinions_are_multiplied():
+def test_opinions_are_multiplied_each_to_the_power_of_its_share():
     instances, segmentation = np.float32([[[0.9]], [[0.1]]]), np.float32([[[0.2]], [[0.8]]])
-    # 0.18 and 0.08
-    assert fuse(instances, segmentation)[:, 0, 0] == pytest.approx([0.18 / 0.26, 0.08 / 0.26])
+    # The roots of 0.18 and 0.08 are as 3 to 2.
+    assert pool([instances, segmentation], [1, 1])[:, 0, 0] == pytest.approx([0.6, 0.4])
+    # Cube roots of 0.9 * 0.2^2 = 0.036 and 0.1 * 0.8^2 = 0.064: 0.33019 and 0.4.
+    assert pool([instances, segmentation], [0.5, 1])[:, 0, 0] == pytest.approx([0.45220, 0.54780], abs=1e-5)
+
+
+def test_what_all_say_alike_grows_no_surer():
+    opinion = np.float32([[[0.7]], [[0.2]], [[0.1]]])
+    assert pool([opinion] * 3, [1, 0.5, 1])[:, 0, 0] == pytest.approx([0.7, 0.2, 0.1])
+    assert pool([opinion], [1]) is opinion
 
 
 def test_an_opinion_is_never_so_sure_that_nothing_outweighs_it():
     instances, segmentation = np.float32([[[0.01]], [[0.99]]]), np.float32([[[1.0]], [[0.0]]])
-    # 0.01 and 0.99e-4
-    assert fuse(instances, segmentation)[1, 0, 0] == pytest.approx(0.99e-4 / (0.01 + 0.99e-4))
+    # Roots of 0.01 and of 0.99e-4: 0.1 and 0.00995.
+    assert pool([instances, segmentation], [1, 1])[1, 0, 0] == pytest.approx(0.00995 / 0.10995, abs=1e-5)
+
+
+def test_evidence_multiplies_the_odds():
+    probabilities, likelihood = np.float32([[[0.8]], [[0.2]]]), np.float32([[[1]], [[4]]])
+    # 0.8 to 0.2 * 4, and with half the weight to 0.2 * 2.
+    assert weigh(probabilities, likelihood, 1)[:, 0, 0] == pytest.approx([0.5, 0.5])
+    assert weigh(probabilities, likelihood, 0.5)[:, 0, 0] == pytest.approx([2 / 3, 1 / 3])
 
 
 def test_attention_shows_a_keyword_where_it_is_strong_and_strongest():

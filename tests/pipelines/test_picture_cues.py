@@ -61,6 +61,7 @@ def test_cues_come_back_from_their_file_as_they_were(tmp_path: Path):
         generator.random((3, 2)).astype(np.float32),
         12.5,
         recognised=generator.random(3).astype(np.float32),
+        windows=np.float32([[[0.5, -7]], [[np.nan, np.nan]]]),
     )
     cues.save(tmp_path / "folder" / "a.npz")
     loaded = load_cues(tmp_path / "folder" / "a.npz")

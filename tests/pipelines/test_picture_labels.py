@@ -14,6 +14,7 @@ from pipelines.keywords import UNASSIGNED, assigned
 from pipelines.label_plan import LabelPlan
 from pipelines.picture_cues import PictureCues
 from pipelines.picture_labels import PictureLabeller
+from pipelines.window_probe import WindowProbe
 
 CLASSES = ClassList.from_names(["cat", "dog"])
 CAT, DOG = CLASSES.indices
@@ -217,3 +218,34 @@ def test_an_instance_that_is_not_recognised_is_left_open():
     assert [instance["recognised"] for instance in labels.record["instances"]] == [0.29, 0.31]
     counts = count_records([labels.record])
     assert (counts["assigned"], counts["unassigned"], counts["doubted"]) == (2, 0, {"unrecognised": 1})
+
+
+def test_a_witness_must_be_surer_where_nothing_like_the_keyword_is_recognised():
+    witness = np.full((2, 4, 8), 0.2, np.float32)
+    witness[1] = 0.8
+    found = replace(cues(slice(0, 3), slice(5, 8)), recognised=np.float32([0.1, 0.9]))
+    labelling = labeller("cat")
+    labelling.witnesses.append((lambda *_: witness, 1.0))
+    labels = labelling("a", PICTURE, found, given(0, 0, keywords=1))
+    # Cat to background: 0.8 to 0.2 for the witness; 0.1 to 0.9 where the instance is not recognised, and between both.
+    assert row(labels) == [0] * 5 + [CAT] * 3
+    # Roots of 0.9 * 0.2 and 0.1 * 0.8 are as 3 to 2, those of 0.86 * 0.8 and 0.14 * 0.2 as 4.9570 to 1.
+    assert labels.confidence is not None and labels.confidence[0].tolist() == [153] * 5 + [212] * 3
+
+
+def test_windows_tell_what_instances_show_and_nothing_around_them():
+    witness = np.full((2, 4, 8), 0.5, np.float32)
+    windows = np.float32([[[-8, 8]]])
+    labelling = labeller("cat")
+    labelling.witnesses.append((lambda *_: witness, 1.0))
+    labelling.window_probe = WindowProbe(np.float32([1, 0]), np.float32([0, 0]))
+    labels = labelling("a", PICTURE, replace(cues(slice(0, 6)), windows=windows), given(0, keywords=1))
+    # Roots of 0.905 and 0.095 are as 3.086 to 1. The windows, with middles at 2 and 6, say -8, -8, -6, -2, 2, 6 to the
+    # pixels of the instance, of which half counts, beside ln 3.086 = 1.127; and 8 where there is none.
+    assert row(labels) == [0] * 3 + [CAT] * 3 + [0] * 2
+    assert labels.confidence is not None
+    odds = np.exp(np.abs(1.127 + np.array([-4, -4, -3, -1, 1, 3])))
+    assert labels.confidence[0, :6].tolist() == np.rint(255 * odds / (1 + odds)).tolist()
+    assert labels.confidence[0, 6:].tolist() == [191, 191]  # roots of 0.9 and 0.1 are as 3 to 1
+    without = labelling("a", PICTURE, cues(slice(0, 6)), given(0, keywords=1))
+    assert row(without) == [CAT] * 6 + [0] * 2

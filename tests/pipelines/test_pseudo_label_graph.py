@@ -254,3 +254,30 @@ def test_cells_help_where_all_keywords_are_single(tmp_path: Path, networks: Netw
     run(tmp_path, out="single", assign="single")  # asked for: as it is
     assert np.asarray(Image.open(tmp_path / "auto/labels/p00.png"))[:, :7].max() == 0
     assert np.asarray(Image.open(tmp_path / "single/labels/p00.png"))[:, :7].min() == 8
+
+
+class Windows:
+    """ImageNet's classifier: in instances it sees an animal, but for the lower half of picture 0; elsewhere none."""
+
+    def __call__(self, picture: np.ndarray, masks: np.ndarray, keywords: list[str]) -> np.ndarray:
+        return np.ones(len(masks), np.float32)
+
+    def windows(self, picture: np.ndarray, keywords: list[str]) -> np.ndarray:
+        seen = np.full((len(keywords), 12, 16), -4.0, np.float32)
+        seen[:, :, 8:] = 4 + picture[0, 0, 1] / 255 - np.arange(12)[:, None] / 100
+        if picture[0, 0, 1] == 0:
+            seen[:, 6:] = -60
+        return seen
+
+
+def test_windows_take_out_of_an_instance_what_looks_like_something_else(
+    tmp_path: Path, networks: Networks, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pseudo_label, "open_recognizer", lambda _: Windows())
+    run(tmp_path, recognise="imagenet")
+    cat, other = (np.asarray(Image.open(tmp_path / f"labels/labels/p{number:02d}.png")) for number in (0, 1))
+    assert (cat[:6, 8:] == 8).all() and (cat[6:] == 0).all() and (cat[:, :8] == 0).all()
+    assert (other[:, 8:] == 8).all() and (other[:, :8] == 0).all()
+    run(tmp_path, out="again", recognise="imagenet", cues_of=tmp_path / "labels")
+    assert networks.calls == N
+    assert (tmp_path / "again/labels/p00.png").read_bytes() == (tmp_path / "labels/labels/p00.png").read_bytes()

@@ -53,6 +53,26 @@ def test_each_instance_is_seen_alone_on_grey(monkeypatch: pytest.MonkeyPatch):
     assert look(picture, masks[:0], ["cat"]).shape == (0,)
 
 
+def test_windows_know_nothing_of_each_other(monkeypatch: pytest.MonkeyPatch):
+    picture = np.zeros((96, 192, 3), np.uint8)
+    picture[:, 96:, 0] = 255
+    seen = recognizer(monkeypatch).windows(picture, ["cat", "person"])
+    assert seen.shape == (2, 8, 16) and np.isnan(seen[1]).all()
+    # Windows are 24 pixels wide and 12 apart, the first from -6 on: those from 78 on reach into the red at 96. The
+    # brightest red of a window says 20 * (0 - 127 / 255), or 20 * 128 / 255; the other things' -100 add nothing.
+    assert (np.ptp(seen[0], axis=0) < 1e-4).all()
+    assert seen[0, 0] == pytest.approx([-20 * 127 / 255] * 7 + [20 * 128 / 255] * 9, abs=0.05)
+
+
+@pytest.mark.parametrize(("size", "grid"), [((1, 1), (8, 8)), ((30, 45), (8, 12)), ((4000, 5), (64, 8))])
+def test_there_are_eight_windows_along_the_shorter_side(
+    size: tuple[int, int], grid: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+):
+    look = recognizer(monkeypatch)
+    assert look.windows(np.zeros((*size, 3), np.uint8), ["cat"]).shape == (1, *grid)
+    assert np.isnan(look.windows(np.zeros((*size, 3), np.uint8), ["person"])).all()
+
+
 def test_without_weights_of_the_classifier_it_is_refused():
     with pytest.raises(ConfigError, match=r"--recognise imagenet: no weights.*\[recognise-unusable\]"):
         Recognizer("efficientnet_lite0", None, CPU, "fp32")
