@@ -13,7 +13,7 @@ test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest
 
 slow: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 0
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check

@@ -22,7 +22,7 @@ from pipelines.linear_probe import fit_softmax_probe
 _MOST_CELLS = 400_000  # of a whole set, half a gigabyte as float32
 _PER_PICTURE = (16, 128)  # at least and at most
 CELL_WEIGHT = 0.5
-"""Of this witness: neighbouring cells see much of the same."""
+"""Of this witness, that of the instances being 1: cells blur outlines, and see less of a thing than an instance."""
 _FEWEST = 10  # cells that a classifier can learn anything from
 
 
@@ -53,10 +53,15 @@ def sample_cells(features: NDArray[np.float32], count: int, image_id: str) -> Ce
         count: how many; all of them where there are fewer.
         image_id: what the choice depends on.
     """
-    total = features.shape[1] * features.shape[2]
-    generator = np.random.default_rng(zlib.crc32(image_id.encode()))
-    places = np.sort(generator.permutation(total)[:count]).astype(np.int32)
+    places = some_places(features.shape[1] * features.shape[2], count, image_id)
     return Cells(features.reshape(len(features), -1)[:, places].T.astype(np.float16), places)
+
+
+def some_places(total: int, count: int, image_id: str) -> NDArray[np.int32]:
+    """Draw `count` of so many places, all where there are fewer: the same ones for the same picture, in order."""
+    generator = np.random.default_rng(zlib.crc32(image_id.encode()))
+    places: NDArray[np.int32] = np.sort(generator.permutation(total)[:count]).astype(np.int32)
+    return places
 
 
 def labels_of_cells(

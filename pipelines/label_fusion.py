@@ -107,7 +107,7 @@ def pool(opinions: Sequence[NDArray[np.float32]], weights: Sequence[float]) -> N
 
 
 def weigh(probabilities: NDArray[np.float32], likelihood: NDArray[np.float32], power: float) -> NDArray[np.float32]:
-    """Bayes' rule: probabilities after evidence that owes nothing to them.
+    """Bayes' rule: probabilities after evidence that was not among what they come from.
 
     Args:
         probabilities: [1 + K, H, W].

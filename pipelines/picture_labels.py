@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ from pipelines.label_fusion import (
 from pipelines.label_plan import LabelPlan
 from pipelines.picture_cues import PictureCues
 from pipelines.refine import refine
-from pipelines.segmenter import Segmenter
+from pipelines.segmenter import SEGMENTER_WEIGHT, Segmenter
 from pipelines.window_probe import WINDOW_WEIGHT, WindowProbe
 
 _RECOGNISED = 0.3  # of pictures of six classes, 2 % of the true animals are below, and most of what is none
@@ -72,7 +72,7 @@ class PictureLabeller:
         self.config, self.plan = config, plan
         self.witnesses: list[tuple[Witness, float]] = []
         if config.segmenter is not None:
-            self.witnesses.append((Segmenter(config, plan.classes), 1.0))
+            self.witnesses.append((Segmenter(config, plan.classes), SEGMENTER_WEIGHT))
         self.window_probe: WindowProbe | None = None
         self.device = choose_device(config.device)
 
@@ -146,11 +146,13 @@ class PictureLabeller:
         alone = not self.witnesses and self.window_probe is None
         if alone and self.config.refine == "none":
             return self._painted_maps(image_id, painted, size)
+        if not self.witnesses:
+            painted = replace(painted, of_kind=None)  # what looks like something else stays open
         opinions = [instance_probabilities(painted, len(positions), size)]
         opinions += [witness(image_id, picture, positions) for witness, _ in self.witnesses]
         probabilities = pool(opinions, [1.0, *(weight for _, weight in self.witnesses)])
         if self.window_probe is not None and windows is not None:
-            # They tell what an instance shows; around it they are too coarse, and see the instance.
+            # They tell what an instance shows; around it they are too coarse, and still see it.
             inside = painted.masks.any(axis=0)
             likelihood = np.where(inside, self.window_probe(windows, positions, size), np.float32(1))
             probabilities = weigh(probabilities, likelihood, WINDOW_WEIGHT)
@@ -161,7 +163,7 @@ class PictureLabeller:
         winner = refined.argmax(axis=0)
         label_map = np.append(np.uint8(0), self._indices(image_id))[winner]
         label_map[unknown] = IGNORE
-        if not alone and not label_map.any():
+        if not alone and not ((label_map != 0) & (label_map != IGNORE)).any():
             # A keyword says that something is there: witnesses that leave nothing of it are not believed.
             return self._painted_maps(image_id, painted, size)
         # A mean field is sure of nearly everything it says: what was known before it says how far to trust a label.

@@ -150,7 +150,8 @@ def _label_in_two_passes(
     def from_instances(image_id: str, seen: PictureCues) -> NDArray[np.uint8]:
         return label.from_instances(image_id, seen, assignments.get(image_id))
 
-    label.window_probe = cues.learn_windows(from_instances)
+    if look.recognise is not None:
+        label.window_probe = cues.learn_windows(from_instances)
     if plan.cells and look.attention is not None:
         probe = cues.learn_cells(from_instances)
         if probe is not None:

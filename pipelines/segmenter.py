@@ -10,6 +10,9 @@ from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import ClassList
 from pipelines.errors import ConfigError
 
+SEGMENTER_WEIGHT = 2.0
+"""Of this witness, that of the instances being 1: it has learned from those of all pictures."""
+
 
 class Segmenter:
     """A callable: id, picture and keywords -> probabilities of background and these keywords alone."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.attention_maps import ATTENTION
-from pipelines.cell_probe import CellProbe, fit_cells, labels_of_cells
+from pipelines.cell_probe import CellProbe, cells_per_picture, fit_cells, labels_of_cells, some_places
 from pipelines.errors import InputError
 from pipelines.files import copy_file
 from pipelines.keyword_graph import NOISE
@@ -151,22 +151,28 @@ class SetCues:
             label: as in `learn_cells`.
 
         Returns:
-            What they are worth; None where no picture was looked at.
+            What they are worth; None where there is too little to learn from.
         """
-        table, n_classes = self.plan.classes.to_train_table(), len(self.plan.classes.names)
-        log_odds, labels = [], []
-        for image_id in self._known():
+        table, image_ids = self.plan.classes.to_train_table(), self._known()
+        log_odds, keywords, labels = [], [], []
+        for image_id in image_ids:
             cues = self.load(image_id)
-            if cues.windows is None:
-                continue
-            grid = cues.windows.shape[1], cues.windows.shape[2]
-            own = np.full((grid[0] * grid[1], n_classes), np.nan, np.float32)
-            own[:, self.plan.positions(image_id)] = cues.windows.reshape(len(cues.windows), -1).T
-            log_odds.append(own)
-            labels.append(table[labels_of_cells(label(image_id, cues), grid, np.arange(len(own), dtype=np.int32))])
+            if cues.windows is None or not len(cues.masks):
+                continue  # without an instance, what the keywords name would be taken for background
+            grid, own = cues.windows.shape[1:], self.plan.positions(image_id)
+            places = some_places(grid[0] * grid[1], cells_per_picture(len(image_ids)), image_id)
+            seen = table[labels_of_cells(label(image_id, cues), (grid[0], grid[1]), places)]
+            log_odds.append(cues.windows.reshape(len(own), -1)[:, places].ravel())
+            keywords.append(np.repeat(own, len(places)).astype(np.int32))
+            labels.append(np.tile(seen, len(own)))
         if not log_odds:
             return None
-        return fit_windows(np.concatenate(log_odds), np.concatenate(labels), n_classes)
+        return fit_windows(
+            np.concatenate(log_odds),
+            np.concatenate(keywords),
+            np.concatenate(labels),
+            len(self.plan.classes.names),
+        )
 
     def _known(self) -> dict[str, int]:
         """image_id -> number of every picture whose cues are known."""

@@ -2,8 +2,8 @@
 
 `Recognizer.windows` tells how much a window looks like any animal, say. How much that speaks for a cow, and against
 background, is learned from the labels that instances give to all pictures: two numbers for each keyword, which are too
-few to learn by heart which cushions were labelled cat. Other than instances, cells and DeepLab, which all stem from the
-same instances, ImageNet's names for things are evidence of their own: they count as a likelihood, not as an opinion.
+few to learn by heart which cushions were labelled cat. Instances, cells and DeepLab all stem from the same S4Net; how
+ImageNet names things does not, so it counts as evidence and not as one more opinion.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,8 @@ from pipelines.keywords import interpolation
 from pipelines.linear_probe import fit_probe
 
 WINDOW_WEIGHT = 0.5
-"""The power of this likelihood: windows overlap by half, so each pixel is seen more than once."""
+"""The power of this likelihood: between two windows that overlap by half, what they say is partly the same."""
+_MOST = 8.0  # of a log-likelihood: none rules anything out
 _FEWEST = 10  # windows of the keyword, and of background, that anything can be learned from
 
 
@@ -49,36 +50,43 @@ class WindowProbe:
         """
         chosen = list(keywords)
         worth = self.slopes[chosen, None, None] * windows + self.offsets[chosen, None, None]
-        known = np.nan_to_num(worth, nan=0.0)
+        known = np.clip(np.nan_to_num(worth, nan=0.0), -_MOST, _MOST)
+        # Keywords of one kind, such as cat and dog, have the same log-odds, which cannot tell these from each other.
+        alike = (windows[:, None] == windows[None]).all(axis=(2, 3)) | np.eye(len(chosen), dtype=bool)
+        known = np.stack([known[fellows].mean(axis=0) for fellows in alike])
         rows, columns = (interpolation(*pair) for pair in zip(size, windows.shape[1:], strict=True))
         likelihood = np.ones((len(chosen) + 1, *size), np.float32)
         likelihood[1:] = np.exp(rows @ known @ columns.T)
         return likelihood
 
 
-def fit_windows(log_odds: NDArray[np.float32], labels: NDArray[np.uint8], classes: int) -> WindowProbe:
+def fit_windows(
+    log_odds: NDArray[np.float32], keywords: NDArray[np.int32], labels: NDArray[np.uint8], classes: int
+) -> WindowProbe | None:
     """Learn from the windows of a whole set.
 
     By Bayes' rule a logistic regression of keyword against background is the likelihood ratio and the odds of the
     sample; these are taken off.
 
     Args:
-        log_odds: [N, C] for each class that the window's picture shows, NaN for the others.
-        labels: [N], 0 background, 1..C; 255 windows are left out.
+        log_odds: [N] that a window is of a kind with a keyword of its picture; NaN where it is not known.
+        keywords: [N] position of that keyword in the class list.
+        labels: [N] of the window, 0 background, 1..C; 255 is left out.
         classes: C.
 
     Returns:
-        What they are worth; nothing where there is too little to learn from, or more speaks against the keyword.
+        What they are worth: nothing for keywords with too little to learn from, or which look less like themselves
+        than background does. None if that holds for all.
     """
     slopes, offsets = np.zeros(classes, np.float32), np.zeros(classes, np.float32)
     for number in range(classes):
-        seen = np.isfinite(log_odds[:, number]) & np.isin(labels, (0, number + 1))
+        seen = (keywords == number) & np.isfinite(log_odds) & np.isin(labels, (0, number + 1))
         shown = labels[seen] == number + 1
         if min(np.count_nonzero(shown), np.count_nonzero(~shown)) < _FEWEST:
             continue
-        features = torch.from_numpy(log_odds[seen, number : number + 1])
-        weight, bias = fit_probe(features, torch.from_numpy(shown[:, None].astype(np.float32)))
-        if weight > 0:
-            slopes[number] = weight
-            offsets[number] = float(bias) - np.log(shown.mean() / (1 - shown.mean()))
-    return WindowProbe(slopes, offsets)
+        truth = torch.from_numpy(shown[:, None].astype(np.float32))
+        weight, bias = fit_probe(torch.from_numpy(log_odds[seen][:, None]), truth)
+        if weight.item() > 0:
+            slopes[number] = weight.item()
+            offsets[number] = bias.item() - np.log(shown.mean() / (1 - shown.mean()))
+    return WindowProbe(slopes, offsets) if slopes.any() else None

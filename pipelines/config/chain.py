@@ -86,7 +86,7 @@ class PseudoLabelConfig(CommonConfig):
     recognise: str = opt(
         "off",
         "Do not label what looks like none of the keywords to ImageNet's classifier: instances cut out of the picture, "
-        "and parts of them; only for VOC's names, and for whole instances without person.",
+        "and with graph or cells parts of them; for keywords that are VOC's names, and not person.",
         choices=("off", "imagenet"),
     )
     cells: str = opt(

@@ -15,6 +15,9 @@ from pipelines import predict, pseudo_label
 from pipelines.config import PseudoLabelConfig
 from pipelines.errors import ConfigError, InputError, Stopped
 from pipelines.events import Events
+from pipelines.label_plan import make_plan
+from pipelines.picture_cues import PictureCues
+from pipelines.set_cues import SetCues
 from s4net.instances import Instances
 
 SIZE = (12, 16)
@@ -71,12 +74,15 @@ def networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Networks:
     return fake
 
 
-def run(root: Path, out: str = "labels", **changes: Any) -> dict[str, Any]:
-    settings: dict[str, Any] = {
+def settings_of(root: Path, out: str = "labels", **changes: Any) -> dict[str, Any]:
+    return {
         "images": root / "images", "weights": root / "weights.pt", "keywords": str(root / "keywords.csv"),
-        "out": root / out, "device": "cpu", "assign": "graph",
+        "out": root / out, "device": "cpu", "assign": "graph", **changes,
     }  # fmt: skip
-    return pseudo_label.pseudo_label(PseudoLabelConfig(**(settings | changes)), Events())
+
+
+def run(root: Path, out: str = "labels", **changes: Any) -> dict[str, Any]:
+    return pseudo_label.pseudo_label(PseudoLabelConfig(**settings_of(root, out, **changes)), Events())
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -281,3 +287,26 @@ def test_windows_take_out_of_an_instance_what_looks_like_something_else(
     run(tmp_path, out="again", recognise="imagenet", cues_of=tmp_path / "labels")
     assert networks.calls == N
     assert (tmp_path / "again/labels/p00.png").read_bytes() == (tmp_path / "labels/labels/p00.png").read_bytes()
+
+
+def test_pictures_without_instance_do_not_teach_what_background_looks_like(tmp_path: Path, networks: Networks):
+    plan = make_plan(PseudoLabelConfig(**settings_of(tmp_path)))
+    cues, whole = SetCues(tmp_path / "labels", plan), np.zeros((1, 4, 4), bool)
+    whole[:, :, 2:] = True
+    for image_id in plan.images:
+        keywords = len(plan.positions(image_id))
+        seen = np.where(whole, np.float32(1), np.float32(-1)) + np.float32(np.arange(4) / 8)
+        cues.save(image_id, PictureCues(whole, np.float32([0.9]), windows=np.repeat(seen, keywords, axis=0)))
+
+    def label(_: str, found: PictureCues) -> np.ndarray:
+        return found.masks.any(axis=0) * np.uint8(plan.classes.indices[cat])
+
+    cat = plan.classes.index_of("cat")
+    before = cues.learn_windows(label)
+    assert before is not None and before.slopes[cat] > 0
+    nothing = np.full((1, 4, 4), 9, np.float32)
+    cues.save("p00", PictureCues(whole[:0], np.zeros(0, np.float32), windows=nothing))
+    cues.save("p01", PictureCues(whole, np.float32([0.9])))  # which nobody looked at
+    after = cues.learn_windows(label)
+    # The others are all alike, so that two less of them change nothing.
+    assert after is not None and after.slopes[cat] == pytest.approx(before.slopes[cat], rel=1e-3)
