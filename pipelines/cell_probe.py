@@ -58,7 +58,7 @@ def sample_cells(features: NDArray[np.float32], count: int, image_id: str) -> Ce
 
 
 def some_places(total: int, count: int, image_id: str) -> NDArray[np.int32]:
-    """Draw `count` of so many places, all where there are fewer: the same ones for the same picture, in order."""
+    """Draw [min(count, total)] of the places 0..total - 1, in order: the same ones for the same picture."""
     generator = np.random.default_rng(zlib.crc32(image_id.encode()))
     places: NDArray[np.int32] = np.sort(generator.permutation(total)[:count]).astype(np.int32)
     return places

@@ -27,8 +27,8 @@ class WindowProbe:
     """What log-odds of windows are worth.
 
     Attributes:
-        slopes: [C], 0 for a keyword of which they say nothing.
-        offsets: [C], so that slope * log-odds + offset is the logarithm of how much more probable these log-odds are
+        slopes: [C] float32, 0 or more; 0 for a keyword of which they say nothing.
+        offsets: [C] float32, so that slope * log-odds + offset is the logarithm of how much more probable these log-odds are
             on the keyword than on background.
     """
 
@@ -52,7 +52,8 @@ class WindowProbe:
         worth = self.slopes[chosen, None, None] * windows + self.offsets[chosen, None, None]
         known = np.clip(np.nan_to_num(worth, nan=0.0), -_MOST, _MOST)
         # Keywords of one kind, such as cat and dog, have the same log-odds, which cannot tell these from each other.
-        alike = (windows[:, None] == windows[None]).all(axis=(2, 3)) | np.eye(len(chosen), dtype=bool)
+        # NaN is like nothing, so that each keyword is like itself is said apart.
+        alike = (windows[:, None] == windows[None]).all(axis=(2, 3)) | np.eye(len(chosen), dtype=bool)  # [K, K]
         known = np.stack([known[fellows].mean(axis=0) for fellows in alike])
         rows, columns = (interpolation(*pair) for pair in zip(size, windows.shape[1:], strict=True))
         likelihood = np.ones((len(chosen) + 1, *size), np.float32)
