@@ -28,8 +28,8 @@ class WindowProbe:
 
     Attributes:
         slopes: [C] float32, 0 or more; 0 for a keyword of which they say nothing.
-        offsets: [C] float32, so that slope * log-odds + offset is the logarithm of how much more probable these log-odds are
-            on the keyword than on background.
+        offsets: [C] float32, so that slope * log-odds + offset is the logarithm of how much more probable these
+            log-odds are on the keyword than on background.
     """
 
     slopes: NDArray[np.float32]
