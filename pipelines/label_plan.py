@@ -19,7 +19,7 @@ from pipelines.mask_sources import source_hash
 
 Strategy = Literal["single", "attention", "graph", "random"]
 
-_RECIPE = 3  # of what no flag sets: raise it when labels change with the same flags
+_RECIPE = 4  # of what no flag sets: raise it when labels change with the same flags
 
 # Settings that say what is made of the cues of a picture, and not what they are.
 _AFTER_CUES = (

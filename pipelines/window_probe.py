@@ -1,9 +1,10 @@
 """What windows of a picture that ImageNet's classifier has looked at say for each keyword.
 
-`Recognizer.windows` tells how much a window looks like any animal, say. How much that speaks for a cow, and against
-background, is learned from the labels that instances give to all pictures: two numbers for each keyword, which are too
-few to learn by heart which cushions were labelled cat. Instances, cells and DeepLab all stem from the same S4Net; how
-ImageNet names things does not, so it counts as evidence and not as one more opinion.
+`Recognizer.windows` tells how much a window looks like any animal, say, or like something that people wear. How much
+that speaks for a cow, and against background, is learned from the labels that instances give to all pictures: two
+numbers for each keyword, which are too few to learn by heart which cushions were labelled cat. Instances, cells and
+DeepLab all stem from the same S4Net; how ImageNet names things does not, so it counts as evidence and not as one more
+opinion.
 """
 
 from collections.abc import Sequence

@@ -86,7 +86,7 @@ class PseudoLabelConfig(CommonConfig):
     recognise: str = opt(
         "off",
         "Do not label what looks like none of the keywords to ImageNet's classifier: instances cut out of the picture, "
-        "and with graph or cells parts of them; for keywords that are VOC's names, and not person.",
+        "and with graph or cells parts of them, people by what they wear; for keywords that are VOC's names.",
         choices=("off", "imagenet"),
     )
     cells: str = opt(
