@@ -6,7 +6,7 @@
 from deeplab.attention import AttentionNet
 from deeplab.build import NETWORKS, build_attention, build_deeplab
 from deeplab.inference import predict_logits
-from deeplab.losses import pixel_cross_entropy, pixel_loss, presence_loss, soft_loss
+from deeplab.losses import pixel_cross_entropy, pixel_loss, presence_loss, sharpened, soft_loss
 from deeplab.multi_scale import MultiScale
 from deeplab.network import DeepLab
 
@@ -21,5 +21,6 @@ __all__ = [
     "pixel_loss",
     "predict_logits",
     "presence_loss",
+    "sharpened",
     "soft_loss",
 ]

@@ -12,6 +12,10 @@ IGNORE = 255
 _RULED_OUT = -80.0
 BETA = 0.95
 """How far `bootstrapped` believes the labels; the value of Reed et al. for soft bootstrapping."""
+SHARPNESS = 2.5
+"""The power of a label's odds in `sharpened`; MixMatch's temperature of 0.5 would be 2."""
+FOREGROUND_FROM = 0.4
+"""Probability from which `sharpened` takes a pixel for the foreground: that of the largest mIoU at an IoU of 2/3."""
 
 
 def pixel_loss(
@@ -74,6 +78,26 @@ def soft_loss(logits: Tensor, target: Tensor, confidence: Tensor, in_picture: Te
     known = (target != IGNORE).float()
     cost = F.nll_loss(log_p, target, ignore_index=IGNORE, reduction="none")
     return _mean(confidence * cost - doubt * log_others, known)
+
+
+def sharpened(confidence: Tensor, target: Tensor) -> Tensor:
+    """Confidence as `soft_loss` learns best from it in a short training for IoU.
+
+    1. The IoU of a class is largest if pixels count as the class from a probability of IoU / (1 + IoU) on, less than
+       one half (it is half of F1: Lipton et al., ECML PKDD 2014). So the odds of a class are multiplied by 3 / 2, those
+       of the background by 2 / 3: what was 0.4 is even.
+    2. A label of 0.55 pulls nearly as much one way as the other, and until a training has found out which, the pixel
+       stays background, as most are. So odds are raised to a power, as in MixMatch (Berthelot et al., NeurIPS 2019).
+
+    Args:
+        confidence: [B, H, W] float, 0..1.
+        target: [B, H, W] int64, 0 being the background.
+
+    Returns:
+        [B, H, W] in 0..1, which may be below one half; 0 and 1 stay what they are.
+    """
+    even = torch.where(target == 0, 1 - FOREGROUND_FROM, FOREGROUND_FROM)
+    return (SHARPNESS * (confidence.logit() - even.logit())).sigmoid()
 
 
 def presence_loss(shown: Tensor, target: Tensor, in_picture: Tensor) -> Tensor:

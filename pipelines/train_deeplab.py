@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deeplab import DeepLab, MultiScale, build_deeplab, pixel_loss, predict_logits, presence_loss, soft_loss
+from deeplab import DeepLab, MultiScale, build_deeplab, pixel_loss, predict_logits, presence_loss, sharpened, soft_loss
 from deeplab.build import TIMM_NAMES
 from pipelines.config import DeepLabTrainConfig, to_json
 from pipelines.data.classes import ClassList, load_classes
@@ -240,7 +240,7 @@ def losses(
     def cost(logits: Tensor) -> Tensor:
         if loss == SOFT:
             assert sure is not None
-            return soft_loss(logits, labels, sure, in_picture, at_cells)
+            return soft_loss(logits, labels, sharpened(sure, labels), in_picture, at_cells)
         return pixel_loss(logits, labels, sure, loss, at_cells)
 
     result = net(images.float().div_(255))

@@ -172,7 +172,7 @@ class DeepLabTrainConfig(CommonConfig):
     loss: str = opt(
         "plain",
         "Cross-entropy; balanced averages foreground and background apart, bootstrapped trusts predictions a little, "
-        "soft believes each label as far as the confidence map does.",
+        "soft believes each label as far as the confidence map does, sharpened.",
         choices=("plain", "balanced", "bootstrapped", "soft"),
     )
     confidence: bool = opt(False, "Weigh each pixel by the confidence map of the label folder.")

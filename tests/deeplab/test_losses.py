@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from deeplab import pixel_cross_entropy, pixel_loss, presence_loss, soft_loss
+from deeplab import pixel_cross_entropy, pixel_loss, presence_loss, sharpened, soft_loss
 from deeplab.losses import LOSSES, labels_at_cells
 
 each_loss = pytest.mark.parametrize("loss", LOSSES)
@@ -178,6 +178,13 @@ def test_soft_loss_without_labels_is_nothing() -> None:
     loss = soft_loss(logits, torch.full((1, 8, 8), 255), torch.zeros(1, 8, 8), torch.tensor([[True, False]]))
     (gradient,) = torch.autograd.grad(loss, logits)
     assert loss.item() == 0 and gradient.abs().sum() == 0  # NaN would not compare equal
+
+
+def test_what_is_two_fifths_foreground_is_even_and_the_rest_is_surer_than_it_was() -> None:
+    confidence, target = torch.tensor([[[0.4, 0.6, 0.75, 0.75, 0.0, 1.0]]]), torch.tensor([[[1, 0, 2, 0, 1, 0]]])
+    # odds of 3 are (3 * 3 / 2) ^ 2.5 = 42.96 for a class, (3 * 2 / 3) ^ 2.5 = 5.657 for the background
+    expected = [0.5, 0.5, 42.96 / 43.96, 5.657 / 6.657, 0, 1]
+    assert sharpened(confidence, target).flatten().tolist() == pytest.approx(expected, abs=1e-4)
 
 
 def test_41_cells_see_every_eighth_pixel_of_a_crop_of_321() -> None:

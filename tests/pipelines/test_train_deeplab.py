@@ -254,8 +254,8 @@ def test_pixels_count_by_their_confidence_where_it_is_asked_for(config: DeepLabT
         training_pictures(replace(config, confidence=True), labels)
     for i in range(4):
         labels.write_confidence(f"p{i}", np.where(labels.read_label(f"p{i}") == 8, 51, 255).astype(np.uint8))
-    sure = replace(config, confidence=True)
-    batch = batch_maker(training_pictures(sure, labels), sure, 3, HERE)(0)
+    weighed = replace(config, confidence=True)
+    batch = batch_maker(training_pictures(weighed, labels), weighed, 3, HERE)(0)
     targets, confidence = batch.targets, batch.confidence
     assert confidence is not None
     assert (confidence[targets == 1] == 51).all() and (confidence[targets == 0] == 255).all()
@@ -270,12 +270,14 @@ def test_pixels_count_by_their_confidence_where_it_is_asked_for(config: DeepLabT
     expected = (-0.2 * cats * math.log(0.125) - rest * math.log(0.75)) / (0.2 * cats + rest)
     total = losses(Even(), batch, HERE.device)["total"].item()
     assert cats and total == pytest.approx(expected, rel=1e-4)
-    # soft: p0 to p3 show a cat each, so a cat is a cat with 0.2, or else background
-    soft = (cats * (-0.2 * math.log(0.125) - 0.8 * math.log(0.75)) - rest * math.log(0.75)) / (cats + rest)
+    # soft: p0 to p3 show a cat each, so a cat is a cat with 0.2, or else background; sharpened, the odds of 1 / 4 are
+    # (1 / 4 * 3 / 2) ^ 2.5
+    sure = (3 / 8) ** 2.5 / (1 + (3 / 8) ** 2.5)
+    soft = (cats * (-sure * math.log(0.125) - (1 - sure) * math.log(0.75)) - rest * math.log(0.75)) / (cats + rest)
     total = losses(Even(), batch, HERE.device, "soft")["total"].item()
     assert total == pytest.approx(soft, rel=1e-4)
     for settings in (
-        replace(sure, loss="bootstrapped", steps=1),
+        replace(weighed, loss="bootstrapped", steps=1),
         replace(config, loss="soft", steps=1, run=config.run.with_name("soft")),
     ):
         result = train_deeplab(settings, Events(io.StringIO()))
