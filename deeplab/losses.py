@@ -13,7 +13,7 @@ _RULED_OUT = -80.0
 BETA = 0.95
 """How far `bootstrapped` believes the labels; the value of Reed et al. for soft bootstrapping."""
 SHARPNESS = 2.5
-"""The power of a label's odds in `sharpened`; MixMatch's temperature of 0.5 would be 2."""
+"""The power of a label's odds in `sharpened`: takes back the pool of labels from three witnesses; MixMatch's is 2."""
 FOREGROUND_FROM = 0.4
 """Probability from which `sharpened` takes a pixel for the foreground: that of the largest mIoU at an IoU of 2/3."""
 

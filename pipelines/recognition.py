@@ -25,7 +25,7 @@ from pipelines.errors import ConfigError
 _FIRST_THING = 2666196  # ImageNet-1k is in the order of its synsets: animals, then things from n02666196 (abacus) on
 _ANIMALS = ("bird", "cat", "cow", "dog", "horse", "sheep")
 _PERSON = "person"
-# ImageNet-1k has a scuba diver, a groom and a ball player alone, but knows people by what they wear.
+# Of people ImageNet-1k has a scuba diver, a groom and a ball player alone, but it has what they wear: its names.
 _WORN = """
     abaya; academic gown; apron; bathing cap; bearskin; bib; bikini; bolo tie; bonnet; bow tie; brassiere;
     bulletproof vest; cardigan; cloak; clog; cowboy boot; cowboy hat; crash helmet; diaper; feather boa;
