@@ -48,7 +48,7 @@ def reader(source: Path, voc: Path, classes: ClassList) -> Callable[[str], Label
     if (source / "manifest.json").is_file():
         labels = open_labels(source, "pseudo", classes)
         return labels.read_label
-    from pipelines.predict import load_deeplab
+    from pipelines.networks.load import load_deeplab
 
     network = load_deeplab(source)
     return lambda image_id: network(open_image(image_path(voc, image_id)))

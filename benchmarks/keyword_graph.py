@@ -18,8 +18,15 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from pipelines.keyword_graph import assign_graph, mutual_neighbours
-from pipelines.set_keywords import NEIGHBOURS, NOISE_PROBABILITY, UNARY_WEIGHT, InstanceSet, keyword_probabilities, unit
+from pipelines.labels.assign_set import (
+    NEIGHBOURS,
+    NOISE_PROBABILITY,
+    UNARY_WEIGHT,
+    InstanceSet,
+    keyword_probabilities,
+    unit,
+)
+from pipelines.labels.graph import assign_graph, mutual_neighbours
 
 CLASSES, DIMENSIONS = 20, 320  # of VOC, and of the last stage of EfficientNet-Lite0
 

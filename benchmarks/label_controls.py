@@ -27,7 +27,7 @@ from pipelines.data.images import find_images
 from pipelines.data.keywords_files import read_keywords
 from pipelines.data.rle import boxes_of, decode_masks, encode_masks, read_rle
 from pipelines.data.voc import read_label_map, read_split, truth_path, write_label_map
-from pipelines.keywords import compose_label_map
+from pipelines.labels.assign import compose_label_map
 
 
 def by_picture(content: dict[str, Any]) -> dict[int, list[dict[str, Any]]]:

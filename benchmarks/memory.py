@@ -15,11 +15,11 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipelines.bench_rows import Setup
-from pipelines.bench_rows.labels import label_settings, make_task
 from pipelines.engine.distributed import choose_device
 from pipelines.events import Events
 from pipelines.pseudo_label import pseudo_label
+from pipelines.studies.bench_rows import Setup
+from pipelines.studies.bench_rows.labels import label_settings, make_task
 
 
 def main() -> None:

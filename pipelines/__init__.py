@@ -5,18 +5,20 @@ The two loaders are imported on first use: they bring torch with them, and impor
 
 from typing import TYPE_CHECKING, Any
 
+from pipelines.engine.version import __version__
+
 if TYPE_CHECKING:
-    from pipelines.predict import load_deeplab, load_s4net
+    from pipelines.networks.load import load_deeplab, load_s4net
 
-__version__ = "0.1.0"
+__all__ = ["__version__", "load_deeplab", "load_s4net"]
 
-__all__ = ["load_deeplab", "load_s4net"]
+_LOADERS = ("load_deeplab", "load_s4net")
 
 
 def __getattr__(name: str) -> Any:
     """Imports a loader on first use (PEP 562)."""
-    if name not in __all__:
+    if name not in _LOADERS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from pipelines import predict
+    from pipelines.networks import load
 
-    return getattr(predict, name)
+    return getattr(load, name)

@@ -2,7 +2,7 @@
 
 OUT/  config.json                   settings that every training of the study shares
       trunk=..,roi=..,alpha=../     what is trained; tables that have such a row share it
-          seed0/ seed1/ ...         one training each, see `pipelines.trial`
+          seed0/ seed1/ ...         one training each, see `pipelines.studies.trial`
       table1.md table1.json         the table; likewise 2, 3 and 4
       failures.jsonl                trainings that diverged, if any did
 """
@@ -12,18 +12,18 @@ from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
-from pipelines.ablate_result import Failure, Trials, write_failures, write_table
 from pipelines.config import AblateConfig, TrainConfig, resolve, to_json
+from pipelines.config.recipes import TRAIN_SCHEDULES
+from pipelines.config.setting import settings_of
 from pipelines.data.checking import check_pictures
 from pipelines.data.coco import CocoPicture, load_coco
 from pipelines.errors import ConfigError, DivergedError, InputError, Stopped
 from pipelines.events import Events
 from pipelines.files import read_json, sha256_file, write_json
-from pipelines.paper_tables import Row, Table, paper_table
-from pipelines.recipes import TRAIN_SCHEDULES
-from pipelines.settings import settings_of
-from pipelines.train_s4net import new_s4net
-from pipelines.trial import Trial, drop_state, run_trial
+from pipelines.networks.build import new_s4net
+from pipelines.studies.ablation_result import Failure, Trials, write_failures, write_table
+from pipelines.studies.paper_tables import Row, Table, paper_table
+from pipelines.studies.trial import Trial, drop_state, run_trial
 
 # What may differ between commands on one study: it chooses trainings, or does not alter them.
 _NOT_FROZEN = {"table", "out", "seeds", "trunks", "dry_run", "device", "workers"}

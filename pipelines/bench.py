@@ -12,12 +12,6 @@ from typing import Any
 
 import torch
 
-from pipelines.bench_rows import Comparison, Row, Setup
-from pipelines.bench_rows.branch import compare_branch
-from pipelines.bench_rows.labels import PICTURES, as_network_takes, compare_end_to_end, sample_pictures
-from pipelines.bench_rows.networks import Subject, random_subject, trained_config, trained_subject
-from pipelines.bench_rows.training import compare_training
-from pipelines.bench_rows.variants import GPU_BATCHES, LIMIT, compare_inference, compare_proposals, compare_trunks
 from pipelines.config import BenchConfig
 from pipelines.engine.distributed import choose_device
 from pipelines.engine.timing import MOST_OTHERS, Stopwatch, Timing, interleave
@@ -25,6 +19,18 @@ from pipelines.errors import ConfigError
 from pipelines.events import Events
 from pipelines.files import atomic_write, write_json
 from pipelines.report.speed_plot import speed_plot
+from pipelines.studies.bench_rows import Comparison, Row, Setup
+from pipelines.studies.bench_rows.branch import compare_branch
+from pipelines.studies.bench_rows.labels import PICTURES, as_network_takes, compare_end_to_end, sample_pictures
+from pipelines.studies.bench_rows.networks import Subject, random_subject, trained_config, trained_subject
+from pipelines.studies.bench_rows.training import compare_training
+from pipelines.studies.bench_rows.variants import (
+    GPU_BATCHES,
+    LIMIT,
+    compare_inference,
+    compare_proposals,
+    compare_trunks,
+)
 from s4net import PRESETS
 
 _TRAINING_BATCH = 4

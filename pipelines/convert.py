@@ -5,12 +5,12 @@ import io
 from typing import Any
 
 from pipelines.config import ConvertConfig
-from pipelines.convert_voc_server import pack_for_server
 from pipelines.data.classes import load_classes
 from pipelines.data.images import find_images
 from pipelines.data.keywords_files import read_keywords
 from pipelines.events import Events
 from pipelines.files import write_text
+from pipelines.scoring.voc_server import pack_for_server
 
 
 def convert(config: ConvertConfig, events: Events) -> dict[str, Any]:

@@ -15,14 +15,14 @@ from pipelines.config import (
 )
 from pipelines.data.outlines import SHAPES
 from pipelines.data.shapes import write_instances, write_voc
-from pipelines.demo_report import DemoPaths, write_report
+from pipelines.deeplab_train import deeplab_train
 from pipelines.errors import ConfigError
 from pipelines.evaluate import evaluate
 from pipelines.events import Events
 from pipelines.files import read_json, write_json
 from pipelines.pseudo_label import pseudo_label
-from pipelines.train_deeplab import train_deeplab
-from pipelines.train_s4net import train_s4net
+from pipelines.studies.demo_report import DemoPaths, write_report
+from pipelines.train import train
 
 _TRUNK = "efficientnet_lite0"
 
@@ -166,7 +166,7 @@ def _goes_on(run: Path) -> bool:
 
 
 def _train_s4net(config: DemoConfig, sizes: DemoSizes, paths: DemoPaths, events: Events) -> None:
-    train_s4net(
+    train(
         TrainConfig(
             images=paths.instances / "images",
             annotations=paths.instances / "train.json",
@@ -202,7 +202,7 @@ def _label(config: DemoConfig, sizes: DemoSizes, paths: DemoPaths, events: Event
 def _train_deeplab(config: DemoConfig, sizes: DemoSizes, paths: DemoPaths, events: Events, exact: bool) -> None:
     """Train on pseudo labels or on exact masks: same pictures, same steps, same seed."""
     run = paths.upper if exact else paths.weak
-    train_deeplab(
+    deeplab_train(
         DeepLabTrainConfig(
             images=paths.voc / "JPEGImages",
             labels=paths.voc / "SegmentationClass" if exact else paths.labels,

@@ -14,7 +14,10 @@ from pipelines.config import EvaluateConfig
 from pipelines.data.classes import load_classes
 from pipelines.data.voc import read_split
 from pipelines.errors import ConfigError
-from pipelines.evaluate_semantic import (
+from pipelines.events import Events
+from pipelines.files import sha256_lines
+from pipelines.scoring.files import existing, list_truths, pictures_and_truths, require_same_size, train_map
+from pipelines.scoring.semantic import (
     compare_with,
     open_pseudo_labels,
     open_versus,
@@ -22,9 +25,6 @@ from pipelines.evaluate_semantic import (
     score_network,
     score_predictions,
 )
-from pipelines.events import Events
-from pipelines.files import sha256_lines
-from pipelines.scored_files import existing, list_truths, pictures_and_truths, require_same_size, train_map
 
 _CHOICES = (
     "--voc with --weights (mIoU of a network; with --foreground IoU of salient instances), "
@@ -44,10 +44,10 @@ def evaluate(config: EvaluateConfig, events: Events) -> dict[str, Any]:
         For predictions and semantic networks: `miou, miou_interval, per_class, images, missing, split, list_sha256,
         source, scales, flip, crf, pixel_accuracy`, and with a CRF `crf_preset`. `miou_interval` is [low, high], the
         95 % bootstrap interval over pictures; `images` counts the scored pictures, `missing` those left out; `scales`,
-        `flip` and `crf` say what this stage applied. For labels: see `pipelines.evaluate_labels`; for instances:
-        `pipelines.evaluate_instances`, and with `foreground` `pipelines.evaluate_foreground`; where a VOC list is
+        `flip` and `crf` say what this stage applied. For labels: see `pipelines.scoring.label_folder`; for instances:
+        `pipelines.scoring.instances`, and with `foreground` `pipelines.scoring.foreground`; where a VOC list is
         scored, `split, list_sha256, source` are added. With `versus`, predictions, networks and labels also give
-        `versus`, see `pipelines.evaluate_semantic.compare_with`. Every score is a fraction 0..1, or None where nothing
+        `versus`, see `pipelines.scoring.semantic.compare_with`. Every score is a fraction 0..1, or None where nothing
         could be judged.
 
     Raises:
@@ -103,7 +103,7 @@ def _without_effect(flag: str, what: str, beside: str = "--voc and --weights") -
 
 def _score_labels(config: EvaluateConfig, events: Events) -> dict[str, Any]:
     voc, classes = cast(Path, config.voc), load_classes(config.classes)
-    from pipelines.evaluate_labels import score_label_folder  # brings pycocotools
+    from pipelines.scoring.label_folder import score_label_folder  # brings pycocotools
 
     labels = open_pseudo_labels(cast(Path, config.labels), classes)
     ids = read_split(voc, config.split)
@@ -129,13 +129,13 @@ def _score_labels(config: EvaluateConfig, events: Events) -> dict[str, Any]:
 
 
 def _score_instances(config: EvaluateConfig, events: Events) -> dict[str, Any]:
-    from pipelines.evaluate_instances import score_instances  # brings pycocotools
+    from pipelines.scoring.instances import score_instances  # brings pycocotools
 
     return score_instances(config, events)
 
 
 def _score_foreground(config: EvaluateConfig, events: Events) -> dict[str, Any]:
-    from pipelines.evaluate_foreground import score_foreground
+    from pipelines.scoring.foreground import score_foreground
 
     ids, pictures, truths = pictures_and_truths(config)
     result = score_foreground(config, pictures, truths, events)

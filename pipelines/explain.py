@@ -24,7 +24,7 @@ from pipelines.engine.precision import autocast
 from pipelines.errors import ConfigError, InputError, nearest_name
 from pipelines.events import Events
 from pipelines.files import atomic_write, write_json
-from pipelines.predict import S4NetPredictor, load_s4net
+from pipelines.networks.load import S4NetPredictor, load_s4net
 from pipelines.report.explain_figure import MaskKind, explain_figure
 from pipelines.report.overlays import silhouettes
 from s4net.gradient_map import InstanceGradients, Shares, gradient_map, gradient_shares, instance_gradients

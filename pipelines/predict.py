@@ -1,209 +1,230 @@
-"""Trained networks as functions of a picture."""
+"""Stage `s4 predict`: what a trained network says of many pictures, as files.
 
+DeepLab gives a label map for each picture, S4Net one COCO file of class-agnostic instances. As in pseudo-label, each
+picture is an item of its own: a run that is stopped and started again does what is missing and nothing else.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from PIL import Image
-from torch import Tensor
 
-from deeplab import DeepLab, MultiScale, build_deeplab
-from deeplab.inference import predict_logits
-from pipelines.config import TrainConfig, from_json
-from pipelines.data.classes import ClassList
-from pipelines.data.images import open_image
-from pipelines.data.label_crops import reduced_size
-from pipelines.data.transforms import to_network
-from pipelines.engine.checkpoint import load_checkpoint, weights_file
-from pipelines.engine.distributed import choose_device
-from pipelines.engine.precision import autocast
-from pipelines.errors import ConfigError, InputError
-from pipelines.train_s4net import new_s4net
-from s4net import Instances, S4Net
-from s4net.instances import RawDetections
-from s4net.postprocess import to_picture
+from pipelines.config import PredictConfig
+from pipelines.config.setting import flag_of, settings_of
+from pipelines.data.images import ImageFile, bytes_of, find_images, open_image
+from pipelines.data.prediction_records import SALIENT, PredictionRecords
+from pipelines.data.record_files import Record
+from pipelines.data.rle import boxes_of, encode_masks
+from pipelines.data.voc import pictures_folder, read_split, write_label_map
+from pipelines.engine.checkpoint import weights_file
+from pipelines.engine.signals import StopRequest
+from pipelines.engine.write_behind import write_behind
+from pipelines.errors import ConfigError, InputError, Stopped
+from pipelines.events import Events
+from pipelines.files import remove_stale_temporaries, sha256_file
+from pipelines.networks import load
+from pipelines.networks.refine import refine
+from pipelines.scoring.files import list_pictures
 
-Picture = str | Path | Image.Image | NDArray[np.uint8]
+_OPTIONS = {"deeplab": ("scales", "flip", "crf", "crf_preset"), "s4net": ("min_score", "flip")}
+
+Pixels = NDArray[np.uint8]
+Answer = Callable[[Pixels], "dict[str, Any] | Pixels"]
+"""Picture [H, W, 3] -> label map [H, W], or what its record says of its instances."""
 
 
-def load_s4net(
-    weights: str | Path, *, min_score: float = 0.0, flip: bool = False, device: str = "auto", precision: str = "auto"
-) -> "S4NetPredictor":
-    """Load a trained S4Net.
+def predict(config: PredictConfig, events: Events) -> dict[str, Any]:
+    """Predicts every picture of a folder or of a VOC list.
 
     Args:
-        weights: run folder (its best checkpoint) or checkpoint.
-        min_score: boxes scored below do not reach the mask branch, which saves their time.
-        flip: read the mirror image too, for twice the time.
-        device: auto, cpu, cuda or cuda:N.
-        precision: auto, fp32 or bf16.
+        config: See `PredictConfig`.
+        events: Receives progress and warnings.
+
+    Returns:
+        images = written + failed: counts of these pictures, earlier runs included; seconds, images_per_second: of this
+        run; out.
 
     Raises:
-        InputError: no checkpoint there, or one of another kind.
-        ConfigError: with `flip`, a network whose mirror image has other anchors [flip-unusable].
+        ConfigError: The folder holds predictions made with other settings or of other pictures of the same name
+            [predictions-differ], or something else [out-foreign], lies among the pictures [out-inside], or a flag is
+            for the other network [predict-option].
+        InputError: Pictures or weights cannot be used.
+        Stopped: A signal came; the same command goes on.
     """
-    path = weights_file(Path(weights))
-    content = _content(path, "s4net")
-    config = from_json(TrainConfig, content["config"])
-    net = new_s4net(config, pretrained=False)
-    _load(net, content["model"], path)
-    if flip and not net.can_flip(config.image_size):
+    start = time.monotonic()
+    folder, pictures = _pictures(config)
+    kind = load.network_kind(config.weights)
+    _refuse_idle_options(config, kind)
+    records = PredictionRecords(config.out, holds_maps=kind == "deeplab")
+    settings = _settings(config, kind)
+    records.claim(settings, dry_run=True)
+    done = records.done(config.retry_failed)
+    _refuse_namesakes(config.out, done, pictures)
+    todo = [image_id for image_id in pictures if image_id not in done]
+    if todo:
+        answer = _deeplab(config) if records.holds_maps else _s4net(config)
+        records.claim(settings)  # not before the network is there: a folder shall not be tied to what cannot be done
+        remove_stale_temporaries(config.out)
+        _predict_all(config, folder, pictures, todo, answer, records, events)
+    records.finish()
+    done = records.done()
+    failed = sum("failed" in done.get(image_id, {}) for image_id in pictures)
+    seconds = time.monotonic() - start
+    return {
+        "images": len(pictures),
+        "written": len(pictures) - failed,
+        "failed": failed,
+        "seconds": seconds,
+        "images_per_second": len(todo) / seconds,
+        "out": str(config.out),
+    }
+
+
+def _pictures(config: PredictConfig) -> tuple[Path, Mapping[str, ImageFile]]:
+    """The folder of the pictures, and where each lies."""
+    if config.voc is not None:
+        folder = pictures_folder(config.voc)
+        pictures: Mapping[str, ImageFile] = list_pictures(config.voc, read_split(config.voc, config.split))
+    else:
+        assert config.images is not None
+        folder, pictures = config.images, find_images(config.images)
+    if config.out.resolve().is_relative_to(folder.resolve()):
         raise ConfigError(
-            f"--flip: {path} is of preset {config.preset} at {config.image_size} pixels, whose mirror image has other "
-            "anchors, one with anchors at the centres of cells and a multiple of 64 pixels expected; leave it out",
-            "flip-unusable",
+            f"--out {config.out}: lies among the pictures of {folder}, a folder apart expected, or the next run would "
+            "take label maps for pictures; choose another",
+            "out-inside",
         )
-    return S4NetPredictor(net.with_flip(flip), config.image_size, min_score, device, precision)
+    return folder, pictures
 
 
-class S4NetPredictor:
-    """A callable: picture -> Instances at picture size."""
-
-    def __init__(self, net: S4Net, image_size: int, min_score: float, device: str, precision: str) -> None:
-        """Prepare the network for inference; see `load_s4net`."""
-        self.device, self.precision, self.image_size = choose_device(device), precision, image_size
-        self.net = net.with_min_score(0).to(self.device).prepare_for_inference()
-        # Weights are packed in the first call, for pictures of this size: in this one, not in the user's.
-        self._detect(torch.zeros(1, 3, image_size, image_size, device=self.device))
-        self.net.with_min_score(min_score)
-
-    def __call__(self, picture: Picture) -> Instances:
-        """Find the salient instances.
-
-        Args:
-            picture: file, PIL picture, or uint8 array [H, W, 3] RGB.
-
-        Returns:
-            Instances at picture size (H, W), best first.
-        """
-        pixels = as_pixels(picture)
-        image = to_network(pixels, self.image_size)[None].to(self.device).float() / 255
-        raw, size = self._detect(image), (pixels.shape[0], pixels.shape[1])
-        with torch.inference_mode():
-            return to_picture(raw, self.image_size, size, self.net.settings.mask_slack)
-
-    def _detect(self, image: Tensor) -> RawDetections:
-        with torch.inference_mode(), autocast(self.precision, self.device):
-            return self.net.detect(image.contiguous(memory_format=torch.channels_last))[0]
+def _refuse_namesakes(out: Path, done: Mapping[str, Record], pictures: Mapping[str, ImageFile]) -> None:
+    """Refuse other pictures of the same name, told by their size in bytes: they would pass for predicted."""
+    for image_id, picture in pictures.items():
+        there, here = done.get(image_id, {}).get("bytes"), bytes_of(picture)
+        if there and here and there != here:  # one that is gone meanwhile is no other picture
+            message = f"--out {out}: holds the prediction of another {image_id}, of {there} bytes"
+            raise ConfigError(
+                f"{message}, {picture} of {here} bytes expected; choose another --out or remove the folder",
+                "predictions-differ",
+            )
 
 
-def load_deeplab(weights: str | Path, *, device: str = "auto", precision: str = "auto") -> "DeepLabPredictor":
-    """Load a trained DeepLab.
-
-    Args:
-        weights: run folder (its best checkpoint) or checkpoint.
-        device: auto, cpu, cuda or cuda:N.
-        precision: auto, fp32 or bf16.
-
-    Raises:
-        InputError: no checkpoint there, or one of another kind.
-    """
-    path = weights_file(Path(weights))
-    content = _content(path, "deeplab")
-    classes = ClassList(tuple(content["classes"]["names"]), tuple(content["classes"]["indices"]))
-    net: DeepLab | MultiScale = build_deeplab(content["network"], classes.n_outputs)
-    if content.get("multi_scale"):  # checkpoints of before have no such key
-        net = MultiScale(cast(DeepLab, net))
-    _load(net, content["model"], path)
-    return DeepLabPredictor(net, classes, content["longest_side"], device, precision)
+def _refuse_idle_options(config: PredictConfig, kind: str) -> None:
+    """Options of the other network, which would be silently without effect."""
+    settings = settings_of(PredictConfig)
+    other, network = ("s4net", "an S4Net") if kind == "deeplab" else ("deeplab", "a DeepLab")
+    for name in _OPTIONS[other]:
+        if name not in _OPTIONS[kind] and getattr(config, name) != settings[name].default:
+            message = f"{flag_of(name)}: given with {config.weights}, {network} expected; leave it out"
+            raise ConfigError(message, "predict-option")
 
 
-class DeepLabPredictor:
-    """A callable: picture -> label map.
+def _settings(config: PredictConfig, kind: str) -> dict[str, Any]:
+    """Everything that a prediction depends on; no paths, and not the list: pictures may be added."""
+    chosen = {
+        name: getattr(config, name) for name in (*_OPTIONS[kind], "precision") if name != "crf_preset" or config.crf
+    }
+    return {"network": kind, "weights_sha256": sha256_file(weights_file(config.weights)), "configuration": chosen}
 
-    Attributes:
-        classes: the classes that the network knows.
-    """
 
-    def __init__(
-        self, net: DeepLab | MultiScale, classes: ClassList, longest_side: int, device: str, precision: str
-    ) -> None:
-        """Prepare the network for inference; see `load_deeplab`."""
-        self.classes, self.longest_side = classes, longest_side
-        self.device, self.precision = choose_device(device), precision
-        net.to(self.device).eval().prepare_for_inference()
-        self.net = net
+def _deeplab(config: PredictConfig) -> Answer:
+    network = load.load_deeplab(config.weights, device=config.device, precision=config.precision)
+    to_palette = network.classes.from_train_table()
 
-    def ignore_presence(self) -> None:
-        """Let pixels speak for themselves: for pictures of which it is known what they show."""
-        for module in self.net.modules():
-            if isinstance(module, DeepLab):
-                module.presence = None
-
-    def probabilities(
-        self, picture: Picture, scales: tuple[float, ...] = (1.0,), flip: bool = False
-    ) -> NDArray[np.float32]:
-        """Return class probabilities [n, H, W], background first, averaged over scales and mirror image.
-
-        A picture larger than those of the training is reduced first; the result has the picture's size.
-        """
-        pixels = as_pixels(picture)
-        reduction = reduced_size(pixels.shape[0], pixels.shape[1], self.longest_side)[0] / pixels.shape[0]
-        image = torch.from_numpy(pixels).permute(2, 0, 1).to(self.device).float() / 255
-        with torch.inference_mode(), autocast(self.precision, self.device):
-            result: Tensor = predict_logits(self.net, image, [s * reduction for s in scales], flip)
-        return result.float().cpu().numpy()
-
-    def __call__(self, picture: Picture) -> NDArray[np.uint8]:
-        """Return the label map [H, W] uint8 of a file, PIL picture or array, in palette indices of `classes`."""
-        best = self.probabilities(picture).argmax(axis=0).astype(np.uint8)
-        label_map: NDArray[np.uint8] = self.classes.from_train_table()[best]
+    def answer(picture: Pixels) -> Pixels:
+        probabilities = network.probabilities(picture, config.scale_list, config.flip)
+        if config.crf:
+            probabilities = refine(probabilities, picture, config.crf_preset, network.device)
+        label_map: Pixels = to_palette[probabilities.argmax(axis=0)]
         return label_map
 
-
-def network_kind(weights: Path) -> str:
-    """Return what a run or checkpoint holds: `s4net` or `deeplab`.
-
-    Raises:
-        InputError: no checkpoint there, or one of neither network.
-    """
-    path = weights_file(weights)
-    kind = load_checkpoint(path).get("kind")
-    if kind not in ("s4net", "deeplab"):
-        raise InputError(
-            f"{path}: holds {kind or 'no s4 network'}, a checkpoint of S4Net or DeepLab expected; give another run",
-            "weights-kind",
-        )
-    return str(kind)
+    return answer
 
 
-def as_pixels(picture: Picture) -> NDArray[np.uint8]:
-    """Return any accepted picture as uint8 [H, W, 3] RGB.
+def _s4net(config: PredictConfig) -> Answer:
+    network = load.load_s4net(
+        config.weights,
+        min_score=config.min_score,
+        flip=config.flip,
+        device=config.device,
+        precision=config.precision,
+    )
 
-    Raises:
-        InputError: the file cannot be opened, or the array is not uint8 [H, W, 3].
-    """
-    if isinstance(picture, str | Path):
-        return open_image(Path(picture))
-    if isinstance(picture, Image.Image):
-        return np.asarray(picture.convert("RGB"))
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        raise InputError(
-            f"array: {picture.dtype} of shape {picture.shape} found, uint8 [H, W, 3] RGB expected; convert it",
-            "image-array",
-        )
-    return picture
+    def answer(picture: Pixels) -> dict[str, Any]:
+        found = network(picture).above(config.min_score)
+        masks, scores = found.masks.cpu().numpy(), found.scores.float().tolist()
+        rles = encode_masks(masks)
+        instances = [
+            {"box": box, "score": round(score, 6), "keyword": SALIENT, "area": int(mask.sum()), "segmentation": rle}
+            for box, score, mask, rle in zip(boxes_of(rles).tolist(), scores, masks, rles, strict=True)
+            if mask.any()
+        ]
+        return {"instances": instances}
 
-
-def _content(path: Path, kind: str) -> dict[str, Any]:
-    content = load_checkpoint(path)
-    if content.get("kind") != kind:
-        raise InputError(
-            f"{path}: holds {content.get('kind') or 'no s4 network'}, a checkpoint of kind {kind} expected; "
-            "give the run of the right training",
-            "weights-kind",
-        )
-    return content
+    return answer
 
 
-def _load(net: torch.nn.Module, state: dict[str, Tensor], path: Path) -> None:
-    try:
-        net.load_state_dict(state)
-    except RuntimeError as error:
-        raise InputError(
-            f"{path}: weights do not fit the network they name ({str(error).splitlines()[0]}); "
-            "take a checkpoint of this version of s4",
-            "weights-damaged",
-        ) from error
+def _predict_all(
+    config: PredictConfig,
+    folder: Path,
+    pictures: Mapping[str, ImageFile],
+    todo: Sequence[str],
+    answer: Answer,
+    records: PredictionRecords,
+    events: Events,
+) -> None:
+    total = len(pictures)
+    with (
+        events.progress(total, "predictions", done=total - len(todo)) as progress,
+        StopRequest() as stop,
+        ThreadPoolExecutor(max(1, config.workers), thread_name_prefix="reader") as readers,
+    ):
+        with write_behind(progress) as write:
+            for image_id, picture in _read_ahead(readers, todo, pictures, config.workers):
+                label_map: Pixels | None = None
+                try:
+                    pixels = picture.result()
+                    record, label_map = _described(answer(pixels), pixels, pictures[image_id], folder)
+                except InputError as error:  # one damaged picture does not stop the others
+                    record = {"failed": {"rule": error.rule, "message": error.message}}
+                    events.warn(str(error))
+                write(partial(_keep, {"image_id": image_id, **record}, label_map, records))
+                if stop.asked:
+                    break
+        if stop.asked and progress.done < total:
+            message = f"{config.out}: stopped by a signal after {progress.done} of {total} pictures, all of them kept"
+            raise Stopped(f"{message}; start the same command again to go on", "stopped")
+
+
+def _described(
+    found: dict[str, Any] | Pixels, pixels: Pixels, picture: ImageFile, folder: Path
+) -> tuple[Record, Pixels | None]:
+    """The record of a picture and its label map, if it has one."""
+    name = picture.relative_to(folder).as_posix()
+    record = {"file_name": name, "bytes": bytes_of(picture), "height": pixels.shape[0], "width": pixels.shape[1]}
+    return ({**record, **found}, None) if isinstance(found, dict) else (record, found)
+
+
+def _read_ahead(
+    readers: ThreadPoolExecutor, todo: Sequence[str], pictures: Mapping[str, ImageFile], ahead: int
+) -> Iterator[tuple[str, Future[Pixels]]]:
+    """The pictures in order, while the next ones are being decoded."""
+    waiting: deque[tuple[str, Future[Pixels]]] = deque()
+    for image_id in todo:
+        waiting.append((image_id, readers.submit(open_image, pictures[image_id])))
+        if len(waiting) > ahead:
+            yield waiting.popleft()
+    yield from waiting
+
+
+def _keep(record: Record, label_map: Pixels | None, records: PredictionRecords) -> None:
+    """Writes the file of a picture and, after it, its record: what has a record is complete."""
+    if label_map is not None:
+        write_label_map(records.map_path(record["image_id"]), label_map)
+    records.add(record)

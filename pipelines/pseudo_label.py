@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.cell_probe import CELL_WEIGHT, CellWitness, cells_per_picture
 from pipelines.config import PseudoLabelConfig
 from pipelines.data.images import open_image
 from pipelines.data.label_folder import LabelFolder
@@ -26,12 +25,13 @@ from pipelines.engine.write_behind import write_behind
 from pipelines.errors import InputError, Stopped
 from pipelines.events import Events
 from pipelines.files import remove_stale_temporaries
-from pipelines.keyword_network import open_attention, open_recognizer
-from pipelines.label_plan import LabelPlan, check_earlier, label_settings, make_plan, tell
-from pipelines.mask_sources import open_source
-from pipelines.picture_cues import FALLBACK, CueFinder, PictureCues
-from pipelines.picture_labels import PictureLabeller, PictureLabels
-from pipelines.set_cues import SetCues, take_over
+from pipelines.labels.cells import CELL_WEIGHT, CellWitness, cells_per_picture
+from pipelines.labels.cue_store import SetCues, take_over
+from pipelines.labels.cues import FALLBACK, CueFinder, PictureCues
+from pipelines.labels.instances import open_source
+from pipelines.labels.keyword_network import open_attention, open_recognizer
+from pipelines.labels.labeller import PictureLabeller, PictureLabels
+from pipelines.labels.plan import LabelPlan, check_earlier, label_settings, make_plan, tell
 
 
 def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from pipelines.config import (
     TrainConfig,
     to_toml,
 )
-from pipelines.settings import settings_of
+from pipelines.config.setting import settings_of
 from s4cli.crash import exit_code_of
 from s4cli.options import json_option, stage_command
 from s4cli.output import print_result
@@ -62,9 +62,9 @@ def s4() -> None:
 @stage_command(s4, TrainConfig)
 def train(config: TrainConfig, events: "Events") -> dict[str, Any]:
     """Train the network that finds salient instances."""
-    from pipelines.train_s4net import train_s4net
+    from pipelines.train import train
 
-    return train_s4net(config, events)
+    return train(config, events)
 
 
 @stage_command(s4, PseudoLabelConfig)
@@ -78,9 +78,9 @@ def pseudo_label(config: PseudoLabelConfig, events: "Events") -> dict[str, Any]:
 @stage_command(s4, DeepLabTrainConfig)
 def deeplab_train(config: DeepLabTrainConfig, events: "Events") -> dict[str, Any]:
     """Train a semantic segmentation network on label maps."""
-    from pipelines.train_deeplab import train_deeplab
+    from pipelines.deeplab_train import deeplab_train
 
-    return train_deeplab(config, events)
+    return deeplab_train(config, events)
 
 
 @stage_command(s4, EvaluateConfig)
@@ -107,9 +107,9 @@ def predict(config: PredictConfig, events: "Events") -> dict[str, Any]:
     --images DIR --weights RUN --out DIR               every picture of a folder
     --voc DIR --split test --weights RUN --out DIR     the pictures of a VOC list
     """
-    from pipelines.predict_folder import predict_folder
+    from pipelines.predict import predict
 
-    return predict_folder(config, events)
+    return predict(config, events)
 
 
 @stage_command(s4, ConvertConfig)
@@ -181,9 +181,9 @@ def run(config: RunConfig, events: "Events") -> dict[str, Any]:
     Stopped or killed, the same command goes on. A stage whose settings or inputs have changed is done again in a fresh
     folder; the old one is kept as NAME.old-1, NAME.old-2, ...
     """
-    from pipelines.run_chain import run_chain
+    from pipelines.run import run
 
-    return run_chain(config, events)
+    return run(config, events)
 
 
 @s4.group()

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from pipelines.config import resolve
-from pipelines.settings import StageConfig, flag_of, limits_of, settings_of, type_of
+from pipelines.config.setting import StageConfig, flag_of, limits_of, settings_of, type_of
 from s4cli.output import run_and_print
 
 Config = TypeVar("Config", bound=StageConfig)

@@ -19,7 +19,7 @@ ALLOWED = {
     "s4net": {"s4net"},
     "deeplab": {"deeplab"},
 }
-LEAVES = {"pipelines.config", "pipelines.settings", "pipelines.errors", "pipelines.files"}
+LEAVES = {"pipelines.config", "pipelines.config.setting", "pipelines.errors", "pipelines.files"}
 SUPPORT = LEAVES | {"pipelines", "pipelines.events"}
 PARTS = {f"pipelines.{part}" for part in ("data", "engine", "metrics", "report")}
 JUNK_DRAWERS = {"utils", "util", "misc", "helpers", "helper", "common", "core", "tools", "lib", "stuff"}

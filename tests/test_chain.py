@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import attention_maps
+from pipelines.labels import attention as attention_maps
 from s4cli.main import main
 
 

@@ -188,7 +188,7 @@ class _Checks:
         if config.split is None:
             self._tell_left_out(step, set(images) - set(ids), len(images), classes)
         if config.instances is not None:
-            from pipelines.mask_sources import CocoSource, FolderSource  # brings torch
+            from pipelines.labels.instances import CocoSource, FolderSource  # brings torch
 
             (FolderSource if config.instances.is_dir() else CocoSource)(config.instances, ids)
 

@@ -21,6 +21,7 @@ from pipelines.config import (
     TrainConfig,
     to_json,
 )
+from pipelines.config.setting import limits_of
 from pipelines.data.classes import load_classes
 from pipelines.data.images import ImageFile, find_image_files, find_images
 from pipelines.data.keywords_files import read_keywords
@@ -29,7 +30,6 @@ from pipelines.data.tar_shards import TarMember
 from pipelines.data.voc import image_path, read_id_list, read_split, truth_path
 from pipelines.errors import InputError
 from pipelines.files import Journal, read_json, sha256_file, sha256_lines
-from pipelines.settings import limits_of
 
 _WITHOUT_EFFECT = {"retry_failed", "keywords"}  # the keywords themselves are compared, not where they stand
 _MAY_BE_FILES = {"classes", "trunk_weights"}

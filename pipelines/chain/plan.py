@@ -10,9 +10,9 @@ from pipelines.chain.decision import Decision
 from pipelines.chain.state import ChainState
 from pipelines.chain.steps import Step
 from pipelines.config import DeepLabTrainConfig, TrainConfig
+from pipelines.config.recipes import TRAIN_SCHEDULES, deeplab_recipe
 from pipelines.errors import S4Error
 from pipelines.files import read_json
-from pipelines.recipes import TRAIN_SCHEDULES, deeplab_recipe
 
 UNKNOWN = "unknown until measured"
 

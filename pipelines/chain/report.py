@@ -18,7 +18,7 @@ def write_chain_report(path: Path, result: Mapping[str, Any], steps: Sequence[St
 
     Args:
         path: The HTML file.
-        result: What `run_chain` returns.
+        result: What `run` returns.
         steps: The steps of the chain, one for each record of `result`.
     """
     sections = [_stages(result)]

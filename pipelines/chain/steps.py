@@ -14,8 +14,8 @@ from pipelines.config import (
     StageConfig,
     TrainConfig,
 )
+from pipelines.config.setting import build, flag_of, from_toml, tables_in
 from pipelines.errors import ConfigError
-from pipelines.settings import build, flag_of, from_toml, tables_in
 
 Config = TypeVar("Config", bound=StageConfig)
 Given = Mapping[str, Any]

@@ -7,12 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.config.ablate import AblateConfig
 from pipelines.config.base import CRF_PRESETS
-from pipelines.config.chain import DeepLabTrainConfig, EvaluateConfig, PseudoLabelConfig, TrainConfig
-from pipelines.config.exports import ConvertConfig, PredictConfig
-from pipelines.config.pipeline import RunConfig
-from pipelines.config.studies import AblateConfig, BenchConfig, DemoConfig, ExplainConfig
-from pipelines.settings import Config, StageConfig, from_json, resolve_with, to_json, to_toml
+from pipelines.config.bench import BenchConfig
+from pipelines.config.convert import ConvertConfig
+from pipelines.config.deeplab_train import DeepLabTrainConfig
+from pipelines.config.demo import DemoConfig
+from pipelines.config.evaluate import EvaluateConfig
+from pipelines.config.explain import ExplainConfig
+from pipelines.config.predict import PredictConfig
+from pipelines.config.pseudo_label import PseudoLabelConfig
+from pipelines.config.run import RunConfig
+from pipelines.config.setting import Config, StageConfig, from_json, resolve_with, to_json, to_toml
+from pipelines.config.train import TrainConfig
 
 __all__ = [
     "CRF_PRESETS",
@@ -55,5 +62,5 @@ STAGES: dict[str, type[StageConfig]] = {
 
 
 def resolve(cls: type[Config], toml: Path | None, flags: Mapping[str, Any]) -> Config:
-    """The settings of a stage: default < TOML file < flag; see `pipelines.settings.resolve_with`."""
+    """The settings of a stage: default < TOML file < flag; see `pipelines.config.setting.resolve_with`."""
     return resolve_with(STAGES, cls, toml, flags)

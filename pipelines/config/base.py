@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipelines.settings import StageConfig, opt
+from pipelines.config.setting import StageConfig, opt
 
 TRUNK_WEIGHTS = "Trunk weights: imagenet (from the model library), none, or a file."
 CRF_PRESETS = ("deeplab", "psa", "irn-label", "mct-seg")

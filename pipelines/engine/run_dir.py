@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from pipelines import __version__
 from pipelines.config import StageConfig, to_json
 from pipelines.engine.distributed import ALONE, Processes
+from pipelines.engine.version import __version__
 from pipelines.errors import ConfigError
 from pipelines.files import Journal, remove_stale_temporaries, write_json, write_text
 

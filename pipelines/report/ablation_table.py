@@ -29,7 +29,7 @@ def markdown(result: Result) -> str:
     """The whole table with settings, columns explained, and the reading.
 
     Args:
-        result: content of the table's JSON file, as `pipelines.ablate_result` writes it.
+        result: content of the table's JSON file, as `pipelines.studies.ablation_result` writes it.
     """
     parts = [f"# Table {result['table']}: {result['title']}", _settings(result), _legend(result)]
     for subset, title in _SUBSETS.items():

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from pipelines import ablate as stage
-from pipelines import ablate_result, trial
 from pipelines.ablate import ablate
 from pipelines.config import AblateConfig, TrainConfig, to_json
 from pipelines.data.shapes import write_instances
@@ -19,7 +18,9 @@ from pipelines.errors import ConfigError, DivergedError, InputError, Stopped
 from pipelines.events import Events
 from pipelines.files import write_json
 from pipelines.metrics.instance_ap import PictureDetections
-from pipelines.paper_tables import paper_table
+from pipelines.studies import ablation_result as ablate_result
+from pipelines.studies import trial
+from pipelines.studies.paper_tables import paper_table
 
 ROI_LAYERS = ["roialign", "roipool", "binary", "expanded", "ternary"]
 TRUNK = "timm/mobilenetv3_small_050"
@@ -53,7 +54,7 @@ def config(scenes: Path, tmp_path: Path) -> AblateConfig:
 
 
 class FakeTrainings:
-    """Stands in for `train_s4net`: leaves the files of a run, and remembers what it was asked for."""
+    """Stands in for `train`: leaves the files of a run, and remembers what it was asked for."""
 
     def __init__(self) -> None:
         self.done: list[tuple[str, int]] = []
@@ -96,7 +97,7 @@ def single(config: AblateConfig) -> AblateConfig:
 @pytest.fixture
 def trainings(monkeypatch: pytest.MonkeyPatch) -> FakeTrainings:
     fake = FakeTrainings()
-    monkeypatch.setattr(trial, "train_s4net", fake)
+    monkeypatch.setattr(trial, "train", fake)
     monkeypatch.setattr(trial, "_detect", found)
     monkeypatch.setattr(stage, "new_s4net", lambda config: torch.nn.Linear(1, 249))  # 1,992 bytes
     monkeypatch.setattr(ablate_result, "RESAMPLES", 2)

@@ -12,24 +12,24 @@ from torch import nn
 
 from pipelines import bench as stage
 from pipelines.bench import bench
-from pipelines.bench_rows import Comparison, Row, Setup, branch, peers, variants
-from pipelines.bench_rows import labels as label_rows
-from pipelines.bench_rows.branch import compare_branch
-from pipelines.bench_rows.labels import NAIVE, compare_end_to_end
-from pipelines.bench_rows.networks import (
+from pipelines.config import BenchConfig
+from pipelines.data.voc import read_label_map
+from pipelines.errors import ConfigError
+from pipelines.events import Events
+from pipelines.studies.bench_rows import Comparison, Row, Setup, branch, peers, variants
+from pipelines.studies.bench_rows import labels as label_rows
+from pipelines.studies.bench_rows.branch import compare_branch
+from pipelines.studies.bench_rows.labels import NAIVE, compare_end_to_end
+from pipelines.studies.bench_rows.networks import (
     MEDIAN_SIDES,
     freeze_batch_norm,
     random_boxes,
     random_subject,
     settle_batch_norm,
 )
-from pipelines.bench_rows.peers import MASK_RCNN, YOLO_MISSING, mask_rcnn_rows, yolo
-from pipelines.bench_rows.training import compare_training
-from pipelines.bench_rows.variants import LIMIT, compare_inference, compare_proposals, compare_trunks
-from pipelines.config import BenchConfig
-from pipelines.data.voc import read_label_map
-from pipelines.errors import ConfigError
-from pipelines.events import Events
+from pipelines.studies.bench_rows.peers import MASK_RCNN, YOLO_MISSING, mask_rcnn_rows, yolo
+from pipelines.studies.bench_rows.training import compare_training
+from pipelines.studies.bench_rows.variants import LIMIT, compare_inference, compare_proposals, compare_trunks
 from s4net import Instances
 
 TRUNK = "timm/mobilenetv3_small_050"

@@ -243,12 +243,12 @@ class FakeNetwork:
 
 @pytest.fixture
 def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Any], None]:
-    """Makes `pipelines.predict` return a given network."""
+    """Makes `pipelines.networks.load` return a given network."""
 
     def put(loader: str, network: Any) -> None:
-        module = ModuleType("pipelines.predict")
+        module = ModuleType("pipelines.networks.load")
         setattr(module, loader, lambda *args, **options: network)
-        monkeypatch.setitem(sys.modules, "pipelines.predict", module)
+        monkeypatch.setitem(sys.modules, "pipelines.networks.load", module)
 
     return put
 

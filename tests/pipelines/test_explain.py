@@ -14,7 +14,7 @@ from pipelines.engine.checkpoint import save_checkpoint
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.explain import explain
-from pipelines.train_s4net import new_s4net
+from pipelines.networks.build import new_s4net
 
 HEIGHT, WIDTH = 90, 120
 # Boxes x0, y0, x1, y1 of the filled rectangles that are the instances.

@@ -8,13 +8,15 @@ import pytest
 import torch
 from PIL import Image
 
-from pipelines import label_plan, predict, pseudo_label
+from pipelines import pseudo_label
 from pipelines.config import PseudoLabelConfig
 from pipelines.data.label_folder import open_labels
 from pipelines.data.rle import encode_masks
 from pipelines.data.voc import read_label_map
 from pipelines.errors import ConfigError, InputError, Stopped
 from pipelines.events import Events
+from pipelines.labels import plan as label_plan
+from pipelines.networks import load
 from s4net.instances import Instances
 
 SIZE = (12, 16)
@@ -76,7 +78,7 @@ ANSWERS = [
 @pytest.fixture
 def net(monkeypatch: pytest.MonkeyPatch) -> FakeS4Net:
     fake = FakeS4Net(ANSWERS)
-    monkeypatch.setattr(predict, "load_s4net", lambda weights, **_: fake)
+    monkeypatch.setattr(load, "load_s4net", lambda weights, **_: fake)
 
     monkeypatch.setattr(pseudo_label, "open_attention", lambda *_: FakeAttention())
     return fake

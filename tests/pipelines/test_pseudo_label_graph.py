@@ -11,13 +11,14 @@ import pytest
 import torch
 from PIL import Image
 
-from pipelines import predict, pseudo_label
+from pipelines import pseudo_label
 from pipelines.config import PseudoLabelConfig
 from pipelines.errors import ConfigError, InputError, Stopped
 from pipelines.events import Events
-from pipelines.label_plan import make_plan
-from pipelines.picture_cues import PictureCues
-from pipelines.set_cues import SetCues
+from pipelines.labels.cue_store import SetCues
+from pipelines.labels.cues import PictureCues
+from pipelines.labels.plan import make_plan
+from pipelines.networks import load
 from s4net.instances import Instances
 
 SIZE = (12, 16)
@@ -59,7 +60,7 @@ class Networks:
 @pytest.fixture
 def networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Networks:
     fake = Networks()
-    monkeypatch.setattr(predict, "load_s4net", lambda weights, **_: fake)
+    monkeypatch.setattr(load, "load_s4net", lambda weights, **_: fake)
     monkeypatch.setattr(pseudo_label, "open_attention", lambda *_: fake)
     (tmp_path / "images").mkdir()
     rows = ["image,keywords"]
@@ -242,7 +243,7 @@ def test_an_instance_that_is_background_in_other_pictures_is_background(
     tmp_path: Path, networks: Networks, monkeypatch: pytest.MonkeyPatch, cells: str, left: int
 ):
     fake = Cushion()
-    monkeypatch.setattr(predict, "load_s4net", lambda weights, **_: fake)
+    monkeypatch.setattr(load, "load_s4net", lambda weights, **_: fake)
     monkeypatch.setattr(pseudo_label, "open_attention", lambda *_: fake)
     run(tmp_path, cells=cells)
     label_map = np.asarray(Image.open(tmp_path / "labels/labels/p00.png"))
@@ -252,7 +253,7 @@ def test_an_instance_that_is_background_in_other_pictures_is_background(
 
 def test_cells_help_where_all_keywords_are_single(tmp_path: Path, networks: Networks, monkeypatch: pytest.MonkeyPatch):
     fake = Cushion()
-    monkeypatch.setattr(predict, "load_s4net", lambda weights, **_: fake)
+    monkeypatch.setattr(load, "load_s4net", lambda weights, **_: fake)
     monkeypatch.setattr(pseudo_label, "open_attention", lambda *_: fake)
     path = tmp_path / "keywords.csv"
     path.write_text("\n".join(line for line in path.read_text().splitlines() if ";" not in line) + "\n")

@@ -10,23 +10,23 @@ import pytest
 
 import pipelines
 from pipelines.config import STAGES
+from pipelines.config.setting import limits_of, settings_of
 from pipelines.errors import ConfigError, DivergedError, InputError, MachineError, S4Error, Stopped
-from pipelines.settings import limits_of, settings_of
 from s4cli.main import main
 
 ROOT = Path(__file__).parent.parent.parent
 MODULES = {
-    "train": "train_s4net",
+    "train": "train",
     "pseudo-label": "pseudo_label",
-    "deeplab-train": "train_deeplab",
+    "deeplab-train": "deeplab_train",
     "evaluate": "evaluate",
-    "predict": "predict_folder",
+    "predict": "predict",
     "convert": "convert",
     "demo": "demo",
     "ablate": "ablate",
     "explain": "explain",
     "bench": "bench",
-    "run": "run_chain",
+    "run": "run",
 }
 NEEDED = {
     "train": ["--images", "i", "--annotations", "a", "--run", "r"],

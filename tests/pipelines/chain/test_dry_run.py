@@ -12,7 +12,7 @@ from pipelines.chain.plan import UNKNOWN, label_bytes
 from pipelines.config import RunConfig, resolve
 from pipelines.errors import ConfigError, InputError, S4Error
 from pipelines.events import Events
-from pipelines.run_chain import run_chain
+from pipelines.run import run
 from tests.pipelines.chain.tiny_chain import TABLES, FakeStages, write_chain, write_mask, write_picture
 
 
@@ -28,7 +28,7 @@ class Plan:
         stream = io.StringIO()
         config = resolve(RunConfig, self.file, {"file": self.file, "dry_run": True, **flags})
         try:
-            stages: list[dict[str, Any]] = run_chain(config, Events(stream))["stages"]
+            stages: list[dict[str, Any]] = run(config, Events(stream))["stages"]
             return stages
         finally:
             self.told = stream.getvalue()
@@ -60,7 +60,7 @@ def test_a_new_chain_is_planned_in_full_and_nothing_is_written(plan: Plan) -> No
 
 def test_rates_of_a_former_run_tell_the_time(plan: Plan) -> None:
     config = resolve(RunConfig, plan.file, {"file": plan.file})
-    run_chain(config, Events(io.StringIO()), FakeStages().functions())
+    run(config, Events(io.StringIO()), FakeStages().functions())
     assert [(s["will"], s["time"]) for s in plan()] == [("skip", "-")] * 4
     write_chain(plan.folder, tables=TABLES.replace("[pseudo-label]", "[pseudo-label]\nmin_score = 0.9"))
     stages = plan()

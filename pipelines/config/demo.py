@@ -1,0 +1,19 @@
+"""Settings of `s4 demo`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from pipelines.config.base import CommonConfig
+from pipelines.config.setting import opt
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoConfig(CommonConfig):
+    """Settings of `s4 demo`: the whole chain on generated scenes."""
+
+    command: ClassVar[str] = "demo"
+
+    out: Path = opt(Path("demo"), "Folder for the scenes, the runs and the report.")
+    seed: int = opt(0, "Seed of every random choice.", at_least=0)
+    small: bool = opt(False, "Tiny sizes: tries the plumbing, not the quality.")

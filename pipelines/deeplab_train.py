@@ -1,0 +1,287 @@
+"""Stage `s4 deeplab-train`: a semantic segmentation network on label maps, pseudo or drawn by people."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from deeplab import DeepLab, MultiScale, build_deeplab, pixel_loss, predict_logits, presence_loss, sharpened, soft_loss
+from deeplab.build import TIMM_NAMES
+from pipelines.config import DeepLabTrainConfig, to_json
+from pipelines.config.recipes import NETWORK_RECIPES, DeepLabRecipe, deeplab_recipe
+from pipelines.data.classes import ClassList, load_classes
+from pipelines.data.images import find_images, open_image
+from pipelines.data.label_crops import LabelledPictures, random_crop, reduced_size
+from pipelines.data.label_folder import LabelFolder, open_labels
+from pipelines.data.voc import image_path, read_id_list, read_label_map, read_split, truth_path
+from pipelines.engine.depthwise import speed_up_depthwise
+from pipelines.engine.distributed import Processes, processes
+from pipelines.engine.loop import LoopSettings, ParameterGroup, train_loop
+from pipelines.engine.precision import autocast
+from pipelines.engine.run_dir import RunDir
+from pipelines.engine.sampling import batch_indices, sample_generator
+from pipelines.errors import ConfigError, InputError
+from pipelines.events import Events
+from pipelines.metrics.confusion import ConfusionMatrix
+from pipelines.networks.trunk_weights import trunk_state
+
+SOFT = "soft"
+_NEW_LAYERS_LR = 10.0
+_VAL_SPLIT = "val"
+
+
+class Batch(NamedTuple):
+    """Crops of pictures.
+
+    Attributes:
+        images: [B, 3, S, S] uint8.
+        targets: [B, S, S] uint8, classes of the network or 255.
+        in_picture: [B, C] bool, which classes the whole picture shows, without background.
+        confidence: [B, S, S] uint8 if it is asked for.
+    """
+
+    images: Tensor
+    targets: Tensor
+    in_picture: Tensor
+    confidence: Tensor | None = None
+
+
+def deeplab_train(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
+    """Trains a DeepLab.
+
+    Args:
+        config: Settings of `s4 deeplab-train`.
+        events: Progress and log lines; says what the labels are.
+
+    Returns:
+        {run, steps, seconds, images_per_second, best {metric, value, step}, losses}.
+
+    Raises:
+        S4Error: Unusable input, a run that exists, divergence, or a stop by a signal.
+    """
+    labels = _open_labels(config)
+    pictures = training_pictures(config, labels)
+    validate = validator(config, labels.classes) if config.val_voc else None
+    recipe = deeplab_recipe(config.network, config.recipe)
+    with processes(config.device) as here:
+        net = new_deeplab(config, labels.classes).to(here.device).to(memory_format=torch.channels_last)
+        run = RunDir.open(config.run, config, config.resume, here)
+        if here.writes:
+            events.attach(run.path / "log.txt")
+        _describe(config, labels, len(pictures), events)
+        settings = loop_settings(config, recipe)
+        return train_loop(
+            net,
+            parameter_groups(net, recipe),
+            batch_maker(pictures, config, settings.batch_size, here),
+            lambda model, batch: losses(model, batch, here.device, config.loss, recipe.at_cells),
+            None if validate is None else lambda model: validate(model, here.device),
+            settings,
+            run,
+            here,
+            identity(config, labels.classes),
+            events,
+        )
+
+
+def identity(config: DeepLabTrainConfig, classes: ClassList) -> dict[str, Any]:
+    """What a checkpoint says of its network: enough to build it again and to read its outputs.
+
+    Returns:
+        {kind, network, multi_scale as in the recipe, classes {names, indices in palettes}, longest_side: pixels to
+        which larger pictures are reduced, config}.
+    """
+    recipe = deeplab_recipe(config.network, config.recipe)
+    return {
+        "kind": "deeplab",
+        "network": config.network,
+        "multi_scale": recipe.multi_scale,
+        "classes": {"names": classes.to_json(), "indices": list(classes.indices)},
+        "longest_side": longest_side(config),
+        "config": to_json(config),
+    }
+
+
+def longest_side(config: DeepLabTrainConfig) -> int:
+    """Pixels to which the longer side of a larger picture is reduced: a crop shall show a good part of the scene."""
+    return 2 * config.crop
+
+
+def _open_labels(config: DeepLabTrainConfig) -> LabelFolder:
+    classes = None if config.classes is None else load_classes(config.classes)
+    return open_labels(config.labels, cast(Literal["pseudo", "ground-truth"], config.labels_are), classes)
+
+
+def _describe(config: DeepLabTrainConfig, labels: LabelFolder, n_pictures: int, events: Events) -> None:
+    kind = f"pseudo labels {json.dumps(labels.manifest)}" if labels.manifest else "ground truth, drawn by people"
+    events.info(f"{labels.path}: {kind}")
+    how = f"{config.network}, recipe {config.recipe or NETWORK_RECIPES[config.network]}, loss {config.loss}"
+    events.info(f"{n_pictures} pictures, {len(labels.classes.names)} classes and background; {how}")
+    if config.val_voc:
+        events.info(f"{config.val_voc}: the masks of {_VAL_SPLIT} choose the best checkpoint")
+
+
+def training_pictures(config: DeepLabTrainConfig, labels: LabelFolder) -> LabelledPictures:
+    """The pictures to train on, all of them checked.
+
+    Raises:
+        InputError: A picture or label map is missing, damaged, or does not fit the other or the classes.
+    """
+    ids = read_id_list(config.list) if config.list else labels.ids()
+    strict = config.labels_are == "pseudo"
+    pictures = LabelledPictures(
+        ids,
+        find_images(config.images),
+        labels,
+        longest_side(config),
+        strict,
+        config.confidence or config.loss == SOFT,
+        config.least_confidence,
+    )
+    pictures.check(config.workers)
+    return pictures
+
+
+def new_deeplab(config: DeepLabTrainConfig, classes: ClassList) -> DeepLab | MultiScale:
+    """The network of a run, with ImageNet weights in its trunk, at the scales of the recipe.
+
+    Raises:
+        ConfigError: The weights do not fit the trunk [trunk-unusable].
+    """
+    torch.manual_seed(config.seed)
+    state = trunk_state(TIMM_NAMES[config.network], config.trunk_weights)
+    try:
+        net = build_deeplab(config.network, classes.n_outputs, state)
+    except ValueError as error:
+        raise ConfigError(
+            f"--trunk-weights {config.trunk_weights}: {error}; give the weights of {TIMM_NAMES[config.network]}",
+            "trunk-unusable",
+        ) from error
+    speed_up_depthwise(net)
+    return MultiScale(net) if deeplab_recipe(config.network, config.recipe).multi_scale else net
+
+
+def loop_settings(config: DeepLabTrainConfig, recipe: DeepLabRecipe) -> LoopSettings:
+    """The loop's settings: the recipe under the flags."""
+    steps = config.steps or recipe.steps
+    return LoopSettings(
+        steps=steps,
+        batch_size=config.batch_size or recipe.batch_size,
+        lr=config.lr or recipe.lr,
+        optimizer=recipe.optimizer,
+        schedule="poly",
+        ema=recipe.ema,
+        evaluate_every=config.evaluate_every or steps,
+        metric="miou",
+        seed=config.seed,
+        precision=config.precision,
+        workers=config.workers,
+    )
+
+
+def parameter_groups(net: DeepLab | MultiScale, recipe: DeepLabRecipe) -> list[ParameterGroup]:
+    """Every parameter that learns, once: trunk and new layers, weights with decay and the rest without."""
+    groups = []
+    for parameters, scale in ((list(net.trunk_parameters()), 1.0), (list(net.new_parameters()), _NEW_LAYERS_LR)):
+        weights = [p for p in parameters if p.ndim > 1]
+        others = [p for p in parameters if p.ndim <= 1]
+        groups.append(ParameterGroup(weights, scale, recipe.weight_decay))
+        groups.append(ParameterGroup(others, scale * recipe.bias_lr))
+    return [group for group in groups if group.parameters]
+
+
+def batch_maker(
+    pictures: LabelledPictures, config: DeepLabTrainConfig, batch_size: int, here: Processes
+) -> Callable[[int], Batch]:
+    """The pure function step -> batch."""
+    recipe = deeplab_recipe(config.network, config.recipe)
+
+    def make(step: int) -> Batch:
+        crops, in_picture = [], []
+        for epoch, index in batch_indices(step, len(pictures), batch_size, config.seed, here.rank, here.world):
+            generator = sample_generator(config.seed, epoch, index)
+            crops.append(random_crop(pictures[index], config.crop, generator, recipe.scales, recipe.recolour))
+            in_picture.append(pictures.classes_of(index))
+        images, labels = (torch.from_numpy(np.stack(part)) for part in list(zip(*crops, strict=True))[:2])
+        confidence = [crop.confidence for crop in crops if crop.confidence is not None]
+        return Batch(
+            images.permute(0, 3, 1, 2),  # [B, S, S, 3] -> [B, 3, S, S], which is channels_last in memory
+            labels,
+            torch.from_numpy(np.stack(in_picture)),
+            torch.from_numpy(np.stack(confidence)) if confidence else None,
+        )
+
+    return make
+
+
+def losses(
+    net: nn.Module, batch: Batch, device: torch.device, loss: str = "plain", at_cells: bool = False
+) -> dict[str, Tensor]:
+    """{"total": the loss over the labelled pixels of a batch, summed over the scales if there are several}.
+
+    A network that also tells which classes a picture shows has a second part, "presence", which is added to the total.
+
+    Args:
+        net: Images -> logits, or a list of them, or logits and those of the classes' presence.
+        batch: See `Batch`.
+        device: Of the network.
+        loss: A name of `deeplab.losses.LOSSES`, or "soft".
+        at_cells: As in `pixel_loss`.
+    """
+    images, labels = batch.images.to(device, non_blocking=True), batch.targets.to(device, non_blocking=True).long()
+    sure = None if batch.confidence is None else batch.confidence.to(device, non_blocking=True).float() / 255
+    in_picture = batch.in_picture.to(device, non_blocking=True)
+
+    def cost(logits: Tensor) -> Tensor:
+        if loss == SOFT:
+            assert sure is not None
+            return soft_loss(logits, labels, sharpened(sure, labels), in_picture, at_cells)
+        return pixel_loss(logits, labels, sure, loss, at_cells)
+
+    result = net(images.float().div_(255))
+    if not isinstance(result, tuple):
+        scales = result if isinstance(result, list) else [result]
+        return {"total": torch.stack([cost(each) for each in scales]).sum()}
+    logits, shown = result
+    pixels = cost(logits)
+    presence = presence_loss(shown, labels, in_picture)
+    return {"total": pixels + presence, "pixels": pixels, "presence": presence}
+
+
+def validator(config: DeepLabTrainConfig, classes: ClassList) -> Callable[[nn.Module, torch.device], dict[str, float]]:
+    """The function network -> {"miou"} over the val split of `--val-voc`, one scale.
+
+    Raises:
+        InputError: The list, or a picture or mask on it, is missing.
+    """
+    voc = cast(Path, config.val_voc)
+    files = [(image_path(voc, image_id), truth_path(voc, image_id)) for image_id in read_split(voc, _VAL_SPLIT)]
+    missing = [path for pair in files for path in pair if not path.is_file()]
+    if missing:
+        raise InputError(
+            f"{missing[0]}: no such file, expected it for --val-voc; complete the data set", "image-missing"
+        )
+    table = classes.to_train_table()
+
+    def validate(net: nn.Module, device: torch.device) -> dict[str, float]:
+        matrix = ConfusionMatrix(classes.n_outputs)
+        for picture_path, mask_path in files:
+            image, truth = open_image(picture_path), read_label_map(mask_path)
+            if truth.shape != image.shape[:2]:
+                raise InputError(f"{mask_path}: another size than {picture_path}, expected the same", "label-size")
+            # Reduced as in training; the probabilities come back at the picture's size.
+            height, width = truth.shape
+            scale = reduced_size(height, width, longest_side(config))[0] / height
+            tensor = torch.from_numpy(image).to(device).permute(2, 0, 1).float().div_(255)
+            with torch.inference_mode(), autocast(config.precision, device):
+                predicted = predict_logits(net, tensor, (scale,)).argmax(0)
+            matrix.update(table[truth], predicted.to(torch.uint8).cpu().numpy())
+        miou = matrix.miou()
+        return {} if math.isnan(miou) else {"miou": miou}
+
+    return validate

@@ -1,0 +1,167 @@
+"""What a cell of a picture shows, told by the labels of other pictures: a witness beside the instances.
+
+Labels from instances are wrong in lumps: a cushion beside the dog is found too, and labelled dog from one outline to
+the other. A linear classifier of single cells, on features that stay as ImageNet left them, learns what most labels say
+and has no room for single lumps; and it never judges a picture that it has learned from: there are two of them, each of
+which learns from one half of the pictures and is asked about the other.
+"""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipelines.data.classes import IGNORE
+from pipelines.labels.assign import interpolation
+from pipelines.labels.attention import AttentionMaps
+from pipelines.labels.linear_probe import fit_softmax_probe
+
+_MOST_CELLS = 400_000  # of a whole set, half a gigabyte as float32
+_PER_PICTURE = (16, 128)  # at least and at most
+CELL_WEIGHT = 0.5
+"""Of this witness, that of the instances being 1: cells blur outlines, and see less of a thing than an instance."""
+_FEWEST = 10  # cells that a classifier can learn anything from
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Some cells of a feature map [D, h, w].
+
+    Attributes:
+        features: [M, D] float16.
+        places: [M] int32, row * w + column.
+    """
+
+    features: NDArray[np.float16]
+    places: NDArray[np.int32]
+
+
+def cells_per_picture(pictures: int) -> int:
+    """How many cells of each picture to learn from in a set of so many."""
+    least, most = _PER_PICTURE
+    return int(np.clip(_MOST_CELLS // max(1, pictures), least, most))
+
+
+def sample_cells(features: NDArray[np.float32], count: int, image_id: str) -> Cells:
+    """Draw cells without repetition, the same ones for the same picture.
+
+    Args:
+        features: [D, h, w].
+        count: how many; all of them where there are fewer.
+        image_id: what the choice depends on.
+    """
+    places = some_places(features.shape[1] * features.shape[2], count, image_id)
+    return Cells(features.reshape(len(features), -1)[:, places].T.astype(np.float16), places)
+
+
+def some_places(total: int, count: int, image_id: str) -> NDArray[np.int32]:
+    """Draw [min(count, total)] of the places 0..total - 1, in order: the same ones for the same picture."""
+    generator = np.random.default_rng(zlib.crc32(image_id.encode()))
+    places: NDArray[np.int32] = np.sort(generator.permutation(total)[:count]).astype(np.int32)
+    return places
+
+
+def labels_of_cells(
+    label_map: NDArray[np.uint8], grid: tuple[int, int], places: NDArray[np.int32]
+) -> NDArray[np.uint8]:
+    """Labels [M] of cells: that of their pixels, 255 where these differ.
+
+    Args:
+        label_map: [H, W].
+        grid: (h, w) cells that cover it.
+        places: [M], see `Cells`.
+    """
+    edges = [np.arange(cells + 1) * pixels // cells for pixels, cells in zip(label_map.shape, grid, strict=True)]
+    labels = np.empty(len(places), np.uint8)
+    for number, place in enumerate(places.tolist()):
+        row, column = divmod(place, grid[1])
+        top, left = edges[0][row], edges[1][column]
+        # a cell of an enlarged picture is less than a pixel
+        pixels = label_map[top : max(top + 1, edges[0][row + 1]), left : max(left + 1, edges[1][column + 1])]
+        labels[number] = pixels[0, 0] if (pixels == pixels[0, 0]).all() else IGNORE
+    return labels
+
+
+@dataclass(frozen=True, eq=False)
+class CellProbe:
+    """Two classifiers of cells.
+
+    Attributes:
+        weights: [2, 1 + C, D], of the classifier for pictures of even and of odd number.
+        biases: [2, 1 + C].
+    """
+
+    weights: NDArray[np.float32]
+    biases: NDArray[np.float32]
+
+    def __call__(
+        self, features: NDArray[np.float32], number: int, keywords: Sequence[int], size: tuple[int, int]
+    ) -> NDArray[np.float32]:
+        """Probabilities of background and the picture's keywords alone, by the classifier that has not seen it.
+
+        Args:
+            features: [D, h, w].
+            number: of the picture, as in `fit_cells`.
+            keywords: K positions in the class list.
+            size: (H, W).
+
+        Returns:
+            [1 + K, H, W], summing to 1, interpolated between the centres of the cells.
+        """
+        chosen = [0, *(keyword + 1 for keyword in keywords)]
+        weights, biases = self.weights[number % 2][chosen], self.biases[number % 2][chosen]
+        logits = np.einsum("cd,dhw->chw", weights, features, optimize=True) + biases[:, None, None]
+        shares = np.exp(logits - logits.max(axis=0))
+        shares /= shares.sum(axis=0)
+        rows, columns = (interpolation(*pair) for pair in zip(size, features.shape[1:], strict=True))
+        probabilities: NDArray[np.float32] = rows @ shares @ columns.T
+        return probabilities
+
+
+def fit_cells(
+    features: NDArray[np.float16], labels: NDArray[np.uint8], pictures: NDArray[np.int64], classes: int
+) -> CellProbe | None:
+    """Learn from the cells of a whole set.
+
+    Args:
+        features: [N, D].
+        labels: [N], 0 background, 1..classes; 255 cells are left out.
+        pictures: [N], number of each cell's picture.
+        classes: C, without background.
+
+    Returns:
+        The classifiers; None where there is too little to learn from.
+    """
+    weights, biases = [], []
+    for number in (0, 1):
+        seen = (labels != IGNORE) & (pictures % 2 != number)
+        if np.count_nonzero(seen) < _FEWEST:
+            return None
+        own = torch.from_numpy(features[seen].astype(np.float32))
+        weight, bias = fit_softmax_probe(own, torch.from_numpy(labels[seen].astype(np.int64)), classes + 1)
+        weights.append(weight.numpy())
+        biases.append(bias.numpy())
+    return CellProbe(np.stack(weights), np.stack(biases))
+
+
+@dataclass(frozen=True, eq=False)
+class CellWitness:
+    """A callable: id, picture and keywords -> probabilities of background and these keywords alone.
+
+    Attributes:
+        attention: the network whose features the cells are of.
+        probe: the classifiers.
+        numbers: image_id -> number of the picture, as in `fit_cells`.
+    """
+
+    attention: AttentionMaps
+    probe: CellProbe
+    numbers: Mapping[str, int]
+
+    def __call__(self, image_id: str, picture: NDArray[np.uint8], keywords: Sequence[int]) -> NDArray[np.float32]:
+        """Look at a picture [H, W, 3]; returns [1 + K, H, W]."""
+        seen = self.attention.look(picture, keywords)[1]
+        return self.probe(seen, self.numbers[image_id], keywords, picture.shape[:2])

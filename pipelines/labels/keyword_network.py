@@ -1,0 +1,50 @@
+"""The attention network of a label folder: trained once from the keywords of its pictures, then read from its file."""
+
+from torch import Tensor
+
+from pipelines.config import PseudoLabelConfig
+from pipelines.engine.distributed import choose_device
+from pipelines.errors import ConfigError
+from pipelines.events import Events
+from pipelines.labels.attention import ATTENTION, AttentionMaps, attention_fingerprint, load_attention, train_attention
+from pipelines.labels.plan import LabelPlan
+from pipelines.labels.recognizer import Recognizer
+from pipelines.networks.trunk_weights import trunk_state
+from s4net.trunk import timm_name
+
+
+def open_attention(config: PseudoLabelConfig, plan: LabelPlan, events: Events) -> AttentionMaps:
+    """The classifier of this label folder, from its file or trained now.
+
+    Shards that start together each train it, and write the same one.
+    """
+    state = _trunk_state(config)
+    device = choose_device(config.device)
+    path = config.out / ATTENTION
+    fingerprint = attention_fingerprint(plan.keywords, plan.classes, config.trunk, state, config.seed)
+    network = (plan.classes, config.trunk, state)
+    loaded = load_attention(path, fingerprint, *network, config.seed, device, config.precision)
+    if loaded is not None:
+        return loaded
+    trained = train_attention(
+        plan.images, plan.keywords, *network, events, config.seed, device=device, precision=config.precision
+    )
+    trained.save(path, fingerprint)
+    return trained
+
+
+def open_recognizer(config: PseudoLabelConfig) -> Recognizer:
+    """ImageNet's classifier for `--recognise`, with the trunk's own weights.
+
+    Raises:
+        ConfigError: The trunk is unknown [trunk-unusable], or there are no such weights [recognise-unusable].
+    """
+    return Recognizer(config.trunk, _trunk_state(config), choose_device(config.device), config.precision)
+
+
+def _trunk_state(config: PseudoLabelConfig) -> dict[str, Tensor] | None:
+    try:
+        return trunk_state(timm_name(config.trunk), config.trunk_weights)
+    except ValueError as error:
+        message = f"--trunk {config.trunk}: {error}, a name of the timm library expected; take another"
+        raise ConfigError(message, "trunk-unusable") from error

@@ -1,0 +1,187 @@
+"""What `s4 pseudo-label` is going to do: known, checked and told before anything is written."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pipelines.config import PseudoLabelConfig
+from pipelines.data.classes import ClassList, load_classes
+from pipelines.data.images import ImageFile, find_images
+from pipelines.data.keywords_files import read_keywords
+from pipelines.data.record_files import SETTINGS, settings_differences
+from pipelines.engine.checkpoint import weights_file
+from pipelines.errors import ConfigError
+from pipelines.events import Events
+from pipelines.files import read_json, sha256_file, sha256_lines
+from pipelines.labels.instances import source_hash
+
+Strategy = Literal["single", "attention", "graph", "random"]
+
+_RECIPE = 4  # of what no flag sets: raise it when labels change with the same flags
+
+# Settings that say what is made of the cues of a picture, and not what they are.
+_AFTER_CUES = (
+    "sure_score", "margin", "segmenter_sha256", "refine", "crf_preset", "border", "least_foreground", "most_foreground",
+)  # fmt: skip
+
+_FEWEST_FOR_GRAPH = 20  # pictures with several keywords: in a smaller set hardly any instance has a fellow
+_FEWEST_FOR_CELLS = 20  # pictures: from fewer, a classifier of cells learns the pictures and not the keywords
+
+
+@dataclass(frozen=True)
+class LabelPlan:
+    """The pictures and what is asked of them.
+
+    Attributes:
+        images: image_id -> path of every picture with keywords, in order.
+        keywords: image_id -> its keywords.
+        classes: The class list.
+        shard: (I, N), counted from 1.
+        strategy: How instances of pictures with several keywords get theirs.
+        fill: Whether attention labels keywords without instance.
+        cells: Whether a classifier of cells is a witness.
+    """
+
+    images: dict[str, ImageFile]
+    keywords: dict[str, tuple[str, ...]]
+    classes: ClassList
+    shard: tuple[int, int]
+    strategy: Strategy
+    fill: bool = False
+    cells: bool = False
+
+    @property
+    def own(self) -> list[str]:
+        """The image ids of this shard."""
+        return list(self.images)[self.shard[0] - 1 :: self.shard[1]]
+
+    @property
+    def uses_attention(self) -> bool:
+        """Whether a classifier of the keywords is needed."""
+        return self.fill or self.cells or self.strategy in ("attention", "graph")
+
+    @property
+    def in_two_passes(self) -> bool:
+        """Whether something is learned from the instances of all pictures before the first is labelled."""
+        return self.cells or self.strategy == "graph"
+
+    def positions(self, image_id: str) -> list[int]:
+        """The keywords of a picture as positions in the class list."""
+        return [self.classes.index_of(name) for name in self.keywords[image_id]]
+
+
+def make_plan(config: PseudoLabelConfig) -> LabelPlan:
+    """Reads the class list, the names of the pictures and the keywords.
+
+    Raises:
+        InputError: One of them is missing or unusable.
+        ConfigError: The labels would lie among the pictures [out-inside].
+    """
+    if config.out.resolve().is_relative_to(config.images.resolve()):
+        raise ConfigError(
+            f"--out {config.out}: lies among the pictures of {config.images}, a folder apart expected, or the next run "
+            "would take label maps for pictures; choose another",
+            "out-inside",
+        )
+    classes = load_classes(config.classes)
+    images = find_images(config.images)
+    keywords = read_keywords(config.keywords, images, config.images, classes, config.split)
+    shard, of = (int(part) for part in (config.shard or "1/1").split("/"))
+    several = sum(len(words) > 1 for words in keywords.values())
+    ordered = {image_id: images[image_id] for image_id in sorted(keywords)}
+    strategy = _strategy(config.assign, several)
+    # Strategies that are asked for to be compared stay what they are.
+    own = strategy == "graph" or (config.assign == "auto" and strategy == "single")
+    cells = config.cells == "on" or (config.cells == "auto" and own and len(ordered) >= _FEWEST_FOR_CELLS)
+    return LabelPlan(ordered, keywords, classes, (shard, of), strategy, config.fill, cells)
+
+
+def _strategy(asked: str, several: int) -> Strategy:
+    """The strategy that `--assign` means for a set with so many pictures of several keywords."""
+    if asked == "random":
+        return "random"
+    if not several or asked == "single":
+        return "single"
+    if asked == "attention" or (asked == "auto" and several < _FEWEST_FOR_GRAPH):
+        return "attention"
+    return "graph"
+
+
+def label_settings(config: PseudoLabelConfig, plan: LabelPlan) -> dict[str, Any]:
+    """Everything that the labels depend on; no paths, so that a moved data set is the same one.
+
+    Raises:
+        InputError: What finds the instances is not there.
+    """
+    keyword_lines = (f"{image_id},{';'.join(plan.keywords[image_id])}" for image_id in plan.images)
+    configuration: dict[str, Any] = {
+        "recipe": _RECIPE,
+        "strategy": plan.strategy,
+        "min_score": config.min_score,
+        "sure_score": config.sure_score,
+        "precision": config.precision,
+        "refine": config.refine,
+        "fill": config.fill,
+        "cells": plan.cells,
+        "border": config.border,
+        "least_foreground": config.least_foreground,
+        "most_foreground": config.most_foreground,
+    }
+    if config.weights is not None:
+        configuration["flip"] = config.flip
+    if plan.strategy == "attention":
+        configuration["margin"] = config.margin
+    if config.refine == "crf":
+        configuration["crf_preset"] = config.crf_preset
+    if config.recognise != "off":
+        configuration["recognise"] = config.recognise
+    if plan.strategy != "single":
+        configuration["seed"] = config.seed
+    if plan.uses_attention or config.recognise != "off":
+        source = config.trunk_weights
+        file = Path(source)
+        configuration |= {
+            "trunk": config.trunk,
+            "trunk_weights": sha256_file(file) if file.is_file() else source,
+        }
+    settings: dict[str, Any] = {
+        "classes": plan.classes.to_json(),
+        **source_hash(config, plan.images),
+        "image_list_sha256": sha256_lines(plan.images),
+        "keywords_sha256": sha256_lines(keyword_lines),
+        "configuration": configuration,
+    }
+    if config.segmenter is not None:
+        settings["segmenter_sha256"] = sha256_file(weights_file(config.segmenter))
+    return settings
+
+
+def check_earlier(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Sees to it that what was found for another label folder is what would be found again.
+
+    Args:
+        folder: The other folder.
+        settings: Those of this one, see `label_settings`.
+
+    Raises:
+        InputError: It is no label folder.
+        ConfigError: Something that the cues of a picture depend on differs [cues-differ].
+    """
+    differences = settings_differences(read_json(folder / SETTINGS), settings, _AFTER_CUES)
+    if differences:
+        message = f"--cues-of {folder}: made with other settings, the same expected: {differences}"
+        raise ConfigError(f"{message}; leave it out, or make that folder anew", "cues-differ")
+
+
+def tell(plan: LabelPlan, todo: list[str], events: Events) -> None:
+    """Says what a run would do."""
+    counts = Counter(word for words in plan.keywords.values() for word in words)
+    several = sum(len(words) > 1 for words in plan.keywords.values())
+    events.info(f"{len(plan.images)} pictures with keywords, {several} of them with several; strategy {plan.strategy}")
+    for name in plan.classes.names:
+        if counts[name]:
+            events.info(f"  {name}: {counts[name]}")
+    shard = f" in shard {plan.shard[0]}/{plan.shard[1]}" if plan.shard[1] > 1 else ""
+    events.info(f"to label{shard}: {len(todo)}, labelled before: {len(plan.own) - len(todo)}")

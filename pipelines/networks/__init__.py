@@ -1,0 +1,1 @@
+"""Networks with their weights: built anew, or loaded as functions of a picture."""

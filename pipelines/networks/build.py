@@ -1,0 +1,34 @@
+"""Networks built anew, with ImageNet weights in their trunks."""
+
+import torch
+
+from pipelines.config import TrainConfig
+from pipelines.engine.depthwise import speed_up_depthwise
+from pipelines.errors import ConfigError
+from pipelines.networks.trunk_weights import trunk_state
+from s4net import S4Net, build_s4net
+from s4net.trunk import timm_name
+
+
+def new_s4net(config: TrainConfig, pretrained: bool = True) -> S4Net:
+    """Build the network of a run, with ImageNet weights in its trunk unless they will be overwritten anyway.
+
+    Raises:
+        ConfigError: the trunk is unknown, or the weights do not fit it.
+    """
+    torch.manual_seed(config.seed)
+    try:
+        state = trunk_state(timm_name(config.trunk), config.trunk_weights) if pretrained else None
+        net = build_s4net(
+            config.preset,  # type: ignore[arg-type]  # its choices are the presets
+            config.trunk,
+            state,
+            roi=config.roi,  # type: ignore[arg-type]
+            alpha=config.alpha,
+            mask_slack=config.mask_slack,
+            proposals=config.proposals,
+        )
+        speed_up_depthwise(net)
+        return net
+    except (ValueError, RuntimeError) as error:
+        raise ConfigError(f"--trunk {config.trunk}: {error}", "trunk-unusable") from error

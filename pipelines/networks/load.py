@@ -1,0 +1,209 @@
+"""Trained networks as functions of a picture."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from deeplab import DeepLab, MultiScale, build_deeplab
+from deeplab.inference import predict_logits
+from pipelines.config import TrainConfig, from_json
+from pipelines.data.classes import ClassList
+from pipelines.data.images import open_image
+from pipelines.data.label_crops import reduced_size
+from pipelines.data.transforms import to_network
+from pipelines.engine.checkpoint import load_checkpoint, weights_file
+from pipelines.engine.distributed import choose_device
+from pipelines.engine.precision import autocast
+from pipelines.errors import ConfigError, InputError
+from pipelines.networks.build import new_s4net
+from s4net import Instances, S4Net
+from s4net.instances import RawDetections
+from s4net.postprocess import to_picture
+
+Picture = str | Path | Image.Image | NDArray[np.uint8]
+
+
+def load_s4net(
+    weights: str | Path, *, min_score: float = 0.0, flip: bool = False, device: str = "auto", precision: str = "auto"
+) -> "S4NetPredictor":
+    """Load a trained S4Net.
+
+    Args:
+        weights: run folder (its best checkpoint) or checkpoint.
+        min_score: boxes scored below do not reach the mask branch, which saves their time.
+        flip: read the mirror image too, for twice the time.
+        device: auto, cpu, cuda or cuda:N.
+        precision: auto, fp32 or bf16.
+
+    Raises:
+        InputError: no checkpoint there, or one of another kind.
+        ConfigError: with `flip`, a network whose mirror image has other anchors [flip-unusable].
+    """
+    path = weights_file(Path(weights))
+    content = _content(path, "s4net")
+    config = from_json(TrainConfig, content["config"])
+    net = new_s4net(config, pretrained=False)
+    _load(net, content["model"], path)
+    if flip and not net.can_flip(config.image_size):
+        raise ConfigError(
+            f"--flip: {path} is of preset {config.preset} at {config.image_size} pixels, whose mirror image has other "
+            "anchors, one with anchors at the centres of cells and a multiple of 64 pixels expected; leave it out",
+            "flip-unusable",
+        )
+    return S4NetPredictor(net.with_flip(flip), config.image_size, min_score, device, precision)
+
+
+class S4NetPredictor:
+    """A callable: picture -> Instances at picture size."""
+
+    def __init__(self, net: S4Net, image_size: int, min_score: float, device: str, precision: str) -> None:
+        """Prepare the network for inference; see `load_s4net`."""
+        self.device, self.precision, self.image_size = choose_device(device), precision, image_size
+        self.net = net.with_min_score(0).to(self.device).prepare_for_inference()
+        # Weights are packed in the first call, for pictures of this size: in this one, not in the user's.
+        self._detect(torch.zeros(1, 3, image_size, image_size, device=self.device))
+        self.net.with_min_score(min_score)
+
+    def __call__(self, picture: Picture) -> Instances:
+        """Find the salient instances.
+
+        Args:
+            picture: file, PIL picture, or uint8 array [H, W, 3] RGB.
+
+        Returns:
+            Instances at picture size (H, W), best first.
+        """
+        pixels = as_pixels(picture)
+        image = to_network(pixels, self.image_size)[None].to(self.device).float() / 255
+        raw, size = self._detect(image), (pixels.shape[0], pixels.shape[1])
+        with torch.inference_mode():
+            return to_picture(raw, self.image_size, size, self.net.settings.mask_slack)
+
+    def _detect(self, image: Tensor) -> RawDetections:
+        with torch.inference_mode(), autocast(self.precision, self.device):
+            return self.net.detect(image.contiguous(memory_format=torch.channels_last))[0]
+
+
+def load_deeplab(weights: str | Path, *, device: str = "auto", precision: str = "auto") -> "DeepLabPredictor":
+    """Load a trained DeepLab.
+
+    Args:
+        weights: run folder (its best checkpoint) or checkpoint.
+        device: auto, cpu, cuda or cuda:N.
+        precision: auto, fp32 or bf16.
+
+    Raises:
+        InputError: no checkpoint there, or one of another kind.
+    """
+    path = weights_file(Path(weights))
+    content = _content(path, "deeplab")
+    classes = ClassList(tuple(content["classes"]["names"]), tuple(content["classes"]["indices"]))
+    net: DeepLab | MultiScale = build_deeplab(content["network"], classes.n_outputs)
+    if content.get("multi_scale"):  # checkpoints of before have no such key
+        net = MultiScale(cast(DeepLab, net))
+    _load(net, content["model"], path)
+    return DeepLabPredictor(net, classes, content["longest_side"], device, precision)
+
+
+class DeepLabPredictor:
+    """A callable: picture -> label map.
+
+    Attributes:
+        classes: the classes that the network knows.
+    """
+
+    def __init__(
+        self, net: DeepLab | MultiScale, classes: ClassList, longest_side: int, device: str, precision: str
+    ) -> None:
+        """Prepare the network for inference; see `load_deeplab`."""
+        self.classes, self.longest_side = classes, longest_side
+        self.device, self.precision = choose_device(device), precision
+        net.to(self.device).eval().prepare_for_inference()
+        self.net = net
+
+    def ignore_presence(self) -> None:
+        """Let pixels speak for themselves: for pictures of which it is known what they show."""
+        for module in self.net.modules():
+            if isinstance(module, DeepLab):
+                module.presence = None
+
+    def probabilities(
+        self, picture: Picture, scales: tuple[float, ...] = (1.0,), flip: bool = False
+    ) -> NDArray[np.float32]:
+        """Return class probabilities [n, H, W], background first, averaged over scales and mirror image.
+
+        A picture larger than those of the training is reduced first; the result has the picture's size.
+        """
+        pixels = as_pixels(picture)
+        reduction = reduced_size(pixels.shape[0], pixels.shape[1], self.longest_side)[0] / pixels.shape[0]
+        image = torch.from_numpy(pixels).permute(2, 0, 1).to(self.device).float() / 255
+        with torch.inference_mode(), autocast(self.precision, self.device):
+            result: Tensor = predict_logits(self.net, image, [s * reduction for s in scales], flip)
+        return result.float().cpu().numpy()
+
+    def __call__(self, picture: Picture) -> NDArray[np.uint8]:
+        """Return the label map [H, W] uint8 of a file, PIL picture or array, in palette indices of `classes`."""
+        best = self.probabilities(picture).argmax(axis=0).astype(np.uint8)
+        label_map: NDArray[np.uint8] = self.classes.from_train_table()[best]
+        return label_map
+
+
+def network_kind(weights: Path) -> str:
+    """Return what a run or checkpoint holds: `s4net` or `deeplab`.
+
+    Raises:
+        InputError: no checkpoint there, or one of neither network.
+    """
+    path = weights_file(weights)
+    kind = load_checkpoint(path).get("kind")
+    if kind not in ("s4net", "deeplab"):
+        raise InputError(
+            f"{path}: holds {kind or 'no s4 network'}, a checkpoint of S4Net or DeepLab expected; give another run",
+            "weights-kind",
+        )
+    return str(kind)
+
+
+def as_pixels(picture: Picture) -> NDArray[np.uint8]:
+    """Return any accepted picture as uint8 [H, W, 3] RGB.
+
+    Raises:
+        InputError: the file cannot be opened, or the array is not uint8 [H, W, 3].
+    """
+    if isinstance(picture, str | Path):
+        return open_image(Path(picture))
+    if isinstance(picture, Image.Image):
+        return np.asarray(picture.convert("RGB"))
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise InputError(
+            f"array: {picture.dtype} of shape {picture.shape} found, uint8 [H, W, 3] RGB expected; convert it",
+            "image-array",
+        )
+    return picture
+
+
+def _content(path: Path, kind: str) -> dict[str, Any]:
+    content = load_checkpoint(path)
+    if content.get("kind") != kind:
+        raise InputError(
+            f"{path}: holds {content.get('kind') or 'no s4 network'}, a checkpoint of kind {kind} expected; "
+            "give the run of the right training",
+            "weights-kind",
+        )
+    return content
+
+
+def _load(net: torch.nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:
+        raise InputError(
+            f"{path}: weights do not fit the network they name ({str(error).splitlines()[0]}); "
+            "take a checkpoint of this version of s4",
+            "weights-damaged",
+        ) from error

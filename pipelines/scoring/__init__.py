@@ -1,0 +1,1 @@
+"""What `s4 evaluate` measures: predictions, label folders, instances, foreground."""

@@ -1,0 +1,96 @@
+"""Part of stage `s4 evaluate`: mask AP of salient instances against a COCO file.
+
+The paper's mAP_O looks at pictures with occlusion and does not define them, so three readings are scored: pictures with
+boxes that share area, pictures with instances that are really close, and the occluded instances of all pictures.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from pipelines.config import EvaluateConfig
+from pipelines.data.coco import CocoPicture, encode_masks, load_coco
+from pipelines.data.images import open_image
+from pipelines.events import Events
+from pipelines.files import sha256_file
+from pipelines.metrics.instance_ap import PictureDetections, accumulate, match_pictures
+from pipelines.metrics.judged_pictures import judge
+from pipelines.metrics.occlusion import occluded_instances, occluded_subset, strictly_occluded_subset
+
+
+def score_instances(config: EvaluateConfig, events: Events) -> dict[str, Any]:
+    """Scores a network on every picture of `config.annotations`.
+
+    Args:
+        config: With `images`, `annotations` and `weights`.
+        events: Where progress goes.
+
+    Returns:
+        Scores (`ap, ap50, ap70, ap75, release_map50, release_map70`) over all pictures; `ci95` with the 95 % bootstrap
+        interval over pictures of each; `occluded` and `occluded_strict` with the scores and `images` of these subsets;
+        `occluded_instances` with `ap` to `ap75` over all pictures where the other instances are ignored, and
+        `instances`, the number of those that are not; `by_source` with the scores and `images` of each source that the
+        file names, if it names any; `flip`, whether mirror images were read too; `images`; `annotations_sha256`.
+        Scores are fractions 0..1, None where there is no instance.
+
+    Raises:
+        InputError: The annotations, a picture or the weights are missing, damaged, or do not fit each other.
+    """
+    annotations = cast(Path, config.annotations)
+    pictures = load_coco(annotations, cast(Path, config.images))
+    detections = _detect(config, pictures, events)
+    judged = judge(pictures, detections)
+
+    def scores(image_ids: Iterable[str]) -> dict[str, Any]:
+        wanted = set(image_ids)
+        chosen = [index for index, picture in enumerate(pictures) if picture.image_id in wanted]
+        return {**_numbers(judged.scores(np.array(chosen, np.int64))), "images": len(chosen)}
+
+    sources = sorted({picture.source for picture in pictures} - {""})
+    by_source = {source: scores(each.image_id for each in pictures if each.source == source) for source in sources}
+    return {
+        **scores(picture.image_id for picture in pictures),
+        "ci95": {name: [_number(end) for end in ends] for name, ends in judged.intervals().items()},
+        "occluded": scores(occluded_subset(pictures)),
+        "occluded_strict": scores(strictly_occluded_subset(pictures)),
+        "occluded_instances": _on_occluded_instances(pictures, detections),
+        **({"by_source": by_source} if by_source else {}),
+        "flip": config.flip,
+        "annotations_sha256": sha256_file(annotations),
+    }
+
+
+def _detect(config: EvaluateConfig, pictures: Sequence[CocoPicture], events: Events) -> list[PictureDetections]:
+    from pipelines.networks.load import load_s4net  # brings torch; the annotations are checked before
+
+    weights = cast(Path, config.weights)
+    network = load_s4net(weights, flip=config.flip, device=config.device, precision=config.precision)
+    detections = []
+    with events.progress(len(pictures), "instances") as progress:
+        for picture in pictures:
+            found = network(open_image(picture.path))
+            rles = encode_masks(found.masks.cpu().numpy())
+            detections.append(PictureDetections(picture.image_id, found.scores.cpu().numpy(), rles))
+            progress.advance()
+    return detections
+
+
+def _on_occluded_instances(
+    pictures: Sequence[CocoPicture], detections: Sequence[PictureDetections]
+) -> dict[str, float | int | None]:
+    occluded = occluded_instances(pictures)
+    ignored = {image_id: ~flags for image_id, flags in occluded.items()}
+    scores = accumulate(match_pictures(pictures, detections, ignored))
+    return {**_numbers(scores), "instances": sum(int(flags.sum()) for flags in occluded.values())}
+
+
+def _numbers(scores: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: _number(score) for name, score in scores.items()}
+
+
+def _number(score: float) -> float | None:
+    """None for nan: JSON has no nan."""
+    return None if math.isnan(score) else score

@@ -1,0 +1,263 @@
+"""Part of stage `s4 evaluate`: mIoU of predicted label maps, from files or from a network, alone or beside others.
+
+Scoring files needs numpy and Pillow alone: torch comes in only with a network to run.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.config import EvaluateConfig
+from pipelines.data.classes import ClassList, load_classes
+from pipelines.data.images import open_image
+from pipelines.data.label_folder import LabelFolder, open_labels
+from pipelines.data.voc import read_split, write_label_map
+from pipelines.errors import ConfigError, InputError
+from pipelines.events import Events
+from pipelines.files import sha256_lines
+from pipelines.metrics.confusion import ConfusionMatrix, confusion, overlap
+from pipelines.metrics.miou_bootstrap import Interval, Overlaps, compare_miou, miou_interval
+from pipelines.scoring.files import (
+    existing,
+    list_pictures,
+    list_truths,
+    pictures_and_truths,
+    require_apart,
+    require_files,
+    require_same_size,
+    train_map,
+)
+
+
+@dataclass(frozen=True)
+class LabelSource:
+    """Where label maps come from.
+
+    Attributes:
+        path: The folder, or the network.
+        read: Image id -> the file or network to blame, and the label map [H, W] as 0..n and 255.
+        threads: How many may read at once.
+    """
+
+    path: Path
+    read: Callable[[str], tuple[Path, NDArray[np.uint8]]]
+    threads: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """Counts of all pictures together, and [N, 2, n] of each; see `ConfusionMatrix` and `overlap`."""
+
+    matrix: ConfusionMatrix
+    overlaps: Overlaps
+
+
+def score_network(config: EvaluateConfig, events: Events) -> dict[str, Any]:
+    """Scores the semantic network `config.weights`; see `pipelines.evaluate.evaluate`."""
+    classes = load_classes(config.classes)
+    ids, pictures, truths = pictures_and_truths(config)
+    require_apart(config.save_predictions, truths)
+    source = _network(cast(Path, config.weights), config, classes, pictures, config.save_predictions)
+    return _score(config, classes, source, ids, truths, events)
+
+
+def score_predictions(config: EvaluateConfig, events: Events) -> dict[str, Any]:
+    """Scores the label maps in `config.predictions`; see `pipelines.evaluate.evaluate`."""
+    voc, folder, classes = cast(Path, config.voc), cast(Path, config.predictions), load_classes(config.classes)
+    ids = read_split(voc, config.split)
+    files = {image_id: folder / f"{image_id}.png" for image_id in ids}
+    files = existing(files, "predictions of the list", config.allow_missing, events)
+    source = _files(folder, files, classes, config.workers)
+    return _score(config, classes, source, ids, list_truths(voc, config.split, list(files)), events)
+
+
+def open_versus(config: EvaluateConfig, classes: ClassList, ids: Sequence[str]) -> LabelSource | None:
+    """What `--versus` names, ready to be read for every picture; None without it.
+
+    A file, or a folder with checkpoints in it, is a DeepLab, and read as `--scales`, `--flip` and `--crf` say. A folder
+    with a manifest is a label folder, any other a folder of label maps.
+
+    Args:
+        config: With `voc` and `versus`.
+        classes: What it must know.
+        ids: The pictures to compare on, at least one.
+
+    Raises:
+        ConfigError: A network of other classes [class-list-differs].
+        InputError: Nothing there [folder-missing], or a label map or picture is missing [versus-missing].
+    """
+    path = config.versus
+    if path is None:
+        return None
+    if path.is_file() or (path / "checkpoints").is_dir():
+        return _network(path, config, classes, list_pictures(cast(Path, config.voc), list(ids)), None)
+    if not path.is_dir():
+        raise InputError(f"--versus: {path} not found, label maps or a DeepLab expected; check it", "folder-missing")
+    if (path / "manifest.json").is_file():
+        labels = open_pseudo_labels(path, classes)
+        files = {image_id: labels.label_path(image_id) for image_id in ids}
+    else:
+        files = {image_id: path / f"{image_id}.png" for image_id in ids}
+    require_files(files, "label maps to compare with", "make them", "versus-missing")
+    return _files(path, files, classes, config.workers)
+
+
+def compare_with(
+    other: LabelSource | None, overlaps: Overlaps, truths: dict[str, Path], classes: ClassList, events: Events
+) -> dict[str, Any]:
+    """Compares what was scored with other predictions of the same pictures, on the same samples of them.
+
+    Args:
+        other: What to compare with; None gives an empty result.
+        overlaps: [N, 2, n] of what was scored, in the order of `truths`.
+        truths: True label map of each picture.
+        classes: Of both.
+        events: Where progress goes.
+
+    Returns:
+        {versus: {source, miou, ratio, ratio_interval, difference, difference_interval}}: the other's own mIoU, and the
+        scored one's as a share of it and minus it, with 95 % intervals over pictures. None where nothing was judged.
+    """
+    if other is None:
+        return {}
+    judged = _judge(other, truths, classes, events)
+    compared = compare_miou(overlaps, judged.overlaps)
+    return {
+        "versus": {
+            "source": str(other.path),
+            "miou": number(judged.matrix.miou()),
+            "ratio": number(compared.ratio),
+            "ratio_interval": ends(compared.ratio_interval),
+            "difference": number(compared.difference),
+            "difference_interval": ends(compared.difference_interval),
+        }
+    }
+
+
+def open_pseudo_labels(folder: Path, classes: ClassList) -> LabelFolder:
+    """Opens a label folder to score it.
+
+    Raises:
+        InputError: It has no manifest [labels-unmarked], or other classes [labels-classes].
+    """
+    try:
+        return open_labels(folder, "pseudo", classes)
+    except InputError as error:
+        if error.rule != "labels-unmarked":
+            raise
+        # The advice for a training would not help here.
+        found = f"{folder}: has no manifest, expected a label folder made by pseudo-label"
+        raise InputError(f"{found}; score other label maps with --predictions", error.rule) from error
+
+
+def scales_of(config: EvaluateConfig) -> tuple[float, ...]:
+    """`--scales` as numbers."""
+    return tuple(float(scale) for scale in config.scales.split(","))
+
+
+def number(value: float) -> float | None:
+    """None for nan: JSON has no nan."""
+    return None if math.isnan(value) else value
+
+
+def ends(interval: Interval) -> list[float | None]:
+    """[low, high] for JSON."""
+    return [number(end) for end in interval]
+
+
+def _files(folder: Path, files: dict[str, Path], classes: ClassList, workers: int) -> LabelSource:
+    # Decoding frees the interpreter, so threads share the work.
+    return LabelSource(folder, lambda image_id: (files[image_id], train_map(files[image_id], classes)), max(1, workers))
+
+
+def _network(
+    weights: Path, config: EvaluateConfig, classes: ClassList, pictures: dict[str, Path], save: Path | None
+) -> LabelSource:
+    # These bring torch, which scoring files must not need.
+    from pipelines.networks.load import load_deeplab
+    from pipelines.networks.refine import refine
+
+    network = load_deeplab(weights, device=config.device, precision=config.precision)
+    if network.classes != classes:
+        raise ConfigError(
+            f"{weights}: trained for {_listed(network.classes)}, --classes expects {_listed(classes)}; "
+            "evaluate with the class list of the training",
+            "class-list-differs",
+        )
+    scales, to_palette, to_train = scales_of(config), classes.from_train_table(), classes.to_train_table()
+
+    def read(image_id: str) -> tuple[Path, NDArray[np.uint8]]:
+        picture = open_image(pictures[image_id])
+        probabilities = network.probabilities(picture, scales, config.flip)
+        if config.crf:
+            probabilities = refine(probabilities, picture, config.crf_preset, network.device)
+        labels = to_palette[probabilities.argmax(axis=0)]
+        if save is not None:
+            write_label_map(save / f"{image_id}.png", labels)
+        return weights, to_train[labels]
+
+    # One picture at a time: the network itself keeps every core busy.
+    return LabelSource(weights, read, 1)
+
+
+def _score(
+    config: EvaluateConfig,
+    classes: ClassList,
+    source: LabelSource,
+    ids: list[str],
+    truths: dict[str, Path],
+    events: Events,
+) -> dict[str, Any]:
+    """The result of the stage for the pictures that have a truth here; `ids` are those of the whole list."""
+    other = open_versus(config, classes, list(truths))  # before the work: it may be unusable
+    judged = _judge(source, truths, classes, events)
+    iou = zip(("background", *classes.names), judged.matrix.iou(), strict=True)
+    return {
+        "miou": number(judged.matrix.miou()),
+        "miou_interval": ends(miou_interval(judged.overlaps)),
+        "per_class": {name: number(float(value)) for name, value in iou},
+        "images": len(truths),
+        "missing": len(ids) - len(truths),
+        "split": config.split,
+        "list_sha256": sha256_lines(ids),
+        "source": str(source.path),
+        "scales": list(scales_of(config)),
+        "flip": config.flip,
+        "crf": config.crf,
+        **({"crf_preset": config.crf_preset} if config.crf else {}),
+        "pixel_accuracy": number(judged.matrix.pixel_accuracy()),
+        **compare_with(other, judged.overlaps, truths, classes, events),
+    }
+
+
+def _judge(source: LabelSource, truths: dict[str, Path], classes: ClassList, events: Events) -> _Judged:
+    def count(image_id: str) -> NDArray[np.int64]:
+        path, labels = source.read(image_id)
+        truth = train_map(truths[image_id], classes)
+        require_same_size(path, labels, truths[image_id], truth)
+        return confusion(truth, labels, classes.n_outputs)
+
+    if source.threads == 1:
+        return _added(map(count, truths), len(truths), classes, events)
+    with ThreadPoolExecutor(source.threads) as pool:
+        return _added(pool.map(count, truths), len(truths), classes, events)
+
+
+def _added(counts: Iterable[NDArray[np.int64]], total: int, classes: ClassList, events: Events) -> _Judged:
+    matrix, overlaps = ConfusionMatrix(classes.n_outputs), []
+    with events.progress(total, "pictures") as progress:
+        for of_picture in counts:
+            matrix.add(of_picture)
+            overlaps.append(overlap(of_picture))
+            progress.advance()
+    return _Judged(matrix, np.stack(overlaps))
+
+
+def _listed(classes: ClassList) -> str:
+    return f"{len(classes.names)} classes ({', '.join(classes.names)})"

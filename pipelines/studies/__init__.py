@@ -1,0 +1,1 @@
+"""What ablate, bench and demo are made of: trials, tables, rows."""

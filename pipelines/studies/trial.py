@@ -1,0 +1,132 @@
+"""One training of a comparison: train, detect on the test pictures, and leave a mark that both are done.
+
+FOLDER/  the run folder of `s4 train`; of its checkpoints only best.pt stays when the training is done
+         detections.json   what the network finds on the test pictures
+         result.json       written last: the trial is finished
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.config import TrainConfig
+from pipelines.data.coco import CocoPicture, encode_masks
+from pipelines.data.images import open_image
+from pipelines.errors import InputError
+from pipelines.events import Events
+from pipelines.files import read_json, write_json
+from pipelines.metrics.instance_ap import PictureDetections
+from pipelines.networks.load import load_s4net
+from pipelines.train import train
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A training, finished or not.
+
+    Attributes:
+        label: how messages name it.
+        config: settings of the training; its `run` is the folder.
+    """
+
+    label: str
+    config: TrainConfig
+
+    @property
+    def folder(self) -> Path:
+        """Where everything of the trial is."""
+        return self.config.run
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return (self.folder / "result.json").exists()
+
+    def result(self) -> dict[str, Any]:
+        """What `run_trial` returned when the trial was finished.
+
+        Raises:
+            InputError: the file is missing or damaged.
+        """
+        content = read_json(self.folder / "result.json")
+        if not isinstance(content, dict):
+            raise self._damaged("result.json", "remove the whole folder, and the same command trains anew")
+        return content
+
+    def detections(self, pictures: Sequence[CocoPicture]) -> list[PictureDetections]:
+        """What the trained network finds on the test pictures; from its file, or found anew where that is gone.
+
+        Raises:
+            InputError: the file is damaged or of other pictures, or the trained network is gone.
+        """
+        path = self.folder / "detections.json"
+        if not path.exists():
+            write_json(path, _to_json(_detect(self.config, pictures)), indent=None)
+        try:
+            found = [_from_json(entry) for entry in read_json(path)]
+        except (TypeError, KeyError, ValueError) as error:
+            raise self._damaged("detections.json", "remove it, and the same command makes it anew") from error
+        if [entry.image_id for entry in found] != [picture.image_id for picture in pictures]:
+            raise self._damaged("detections.json", "remove it, and the same command makes it anew")
+        return found
+
+    def _damaged(self, name: str, advice: str) -> InputError:
+        found = f"{self.folder / name}: is of other pictures or was altered, the file that s4 wrote expected"
+        return InputError(f"{found}; {advice}", "trial-damaged")
+
+
+def run_trial(trial: Trial, pictures: Sequence[CocoPicture], events: Events) -> dict[str, Any]:
+    """Bring a trial to its end; started again after a kill, it goes on from the training's last checkpoint.
+
+    Args:
+        trial: not finished yet.
+        pictures: test pictures.
+        events: receives the lines of the training.
+
+    Returns:
+        {seed, steps, seconds, images_per_second, best_step, val_ap50}.
+
+    Raises:
+        S4Error: what `train` raises.
+    """
+    # An own channel: the training's log file is not that of whoever compares trainings.
+    summary = train(trial.config, Events(events.stream))
+    # Detections from before a kill may be those of an earlier checkpoint.
+    (trial.folder / "detections.json").unlink(missing_ok=True)
+    trial.detections(pictures)
+    best = summary["best"]["value"]
+    result = {
+        "seed": trial.config.seed,
+        **{name: summary[name] for name in ("steps", "seconds", "images_per_second")},
+        "best_step": summary["best"]["step"],
+        "val_ap50": None if best is None or np.isnan(best) else best,
+    }
+    write_json(trial.folder / "result.json", result)
+    drop_state(trial)
+    return result
+
+
+def drop_state(trial: Trial) -> None:
+    """Remove what only an unfinished training needs: its last state is four times the size of the weights."""
+    (trial.folder / "checkpoints" / "last.pt").unlink(missing_ok=True)
+
+
+def _detect(config: TrainConfig, pictures: Sequence[CocoPicture]) -> list[PictureDetections]:
+    network = load_s4net(config.run, device=config.device, precision=config.precision)
+    found = []
+    for picture in pictures:
+        instances = network(open_image(picture.path))
+        rles = encode_masks(instances.masks.cpu().numpy())
+        found.append(PictureDetections(picture.image_id, instances.scores.float().cpu().numpy(), rles))
+    return found
+
+
+def _to_json(detections: Sequence[PictureDetections]) -> list[dict[str, Any]]:
+    return [{"image_id": entry.image_id, "scores": entry.scores.tolist(), "rles": entry.rles} for entry in detections]
+
+
+def _from_json(entry: dict[str, Any]) -> PictureDetections:
+    return PictureDetections(entry["image_id"], np.array(entry["scores"], np.float64), entry["rles"])

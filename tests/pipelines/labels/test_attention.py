@@ -1,0 +1,132 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipelines.data.classes import ClassList
+from pipelines.errors import ConfigError, InputError
+from pipelines.events import Events
+from pipelines.labels import attention as attention_maps
+from pipelines.labels.attention import AttentionMaps, attention_fingerprint, load_attention, train_attention
+
+TRUNK = "timm/mobilenetv3_small_050"  # small and, with random weights, good enough to tell colours apart
+CLASSES = ClassList.from_names(["red", "green"])
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention_maps, "_TRAINING_SIZE", 64)
+    monkeypatch.setattr(attention_maps, "_MAP_SIZES", (96, 64))
+
+
+def picture_of(words: tuple[str, ...], number: int) -> np.ndarray:
+    """A grey picture with noise; red things lie on the left, green ones on the right."""
+    picture = np.random.default_rng(number).integers(60, 120, (48, 64, 3), np.uint8)
+    if "red" in words:
+        picture[8:40, 4:24] = (230, 20, 20)
+    if "green" in words:
+        picture[8:40, 40:60] = (20, 230, 20)
+    return picture
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> tuple[dict[str, Path], dict[str, tuple[str, ...]]]:
+    kinds = [("red",), ("green",), ("red", "green")]
+    keywords = {f"p{number:02d}": kinds[number % 3] for number in range(18)}
+    images = {}
+    for number, (image_id, words) in enumerate(keywords.items()):
+        images[image_id] = tmp_path / f"{image_id}.png"
+        Image.fromarray(picture_of(words, number)).save(images[image_id])
+    return images, keywords
+
+
+def train(images: dict[str, Path], keywords: dict[str, tuple[str, ...]]) -> AttentionMaps:
+    return train_attention(images, keywords, CLASSES, TRUNK, None, Events(), seed=0, precision="fp32")
+
+
+def test_the_classifier_learns_the_keywords_and_its_maps_are_on_one_scale(data):
+    images, keywords = data
+    maps = train(images, keywords)
+    right = []
+    for number, words in enumerate(keywords.values()):
+        tensor = torch.from_numpy(picture_of(words, number)).permute(2, 0, 1)[None].float() / 255
+        logits = maps.net(torch.nn.functional.interpolate(tensor, (64, 64), mode="bilinear"))[0]
+        right += [bool(logit > 0) == (name in words) for logit, name in zip(logits, CLASSES.names, strict=True)]
+    assert np.mean(right) > 0.9
+    # `unit` is the mean of the highest value of present keywords over all 18 pictures, so that of the maps is 1.
+    peaks = [
+        maps(picture_of(words, number), [CLASSES.index_of(word) for word in words]).max(axis=(1, 2))
+        for number, words in enumerate(keywords.values())
+    ]
+    assert np.concatenate(peaks).mean() == pytest.approx(1, rel=1e-4)
+
+
+def test_maps_have_one_channel_a_keyword_at_the_aspect_of_the_picture(data):
+    maps = train(*data)
+    result = maps(np.zeros((40, 90, 3), np.uint8), [1])
+    assert result.shape[0] == 1 and result.shape[2] == 2 * result.shape[1]  # 96 x 1.5 is 144, and 64 high; stride 16
+    assert result.dtype == np.float32
+
+
+def test_mirroring_the_picture_mirrors_the_maps(data):
+    maps = train(*data)
+    picture = picture_of(("red",), 3)
+    mirrored = maps(np.ascontiguousarray(picture[:, ::-1]), [0, 1])[:, :, ::-1]
+    np.testing.assert_allclose(maps(picture, [0, 1]), mirrored, atol=1e-4)
+
+
+def test_training_is_repeatable_and_survives_its_file(data, tmp_path: Path):
+    images, keywords = data
+    first, second = train(images, keywords), train(images, keywords)
+    first.save(tmp_path / "a.safetensors", "print")
+    second.save(tmp_path / "b.safetensors", "print")
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    loaded = load_attention(tmp_path / "a.safetensors", "print", CLASSES, TRUNK, None, 0, CPU, "fp32")
+    assert loaded is not None
+    picture = picture_of(("green",), 1)
+    assert np.array_equal(loaded(picture, [0, 1]), first(picture, [0, 1]))
+
+
+def test_a_file_of_another_fingerprint_or_none_is_not_loaded(data, tmp_path: Path):
+    path = tmp_path / "a.safetensors"
+    assert load_attention(path, "print", CLASSES, TRUNK, None, 0, CPU) is None
+    train(*data).save(path, "print")
+    assert load_attention(path, "other", CLASSES, TRUNK, None, 0, CPU) is None
+    path.write_bytes(path.read_bytes()[:50])
+    assert load_attention(path, "print", CLASSES, TRUNK, None, 0, CPU) is None
+
+
+def test_the_fingerprint_follows_every_input():
+    keywords = {"a": ("red",)}
+    state = {"w": torch.ones(2)}
+    reference = attention_fingerprint(keywords, CLASSES, TRUNK, state, 0)
+    assert reference == attention_fingerprint(dict(keywords), CLASSES, TRUNK, {"w": torch.ones(2)}, 0)
+    others = [
+        attention_fingerprint({"a": ("green",)}, CLASSES, TRUNK, state, 0),
+        attention_fingerprint(keywords, ClassList.from_names(["red"]), TRUNK, state, 0),
+        attention_fingerprint(keywords, CLASSES, "vgg16", state, 0),
+        attention_fingerprint(keywords, CLASSES, TRUNK, {"w": torch.zeros(2)}, 0),
+        attention_fingerprint(keywords, CLASSES, TRUNK, None, 0),
+        attention_fingerprint(keywords, CLASSES, TRUNK, state, 1),
+    ]
+    assert len({reference, *others}) == 7
+
+
+def test_a_damaged_picture_is_left_out_of_the_training(data, capsys: pytest.CaptureFixture[str]):
+    images, keywords = data
+    images["p03"].write_bytes(b"")
+    train(images, keywords)
+    assert "p03" in capsys.readouterr().err
+
+
+def test_no_readable_picture_and_no_such_trunk_are_named(data):
+    images, keywords = data
+    with pytest.raises(ConfigError, match=r"\[trunk-unusable\]"):
+        train_attention(images, keywords, CLASSES, "timm/nonsense", None, Events(), seed=0)
+    for path in images.values():
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"\[keywords-none\]"):
+        train(images, keywords)

@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipelines.labels.cues import CueFinder, PictureCues, load_cues
+from s4net.instances import Instances
+
+PICTURE = np.zeros((6, 8, 3), np.uint8)
+
+
+class Attention:
+    """A map of 1 on the left and 0 on the right for every keyword; two features, left and right."""
+
+    unit = 20.0
+
+    def look(self, picture: np.ndarray, keywords: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        sides = np.array([[[1, 0]], [[0, 1]]], np.float32)
+        return sides[[0] * len(keywords)], sides
+
+
+def instances(*scores: float) -> Instances:
+    """One instance for each score, all on the left half; the last one without a pixel."""
+    masks = torch.zeros(len(scores), 6, 8, dtype=torch.bool)
+    masks[:-1, :, :2] = True
+    return Instances(torch.zeros(len(scores), 4), torch.tensor(scores), masks)
+
+
+def finder(found: Instances, **settings: bool) -> CueFinder:
+    return CueFinder(lambda image_id, picture: found, Attention(), 0.5, **settings)  # type: ignore[arg-type]
+
+
+def test_attention_is_asked_only_where_it_is_needed():
+    look = finder(instances(0.9, 0.8, 0.7))
+    one, two = look("a", PICTURE, [3]), look("a", PICTURE, [3, 4])
+    assert len(one.masks) == 2 and one.maps is None and one.features is None
+    assert two.maps is not None and two.maps.shape == (2, 1, 2) and two.features is None
+
+
+def test_features_and_log_odds_are_means_inside_the_masks():
+    cues = finder(instances(0.9, 0.8), features=True)("a", PICTURE, [3])
+    # The mask covers two of four columns of the left cell: before its centre, so all of it is the left cell's.
+    assert cues.features is not None and cues.log_odds is not None
+    np.testing.assert_allclose(cues.features, [[1, 0]], atol=1e-6)
+    np.testing.assert_allclose(cues.log_odds, [[20]], atol=1e-5)
+
+
+def test_a_doubtful_instance_is_kept_only_where_there_is_no_other():
+    assert finder(instances(0.9, 0.4, 0.1))("a", PICTURE, [3]).scores.tolist() == np.float32([0.9]).tolist()
+    assert finder(instances(0.4, 0.3, 0.1))("a", PICTURE, [3]).scores.tolist() == np.float32([0.4]).tolist()
+    assert len(finder(instances(0.16, 0.1))("a", PICTURE, [3]).scores) == 0  # below a third of 0.5
+
+
+def test_cues_come_back_from_their_file_as_they_were(tmp_path: Path):
+    generator = np.random.default_rng(0)
+    cues = PictureCues(
+        generator.random((3, 6, 8)) < 0.5,
+        generator.random(3).astype(np.float32),
+        generator.random((2, 3, 4)).astype(np.float32),
+        generator.random((3, 5)).astype(np.float32),
+        generator.random((3, 2)).astype(np.float32),
+        12.5,
+        recognised=generator.random(3).astype(np.float32),
+        windows=np.float32([[[0.5, -7]], [[np.nan, np.nan]]]),
+    )
+    cues.save(tmp_path / "folder" / "a.npz")
+    loaded = load_cues(tmp_path / "folder" / "a.npz")
+    assert loaded is not None
+    for name, value in vars(cues).items():
+        np.testing.assert_array_equal(getattr(loaded, name), value)
+
+
+def test_cues_without_instances_come_back_too(tmp_path: Path):
+    PictureCues(np.zeros((0, 6, 8), bool), np.zeros(0, np.float32)).save(tmp_path / "a.npz")
+    loaded = load_cues(tmp_path / "a.npz")
+    assert loaded is not None and loaded.masks.shape == (0, 6, 8) and loaded.features is None
+
+
+def test_a_missing_or_damaged_file_holds_no_cues(tmp_path: Path):
+    assert load_cues(tmp_path / "none.npz") is None
+    (tmp_path / "half.npz").write_bytes(b"PK\x03\x04 half a file")
+    assert load_cues(tmp_path / "half.npz") is None

@@ -1,0 +1,101 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipelines.labels.assign import UNASSIGNED
+from pipelines.labels.fuse import (
+    Painted,
+    instance_probabilities,
+    near_other_labels,
+    pool,
+    shown_pixels,
+    unassigned_pixels,
+    weigh,
+)
+
+SIZE = (1, 4)
+
+
+def painted(*found: tuple[list[int], float, int]) -> Painted:
+    """One instance in a row of four pixels for each (its pixels, score, keyword)."""
+    masks = np.zeros((len(found), *SIZE), bool)
+    for mask, (pixels, _, _) in zip(masks, found, strict=True):
+        mask[0, pixels] = True
+    return Painted(masks, np.float32([score for _, score, _ in found]), np.int64([keyword for *_, keyword in found]))
+
+
+def test_the_best_instance_on_top_gives_its_score_to_its_keyword():
+    p = instance_probabilities(painted(([0, 1], 0.9, 0), ([1, 2], 0.8, 1)), 2, SIZE)
+    assert p.sum(axis=0) == pytest.approx(np.ones(SIZE))
+    # 0.5 + 0.45 * 0.9 = 0.905, and the rest for the two others; outside 0.9 for the background.
+    assert p[:, 0, 0] == pytest.approx([0.0475, 0.905, 0.0475])
+    assert p[:, 0, 1] == pytest.approx([0.0475, 0.905, 0.0475])
+    assert p[:, 0, 2] == pytest.approx([0.07, 0.07, 0.86])
+    assert p[:, 0, 3] == pytest.approx([0.9, 0.05, 0.05])
+
+
+def test_an_instance_without_keyword_says_nothing():
+    p = instance_probabilities(painted(([0], 0.9, UNASSIGNED)), 2, SIZE)
+    assert p[:, 0, 0] == pytest.approx([1 / 3] * 3)
+
+
+@pytest.mark.parametrize(("of_kind", "background"), [(0.2, 0.8), (0.0, 0.98), (float("nan"), 1 / 3)])
+def test_one_that_looks_like_something_else_is_background_as_probably(of_kind: float, background: float):
+    found = replace(painted(([0], 0.9, UNASSIGNED), ([1], 0.9, 0)), of_kind=np.float32([of_kind, 0.1]))
+    p = instance_probabilities(found, 2, SIZE)
+    assert p[:, 0, 0] == pytest.approx([background, (1 - background) / 2, (1 - background) / 2])
+    assert p[1, 0, 1] == pytest.approx(0.905)  # whatever is thought of one with a keyword
+
+
+@pytest.mark.parametrize("keywords", [1, 2, 25])
+def test_a_doubtful_instance_still_wins_where_nothing_else_speaks(keywords: int):
+    p = instance_probabilities(painted(([0], 0.1, 0)), keywords, SIZE)
+    assert p[1, 0, 0] == pytest.approx(0.545) and p[:, 0, 0].argmax() == 1
+    assert (p > 0).all() and p.sum(axis=0) == pytest.approx(np.ones(SIZE))
+
+
+def test_unassigned_pixels_are_those_with_such_an_instance_on_top():
+    assert unassigned_pixels(painted(([0, 1], 0.9, UNASSIGNED), ([1, 2], 0.95, 0)), SIZE).tolist() == [
+        [True, False, False, False]
+    ]
+    assert unassigned_pixels(painted(), SIZE).all()
+
+
+def test_opinions_are_multiplied_each_to_the_power_of_its_share():
+    instances, segmentation = np.float32([[[0.9]], [[0.1]]]), np.float32([[[0.2]], [[0.8]]])
+    # The roots of 0.18 and 0.08 are as 3 to 2.
+    assert pool([instances, segmentation], [1, 1])[:, 0, 0] == pytest.approx([0.6, 0.4])
+    # Cube roots of 0.9 * 0.2^2 = 0.036 and 0.1 * 0.8^2 = 0.064: 0.33019 and 0.4.
+    assert pool([instances, segmentation], [0.5, 1])[:, 0, 0] == pytest.approx([0.45220, 0.54780], abs=1e-5)
+
+
+def test_what_all_say_alike_grows_no_surer():
+    opinion = np.float32([[[0.7]], [[0.2]], [[0.1]]])
+    assert pool([opinion] * 3, [1, 0.5, 1])[:, 0, 0] == pytest.approx([0.7, 0.2, 0.1])
+    assert pool([opinion], [1]) is opinion
+
+
+def test_an_opinion_is_never_so_sure_that_nothing_outweighs_it():
+    instances, segmentation = np.float32([[[0.01]], [[0.99]]]), np.float32([[[1.0]], [[0.0]]])
+    # Roots of 0.01 and of 0.99e-4: 0.1 and 0.00995.
+    assert pool([instances, segmentation], [1, 1])[1, 0, 0] == pytest.approx(0.00995 / 0.10995, abs=1e-5)
+
+
+def test_evidence_multiplies_the_odds():
+    probabilities, likelihood = np.float32([[[0.8]], [[0.2]]]), np.float32([[[1]], [[4]]])
+    # 0.8 to 0.2 * 4, and with half the weight to 0.2 * 2.
+    assert weigh(probabilities, likelihood, 1)[:, 0, 0] == pytest.approx([0.5, 0.5])
+    assert weigh(probabilities, likelihood, 0.5)[:, 0, 0] == pytest.approx([2 / 3, 1 / 3])
+
+
+def test_attention_shows_a_keyword_where_it_is_strong_and_strongest():
+    maps = np.float32([[[0.9, 0.6, 0.6, 0.1]], [[0.2, 0.7, 0.4, 0.4]]])
+    assert shown_pixels(maps, 0, SIZE).tolist() == [[True, False, True, False]]
+    assert shown_pixels(maps, 1, SIZE).tolist() == [[False, True, False, False]]
+
+
+def test_the_strip_near_another_label_has_the_width_asked_for():
+    label_map = np.uint8([[0, 0, 0, 5, 5, 5, 5, 5]])
+    assert near_other_labels(label_map, 1).tolist() == [[False, False, True, True, False, False, False, False]]
+    assert near_other_labels(label_map, 2).tolist() == [[False, True, True, True, True, False, False, False]]

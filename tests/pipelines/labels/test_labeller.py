@@ -1,0 +1,273 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipelines.config import PseudoLabelConfig
+from pipelines.data.classes import ClassList
+from pipelines.data.label_records import count_records
+from pipelines.errors import ConfigError
+from pipelines.labels.assign import UNASSIGNED, assigned
+from pipelines.labels.cues import PictureCues
+from pipelines.labels.labeller import PictureLabeller
+from pipelines.labels.plan import LabelPlan
+from pipelines.labels.windows import WindowProbe
+from pipelines.networks import load
+
+CLASSES = ClassList.from_names(["cat", "dog"])
+CAT, DOG = CLASSES.indices
+PICTURE = np.zeros((4, 8, 3), np.uint8)
+
+
+def cues(*columns: slice, maps: np.ndarray | None = None) -> PictureCues:
+    """One instance of score 0.9, 0.8, ... for each slice of columns."""
+    masks = np.zeros((len(columns), 4, 8), bool)
+    for mask, own in zip(masks, columns, strict=True):
+        mask[:, own] = True
+    return PictureCues(masks, np.linspace(0.9, 0.8, len(columns)).astype(np.float32), maps)
+
+
+def labeller(*keywords: str, **settings: Any) -> PictureLabeller:
+    config = PseudoLabelConfig(
+        images=Path("images"), weights=Path("run"), keywords="k.csv", out=Path("labels"), device="cpu", **settings
+    )
+    images = {"a": Path("images/a.png")}
+    return PictureLabeller(config, LabelPlan(images, {"a": keywords}, CLASSES, (1, 1), "graph"))
+
+
+def given(*keyword: int, keywords: int = 2) -> Any:
+    return assigned(np.int64(keyword), np.full((len(keyword), keywords), 0.5, np.float32), "graph")
+
+
+def row(labels: Any) -> list[int]:
+    assert (labels.label_map == labels.label_map[:1]).all()
+    return labels.label_map[0].tolist()
+
+
+def test_a_keyword_without_instance_is_missing_and_filled_only_if_asked():
+    maps = np.float32([[[1, 1, 0, 0]], [[0, 0, 0, 1]]])  # the dog is on the right
+    found = cues(slice(0, 4), maps=maps)
+    plain = labeller("cat", "dog")("a", PICTURE, found, given(0))
+    assert row(plain) == [CAT] * 4 + [0] * 4
+    assert (plain.record["missing"], plain.record["filled"]) == (["dog"], [])
+    filled = labeller("cat", "dog", fill=True)("a", PICTURE, found, given(0))
+    # The map's cells are two pixels wide: 0, 0, 0, 1 is above 0.5 from halfway between the last two centres.
+    assert row(filled) == [CAT] * 4 + [0] * 2 + [DOG] * 2
+    assert (filled.record["missing"], filled.record["filled"]) == (["dog"], ["dog"])
+    assert filled.confidence is not None and filled.confidence[0].tolist() == [230] * 4 + [255] * 2 + [128] * 2
+
+
+def test_an_instance_that_shows_two_keywords_is_divided_by_the_maps():
+    maps = np.float32([[[2, 2, -2, -2]], [[-2, -2, 2, 2]]])  # cells of two pixels
+    found = PictureCues(cues(slice(0, 8)).masks, np.float32([0.9]), maps, unit=3.0)
+    labels = labeller("cat", "dog")("a", PICTURE, found, given(0))
+    assert row(labels) == [CAT] * 4 + [DOG] * 4
+    assert [(part["keyword"], part["rule"]) for part in labels.record["instances"]] == [
+        ("cat", "graph"),
+        ("dog", "split"),
+    ]
+    assert labels.record["missing"] == []
+
+
+def test_what_only_unsure_instances_cover_is_open():
+    found = cues(slice(0, 3), slice(2, 6))
+    object.__setattr__(found, "scores", np.float32([0.9, 0.4]))
+    labels = labeller("cat")("a", PICTURE, found, given(0, 0, keywords=1))
+    assert row(labels) == [CAT] * 3 + [255] * 3 + [0] * 2
+    assert [instance["sure"] for instance in labels.record["instances"]] == [True, False]
+    assert [instance["doubt"] for instance in labels.record["instances"]] == [None, "low-score"]
+    assert [instance["recognised"] for instance in labels.record["instances"]] == [None, None]
+    assert count_records([labels.record])["doubted"] == {"low-score": 1}
+    assert [instance["keyword"] for instance in labels.record["instances"]] == ["cat", "cat"]
+    assert row(labeller("cat", sure_score=0.4)("a", PICTURE, found, given(0, 0, keywords=1))) == [CAT] * 6 + [0] * 2
+
+
+def test_the_best_instance_of_a_picture_is_painted_however_unsure():
+    found = cues(slice(0, 3), slice(2, 6))
+    object.__setattr__(found, "scores", np.float32([0.4, 0.35]))
+    labels = labeller("cat")("a", PICTURE, found, given(0, 0, keywords=1))
+    assert row(labels) == [CAT] * 3 + [255] * 3 + [0] * 2
+
+
+def test_a_strip_around_labels_is_open_and_without_confidence():
+    labels = labeller("cat", border=1)("a", PICTURE, cues(slice(0, 4)), given(0, keywords=1))
+    assert row(labels) == [CAT] * 3 + [255] * 2 + [0] * 3
+    assert labels.confidence is not None and labels.confidence[0].tolist() == [230] * 3 + [0] * 2 + [255] * 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "width", "rule"),
+    [
+        ({}, 0, "nothing-found"),
+        ({"least_foreground": 0.2}, 1, "too-little-foreground"),  # an eighth
+        ({"least_foreground": 0.1}, 1, None),
+        ({"most_foreground": 0.8}, 7, "too-much-foreground"),
+        ({"most_foreground": 0.9}, 7, None),
+        ({}, 8, None),
+    ],
+)
+def test_pictures_are_rejected_by_rule(settings: dict[str, float], width: int, rule: str | None):
+    found = cues(slice(0, width)) if width else cues()
+    labels = labeller("cat", **settings)("a", PICTURE, found, given(*[0] * bool(width), keywords=1))
+    assert labels.record["rejected"] == rule
+    assert (labels.label_map == 255).all() == (rule is not None)
+
+
+class Network:
+    """A DeepLab that sees a dog on the right half, with the probability given, and some bird everywhere."""
+
+    def __init__(self, sure: float, names: tuple[str, ...] = ("cat", "dog")) -> None:
+        self.classes, self.sure, self.asked_for_presence = ClassList.from_names(names), sure, True
+
+    def ignore_presence(self) -> None:
+        self.asked_for_presence = False
+
+    def probabilities(self, picture: np.ndarray, flip: bool) -> np.ndarray:
+        assert flip and not self.asked_for_presence  # keywords know better
+        result = np.full((3, *picture.shape[:2]), 0.01, np.float32)
+        result[0] = 0.9
+        result[0, :, 4:], result[2, :, 4:] = 0.9 * (1 - self.sure), 0.9 * self.sure
+        return result
+
+
+def use(monkeypatch: pytest.MonkeyPatch, network: Network) -> dict[str, Path]:
+    monkeypatch.setattr(load, "load_deeplab", lambda weights, **_: network)
+    return {"segmenter": Path("deeplab")}
+
+
+def test_an_earlier_network_labels_what_no_instance_shows(monkeypatch: pytest.MonkeyPatch):
+    # Outside of instances the dog has 0.1 against 0.9 for the background: it takes 9 to 1 to outweigh that.
+    for sure, expected in ((0.92, DOG), (0.88, 0)):
+        labels = labeller("dog", **use(monkeypatch, Network(sure)))("a", PICTURE, cues(), given(keywords=1))
+        assert labels.record["rejected"] == (None if expected else "nothing-found")
+        assert row(labels)[4:] == ([DOG] * 4 if expected else [255] * 4)
+
+
+def test_an_earlier_network_takes_part_of_an_instance_away(monkeypatch: pytest.MonkeyPatch):
+    settings = use(monkeypatch, Network(0.99))
+    labels = labeller("cat", "dog", **settings)("a", PICTURE, cues(slice(2, 7)), given(0))
+    # Under the cat of 0.905: cat 0.905 x 0.01 against dog 0.0475 x 0.89.
+    assert row(labels)[4:7] == [DOG] * 3
+
+
+def test_a_network_that_would_leave_nothing_of_a_picture_is_not_believed(monkeypatch: pytest.MonkeyPatch):
+    found = cues(slice(4, 6))
+    labels = labeller("dog", **use(monkeypatch, Network(1e-4)))("a", PICTURE, found, given(0, keywords=1))
+    assert row(labels) == [0] * 4 + [DOG] * 2 + [0] * 2
+    assert labels.record["rejected"] is None
+
+
+def test_an_earlier_network_decides_about_instances_without_keyword(monkeypatch: pytest.MonkeyPatch):
+    found, nothing = cues(slice(4, 8)), given(UNASSIGNED)
+    assert row(labeller("cat", "dog")("a", PICTURE, found, nothing)) == [0] * 4 + [255] * 4
+    labels = labeller("cat", "dog", **use(monkeypatch, Network(0.9)))("a", PICTURE, found, nothing)
+    assert row(labels) == [0] * 4 + [DOG] * 4
+
+
+def test_an_earlier_network_of_other_classes_is_refused(monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(ConfigError, match=r"trained for dog, cat, cat, dog expected.*\[class-list-differs\]"):
+        labeller("cat", **use(monkeypatch, Network(0.9, ("dog", "cat"))))
+
+
+def test_with_a_crf_a_picture_without_instance_is_still_rejected():
+    labels = labeller("cat", refine="crf", most_foreground=0.9)("a", PICTURE, cues(), given(keywords=1))
+    assert labels.record["rejected"] == "nothing-found"
+
+
+def test_a_doubtful_instance_survives_a_crf_that_has_nothing_against_it():
+    picture = np.zeros((20, 20, 3), np.uint8)
+    picture[:, :10] = 250
+    masks = np.zeros((1, 20, 20), bool)
+    masks[0, :, :10] = True
+    labels = labeller("cat", refine="crf")("a", picture, PictureCues(masks, np.float32([0.3])), given(0, keywords=1))
+    assert labels.label_map is not None and (labels.label_map[:, :10] == CAT).all()
+
+
+def test_a_crf_moves_outlines_to_where_the_colour_changes():
+    picture = np.zeros((20, 20, 3), np.uint8)
+    picture[:, :10] = 250
+    masks = np.zeros((1, 20, 20), bool)
+    masks[0, :, :8] = True  # two columns short
+    found = PictureCues(masks, np.float32([0.9]))
+    plain = labeller("cat")("a", picture, found, given(0, keywords=1))
+    refined = labeller("cat", refine="crf")("a", picture, found, given(0, keywords=1))
+    assert plain.label_map is not None and refined.label_map is not None
+    assert (plain.label_map[0] == CAT).sum() == 8
+    assert refined.label_map[10].tolist() == [CAT] * 10 + [0] * 10
+
+
+def test_where_a_crf_changes_a_label_the_confidence_is_what_it_was_worth_before():
+    picture = np.zeros((20, 20, 3), np.uint8)
+    picture[:, :10] = 250
+    masks = np.zeros((1, 20, 20), bool)
+    masks[0, :, :8] = True  # two columns short
+    refined = labeller("cat", refine="crf")("a", picture, PictureCues(masks, np.float32([0.9])), given(0, keywords=1))
+    assert refined.confidence is not None
+    # Under the instance 0.5 + 0.45 * 0.9 = 0.905; outside 0.1 for the cat, 0.9 for the background.
+    assert refined.confidence[10].tolist() == [231] * 8 + [26] * 2 + [230] * 10
+
+
+def test_an_instance_that_is_not_recognised_is_left_open():
+    found = replace(cues(slice(0, 3), slice(5, 8)), recognised=np.float32([0.29, 0.31]))
+    labels = labeller("cat")("a", PICTURE, found, given(0, 0, keywords=1))
+    assert row(labels) == [255] * 3 + [0] * 2 + [CAT] * 3
+    assert [instance["sure"] for instance in labels.record["instances"]] == [False, True]
+    assert [instance["doubt"] for instance in labels.record["instances"]] == ["unrecognised", None]
+    assert [instance["recognised"] for instance in labels.record["instances"]] == [0.29, 0.31]
+    counts = count_records([labels.record])
+    assert (counts["assigned"], counts["unassigned"], counts["doubted"]) == (2, 0, {"unrecognised": 1})
+
+
+def test_a_witness_must_be_surer_where_nothing_like_the_keyword_is_recognised():
+    witness = np.full((2, 4, 8), 0.2, np.float32)
+    witness[1] = 0.8
+    found = replace(cues(slice(0, 3), slice(5, 8)), recognised=np.float32([0.1, 0.9]))
+    labelling = labeller("cat")
+    labelling.witnesses.append((lambda *_: witness, 1.0))
+    labels = labelling("a", PICTURE, found, given(0, 0, keywords=1))
+    # Cat to background: 0.8 to 0.2 for the witness; 0.1 to 0.9 where the instance is not recognised, and between both.
+    assert row(labels) == [0] * 5 + [CAT] * 3
+    # Roots of 0.9 * 0.2 and 0.1 * 0.8 are as 3 to 2, those of 0.86 * 0.8 and 0.14 * 0.2 as 4.9570 to 1.
+    assert labels.confidence is not None and labels.confidence[0].tolist() == [153] * 5 + [212] * 3
+
+
+def test_windows_tell_what_instances_show_and_nothing_around_them():
+    witness = np.full((2, 4, 8), 0.5, np.float32)
+    windows = np.float32([[[-8, 8]]])
+    labelling = labeller("cat")
+    labelling.witnesses.append((lambda *_: witness, 1.0))
+    labelling.window_probe = WindowProbe(np.float32([1, 0]), np.float32([0, 0]))
+    labels = labelling("a", PICTURE, replace(cues(slice(0, 6)), windows=windows), given(0, keywords=1))
+    # Roots of 0.905 and 0.095 are as 3.086 to 1. The windows, with middles at 2 and 6, say -8, -8, -6, -2, 2, 6 to the
+    # pixels of the instance, of which half counts, beside ln 3.086 = 1.127; and 8 where there is none.
+    assert row(labels) == [0] * 3 + [CAT] * 3 + [0] * 2
+    assert labels.confidence is not None
+    odds = np.exp(np.abs(1.127 + np.array([-4, -4, -3, -1, 1, 3])))
+    assert labels.confidence[0, :6].tolist() == np.rint(255 * odds / (1 + odds)).tolist()
+    assert labels.confidence[0, 6:].tolist() == [191, 191]  # roots of 0.9 and 0.1 are as 3 to 1
+    without = labelling("a", PICTURE, cues(slice(0, 6)), given(0, keywords=1))
+    assert row(without) == [CAT] * 6 + [0] * 2
+
+
+def test_where_windows_leave_nothing_but_what_is_open_they_are_not_believed():
+    found = replace(cues(slice(0, 3), slice(5, 8)), windows=np.float32([[[-40, -40]]]))
+    labelling = labeller("cat")
+    labelling.window_probe = WindowProbe(np.float32([1, 0]), np.float32([0, 0]))
+    labels = labelling("a", PICTURE, found, given(0, UNASSIGNED, keywords=1))
+    assert row(labels) == [CAT] * 3 + [0] * 2 + [255] * 3
+
+
+def test_only_what_looks_like_something_else_counts_as_that():
+    witness = np.full((2, 4, 8), 0.45, np.float32)
+    witness[1] = 0.55
+    found = replace(cues(slice(0, 3), slice(5, 8)), recognised=np.float32([0.9, 0.9]))
+    object.__setattr__(found, "scores", np.float32([0.9, 0.4]))  # of which the second is too low for a label
+    labelling = labeller("cat")
+    labelling.witnesses.append((lambda *_: witness, 1.0))
+    labels = labelling("a", PICTURE, found, given(0, 0, keywords=1))
+    assert labels.confidence is not None
+    # Where the score leaves it open, however surely it is an animal, cat and background are alike: the roots of 0.55
+    # and 0.45 are as 1.1055 to 1.
+    assert row(labels)[5:] == [CAT] * 3 and labels.confidence[0, 5:].tolist() == [134] * 3

@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+import torch
+
+from deeplab.crf import CRF_PRESETS, dense_crf
+from pipelines import config
+from pipelines.networks.refine import refine
+
+CPU = torch.device("cpu")
+
+
+def picture() -> np.ndarray:
+    pixels = np.full((12, 20, 3), 60, np.uint8)
+    pixels[:, 10:, 0] = 200
+    return pixels
+
+
+def unsure(classes: int = 4) -> np.ndarray:
+    """Classes 1 and 3 share the picture, with a border two columns off that of the colours; the others hardly occur."""
+    result = np.full((classes, 12, 20), 0.01, np.float32)
+    result[1, :, :12], result[3, :, 12:] = 0.6, 0.6
+    result[3, :, :12], result[1, :, 12:] = 0.38, 0.38
+    return result
+
+
+def test_outlines_move_to_the_colours():
+    refined = refine(unsure(), picture(), "psa", CPU)
+    assert (refined.argmax(0) == np.where(np.arange(20) < 10, 1, 3)).all()
+
+
+def test_only_classes_that_may_win_take_part():
+    refined = refine(unsure(), picture(), "psa", CPU)
+    assert (refined[[0, 2]] == 0).all()
+    both = dense_crf(
+        torch.from_numpy(unsure()[[1, 3]]), torch.from_numpy(picture()).permute(2, 0, 1), CRF_PRESETS["psa"]
+    )
+    assert np.allclose(refined[[1, 3]], both.numpy(), atol=1e-6)
+    assert np.allclose(refined.sum(0), 1, atol=1e-5)
+
+
+def test_a_class_without_rival_is_certain():
+    alone = np.zeros((3, 12, 20), np.float32)
+    alone[2] = 0.9
+    assert (refine(alone, picture(), "deeplab", CPU) == (np.arange(3) == 2)[:, None, None]).all()
+    assert (refine(alone * 0, picture(), "deeplab", CPU).argmax(0) == 0).all()
+
+
+def test_the_presets_of_the_command_are_those_of_the_crf():
+    assert config.CRF_PRESETS == tuple(CRF_PRESETS)
+
+
+@pytest.mark.parametrize("preset", CRF_PRESETS)
+def test_every_preset_runs(preset: str):
+    assert np.isfinite(refine(unsure(), picture(), preset, CPU)).all()

@@ -1,0 +1,156 @@
+"""`s4 train` as its user sees it, on eight scenes of 96 pixels."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines.config import TrainConfig
+from pipelines.config.recipes import TRAIN_SCHEDULES
+from pipelines.data.coco import load_coco
+from pipelines.data.shapes import write_instances
+from pipelines.engine.checkpoint import load_checkpoint
+from pipelines.engine.distributed import Processes
+from pipelines.errors import ConfigError, InputError
+from pipelines.events import Events
+from pipelines.networks.build import new_s4net
+from pipelines.networks.load import as_pixels, load_deeplab, load_s4net
+from pipelines.train import batch_maker, loop_settings, parameter_groups, train
+from s4net.packing import PackedConv2d
+
+TRUNK = "timm/mobilenetv3_small_050"
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("scenes")
+    write_instances(folder, 8, "train", seed=0, side=96)
+    return folder
+
+
+@pytest.fixture
+def config(scenes: Path, tmp_path: Path) -> TrainConfig:
+    return TrainConfig(
+        images=scenes / "images",
+        annotations=scenes / "train.json",
+        run=tmp_path / "run",
+        trunk=TRUNK,
+        trunk_weights="none",
+        steps=4,
+        batch_size=2,
+        image_size=96,
+        precision="fp32",
+    )
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(run / "checkpoints" / "last.pt")["model"]
+
+
+def test_a_run_leaves_what_the_contract_names(config):
+    result = train(replace(config, val_annotations=config.annotations), Events())
+    assert set(result) == {"run", "steps", "seconds", "images_per_second", "best", "losses"}
+    assert result["best"]["metric"] == "ap50" and result["best"]["step"] == 4
+    for name in ("config.json", "environment.json", "metrics.jsonl", "log.txt", "status.json"):
+        assert (config.run / name).stat().st_size
+    assert json.loads((config.run / "status.json").read_text())["state"] == "done"
+    assert load_checkpoint(config.run / "checkpoints" / "best.pt")["kind"] == "s4net"
+
+
+def test_instances_of_other_pictures_are_pasted_for_modern_alone(config):
+    pictures = load_coco(config.annotations, config.images)
+    most = max(len(picture.boxes) for picture in pictures)
+    here = Processes(0, 1, torch.device("cpu"))
+    counts, again, paper = (
+        [len(target["masks"]) for step in range(1, 9) for target in batch_maker(pictures, kind, 8, here)(step)[1]]
+        for kind in (config, config, replace(config, preset="paper"))
+    )
+    assert counts == again
+    assert max(counts) > most
+    assert max(paper) == most
+
+
+def test_the_trained_network_is_a_function_of_a_picture(config, scenes):
+    train(config, Events())
+    picture = sorted((scenes / "images").iterdir())[0]
+    network = load_s4net(config.run, precision="fp32")
+    found = network(picture)
+    assert found.masks.shape[1:] == (96, 96) and len(found) <= 20
+    again = network(as_pixels(picture))
+    assert torch.equal(found.masks, again.masks)
+    strict = load_s4net(config.run, min_score=1.0, precision="fp32")
+    if torch.backends.mkldnn.is_available():  # what is slow in the first call is done before it, behind a gate too
+        own = [layer for layer in strict.net.mask_branch.modules() if isinstance(layer, PackedConv2d)]
+        assert own and all(layer._packed for layer in own)
+    assert len(strict(picture)) == 0
+    with pytest.raises(InputError, match=r"kind deeplab expected.*weights-kind"):
+        load_deeplab(config.run)
+    with pytest.raises(InputError, match="image-array"):
+        network(np.zeros((4, 4), np.uint8))
+
+
+def test_a_killed_training_resumes_to_the_same_weights(config, tmp_path, monkeypatch):
+    train(config, Events())
+    broken = replace(config, run=tmp_path / "broken")
+    from pipelines.engine import loop
+
+    real, calls = loop._Training.advance, []
+
+    def dying(self, batch, progress):
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        calls.append(1)
+        real(self, batch, progress)
+
+    monkeypatch.setattr(loop._Training, "advance", dying)
+    with pytest.raises(KeyboardInterrupt):
+        train(broken, Events())
+    monkeypatch.setattr(loop._Training, "advance", real)
+    train(replace(broken, resume=True), Events())
+    one, two = weights(config.run), weights(broken.run)
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_the_schedules_of_the_paper_and_the_release(config):
+    paper = loop_settings(replace(config, preset="paper", steps=None, batch_size=None), TRAIN_SCHEDULES["paper"])
+    assert (paper.steps, paper.lr, paper.drops, paper.optimizer, paper.momentum) == (20_000, 0.004, (0.5,), "sgd", 0.9)
+    assert TRAIN_SCHEDULES["release"].drops == (0.5, 0.75)
+    assert paper.clip_norm == 10 and paper.ema is None and paper.warmup == 0
+    groups = parameter_groups(new_s4net(replace(config, preset="paper")), TRAIN_SCHEDULES["paper"])
+    assert {group.weight_decay for group in groups} == {1e-4, 0.0}
+
+
+def test_damaged_inputs_are_refused_before_anything_is_written(config, scenes, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(scenes, copy)
+    names = sorted((copy / "images").iterdir())
+    names[3].write_bytes(names[3].read_bytes()[:500])
+    damaged = replace(config, images=copy / "images", annotations=copy / "train.json")
+    with pytest.raises(InputError, match=names[3].name):
+        train(damaged, Events())
+    names[3].unlink()
+    with pytest.raises(InputError, match=names[3].name):
+        train(damaged, Events())
+    with pytest.raises(InputError, match="folder-missing"):
+        train(replace(config, images=tmp_path / "nowhere"), Events())
+    assert not config.run.exists()
+
+
+def test_unknown_trunks_and_wrong_weights_are_refused(config, tmp_path):
+    with pytest.raises(ConfigError, match="resnet50"):
+        train(replace(config, trunk="resnet5"), Events())
+    torch.save({"conv_stem.weight": torch.zeros(1)}, tmp_path / "wrong.pt")
+    with pytest.raises(ConfigError, match="trunk weights lack"):
+        train(replace(config, trunk_weights=str(tmp_path / "wrong.pt")), Events())
+    with pytest.raises(InputError, match="weights-missing"):
+        train(replace(config, trunk_weights=str(tmp_path / "absent.pt")), Events())
+
+
+def test_a_run_that_exists_is_refused(config):
+    train(config, Events())
+    with pytest.raises(ConfigError, match="run-exists"):
+        train(config, Events())
