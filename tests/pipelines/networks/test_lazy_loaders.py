@@ -10,7 +10,6 @@ import pipelines
 import pipelines.networks
 
 ROOT = Path(__file__).parents[3]
-ROOT = Path(__file__).parent.parent.parent
 
 
 def test_importing_the_settings_imports_no_array_library() -> None:
