@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from pipelines.data.classes import IGNORE, ClassList, load_classes
 from pipelines.data.images import open_image
 from pipelines.data.label_folder import open_labels
-from pipelines.data.voc import image_path, read_label_map, read_split, truth_path
+from pipelines.data.voc import image_path, read_class_map, read_split, truth_path
 
 _EDGES = (0, 3, 6, 12, 24, np.inf)  # pixels
 
@@ -51,7 +51,7 @@ def reader(source: Path, voc: Path, classes: ClassList) -> Callable[[str], Label
     from pipelines.networks.load import load_deeplab
 
     network = load_deeplab(source)
-    return lambda image_id: network(open_image(image_path(voc, image_id)))
+    return lambda image_id: classes.from_palette(network(open_image(image_path(voc, image_id))))
 
 
 def main() -> None:
@@ -63,14 +63,13 @@ def main() -> None:
     parser.add_argument("--classes", default="voc", help="class list")
     arguments = parser.parse_args()
     classes = load_classes(arguments.classes)
-    table = classes.to_train_table()
     spans = [f"{low:g}-{high:g}" for low, high in itertools.pairwise(_EDGES)]
     print("pixels to the truth  " + "  ".join(f"{span:>6}" for span in spans) + "     all")
     for source in arguments.sources:
         read = reader(source, arguments.voc, classes)
         counts, foreground, confused = np.zeros((2, len(spans)), np.int64), 0, 0
         for image_id in read_split(arguments.voc, arguments.split):
-            truth, label = table[read_label_map(truth_path(arguments.voc, image_id))], table[read(image_id)]
+            truth, label = read_class_map(truth_path(arguments.voc, image_id), classes), read(image_id)
             known = (truth != 0) & (truth != IGNORE)
             counts += errors(truth, label)
             foreground += int(known.sum())

@@ -26,8 +26,8 @@ from pipelines.data.classes import load_classes
 from pipelines.data.images import find_images
 from pipelines.data.keywords_files import read_keywords
 from pipelines.data.rle import boxes_of, decode_masks, encode_masks, read_rle
-from pipelines.data.voc import read_label_map, read_split, truth_path, write_label_map
-from pipelines.labels.assign import compose_label_map
+from pipelines.data.voc import read_class_map, read_split, truth_path, write_label_map
+from pipelines.labels.paint import compose_label_map
 
 
 def by_picture(content: dict[str, Any]) -> dict[int, list[dict[str, Any]]]:
@@ -78,13 +78,13 @@ def oracle(arguments: argparse.Namespace) -> None:
     for image_id in read_split(arguments.voc, arguments.split):
         image = images[image_id]
         masks = masks_of(found[image["id"]], image)
-        truth = read_label_map(truth_path(arguments.voc, image_id))
-        own = [classes.indices[classes.index_of(name)] for name in keywords[image_id]]
+        truth = read_class_map(truth_path(arguments.voc, image_id), classes)
+        own = [classes.position(name) for name in keywords[image_id]]
         shown = np.array([[(truth[mask] == index).sum() for index in own] for mask in masks]).reshape(-1, len(own))
         best = np.array(own)[shown.argmax(axis=1)] if len(masks) else np.zeros(0)
         scores = np.float32([annotation.get("score", 1) for annotation in found[image["id"]]])
         label_map, _ = compose_label_map(masks, scores, best.astype(np.uint8), truth.shape)
-        write_label_map(arguments.out / f"{image_id}.png", label_map)
+        write_label_map(arguments.out / f"{image_id}.png", classes.to_palette(label_map))
 
 
 def main() -> None:

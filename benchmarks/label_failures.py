@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from pipelines.data.classes import IGNORE, load_classes, voc_palette
 from pipelines.data.label_folder import open_labels
-from pipelines.data.voc import read_label_map, truth_path
+from pipelines.data.voc import read_class_map, truth_path
 
 _COLUMNS = 3
 _PALE = 0.45  # of the palette's colours, so that black lines show
@@ -30,20 +30,20 @@ def draw(arguments: argparse.Namespace) -> None:
     """Write one PNG with a tile for each id."""
     classes = load_classes(arguments.classes)
     labels = open_labels(arguments.labels, "pseudo", classes)
-    table = classes.to_train_table()
     ids = arguments.ids.split(",")
     rows = -(-len(ids) // _COLUMNS)
     figure, axes = plt.subplots(rows, _COLUMNS, figsize=(3 * _COLUMNS, 2.5 * rows), squeeze=False, layout="constrained")
     for axis in axes.flat:
         axis.set_axis_off()
     for axis, image_id in zip(axes.flat, ids, strict=False):
-        label, truth = labels.read_label(image_id), table[read_label_map(truth_path(arguments.voc, image_id))]
-        colours = 1 - _PALE * (1 - np.array(voc_palette(), float).reshape(-1, 3)[label] / 255)
+        label = labels.read_label(image_id)
+        truth = read_class_map(truth_path(arguments.voc, image_id), classes)
+        colours = 1 - _PALE * (1 - np.array(voc_palette(), float).reshape(-1, 3)[classes.to_palette(label)] / 255)
         colours[label == 0], colours[label == IGNORE] = 1, 0.85
         axis.imshow(colours)
         for number in np.unique(truth[(truth != 0) & (truth != IGNORE)]):
             axis.contour(truth == number, levels=[0.5], colors="black", linewidths=1)
-        shown = [classes.names[classes.indices.index(index)] for index in np.unique(label) if index in classes.indices]
+        shown = [classes.name_of(int(position)) for position in np.unique(label[(label != 0) & (label != IGNORE)])]
         axis.set_title(f"{image_id}: {', '.join(shown) or 'nothing'}", fontsize=8)
     figure.savefig(arguments.out, dpi=90)
     print(arguments.out)

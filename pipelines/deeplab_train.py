@@ -101,7 +101,7 @@ def identity(config: DeepLabTrainConfig, classes: ClassList) -> dict[str, Any]:
         "kind": "deeplab",
         "network": config.network,
         "multi_scale": recipe.multi_scale,
-        "classes": {"names": classes.to_json(), "indices": list(classes.indices)},
+        "classes": classes.described(),
         "longest_side": longest_side(config),
         "config": to_json(config),
     }
@@ -202,17 +202,16 @@ def batch_maker(
     recipe = deeplab_recipe(config.network, config.recipe)
 
     def make(step: int) -> Batch:
-        crops, in_picture = [], []
+        crops = []
         for epoch, index in batch_indices(step, len(pictures), batch_size, config.seed, here.rank, here.world):
             generator = sample_generator(config.seed, epoch, index)
             crops.append(random_crop(pictures[index], config.crop, generator, recipe.scales, recipe.recolour))
-            in_picture.append(pictures.classes_of(index))
-        images, labels = (torch.from_numpy(np.stack(part)) for part in list(zip(*crops, strict=True))[:2])
+        images, labels = (torch.from_numpy(np.stack(part)) for part in zip(*(crop[:2] for crop in crops), strict=True))
         confidence = [crop.confidence for crop in crops if crop.confidence is not None]
         return Batch(
             images.permute(0, 3, 1, 2),  # [B, S, S, 3] -> [B, 3, S, S], which is channels_last in memory
             labels,
-            torch.from_numpy(np.stack(in_picture)),
+            torch.from_numpy(np.stack([crop.in_picture for crop in crops])),
             torch.from_numpy(np.stack(confidence)) if confidence else None,
         )
 
@@ -266,7 +265,6 @@ def validator(config: DeepLabTrainConfig, classes: ClassList) -> Callable[[nn.Mo
         raise InputError(
             f"{missing[0]}: no such file, expected it for --val-voc; complete the data set", "image-missing"
         )
-    table = classes.to_train_table()
 
     def validate(net: nn.Module, device: torch.device) -> dict[str, float]:
         matrix = ConfusionMatrix(classes.n_outputs)
@@ -280,7 +278,7 @@ def validator(config: DeepLabTrainConfig, classes: ClassList) -> Callable[[nn.Mo
             tensor = torch.from_numpy(image).to(device).permute(2, 0, 1).float().div_(255)
             with torch.inference_mode(), autocast(config.precision, device):
                 predicted = predict_logits(net, tensor, (scale,)).argmax(0)
-            matrix.update(table[truth], predicted.to(torch.uint8).cpu().numpy())
+            matrix.update(classes.from_palette(truth), predicted.to(torch.uint8).cpu().numpy())
         miou = matrix.miou()
         return {} if math.isnan(miou) else {"miou": miou}
 

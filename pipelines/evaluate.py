@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from pipelines.config import EvaluateConfig
 from pipelines.data.classes import load_classes
-from pipelines.data.voc import read_split
+from pipelines.data.voc import read_class_map, read_split
 from pipelines.errors import ConfigError
 from pipelines.events import Events
 from pipelines.files import sha256_lines
-from pipelines.scoring.files import existing, list_truths, pictures_and_truths, require_same_size, train_map
+from pipelines.scoring.files import existing, list_truths, pictures_and_truths, require_same_size
 from pipelines.scoring.semantic import (
     compare_with,
     open_pseudo_labels,
@@ -113,7 +113,7 @@ def _score_labels(config: EvaluateConfig, events: Events) -> dict[str, Any]:
     other = open_versus(config, classes, list(files))
 
     def read_pair(image_id: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        found, truth = train_map(files[image_id], classes), train_map(truths[image_id], classes)
+        found, truth = read_class_map(files[image_id], classes), read_class_map(truths[image_id], classes)
         require_same_size(files[image_id], found, truths[image_id], truth)
         return found, truth
 

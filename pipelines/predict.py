@@ -135,14 +135,12 @@ def _settings(config: PredictConfig, kind: str) -> dict[str, Any]:
 
 def _deeplab(config: PredictConfig) -> Answer:
     network = load.load_deeplab(config.weights, device=config.device, precision=config.precision)
-    to_palette = network.classes.from_train_table()
 
     def answer(picture: Pixels) -> Pixels:
         probabilities = network.probabilities(picture, config.scale_list, config.flip)
         if config.crf:
             probabilities = refine(probabilities, picture, config.crf_preset, network.device)
-        label_map: Pixels = to_palette[probabilities.argmax(axis=0)]
-        return label_map
+        return network.classes.to_palette(probabilities.argmax(axis=0).astype(np.uint8))
 
     return answer
 

@@ -9,7 +9,8 @@ background would be wrong about the very object that it is known to show.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -25,12 +26,14 @@ from pipelines.engine.write_behind import write_behind
 from pipelines.errors import InputError, Stopped
 from pipelines.events import Events
 from pipelines.files import remove_stale_temporaries
-from pipelines.labels.cells import CELL_WEIGHT, CellWitness, cells_per_picture
-from pipelines.labels.cue_store import SetCues, take_over
+from pipelines.labels.cells import cells_per_picture
+from pipelines.labels.cue_store import CueStore, take_over
 from pipelines.labels.cues import FALLBACK, CueFinder, PictureCues
+from pipelines.labels.earlier_round import Segmenter
 from pipelines.labels.instances import open_source
 from pipelines.labels.keyword_network import open_attention, open_recognizer
-from pipelines.labels.labeller import PictureLabeller, PictureLabels
+from pipelines.labels.labeller import PictureLabeller, PictureLabels, gather_witnesses
+from pipelines.labels.learn import Evidence, learn
 from pipelines.labels.plan import LabelPlan, check_earlier, label_settings, make_plan, tell
 
 
@@ -87,7 +90,7 @@ def _label_all(
     events: Events,
 ) -> None:
     find = open_source(config, plan.images, config.min_score * FALLBACK)
-    label = PictureLabeller(config, plan)
+    segmenter = None if config.segmenter is None else Segmenter(config, plan.classes)
     recognise = open_recognizer(config) if config.recognise == "imagenet" else None
     records.claim(settings)  # not before everything that may be refused
     if config.cues_of is not None:
@@ -95,107 +98,110 @@ def _label_all(
         if plan.in_two_passes:  # else there are no cues, and the attention network is all
             events.info(f"{config.cues_of}: what was found in {found} of {len(plan.images)} pictures is taken over")
     attention = open_attention(config, plan, events) if plan.uses_attention else None
-    count = cells_per_picture(len(plan.images)) if plan.cells else 0
     look = CueFinder(
         find,
         attention,
         config.min_score,
-        features=plan.in_two_passes,
+        looks=plan.in_two_passes,
         fill=config.fill,
-        cells=count,
+        cells=cells_per_picture(len(plan.images)) if plan.cells else 0,
         recognise=recognise,
-        names=plan.classes.names,
     )
-    if plan.in_two_passes:
-        _label_in_two_passes(config, plan, todo, look, label, records, events)
+    work = _Work(plan, records, events)
+    if not plan.in_two_passes:
+        label = PictureLabeller(config, plan, Evidence(), gather_witnesses(plan, Evidence(), segmenter, None))
+        work.label(todo, label, lambda image_id, picture: look(image_id, picture, plan.keywords[image_id]))
         return
-
-    def label_one(image_id: str) -> PictureLabels:
-        picture = open_image(plan.images[image_id])
-        return label(image_id, picture, look(image_id, picture, plan.positions(image_id)))
-
-    _each(todo, "labels", label_one, plan, records, events)
-
-
-def _label_in_two_passes(
-    config: PseudoLabelConfig,
-    plan: LabelPlan,
-    todo: list[str],
-    look: CueFinder,
-    label: PictureLabeller,
-    records: LabelRecords,
-    events: Events,
-) -> None:
-    """Find the instances of all pictures, learn from them, then label."""
-    cues = SetCues(config.out, plan)
-
-    def look_one(image_id: str) -> PictureLabels | None:
-        cues.save(image_id, look(image_id, open_image(plan.images[image_id]), plan.positions(image_id)))
-        return None
-
+    store = CueStore(config.out)
     # A picture belongs to the set if its cues are there: what has been labelled from them stays as it is.
     given_up = records.failures() - set(todo)
-    unseen = [image_id for image_id in plan.own if image_id not in given_up and not cues.has(image_id)]
-    _each(unseen, "instances", look_one, plan, records, events)
+    work.find([i for i in plan.own if i not in given_up and not store.has(i)], look, store)
     failed = records.failures()
-    absent = [image_id for image_id in plan.images if image_id not in failed and not cues.has(image_id)]
+    absent = [image_id for image_id in plan.images if image_id not in failed and not store.has(image_id)]
     if absent:
         events.info(
             f"{config.out}: instances of shard {config.shard} are found, not those of {len(absent)} pictures "
             "of other shards; start this shard again when the others have come here"
         )
         return
-    assignments = cues.assign() if plan.strategy == "graph" else {}
-
-    def from_instances(image_id: str, seen: PictureCues) -> NDArray[np.uint8]:
-        return label.from_instances(image_id, seen, assignments.get(image_id))
-
-    if look.recognise is not None:
-        label.window_probe = cues.learn_windows(from_instances)
-    if plan.cells and look.attention is not None:
-        probe = cues.learn_cells(from_instances)
-        if probe is not None:
-            label.witnesses.append((CellWitness(look.attention, probe, cues.numbers), CELL_WEIGHT))
-
-    def label_one(image_id: str) -> PictureLabels:
-        return label(image_id, open_image(plan.images[image_id]), cues.load(image_id), assignments.get(image_id))
-
-    _each([image_id for image_id in todo if cues.has(image_id)], "labels", label_one, plan, records, events)
+    evidence = learn(config, plan, store)
+    label = PictureLabeller(config, plan, evidence, gather_witnesses(plan, evidence, segmenter, attention))
+    work.label([image_id for image_id in todo if store.has(image_id)], label, lambda image_id, _: store.load(image_id))
 
 
-def _each(
-    image_ids: Iterable[str],
-    what: str,
-    work: Callable[[str], PictureLabels | None],
-    plan: LabelPlan,
-    records: LabelRecords,
-    events: Events,
-) -> None:
-    """Work on pictures one by one, and write what comes of it beside the next one's work.
+@dataclass(frozen=True)
+class _Work:
+    """Passes over the pictures of a plan; each does one picture after the other, and writes beside the next one."""
 
-    Raises:
-        Stopped: a signal came; all that was done is kept.
-    """
-    todo, total = list(image_ids), len(plan.own)
-    with (
-        events.progress(total, what, done=total - len(todo)) as progress,
-        StopRequest() as stop,
-    ):
-        with write_behind(progress) as write:
-            for image_id in todo:
-                try:
-                    labels = work(image_id)
-                except InputError as error:  # one damaged picture does not stop the others
-                    failed = {"rule": error.rule, "message": error.message}
-                    labels = PictureLabels({"image_id": image_id, "failed": failed})
-                    events.warn(str(error))
-                write(partial(_keep, labels, records))
-                if stop.asked:
-                    break
-        if stop.asked and (progress.done < total or what != "labels"):
-            folder = records.folder.path
-            message = f"{folder}: stopped by a signal after {progress.done} of {total} pictures ({what}), all kept"
-            raise Stopped(f"{message}; start the same command again to go on", "stopped")
+    plan: LabelPlan
+    records: LabelRecords
+    events: Events
+
+    def find(self, image_ids: list[str], look: CueFinder, store: CueStore) -> None:
+        """Find the instances of pictures, and keep their cues.
+
+        Raises:
+            Stopped: A signal came; all that was done is kept.
+        """
+
+        def work(image_id: str) -> None:
+            picture = open_image(self.plan.images[image_id])
+            store.save(image_id, look(image_id, picture, self.plan.keywords[image_id]))
+
+        self._each(image_ids, "instances", work, last=False)
+
+    def label(
+        self,
+        image_ids: list[str],
+        label: PictureLabeller,
+        cues_of: Callable[[str, NDArray[np.uint8]], PictureCues],
+    ) -> None:
+        """Label pictures.
+
+        Args:
+            image_ids: Of the pictures.
+            label: Makes their labels.
+            cues_of: image id and picture [H, W, 3] -> its cues.
+
+        Raises:
+            Stopped: A signal came; all that was done is kept.
+        """
+
+        def work(image_id: str) -> PictureLabels:
+            picture = open_image(self.plan.images[image_id])
+            return label(image_id, picture, cues_of(image_id, picture))
+
+        self._each(image_ids, "labels", work, last=True)
+
+    def _each(self, image_ids: list[str], what: str, work: Callable[[str], PictureLabels | None], last: bool) -> None:
+        """Work on pictures one by one.
+
+        Args:
+            image_ids: Of the pictures.
+            what: The caption of the progress.
+            work: Returns what is to be written of a picture, if anything.
+            last: Whether all is done after this pass, so that a stop that comes with its last picture is none.
+        """
+        total = len(self.plan.own)
+        with (
+            self.events.progress(total, what, done=total - len(image_ids)) as progress,
+            StopRequest() as stop,
+        ):
+            with write_behind(progress) as write:
+                for image_id in image_ids:
+                    try:
+                        labels = work(image_id)
+                    except InputError as error:  # one damaged picture does not stop the others
+                        failed = {"rule": error.rule, "message": error.message}
+                        labels = PictureLabels({"image_id": image_id, "failed": failed})
+                        self.events.warn(str(error))
+                    write(partial(_keep, labels, self.records))
+                    if stop.asked:
+                        break
+            if stop.asked and (progress.done < total or not last):
+                folder = self.records.folder.path
+                message = f"{folder}: stopped by a signal after {progress.done} of {total} pictures ({what}), all kept"
+                raise Stopped(f"{message}; start the same command again to go on", "stopped")
 
 
 def _keep(labels: PictureLabels | None, records: LabelRecords) -> None:

@@ -55,10 +55,13 @@ def voc_palette() -> list[int]:
 
 @dataclass(frozen=True)
 class ClassList:
-    """Foreground classes in use; make it with `from_names` or `load_classes`.
+    """The foreground classes in use; made with `from_names` or `load_classes`.
+
+    Inside the program a class is its position in this list, 1..n, and 0 is the background. Positions are the outputs of
+    the networks and the values of a `label_map`. Names and palette indices are for files and people alone.
 
     Attributes:
-        names: Class names, in the order of the network's outputs 1..n; background, output 0, is not among them.
+        names: Class names in the order of their positions; background is not among them.
         indices: The palette index of each name in label files.
     """
 
@@ -102,21 +105,47 @@ class ClassList:
         """Whether every name is a VOC class."""
         return all(name in VOC_CLASSES for name in self.names)
 
-    def to_train_table(self) -> NDArray[np.uint8]:
-        """[256] uint8: palette index -> 0..n; indices of other classes -> 255. Use it as `table[label_map]`."""
+    def from_palette(self, palette_map: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Turn palette indices, as files hold them, into positions.
+
+        Args:
+            palette_map: [...] uint8 palette indices.
+
+        Returns:
+            [...] uint8 positions 0..n; 255 for the indices of other classes.
+        """
         table = np.full(256, IGNORE, np.uint8)
         table[0] = 0
         table[list(self.indices)] = np.arange(1, self.n_outputs)
-        return table
+        return table[palette_map]
 
-    def from_train_table(self) -> NDArray[np.uint8]:
-        """[256] uint8: 0..n -> palette index; everything above n -> 255."""
+    def to_palette(self, label_map: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Turn positions into palette indices, as files hold them.
+
+        Args:
+            label_map: [...] uint8 positions 0..n.
+
+        Returns:
+            [...] uint8 palette indices; 255 for everything above n.
+        """
         table = np.full(256, IGNORE, np.uint8)
         table[: self.n_outputs] = (0, *self.indices)
-        return table
+        return table[label_map]
 
-    def index_of(self, name: str) -> int:
-        """Position of a class in `names`, 0-based: the network's output minus 1.
+    def name_of(self, position: int) -> str:
+        """Return the name of the class at a position 1..n."""
+        return self.names[position - 1]
+
+    def keywords(self, names: Sequence[str]) -> "Keywords":
+        """Look up the keywords of a picture, in their order.
+
+        Raises:
+            InputError: One of them is not in the list [class-unknown].
+        """
+        return Keywords(tuple(names), tuple(self.position(name) for name in names))
+
+    def position(self, name: str) -> int:
+        """Return the position 1..n of a class.
 
         Raises:
             InputError: Not one of the classes [class-unknown]; the nearest name is given.
@@ -127,11 +156,46 @@ class ClassList:
             raise InputError(
                 f"class {name!r}: unknown, expected one of the {len(self.names)} classes; {hint}", "class-unknown"
             )
-        return self.names.index(name)
+        return 1 + self.names.index(name)
+
+    def described(self) -> dict[str, list[str] | list[int]]:
+        """Return {names, indices} for a checkpoint; `ClassList(**described)` with tuples makes an equal list."""
+        return {"names": list(self.names), "indices": list(self.indices)}
 
     def to_json(self) -> list[str]:
         """The names; `from_names` makes an equal list of them."""
         return list(self.names)
+
+
+@dataclass(frozen=True)
+class Keywords:
+    """The K keywords of a picture.
+
+    Attributes:
+        names: As the user wrote them.
+        positions: The same classes as positions in the class list.
+    """
+
+    names: tuple[str, ...]
+    positions: tuple[int, ...]
+
+    def __len__(self) -> int:
+        """Return K."""
+        return len(self.names)
+
+    def columns(self, positions: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Find classes among the keywords.
+
+        Args:
+            positions: [N] positions in the class list, or 255 for an unknown class.
+
+        Returns:
+            [N] int64 in 0..K-1; -1 for what is no keyword of this picture.
+        """
+        table = np.full(256, -1, np.int64)
+        table[list(self.positions)] = np.arange(len(self))
+        columns: NDArray[np.int64] = table[positions]
+        return columns
 
 
 def load_classes(source: str) -> ClassList:

@@ -145,7 +145,7 @@ def _strangers(where: str, image_id: str, words: set[str], classes: ClassList) -
     for word in sorted(words - set(classes.names)):
         if not (classes.is_voc and word in VOC_CLASSES):
             try:
-                classes.index_of(word)
+                classes.position(word)
             except InputError as error:
                 errors.append(InputError(f"{where}: {image_id}: {error.message}", error.rule))
     return errors

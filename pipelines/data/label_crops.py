@@ -27,11 +27,13 @@ class Sample(NamedTuple):
         picture: [H, W, 3] RGB.
         label: [H, W], 0..n and 255.
         confidence: [H, W], 255 = certain; None: not known.
+        in_picture: [C] bool, the classes that the whole picture shows, without background; empty where nobody asked.
     """
 
     picture: NDArray[np.uint8]
     label: NDArray[np.uint8]
     confidence: NDArray[np.uint8] | None = None
+    in_picture: NDArray[np.bool_] = np.zeros(0, bool)
 
 
 class LabelledPictures:
@@ -70,12 +72,10 @@ class LabelledPictures:
         self._pictures, self._labels, self._longest_side = pictures, labels, longest_side
         self._confidence, self._least_confidence = confidence, round(255 * least_confidence)
         self._reads_confidence = confidence or self._least_confidence > 0
-        self._table = labels.classes.to_train_table()
         permissive = labels.classes.is_voc and not strict
         self._known = np.zeros(256, bool)
         self._known[[0, IGNORE, *(range(1, len(VOC_CLASSES) + 1) if permissive else labels.classes.indices)]] = True
         self._cache: dict[int, Sample] = {}
-        self._classes_of: dict[int, NDArray[np.bool_]] = {}
         self._cached_bytes = 0
         without_picture = [image_id for image_id in self.ids if image_id not in pictures]
         if without_picture:
@@ -123,8 +123,8 @@ class LabelledPictures:
 
     def _has_labels(self, index: int) -> bool:
         path = self._labels.label_path(self.ids[index])
-        label = self._labels.read_label(self.ids[index])
-        sizes = {path: label.shape}
+        palette_map = self._labels.read_palette_map(self.ids[index])
+        sizes = {path: palette_map.shape}
         confidence = self._labels.read_confidence(self.ids[index]) if self._reads_confidence else None
         if confidence is not None:
             sizes[self._labels.confidence_path(self.ids[index])] = confidence.shape
@@ -136,7 +136,7 @@ class LabelledPictures:
                     f"{self._pictures[self.ids[index]]}; make both the same size",
                     "label-size",
                 )
-        values = np.flatnonzero(np.bincount(label.ravel(), minlength=256))
+        values = np.flatnonzero(np.bincount(palette_map.ravel(), minlength=256))
         strangers = values[~self._known[values]]
         if strangers.size:
             found, known = (", ".join(map(str, list)) for list in (strangers[:_SHOWN], np.flatnonzero(self._known)))
@@ -144,7 +144,8 @@ class LabelledPictures:
                 f"{path}: holds the values {found}, expected {known}; check --classes",
                 "label-value",
             )
-        return bool((self._sure(self._table[label], confidence) != IGNORE).any())
+        label = self._labels.classes.from_palette(palette_map)
+        return bool((self._sure(label, confidence) != IGNORE).any())
 
     def _sure(self, label: NDArray[np.uint8], confidence: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
         if confidence is None or not self._least_confidence:
@@ -153,13 +154,11 @@ class LabelledPictures:
         # sure background takes all that lies beside an object for the object.
         return np.where((confidence < self._least_confidence) & (label != 0), np.uint8(IGNORE), label)
 
-    def classes_of(self, index: int) -> NDArray[np.bool_]:
-        """Which classes a picture shows [C], no background, unsure ones included; all where nothing is labelled."""
-        shown = self._classes_of.get(index)
-        if shown is None:
-            counts = np.bincount(self._table[self._labels.read_label(self.ids[index])].ravel(), minlength=256)
-            nothing = counts[IGNORE] == counts.sum()  # open because nothing was found, not because nothing is there
-            shown = self._classes_of[index] = (counts[1 : self._labels.classes.n_outputs] > 0) | nothing
+    def _classes_in(self, label: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Tell which classes a label map shows [C], unsure ones included; all of them where nothing is labelled."""
+        counts = np.bincount(label.ravel(), minlength=256)
+        nothing = counts[IGNORE] == counts.sum()  # open because nothing was found, not because nothing is there
+        shown: NDArray[np.bool_] = (counts[1 : self._labels.classes.n_outputs] > 0) | nothing
         return shown
 
     def __getitem__(self, index: int) -> Sample:
@@ -167,10 +166,11 @@ class LabelledPictures:
         sample = self._cache.get(index)
         if sample is None:
             picture = open_image(self._pictures[self.ids[index]])
-            label = self._table[self._labels.read_label(self.ids[index])]
+            label = self._labels.read_label(self.ids[index])
             confidence = self._labels.read_confidence(self.ids[index]) if self._reads_confidence else None
+            in_picture = self._classes_in(label)
             label = self._sure(label, confidence)
-            sample = Sample(picture, label, confidence if self._confidence else None)
+            sample = Sample(picture, label, confidence if self._confidence else None, in_picture)
             sample = _reduced(sample, self._longest_side)
             size = sum(part.nbytes for part in sample if part is not None)
             if self._cached_bytes + size <= _CACHE_BYTES:
@@ -220,7 +220,7 @@ def random_crop(
     crop = np.full((size, size, 3), _FILL, np.uint8)
     crop[place] = np.asarray(_recoloured(colours, generator) if recolour else colours)
     confidence = None if sample.confidence is None else cut(sample.confidence, 0)
-    result = Sample(crop, cut(sample.label, IGNORE), confidence)
+    result = Sample(crop, cut(sample.label, IGNORE), confidence, sample.in_picture)
     return _mirrored(result) if generator.random() < 0.5 else result
 
 
@@ -232,7 +232,9 @@ def _recoloured(picture: Image.Image, generator: np.random.Generator) -> Image.I
 
 def _mirrored(sample: Sample) -> Sample:
     confidence = None if sample.confidence is None else sample.confidence[:, ::-1].copy()
-    return Sample(sample.picture[:, ::-1].copy(), sample.label[:, ::-1].copy(), confidence)
+    return sample._replace(
+        picture=sample.picture[:, ::-1].copy(), label=sample.label[:, ::-1].copy(), confidence=confidence
+    )
 
 
 def _span(start: float, side: float, extent: int, size: int) -> tuple[float, float, int, int]:
@@ -252,10 +254,10 @@ def _reduced(sample: Sample, longest_side: int) -> Sample:
         return np.asarray(Image.fromarray(plane).resize((width, height), how))
 
     confidence = None if sample.confidence is None else resized(sample.confidence, Image.Resampling.NEAREST)
-    return Sample(
-        resized(sample.picture, Image.Resampling.BILINEAR),
-        resized(sample.label, Image.Resampling.NEAREST),
-        confidence,
+    return sample._replace(
+        picture=resized(sample.picture, Image.Resampling.BILINEAR),
+        label=resized(sample.label, Image.Resampling.NEAREST),
+        confidence=confidence,
     )
 
 

@@ -63,7 +63,15 @@ class LabelFolder:
         return [image_id for image_id, path in found.items() if path == self.label_path(image_id)]
 
     def read_label(self, image_id: str) -> NDArray[np.uint8]:
-        """[H, W] uint8 palette indices, 255 = ignore.
+        """Read a label map [H, W] uint8 of positions in the class list; other classes and unknown pixels are 255.
+
+        Raises:
+            InputError: Missing, damaged, or no label map.
+        """
+        return self.classes.from_palette(self.read_palette_map(image_id))
+
+    def read_palette_map(self, image_id: str) -> NDArray[np.uint8]:
+        """Read the palette indices [H, W] uint8 as the file holds them.
 
         Raises:
             InputError: Missing, damaged, or no label map.
@@ -80,12 +88,12 @@ class LabelFolder:
             return np.asarray(image.convert("L"))
 
     def write_label(self, image_id: str, label_map: NDArray[np.uint8]) -> None:
-        """Writes [H, W] uint8 palette indices, atomically.
+        """Write a label map [H, W] uint8 of positions in the class list and 255, atomically.
 
         Raises:
             MachineError: The file cannot be written.
         """
-        write_label_map(self.label_path(image_id), label_map)
+        write_label_map(self.label_path(image_id), self.classes.to_palette(label_map))
 
     def write_confidence(self, image_id: str, confidence: NDArray[np.uint8]) -> None:
         """Writes [H, W] uint8 confidence, 255 = certain, atomically.

@@ -298,13 +298,13 @@ def write_voc(folder: Path, n_train: int, n_val: int, seed: int, side: int = 256
         Path of the keyword table of the `train` list, a CSV file.
     """
     table = ["image,keywords"]
-    indices = np.array((0, *ClassList.from_names(SHAPES).indices), np.uint8)
+    classes = ClassList.from_names(SHAPES)
     for split, n in (("train", n_train), ("val", n_val)):
         names = [f"{split}_{index:05d}" for index in range(n)]
         for index, name in enumerate(names):
             scene = make_scene(seed, f"voc_{split}", index, side)
             _write_picture(folder / "JPEGImages" / f"{name}.jpg", scene.picture)
-            write_label_map(folder / "SegmentationClass" / f"{name}.png", indices[scene.label_map])
+            write_label_map(folder / "SegmentationClass" / f"{name}.png", classes.to_palette(scene.label_map))
             if split == "train":
                 table.append(f"{name},{';'.join(scene.keywords)}")
         write_text(folder / "ImageSets" / "Segmentation" / f"{split}.txt", "".join(f"{name}\n" for name in names))

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.classes import voc_palette
+from pipelines.data.classes import IGNORE, VOC_CLASSES, ClassList, voc_palette
 from pipelines.data.images import IMAGE_SUFFIXES, encode_png, open_picture
 from pipelines.errors import InputError
 from pipelines.files import atomic_write, read_text
@@ -13,6 +13,7 @@ from pipelines.files import atomic_write, read_text
 _PICTURES = "JPEGImages"
 _TRUTH = ("SegmentationClass", "SegmentationClassAug")
 _SPLITS = Path("ImageSets", "Segmentation")
+_SHOWN = 5  # values that a message names
 
 
 def read_label_map(path: Path) -> NDArray[np.uint8]:
@@ -37,6 +38,30 @@ def read_label_map(path: Path) -> NDArray[np.uint8]:
         f"{path}: pixels are of mode {mode}, expected class indices (P or L) or colours of the VOC palette; convert it",
         "label-mode",
     )
+
+
+def read_class_map(path: Path, classes: ClassList) -> NDArray[np.uint8]:
+    """Read a label map as positions in a class list.
+
+    Args:
+        path: As for `read_label_map`.
+        classes: The classes that are told apart.
+
+    Returns:
+        [H, W] uint8, 0 for background, 1..n for the classes, 255 for all else.
+
+    Raises:
+        InputError: Unreadable, or it holds a value that is no class [label-value].
+    """
+    palette_map = read_label_map(path)
+    # With a part of VOC's classes the other VOC classes are legal in a file; with own classes nothing else is.
+    highest = len(VOC_CLASSES) if classes.is_voc else max(classes.indices)
+    strange = (palette_map > highest) & (palette_map != IGNORE)
+    if strange.any():
+        values = ", ".join(map(str, np.unique(palette_map[strange])[:_SHOWN]))
+        expected = f"expected class indices 0 to {highest} or {IGNORE}"
+        raise InputError(f"{path}: holds the values {values}, {expected}; check --classes and the file", "label-value")
+    return classes.from_palette(palette_map)
 
 
 def write_label_map(path: Path, label_map: NDArray[np.uint8]) -> None:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from deeplab.attention import AttentionNet
 from deeplab.build import build_attention
-from pipelines.data.classes import ClassList
+from pipelines.data.classes import ClassList, Keywords
 from pipelines.data.images import ImageFile, open_image
 from pipelines.engine.precision import autocast
 from pipelines.errors import ConfigError, InputError
@@ -30,7 +30,8 @@ from pipelines.events import Events
 from pipelines.files import atomic_write, sha256_lines
 from pipelines.labels.linear_probe import fit_probe
 
-Keywords = Mapping[str, tuple[str, ...]]
+KeywordsOf = Mapping[str, Keywords]
+"""image_id -> the keywords of the picture."""
 
 ATTENTION = "attention.safetensors"
 """The file of a classifier in the label folder that it was trained for."""
@@ -59,31 +60,29 @@ class AttentionMaps:
     device: torch.device
     precision: str
 
-    def __call__(self, picture: NDArray[np.uint8], keywords: Sequence[int]) -> NDArray[np.float32]:
-        """The maps of a picture.
+    def __call__(self, picture: NDArray[np.uint8], keywords: Keywords) -> NDArray[np.float32]:
+        """Return the maps of a picture.
 
         Args:
             picture: [H, W, 3] RGB.
-            keywords: K positions in the class list.
+            keywords: The picture's K keywords.
 
         Returns:
             [K, h, w] in units of `unit`, on one scale for all keywords; 0 says nothing, below 0 speaks against.
         """
         return self.look(picture, keywords)[0]
 
-    def look(
-        self, picture: NDArray[np.uint8], keywords: Sequence[int]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The maps of a picture, and the features that they come from.
+    def look(self, picture: NDArray[np.uint8], keywords: Keywords) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the maps of a picture, and the features that they come from.
 
         Args:
             picture: [H, W, 3] RGB.
-            keywords: K positions in the class list.
+            keywords: The picture's K keywords.
 
         Returns:
             The maps [K, h, w] as of a call, and features [D, h, w] of the first size, the mirror image averaged in.
         """
-        chosen = torch.tensor(keywords, device=self.device)
+        chosen = torch.tensor(keywords.positions, device=self.device) - 1  # it has no output for background
         total: Tensor | None = None
         first: Tensor | None = None
         for size in _MAP_SIZES:
@@ -100,7 +99,7 @@ class AttentionMaps:
         return maps, seen
 
     def save(self, path: Path, fingerprint: str) -> None:
-        """Writes the classifier, without the trunk, atomically."""
+        """Write the classifier, without the trunk, atomically."""
         classifier = self.net.classifier
         tensors = {
             "weight": classifier.weight.detach().cpu().contiguous(),
@@ -112,15 +111,17 @@ class AttentionMaps:
 
 
 def attention_fingerprint(
-    keywords: Keywords, classes: ClassList, trunk: str, trunk_state: Mapping[str, Tensor] | None, seed: int
+    keywords: KeywordsOf, classes: ClassList, trunk: str, trunk_state: Mapping[str, Tensor] | None, seed: int
 ) -> str:
-    """A hash of everything that the classifier depends on, apart from the pictures themselves."""
+    """Hash everything that the classifier depends on, apart from the pictures themselves."""
     digest = hashlib.sha256()
     for name, tensor in sorted((trunk_state or {}).items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     lines = [_RECIPE, trunk, digest.hexdigest(), str(seed), ";".join(classes.names)]
-    return sha256_lines([*lines, *(f"{image_id},{';'.join(words)}" for image_id, words in sorted(keywords.items()))])
+    return sha256_lines(
+        [*lines, *(f"{image_id},{';'.join(keywords[image_id].names)}" for image_id in sorted(keywords))]
+    )
 
 
 def load_attention(
@@ -133,7 +134,7 @@ def load_attention(
     device: torch.device,
     precision: str = "auto",
 ) -> AttentionMaps | None:
-    """A classifier that `AttentionMaps.save` wrote; None when there is none, or one made from something else."""
+    """Read a classifier that `AttentionMaps.save` wrote; None if there is none, or one made from something else."""
     try:
         with safe_open(path, framework="pt") as file:
             if (file.metadata() or {}).get("fingerprint") != fingerprint:
@@ -148,7 +149,7 @@ def load_attention(
 
 def train_attention(
     images: Mapping[str, ImageFile],
-    keywords: Keywords,
+    keywords: KeywordsOf,
     classes: ClassList,
     trunk: str,
     trunk_state: dict[str, Tensor] | None,
@@ -157,7 +158,7 @@ def train_attention(
     device: torch.device | None = None,
     precision: str = "auto",
 ) -> AttentionMaps:
-    """Trains the classifier on image-level keywords; no mask is involved.
+    """Train the classifier on image-level keywords; no mask is involved.
 
     Args:
         images: image_id -> path.
@@ -177,12 +178,14 @@ def train_attention(
     device = device or torch.device("cpu")
     net = _new_net(trunk, len(classes.names), trunk_state, seed, device)
     readable, pooled = _pooled_features(net, images, sorted(keywords), events, precision)
-    truth = torch.tensor([[float(name in keywords[image_id]) for name in classes.names] for image_id in readable])
+    truth = torch.tensor(
+        [[float(k in keywords[image_id].positions) for k in range(1, classes.n_outputs)] for image_id in readable]
+    )
     _report_held_out(pooled, truth, seed, events)
     _set_classifier(net, *fit_probe(pooled.flatten(0, 1), truth.repeat_interleave(2, dim=0)))
     maps = AttentionMaps(net, 1.0, device, precision)
     some = readable[:: max(1, len(readable) // _SCALE_PICTURES)]
-    peaks = [maps(open_image(images[i]), [classes.index_of(k) for k in keywords[i]]).max(axis=(1, 2)) for i in some]
+    peaks = [maps(open_image(images[image_id]), keywords[image_id]).max(axis=(1, 2)) for image_id in some]
     # A classifier that learned nothing has no evidence to scale by.
     return AttentionMaps(net, max(float(np.concatenate(peaks).mean()), 1e-3), device, precision)
 
@@ -212,7 +215,7 @@ def _set_classifier(net: AttentionNet, weight: Tensor, bias: Tensor) -> None:
 
 
 def _features(net: AttentionNet, picture: NDArray[np.uint8], size: int, device: torch.device) -> Tensor:
-    """[2, D, h, w] of the picture and its mirror image, scaled to an area of about size x size at its own aspect."""
+    """Return features [2, D, h, w] of a picture and its mirror image, scaled to an area of about size x size."""
     height, width = picture.shape[:2]
     scale = size / (height * width) ** 0.5
     sides = [max(64, round(side * scale / 32) * 32) for side in (height, width)]
@@ -225,7 +228,7 @@ def _features(net: AttentionNet, picture: NDArray[np.uint8], size: int, device: 
 def _pooled_features(
     net: AttentionNet, images: Mapping[str, ImageFile], ids: Sequence[str], events: Events, precision: str
 ) -> tuple[list[str], Tensor]:
-    """The ids that can be read, and [M, 2, D] features of each picture and its mirror image, on the CPU."""
+    """Return the ids that can be read, and features [M, 2, D] of each picture and its mirror image, on the CPU."""
     device = net.classifier.weight.device
     readable, pooled = [], []
     with events.progress(len(ids), "attention") as progress, torch.inference_mode():
@@ -248,7 +251,7 @@ def _pooled_features(
 
 
 def _report_held_out(pooled: Tensor, truth: Tensor, seed: int, events: Events) -> None:
-    """Tells how many keywords of unseen pictures a classifier gets right that is trained on the others."""
+    """Tell how many keywords of unseen pictures a classifier gets right that is trained on the others."""
     held_out = round(_HELD_OUT * len(pooled))
     if held_out < _FEWEST_HELD_OUT:
         return

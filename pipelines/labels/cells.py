@@ -1,22 +1,23 @@
 """What a cell of a picture shows, told by the labels of other pictures: a witness beside the instances.
 
 Labels from instances are wrong in lumps: a cushion beside the dog is found too, and labelled dog from one outline to
-the other. A linear classifier of single cells, on features that stay as ImageNet left them, learns what most labels say
-and has no room for single lumps; and it never judges a picture that it has learned from: there are two of them, each of
-which learns from one half of the pictures and is asked about the other.
+the other. A linear classifier of single cells learns what most labels say, and has no room for single lumps. Its
+features stay as ImageNet left them. It never judges a picture that it has learned from: there are two classifiers, and
+each learns from one half of the pictures and judges the other half.
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 
-from pipelines.data.classes import IGNORE
-from pipelines.labels.assign import interpolation
+from pipelines.data.classes import IGNORE, Keywords
 from pipelines.labels.attention import AttentionMaps
+from pipelines.labels.enlarge import enlarge
 from pipelines.labels.linear_probe import fit_softmax_probe
 
 _MOST_CELLS = 400_000  # of a whole set, half a gigabyte as float32
@@ -40,7 +41,7 @@ class Cells:
 
 
 def cells_per_picture(pictures: int) -> int:
-    """How many cells of each picture to learn from in a set of so many."""
+    """Return how many cells of each picture to learn from in a set of so many pictures."""
     least, most = _PER_PICTURE
     return int(np.clip(_MOST_CELLS // max(1, pictures), least, most))
 
@@ -50,8 +51,8 @@ def sample_cells(features: NDArray[np.float32], count: int, image_id: str) -> Ce
 
     Args:
         features: [D, h, w].
-        count: how many; all of them where there are fewer.
-        image_id: what the choice depends on.
+        count: How many; all of them where there are fewer.
+        image_id: What the choice depends on.
     """
     places = some_places(features.shape[1] * features.shape[2], count, image_id)
     return Cells(features.reshape(len(features), -1)[:, places].T.astype(np.float16), places)
@@ -67,7 +68,7 @@ def some_places(total: int, count: int, image_id: str) -> NDArray[np.int32]:
 def labels_of_cells(
     label_map: NDArray[np.uint8], grid: tuple[int, int], places: NDArray[np.int32]
 ) -> NDArray[np.uint8]:
-    """Labels [M] of cells: that of their pixels, 255 where these differ.
+    """Return the labels [M] of cells: the label of their pixels, 255 where these differ.
 
     Args:
         label_map: [H, W].
@@ -98,27 +99,23 @@ class CellProbe:
     biases: NDArray[np.float32]
 
     def __call__(
-        self, features: NDArray[np.float32], number: int, keywords: Sequence[int], size: tuple[int, int]
+        self, features: NDArray[np.float32], number: int, keywords: Keywords, size: tuple[int, ...]
     ) -> NDArray[np.float32]:
-        """Probabilities of background and the picture's keywords alone, by the classifier that has not seen it.
+        """Return the probabilities of background and the picture's keywords, by the classifier that has not seen it.
 
         Args:
             features: [D, h, w].
-            number: of the picture, as in `fit_cells`.
-            keywords: K positions in the class list.
+            number: Of the picture, as in `fit_cells`.
+            keywords: The picture's K keywords.
             size: (H, W).
 
         Returns:
             [1 + K, H, W], summing to 1, interpolated between the centres of the cells.
         """
-        chosen = [0, *(keyword + 1 for keyword in keywords)]
+        chosen = [0, *keywords.positions]
         weights, biases = self.weights[number % 2][chosen], self.biases[number % 2][chosen]
         logits = np.einsum("cd,dhw->chw", weights, features, optimize=True) + biases[:, None, None]
-        shares = np.exp(logits - logits.max(axis=0))
-        shares /= shares.sum(axis=0)
-        rows, columns = (interpolation(*pair) for pair in zip(size, features.shape[1:], strict=True))
-        probabilities: NDArray[np.float32] = rows @ shares @ columns.T
-        return probabilities
+        return enlarge(softmax(logits, axis=0), size)
 
 
 def fit_cells(
@@ -152,8 +149,8 @@ class CellWitness:
     """A callable: id, picture and keywords -> probabilities of background and these keywords alone.
 
     Attributes:
-        attention: the network whose features the cells are of.
-        probe: the classifiers.
+        attention: The network whose features the cells are of.
+        probe: The classifiers.
         numbers: image_id -> number of the picture, as in `fit_cells`.
     """
 
@@ -161,7 +158,7 @@ class CellWitness:
     probe: CellProbe
     numbers: Mapping[str, int]
 
-    def __call__(self, image_id: str, picture: NDArray[np.uint8], keywords: Sequence[int]) -> NDArray[np.float32]:
-        """Look at a picture [H, W, 3]; returns [1 + K, H, W]."""
+    def __call__(self, image_id: str, picture: NDArray[np.uint8], keywords: Keywords) -> NDArray[np.float32]:
+        """Return the probabilities [1 + K, H, W] of a picture [H, W, 3]."""
         seen = self.attention.look(picture, keywords)[1]
         return self.probe(seen, self.numbers[image_id], keywords, picture.shape[:2])

@@ -1,13 +1,12 @@
 """What is known of a picture before its instances get keywords.
 
-Assigning keywords to a whole set of pictures at once needs all of it at the same time; then the cues lie in a file for
-each picture, some ten kilobytes, and labelling starts from there.
+Keywords may be given to the instances of a whole set of pictures together, which needs the cues of all of them at the
+same time. Then the cues lie in a file for each picture, some ten kilobytes, and labelling starts from there.
 """
 
 import io
 import zipfile
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipelines.data.classes import Keywords
 from pipelines.data.rle import decode_masks, encode_masks
 from pipelines.files import atomic_write
 from pipelines.labels.assign import mean_inside
@@ -29,27 +29,54 @@ FALLBACK = 1 / 3  # of the least score, for a picture that would otherwise be em
 
 
 @dataclass(frozen=True, eq=False)
+class KeywordMaps:
+    """Where a picture shows each of its K keywords.
+
+    Attributes:
+        maps: [K, h, w] float32 attention, see `AttentionMaps`.
+        unit: The log-odds of 1 in the maps.
+    """
+
+    maps: NDArray[np.float32]
+    unit: float
+
+    @property
+    def log_odds(self) -> NDArray[np.float32]:
+        """The maps [K, h, w] in log-odds."""
+        return self.maps * np.float32(self.unit)
+
+
+@dataclass(frozen=True, eq=False)
+class InstanceLooks:
+    """What the N instances of a picture look like to the attention network.
+
+    Attributes:
+        features: [N, D] float32, means of its features inside the masks.
+        log_odds: [N, K] float32, means of the keywords' maps inside the masks, in log-odds.
+    """
+
+    features: NDArray[np.float32]
+    log_odds: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
 class PictureCues:
-    """Instances of a picture, and how much they look like its K keywords.
+    """The N instances of a picture, and how much they look like its K keywords.
 
     Attributes:
         masks: [N, H, W] bool, each with a pixel at least.
         scores: [N] float32 in 0..1.
-        maps: [K, h, w] float32 attention, see `AttentionMaps`; None where it was not asked for.
-        features: [N, D] float32, means of the attention network's features inside the masks; None likewise.
-        log_odds: [N, K] float32, means of the maps inside the masks, in log-odds; None likewise.
-        unit: log-odds of 1 in the maps.
-        cells: some cells of the map [D, h, w] of those features; None likewise.
+        attention: The maps of the keywords; None where they were not asked for.
+        looks: Of the instances; None where they were not asked for, or without an instance.
+        cells: Some cells of the attention network's features [D, h, w]; None likewise.
         recognised: [N] float32 in 0..1, see `Recognizer`; None where it was not asked for.
         windows: [K, h, w] float32 log-odds, see `Recognizer.windows`; None likewise.
     """
 
     masks: NDArray[np.bool_]
     scores: NDArray[np.float32]
-    maps: NDArray[np.float32] | None = None
-    features: NDArray[np.float32] | None = None
-    log_odds: NDArray[np.float32] | None = None
-    unit: float = 1.0
+    attention: KeywordMaps | None = None
+    looks: InstanceLooks | None = None
     cells: Cells | None = None
     recognised: NDArray[np.float32] | None = None
     windows: NDArray[np.float32] | None = None
@@ -57,22 +84,29 @@ class PictureCues:
     def save(self, path: Path) -> None:
         """Write to a file, atomically."""
         height, width = self.masks.shape[1:]
-        content = io.BytesIO()
-        given: dict[str, Any] = {
+        arrays: dict[str, Any] = {
             "size": np.array([height, width]),
             "masks": np.array([rle["counts"] for rle in encode_masks(self.masks)], dtype=np.str_),
             "scores": self.scores,
-            "maps": self.maps,
-            "features": self.features,
-            "log_odds": self.log_odds,
-            "unit": np.float64(self.unit),
-            "cells": None if self.cells is None else self.cells.features,
-            "recognised": self.recognised,
-            "windows": self.windows,
-            "places": None if self.cells is None else self.cells.places,
         }
-        np.savez_compressed(content, **{name: value for name, value in given.items() if value is not None})
+        for name, (_, keys) in _GROUPS.items():
+            group = getattr(self, name)
+            if group is not None:
+                arrays |= {key: getattr(group, field) for field, key in keys.items()}
+        arrays |= {name: getattr(self, name) for name in _ARRAYS if getattr(self, name) is not None}
+        content = io.BytesIO()
+        np.savez_compressed(content, **arrays)
         atomic_write(path, lambda file: file.write(content.getvalue()))
+
+
+# What the optional fields of `PictureCues` are called in a file. Writing and reading both follow these tables, and a
+# test sees to it that every optional field stands in one of them.
+_GROUPS: dict[str, tuple[type, dict[str, str]]] = {
+    "attention": (KeywordMaps, {"maps": "maps", "unit": "unit"}),
+    "looks": (InstanceLooks, {"features": "features", "log_odds": "log_odds"}),
+    "cells": (Cells, {"features": "cells", "places": "places"}),
+}
+_ARRAYS = ("recognised", "windows")
 
 
 def load_cues(path: Path) -> PictureCues | None:
@@ -81,13 +115,18 @@ def load_cues(path: Path) -> PictureCues | None:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             height, width = content["size"].tolist()
             rles = [{"size": [height, width], "counts": str(counts)} for counts in content["masks"]]
-            optional = ("maps", "features", "log_odds", "recognised", "windows")
-            rest = {name: content[name] for name in optional if name in content}
             masks = decode_masks(rles, height, width).astype(bool)
-            cells = Cells(content["cells"], content["places"]) if "cells" in content else None
-            return PictureCues(masks, content["scores"], unit=float(content["unit"]), cells=cells, **rest)
+            rest: dict[str, Any] = {name: content[name] for name in _ARRAYS if name in content}
+            for name, (group, keys) in _GROUPS.items():
+                if all(key in content for key in keys.values()):
+                    rest[name] = group(**{field: _number_or_array(content[key]) for field, key in keys.items()})
+            return PictureCues(masks, content["scores"], **rest)
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
+
+
+def _number_or_array(value: NDArray[Any]) -> Any:
+    return value if value.ndim else value.item()
 
 
 @dataclass(frozen=True)
@@ -95,61 +134,59 @@ class CueFinder:
     """Looks at a picture with all networks.
 
     Attributes:
-        find: where instances come from.
-        attention: the network that knows the keywords; None: none is needed.
-        min_score: instances scored below are left out; a picture without any keeps its best one down to a third.
-        features: whether to keep features and log-odds of the instances of every picture.
-        fill: whether maps are wanted of every picture, also of those without instance.
-        cells: how many cells of the features to keep of every picture.
-        recognise: looks at each instance by itself, and with `features` at windows; None: not asked for.
-        names: of the class list; `recognise` asks for keywords by name.
+        find: Where instances come from.
+        attention: The network that knows the keywords; None if none is needed.
+        min_score: Instances scored below are left out. A picture without any keeps its best one down to a third of it.
+        looks: Whether to keep what the instances of every picture look like.
+        fill: Whether maps are wanted of every picture, also of those without instance.
+        cells: How many cells of the features to keep of every picture.
+        recognise: Looks at each instance by itself, and with `looks` at windows; None if not asked for.
     """
 
     find: MaskSource
     attention: AttentionMaps | None
     min_score: float
-    features: bool = False
+    looks: bool = False
     fill: bool = False
     cells: int = 0
     recognise: Recognizer | None = None
-    names: tuple[str, ...] = ()
 
-    def __call__(self, image_id: str, picture: NDArray[np.uint8], keywords: Sequence[int]) -> PictureCues:
+    def __call__(self, image_id: str, picture: NDArray[np.uint8], keywords: Keywords) -> PictureCues:
         """Return the cues of a picture.
 
         Args:
-            image_id: its id.
+            image_id: Its id.
             picture: [H, W, 3] RGB.
-            keywords: K positions in the class list.
+            keywords: Its keywords.
 
         Raises:
-            InputError: nothing usable is known of it.
+            InputError: Nothing usable is known of it.
         """
         cues = self._look(image_id, picture, keywords)
         if self.recognise is None:
             return cues
-        names = [self.names[keyword] for keyword in keywords]
-        recognised = self.recognise(picture, cues.masks, names)
-        windows = self.recognise.windows(picture, names) if self.features else None
+        recognised = self.recognise(picture, cues.masks, keywords.names)
+        windows = self.recognise.windows(picture, keywords.names) if self.looks else None
         return replace(cues, recognised=recognised, windows=windows)
 
-    def _look(self, image_id: str, picture: NDArray[np.uint8], keywords: Sequence[int]) -> PictureCues:
+    def _look(self, image_id: str, picture: NDArray[np.uint8], keywords: Keywords) -> PictureCues:
         kept = _confident(self.find(image_id, picture), self.min_score)
         masks, scores = kept.masks.cpu().numpy(), kept.scores.float().cpu().numpy()
-        wanted = self.fill or (len(masks) > 0 and (self.features or len(keywords) > 1))
+        wanted = self.fill or (len(masks) > 0 and (self.looks or len(keywords) > 1))
         if self.attention is None or not wanted:
             return PictureCues(masks, scores)
         maps, seen = self.attention.look(picture, keywords)
-        if not self.features or not len(masks):
-            return PictureCues(masks, scores, maps, unit=self.attention.unit)
-        unit = self.attention.unit
-        log_odds = mean_inside(masks, maps) * np.float32(unit)
-        cells = sample_cells(seen, self.cells, image_id) if self.cells else None
-        return PictureCues(masks, scores, maps, mean_inside(masks, seen), log_odds, unit, cells)
+        shown = KeywordMaps(maps, self.attention.unit)
+        if not self.looks or not len(masks):
+            return PictureCues(masks, scores, shown)
+        looks = InstanceLooks(mean_inside(masks, seen), mean_inside(masks, maps) * np.float32(shown.unit))
+        return PictureCues(
+            masks, scores, shown, looks, sample_cells(seen, self.cells, image_id) if self.cells else None
+        )
 
 
 def _confident(found: Instances, min_score: float) -> Instances:
-    """The instances scored `min_score` or more and with a mask; without any, the best one down to a third of it."""
+    """Keep the instances scored `min_score` or more and with a mask; without any, the best one down to a third."""
     with torch.inference_mode():
         seen = found.masks.flatten(1).any(dim=1)
         found = Instances(found.boxes[seen], found.scores[seen], found.masks[seen])

@@ -1,12 +1,10 @@
 """A DeepLab of an earlier round as a witness of where a picture shows its keywords."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config import PseudoLabelConfig
-from pipelines.data.classes import ClassList
+from pipelines.data.classes import ClassList, Keywords
 from pipelines.errors import ConfigError
 from pipelines.networks import load
 
@@ -21,12 +19,12 @@ class Segmenter:
         """Load the network.
 
         Args:
-            config: with `segmenter`.
-            classes: the class list of the labels.
+            config: With `segmenter`.
+            classes: The class list of the labels.
 
         Raises:
-            InputError: it cannot be loaded.
-            ConfigError: it was trained for other classes [class-list-differs].
+            InputError: It cannot be loaded.
+            ConfigError: It was trained for other classes [class-list-differs].
         """
         assert config.segmenter is not None
         self.network = load.load_deeplab(config.segmenter, device=config.device, precision=config.precision)
@@ -39,17 +37,17 @@ class Segmenter:
                 "class-list-differs",
             )
 
-    def __call__(self, image_id: str, picture: NDArray[np.uint8], keywords: Sequence[int]) -> NDArray[np.float32]:
+    def __call__(self, image_id: str, picture: NDArray[np.uint8], keywords: Keywords) -> NDArray[np.float32]:
         """Read a picture and its mirror image.
 
         Args:
-            image_id: not needed.
+            image_id: Not needed.
             picture: [H, W, 3] RGB.
-            keywords: K positions in the class list.
+            keywords: The picture's K keywords.
 
         Returns:
             [1 + K, H, W] background first, summing to 1: a picture shows nothing but its keywords.
         """
-        chosen = self.network.probabilities(picture, flip=True)[[0, *(k + 1 for k in keywords)]]
+        chosen = self.network.probabilities(picture, flip=True)[[0, *keywords.positions]]
         restricted: NDArray[np.float32] = chosen / np.maximum(chosen.sum(axis=0), np.float32(1e-6))
         return restricted

@@ -1,4 +1,4 @@
-"""Parts of a label map: what instances say, what a segmentation network says, what attention fills in, what is open."""
+"""Several witnesses of what a picture shows, made into one label map: probabilities, their pool, what stays open."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from pipelines.labels.assign import UNASSIGNED, interpolation
+from pipelines.data.classes import Keywords
+from pipelines.labels.assign import UNASSIGNED
+from pipelines.labels.enlarge import enlarge
+from pipelines.labels.paint import worst_first
 
 FILLED_CONFIDENCE = 128
 """Of a pixel that attention filled in: as likely wrong as right at its border."""
@@ -21,14 +24,14 @@ _SHOWN = 0.5  # of attention maps, where about 1 is strong; best of 0.3, 0.5, 0.
 
 @dataclass(frozen=True, eq=False)
 class Painted:
-    """Instances of a picture with their keywords.
+    """Instances of a picture with the keywords that they are painted with.
 
     Attributes:
         masks: [N, H, W] bool, N may be 0.
         scores: [N] float32 in 0..1.
-        keyword: [N] int64, of the picture's K keywords, or `UNASSIGNED`.
-        of_kind: [N] float32 in 0..1, how probably one without keyword shows anything that the keywords can mean; NaN
-            where nobody knows. None: nowhere.
+        keyword: [N] int64, position of the keyword in the class list, or `UNASSIGNED`.
+        of_kind: [N] float32 in 0..1, how probably an instance without keyword shows anything that the keywords can
+            mean. NaN where nobody knows. None: nowhere.
     """
 
     masks: NDArray[np.bool_]
@@ -36,62 +39,58 @@ class Painted:
     keyword: NDArray[np.int64]
     of_kind: NDArray[np.float32] | None = None
 
-    def worst_first(self) -> NDArray[np.int64]:
-        """The order in which to paint, so that the best one lies on top."""
-        order: NDArray[np.int64] = np.argsort(-self.scores, kind="stable")[::-1]
-        return order
 
-
-def instance_probabilities(painted: Painted, keywords: int, size: tuple[int, ...]) -> NDArray[np.float32]:
+def instance_probabilities(painted: Painted, keywords: Keywords, size: tuple[int, ...]) -> NDArray[np.float32]:
     """Spread the scores of instances over the classes that a picture may show.
 
-    A pixel under an instance of score s, where several lie over each other the best one, is of its keyword with
-    probability 0.5 + 0.45 s; the rest is shared by the others. Under an instance without keyword, of a kind with the
-    keywords with probability q, they share q, at least 0.02, and background has the rest; all are alike where q is not
-    known.
+    Where several instances lie over each other, the best one counts. A pixel under an instance of score s is of its
+    keyword with probability 0.5 + 0.45 s; the other classes share the rest. An instance without keyword may be of a
+    kind with the keywords with probability q. Then the keywords share q, at least 0.02, and background has the rest.
+    Where q is not known, all classes are equally probable.
 
     Args:
-        painted: the instances.
-        keywords: K.
+        painted: The instances.
+        keywords: The picture's K keywords.
         size: (H, W).
 
     Returns:
-        [1 + K, H, W] background first, summing to 1.
+        [1 + K, H, W], background first, then the keywords in their order; sums to 1.
     """
-    classes = keywords + 1
-    probabilities = np.full((classes, *size), (1 - _BACKGROUND) / keywords, np.float32)
+    classes = len(keywords) + 1
+    probabilities = np.full((classes, *size), (1 - _BACKGROUND) / len(keywords), np.float32)
     probabilities[0] = _BACKGROUND
-    for instance in painted.worst_first():
+    column = keywords.columns(painted.keyword)
+    for instance in worst_first(painted.scores):
         own = np.full(classes, 1 / classes, np.float32)
         if painted.keyword[instance] != UNASSIGNED:
             sure = 0.5 + (_SUREST - 0.5) * float(painted.scores[instance])
-            own[:] = (1 - sure) / keywords
-            own[painted.keyword[instance] + 1] = sure
+            own[:] = (1 - sure) / len(keywords)
+            own[column[instance] + 1] = sure
         elif painted.of_kind is not None and not np.isnan(painted.of_kind[instance]):
             of_kind = max(_LEAST_OF_KIND, float(painted.of_kind[instance]))
-            own[:] = of_kind / keywords
+            own[:] = of_kind / len(keywords)
             own[0] = 1 - of_kind
         probabilities[:, painted.masks[instance]] = own[:, None]
     return probabilities
 
 
 def unassigned_pixels(painted: Painted, size: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Where the instance on top has no keyword, and everywhere where there is no instance at all [H, W]."""
+    """Mark [H, W] where the instance on top has no keyword, and everywhere if there is no instance at all."""
     unknown = np.full(size, not len(painted.masks))
-    for instance in painted.worst_first():
+    for instance in worst_first(painted.scores):
         unknown[painted.masks[instance]] = painted.keyword[instance] == UNASSIGNED
     return unknown
 
 
 def pool(opinions: Sequence[NDArray[np.float32]], weights: Sequence[float]) -> NDArray[np.float32]:
-    """What several witnesses say together: the logarithmic opinion pool (Genest and Zidek, Statistical Science 1986).
+    """Merge what several witnesses say by the logarithmic opinion pool (Genest and Zidek, Statistical Science 1986).
 
-    Each opinion to the power of its share in the weights, multiplied and scaled to sum to 1. The shares sum to 1 too:
-    these witnesses learn from each other, and where all say the same, the same is said, not something surer.
+    Each opinion is raised to the power of its share in the weights. The product is scaled to sum to 1. The shares sum
+    to 1 as well, because these witnesses learn from each other: where all say the same, the pool is no surer than each.
 
     Args:
         opinions: [1 + K, H, W] each, one at least.
-        weights: one for each, above 0.
+        weights: One for each, above 0.
 
     Returns:
         [1 + K, H, W].
@@ -107,7 +106,7 @@ def pool(opinions: Sequence[NDArray[np.float32]], weights: Sequence[float]) -> N
 
 
 def weigh(probabilities: NDArray[np.float32], likelihood: NDArray[np.float32], power: float) -> NDArray[np.float32]:
-    """Bayes' rule: probabilities after evidence that was not among what they come from.
+    """Update probabilities by Bayes' rule with evidence that they do not come from.
 
     Args:
         probabilities: [1 + K, H, W].
@@ -123,23 +122,23 @@ def weigh(probabilities: NDArray[np.float32], likelihood: NDArray[np.float32], p
 
 
 def shown_pixels(maps: NDArray[np.float32], number: int, size: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Where attention shows a keyword clearly, and more than any other keyword of the picture.
+    """Mark where attention shows a keyword clearly, and more than any other keyword of the picture.
 
     Args:
         maps: [K, h, w], see `AttentionMaps`.
-        number: of the keyword.
+        number: Place of the keyword among the maps.
         size: (H, W).
 
     Returns:
         [H, W].
     """
-    scaled = interpolation(size[0], maps.shape[1]) @ maps @ interpolation(size[1], maps.shape[2]).T
+    scaled = enlarge(maps, size)
     shown: NDArray[np.bool_] = (scaled.argmax(axis=0) == number) & (scaled[number] > _SHOWN)
     return shown
 
 
 def near_other_labels(label_map: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
-    """Pixels [H, W] at most `width` away, diagonals included, from one of another label."""
+    """Mark pixels [H, W] that are at most `width` away, diagonals included, from one of another label."""
     side = 2 * width + 1
     near: NDArray[np.bool_] = maximum_filter(label_map, side) != minimum_filter(label_map, side)
     return near

@@ -20,9 +20,6 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components, maximum_flow
 
-NOISE = -1
-"""The label of an instance that gets no keyword."""
-
 _BLOCK = 1024  # rows of a similarity matrix that exist at a time
 _EXACT_CHOICES = 60  # binary variables up to which a component is solved exactly: milliseconds
 _UNIT = 1 << 16  # a weight of 1 as a capacity: max-flow counts in whole numbers
@@ -107,13 +104,13 @@ def assign_graph(
         noise_affinity: p of getting no keyword, which agrees with nothing.
 
     Returns:
-        [N] int64 keyword, or `NOISE`.
+        [N] int64 column of `affinity`; C for an instance that gets no keyword.
     """
     n, c = affinity.shape
     # Column C is "no keyword"; what is not allowed is worth minus infinity.
     worth = np.full((n, c + 1), unary_weight * noise_affinity, np.float64)
     worth[:, :c] = np.where(allowed, unary_weight * affinity, -np.inf)
-    labels = worth.argmax(axis=1)
+    labels: NDArray[np.int64] = worth.argmax(axis=1)
     adjacency = coo_array((edges.weight, (edges.first, edges.second)), shape=(n, n))
     _, component = connected_components(adjacency, directed=False)
     by_component = np.argsort(component, kind="stable")
@@ -131,21 +128,7 @@ def assign_graph(
         choices = np.isfinite(worth[members]).sum()
         solve = _exact if choices <= _EXACT_CHOICES else _alpha_expansion
         labels[members] = solve(worth[members], inner, labels[members])
-    return np.where(labels == c, NOISE, labels)
-
-
-def objective(
-    labels: NDArray[np.int64],
-    affinity: NDArray[np.float32],
-    edges: Edges,
-    unary_weight: float,
-    noise_affinity: float,
-) -> float:
-    """What `assign_graph` maximises, for labels [N] with `NOISE`; its other arguments."""
-    taken = np.take_along_axis(affinity, np.maximum(labels, 0)[:, None], axis=1)[:, 0]
-    unary = unary_weight * np.where(labels == NOISE, noise_affinity, taken).sum()
-    alike = (labels[edges.first] == labels[edges.second]) & (labels[edges.first] != NOISE)
-    return float(unary + edges.weight[alike].sum())
+    return labels
 
 
 def _exact(worth: NDArray[np.float64], edges: Edges, labels: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from pipelines.config import PseudoLabelConfig
-from pipelines.data.classes import ClassList, load_classes
+from pipelines.data.classes import ClassList, Keywords, load_classes
 from pipelines.data.images import ImageFile, find_images
 from pipelines.data.keywords_files import read_keywords
 from pipelines.data.record_files import SETTINGS, settings_differences
@@ -45,7 +46,7 @@ class LabelPlan:
     """
 
     images: dict[str, ImageFile]
-    keywords: dict[str, tuple[str, ...]]
+    keywords: dict[str, Keywords]
     classes: ClassList
     shard: tuple[int, int]
     strategy: Strategy
@@ -57,6 +58,11 @@ class LabelPlan:
         """The image ids of this shard."""
         return list(self.images)[self.shard[0] - 1 :: self.shard[1]]
 
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """image_id -> number of each picture; it stays the same whether other pictures can be read or not."""
+        return {image_id: number for number, image_id in enumerate(self.images)}
+
     @property
     def uses_attention(self) -> bool:
         """Whether a classifier of the keywords is needed."""
@@ -67,13 +73,9 @@ class LabelPlan:
         """Whether something is learned from the instances of all pictures before the first is labelled."""
         return self.cells or self.strategy == "graph"
 
-    def positions(self, image_id: str) -> list[int]:
-        """The keywords of a picture as positions in the class list."""
-        return [self.classes.index_of(name) for name in self.keywords[image_id]]
-
 
 def make_plan(config: PseudoLabelConfig) -> LabelPlan:
-    """Reads the class list, the names of the pictures and the keywords.
+    """Read the class list, the names of the pictures and the keywords.
 
     Raises:
         InputError: One of them is missing or unusable.
@@ -87,19 +89,20 @@ def make_plan(config: PseudoLabelConfig) -> LabelPlan:
         )
     classes = load_classes(config.classes)
     images = find_images(config.images)
-    keywords = read_keywords(config.keywords, images, config.images, classes, config.split)
+    names = read_keywords(config.keywords, images, config.images, classes, config.split)
+    keywords = {image_id: classes.keywords(words) for image_id, words in names.items()}
     shard, of = (int(part) for part in (config.shard or "1/1").split("/"))
     several = sum(len(words) > 1 for words in keywords.values())
     ordered = {image_id: images[image_id] for image_id in sorted(keywords)}
     strategy = _strategy(config.assign, several)
-    # Strategies that are asked for to be compared stay what they are.
+    # A strategy that is asked for by name, to be compared with others, gets no second witness.
     own = strategy == "graph" or (config.assign == "auto" and strategy == "single")
     cells = config.cells == "on" or (config.cells == "auto" and own and len(ordered) >= _FEWEST_FOR_CELLS)
     return LabelPlan(ordered, keywords, classes, (shard, of), strategy, config.fill, cells)
 
 
 def _strategy(asked: str, several: int) -> Strategy:
-    """The strategy that `--assign` means for a set with so many pictures of several keywords."""
+    """Return what `--assign` means for a set with so many pictures of several keywords."""
     if asked == "random":
         return "random"
     if not several or asked == "single":
@@ -110,12 +113,12 @@ def _strategy(asked: str, several: int) -> Strategy:
 
 
 def label_settings(config: PseudoLabelConfig, plan: LabelPlan) -> dict[str, Any]:
-    """Everything that the labels depend on; no paths, so that a moved data set is the same one.
+    """Collect everything that the labels depend on; no paths, so that a moved data set is the same one.
 
     Raises:
         InputError: What finds the instances is not there.
     """
-    keyword_lines = (f"{image_id},{';'.join(plan.keywords[image_id])}" for image_id in plan.images)
+    keyword_lines = (f"{image_id},{';'.join(plan.keywords[image_id].names)}" for image_id in plan.images)
     configuration: dict[str, Any] = {
         "recipe": _RECIPE,
         "strategy": plan.strategy,
@@ -159,7 +162,7 @@ def label_settings(config: PseudoLabelConfig, plan: LabelPlan) -> dict[str, Any]
 
 
 def check_earlier(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Sees to it that what was found for another label folder is what would be found again.
+    """Check that what was found for another label folder is what would be found again.
 
     Args:
         folder: The other folder.
@@ -176,8 +179,8 @@ def check_earlier(folder: Path, settings: Mapping[str, Any]) -> None:
 
 
 def tell(plan: LabelPlan, todo: list[str], events: Events) -> None:
-    """Says what a run would do."""
-    counts = Counter(word for words in plan.keywords.values() for word in words)
+    """Tell what a run would do."""
+    counts = Counter(word for words in plan.keywords.values() for word in words.names)
     several = sum(len(words) > 1 for words in plan.keywords.values())
     events.info(f"{len(plan.images)} pictures with keywords, {several} of them with several; strategy {plan.strategy}")
     for name in plan.classes.names:

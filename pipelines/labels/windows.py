@@ -7,14 +7,14 @@ DeepLab all stem from the same S4Net; how ImageNet names things does not, so it 
 opinion.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipelines.labels.assign import interpolation
+from pipelines.data.classes import Keywords
+from pipelines.labels.enlarge import enlarge
 from pipelines.labels.linear_probe import fit_probe
 
 WINDOW_WEIGHT = 0.5
@@ -28,37 +28,34 @@ class WindowProbe:
     """What log-odds of windows are worth.
 
     Attributes:
-        slopes: [C] float32, 0 or more; 0 for a keyword of which they say nothing.
-        offsets: [C] float32, so that slope * log-odds + offset is the logarithm of how much more probable these
-            log-odds are on the keyword than on background.
+        slopes: [1 + C] float32 by position in the class list, 0 or more; 0 for a class of which they say nothing.
+        offsets: [1 + C] float32, so that slope * log-odds + offset is the logarithm of how much more probable these
+            log-odds are on the class than on background.
     """
 
     slopes: NDArray[np.float32]
     offsets: NDArray[np.float32]
 
-    def __call__(
-        self, windows: NDArray[np.float32], keywords: Sequence[int], size: tuple[int, int]
-    ) -> NDArray[np.float32]:
-        """How probable what the windows show is on each class, beside background.
+    def __call__(self, windows: NDArray[np.float32], keywords: Keywords, size: tuple[int, ...]) -> NDArray[np.float32]:
+        """Return how probable what the windows show is on each class, in units of that on background.
 
         Args:
             windows: [K, h, w] log-odds, NaN where nothing is known.
-            keywords: K positions in the class list.
+            keywords: The picture's K keywords.
             size: (H, W).
 
         Returns:
             [1 + K, H, W], above 0; 1 for background and where nothing is known, interpolated between the windows.
         """
-        chosen = list(keywords)
+        chosen = list(keywords.positions)
         worth = self.slopes[chosen, None, None] * windows + self.offsets[chosen, None, None]
         known = np.clip(np.nan_to_num(worth, nan=0.0), -_MOST, _MOST)
-        # Keywords of one kind, such as cat and dog, have the same log-odds, which cannot tell these from each other.
-        # NaN is like nothing, so that each keyword is like itself is said apart.
+        # Keywords of one kind, such as cat and dog, have the same log-odds. These cannot tell the keywords apart, so
+        # such keywords share their mean. NaN equals nothing, not even itself: the diagonal is set by hand.
         alike = (windows[:, None] == windows[None]).all(axis=(2, 3)) | np.eye(len(chosen), dtype=bool)  # [K, K]
         known = np.stack([known[fellows].mean(axis=0) for fellows in alike])
-        rows, columns = (interpolation(*pair) for pair in zip(size, windows.shape[1:], strict=True))
         likelihood = np.ones((len(chosen) + 1, *size), np.float32)
-        likelihood[1:] = np.exp(rows @ known @ columns.T)
+        likelihood[1:] = np.exp(enlarge(known, size))
         return likelihood
 
 
@@ -67,28 +64,28 @@ def fit_windows(
 ) -> WindowProbe | None:
     """Learn from the windows of a whole set.
 
-    By Bayes' rule a logistic regression of keyword against background is the likelihood ratio and the odds of the
-    sample; these are taken off.
+    By Bayes' rule a logistic regression of keyword against background gives the likelihood ratio times the odds of the
+    sample. The odds are divided out.
 
     Args:
         log_odds: [N] that a window is of a kind with a keyword of its picture; NaN where it is not known.
         keywords: [N] position of that keyword in the class list.
-        labels: [N] of the window, 0 background, 1..C; 255 is left out.
-        classes: C.
+        labels: [N] position of the class that the window shows, 0 background; 255 is left out.
+        classes: C, without background.
 
     Returns:
         What they are worth: nothing for keywords with too little to learn from, or which look less like themselves
         than background does. None if that holds for all.
     """
-    slopes, offsets = np.zeros(classes, np.float32), np.zeros(classes, np.float32)
-    for number in range(classes):
-        seen = (keywords == number) & np.isfinite(log_odds) & np.isin(labels, (0, number + 1))
-        shown = labels[seen] == number + 1
+    slopes, offsets = np.zeros(classes + 1, np.float32), np.zeros(classes + 1, np.float32)
+    for position in range(1, classes + 1):
+        seen = (keywords == position) & np.isfinite(log_odds) & np.isin(labels, (0, position))
+        shown = labels[seen] == position
         if min(np.count_nonzero(shown), np.count_nonzero(~shown)) < _FEWEST:
             continue
         truth = torch.from_numpy(shown[:, None].astype(np.float32))
         weight, bias = fit_probe(torch.from_numpy(log_odds[seen][:, None]), truth)
         if weight.item() > 0:
-            slopes[number] = weight.item()
-            offsets[number] = bias.item() - np.log(shown.mean() / (1 - shown.mean()))
+            slopes[position] = weight.item()
+            offsets[position] = bias.item() - np.log(shown.mean() / (1 - shown.mean()))
     return WindowProbe(slopes, offsets) if slopes.any() else None

@@ -148,9 +148,7 @@ class DeepLabPredictor:
 
     def __call__(self, picture: Picture) -> NDArray[np.uint8]:
         """Return the label map [H, W] uint8 of a file, PIL picture or array, in palette indices of `classes`."""
-        best = self.probabilities(picture).argmax(axis=0).astype(np.uint8)
-        label_map: NDArray[np.uint8] = self.classes.from_train_table()[best]
-        return label_map
+        return self.classes.to_palette(self.probabilities(picture).argmax(axis=0).astype(np.uint8))
 
 
 def network_kind(weights: Path) -> str:

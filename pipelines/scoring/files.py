@@ -7,29 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config import EvaluateConfig
-from pipelines.data.classes import IGNORE, VOC_CLASSES, ClassList
-from pipelines.data.voc import image_path, read_label_map, read_split, truth_path
+from pipelines.data.voc import image_path, read_split, truth_path
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 
 _SHOWN = 5
-
-
-def train_map(path: Path, classes: ClassList) -> NDArray[np.uint8]:
-    """Reads a label map as 0..n for background and the class list, 255 for all else [H, W].
-
-    Raises:
-        InputError: Unreadable, or it holds a value that is no class [label-value].
-    """
-    labels = read_label_map(path)
-    # With a part of VOC's classes the other VOC classes are legal in a file; with own classes nothing else is.
-    highest = len(VOC_CLASSES) if classes.is_voc else max(classes.indices)
-    strange = (labels > highest) & (labels != IGNORE)
-    if strange.any():
-        values = ", ".join(map(str, np.unique(labels[strange])[:_SHOWN]))
-        expected = f"expected class indices 0 to {highest} or {IGNORE}"
-        raise InputError(f"{path}: holds the values {values}, {expected}; check --classes and the file", "label-value")
-    return classes.to_train_table()[labels]
 
 
 def require_same_size(path: Path, labels: NDArray[np.uint8], truth_file: Path, truth: NDArray[np.uint8]) -> None:

@@ -17,7 +17,7 @@ from pipelines.config import EvaluateConfig
 from pipelines.data.classes import ClassList, load_classes
 from pipelines.data.images import open_image
 from pipelines.data.label_folder import LabelFolder, open_labels
-from pipelines.data.voc import read_split, write_label_map
+from pipelines.data.voc import read_class_map, read_split, write_label_map
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.files import sha256_lines
@@ -31,7 +31,6 @@ from pipelines.scoring.files import (
     require_apart,
     require_files,
     require_same_size,
-    train_map,
 )
 
 
@@ -172,8 +171,10 @@ def ends(interval: Interval) -> list[float | None]:
 
 
 def _files(folder: Path, files: dict[str, Path], classes: ClassList, workers: int) -> LabelSource:
-    # Decoding frees the interpreter, so threads share the work.
-    return LabelSource(folder, lambda image_id: (files[image_id], train_map(files[image_id], classes)), max(1, workers))
+    def read(image_id: str) -> tuple[Path, NDArray[np.uint8]]:
+        return files[image_id], read_class_map(files[image_id], classes)
+
+    return LabelSource(folder, read, max(1, workers))  # decoding frees the interpreter, so threads share the work
 
 
 def _network(
@@ -190,17 +191,17 @@ def _network(
             "evaluate with the class list of the training",
             "class-list-differs",
         )
-    scales, to_palette, to_train = scales_of(config), classes.from_train_table(), classes.to_train_table()
+    scales = scales_of(config)
 
     def read(image_id: str) -> tuple[Path, NDArray[np.uint8]]:
         picture = open_image(pictures[image_id])
         probabilities = network.probabilities(picture, scales, config.flip)
         if config.crf:
             probabilities = refine(probabilities, picture, config.crf_preset, network.device)
-        labels = to_palette[probabilities.argmax(axis=0)]
+        label_map = probabilities.argmax(axis=0).astype(np.uint8)
         if save is not None:
-            write_label_map(save / f"{image_id}.png", labels)
-        return weights, to_train[labels]
+            write_label_map(save / f"{image_id}.png", classes.to_palette(label_map))
+        return weights, label_map
 
     # One picture at a time: the network itself keeps every core busy.
     return LabelSource(weights, read, 1)
@@ -239,7 +240,7 @@ def _score(
 def _judge(source: LabelSource, truths: dict[str, Path], classes: ClassList, events: Events) -> _Judged:
     def count(image_id: str) -> NDArray[np.int64]:
         path, labels = source.read(image_id)
-        truth = train_map(truths[image_id], classes)
+        truth = read_class_map(truths[image_id], classes)
         require_same_size(path, labels, truths[image_id], truth)
         return confusion(truth, labels, classes.n_outputs)
 

@@ -137,7 +137,7 @@ def _labels(paths: DemoPaths, quality: Mapping[str, Any]) -> Section:
     for image_id, picture, truth in _scenes(paths, "train", folder.ids()):
         row = [
             picture,
-            draw_label_map(picture, folder.read_label(image_id), names),
+            draw_label_map(picture, folder.read_palette_map(image_id), names),
             draw_label_map(picture, truth, names),
         ]
         pictures.append(Picture.from_array(side_by_side(row, ["scene", "label", "truth"]), image_id))

@@ -54,7 +54,7 @@ def config(tmp_path: Path) -> DeepLabTrainConfig:
         label[5 : 20 + i, 10:30] = 8
         picture = np.where(label[..., None] == 8, (255, 0, 0), (0, 0, 255)).astype(np.uint8)
         Image.fromarray(picture).save(voc / "JPEGImages" / f"p{i}.png")
-        labels.write_label(f"p{i}", label)
+        labels.write_label(f"p{i}", CLASSES.from_palette(label))
         write_label_map(voc / "SegmentationClass" / f"p{i}.png", label)
     labels.write_manifest(weights_sha256="abc")
     (voc / "ImageSets/Segmentation/val.txt").write_text("p0\np3\n")
@@ -253,7 +253,7 @@ def test_pixels_count_by_their_confidence_where_it_is_asked_for(config: DeepLabT
     with pytest.raises(InputError, match="confidence-missing"):
         training_pictures(replace(config, confidence=True), labels)
     for i in range(4):
-        labels.write_confidence(f"p{i}", np.where(labels.read_label(f"p{i}") == 8, 51, 255).astype(np.uint8))
+        labels.write_confidence(f"p{i}", np.where(labels.read_label(f"p{i}") == 1, 51, 255).astype(np.uint8))
     weighed = replace(config, confidence=True)
     batch = batch_maker(training_pictures(weighed, labels), weighed, 3, HERE)(0)
     targets, confidence = batch.targets, batch.confidence

@@ -236,7 +236,7 @@ class FakeNetwork:
     def probabilities(self, picture: NDArray[np.uint8], scales: tuple[float, ...], flip: bool) -> NDArray[np.float32]:
         self.calls.append((tuple(scales), flip))
         image_id = "a" if picture.shape[0] == 2 else "b"
-        outputs = self.classes.to_train_table()[np.array(LABELS[image_id])]
+        outputs = self.classes.from_palette(np.array(LABELS[image_id], np.uint8))
         outputs[outputs == 255] = 0
         return np.moveaxis(np.eye(self.classes.n_outputs, dtype=np.float32)[outputs], 2, 0)
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from pipelines import pseudo_label
 from pipelines.config import PseudoLabelConfig
+from pipelines.data.classes import Keywords
 from pipelines.data.label_folder import open_labels
 from pipelines.data.rle import encode_masks
 from pipelines.data.voc import read_label_map
@@ -61,7 +62,7 @@ class FakeAttention:
 
     unit = 10.0
 
-    def look(self, picture: np.ndarray, keywords: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    def look(self, picture: np.ndarray, keywords: Keywords) -> tuple[np.ndarray, np.ndarray]:
         halves = np.array([[[1, 0]], [[0, 1]]], np.float32)
         return halves[: len(keywords)], halves
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from PIL import Image
 
 from pipelines import pseudo_label
 from pipelines.config import PseudoLabelConfig
+from pipelines.data.classes import Keywords
 from pipelines.errors import ConfigError, InputError, Stopped
 from pipelines.events import Events
-from pipelines.labels.cue_store import SetCues
+from pipelines.labels.cue_store import CueStore
 from pipelines.labels.cues import PictureCues
+from pipelines.labels.learn import learn
 from pipelines.labels.plan import make_plan
 from pipelines.networks import load
 from s4net.instances import Instances
@@ -50,7 +53,7 @@ class Networks:
         mask[:, :, 8:] = True
         return Instances(torch.tensor([[8.0, 0, 16, 12]]), torch.tensor([0.9]), mask)
 
-    def look(self, picture: np.ndarray, keywords: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    def look(self, picture: np.ndarray, keywords: Keywords) -> tuple[np.ndarray, np.ndarray]:
         features = np.zeros((4, 1, 1), np.float32)
         features[0] = picture[0, 0, 0] / 255
         features[1:] = picture[0, 0, 1] / 2550  # noise
@@ -230,7 +233,7 @@ class Cushion(Networks):
             return Instances(found.boxes.repeat(2, 1), torch.tensor([0.9, 0.6]), torch.cat([found.masks, mask]))
         return found
 
-    def look(self, picture: np.ndarray, keywords: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    def look(self, picture: np.ndarray, keywords: Keywords) -> tuple[np.ndarray, np.ndarray]:
         maps, features = super().look(picture, keywords)
         left = np.full((4, 6, 4), 0.5, np.float32)
         left[1:] = features[1:]
@@ -291,23 +294,20 @@ def test_windows_take_out_of_an_instance_what_looks_like_something_else(
 
 
 def test_pictures_without_instance_do_not_teach_what_background_looks_like(tmp_path: Path, networks: Networks):
-    plan = make_plan(PseudoLabelConfig(**settings_of(tmp_path)))
-    cues, whole = SetCues(tmp_path / "labels", plan), np.zeros((1, 4, 4), bool)
+    config = PseudoLabelConfig(**settings_of(tmp_path) | {"recognise": "imagenet", "cells": "off"})
+    plan = replace(make_plan(config), strategy="single")
+    store, whole = CueStore(tmp_path / "labels"), np.zeros((1, 4, 4), bool)
     whole[:, :, 2:] = True
     for image_id in plan.images:
-        keywords = len(plan.positions(image_id))
         seen = np.where(whole, np.float32(1), np.float32(-1)) + np.float32(np.arange(4) / 8)
-        cues.save(image_id, PictureCues(whole, np.float32([0.9]), windows=np.repeat(seen, keywords, axis=0)))
-
-    def label(_: str, found: PictureCues) -> np.ndarray:
-        return found.masks.any(axis=0) * np.uint8(plan.classes.indices[cat])
-
-    cat = plan.classes.index_of("cat")
-    before = cues.learn_windows(label)
+        windows = np.repeat(seen, len(plan.keywords[image_id]), axis=0)
+        store.save(image_id, PictureCues(whole, np.float32([0.9]), windows=windows))
+    cat = plan.classes.position("cat")
+    before = learn(config, plan, store).windows
     assert before is not None and before.slopes[cat] > 0
     nothing = np.full((1, 4, 4), 9, np.float32)
-    cues.save("p00", PictureCues(whole[:0], np.zeros(0, np.float32), windows=nothing))
-    cues.save("p01", PictureCues(whole, np.float32([0.9])))  # which nobody looked at
-    after = cues.learn_windows(label)
+    store.save("p00", PictureCues(whole[:0], np.zeros(0, np.float32), windows=nothing))
+    store.save("p01", PictureCues(whole, np.float32([0.9])))  # which nobody looked at
+    after = learn(config, plan, store).windows
     # The others are all alike, so that two less of them change nothing.
-    assert after is not None and after.slopes[cat] == pytest.approx(before.slopes[cat], rel=1e-3)
+    assert after is not None and after.slopes[cat] == pytest.approx(before.slopes[cat], rel=5e-3)

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from pipelines.config import PseudoLabelConfig
-from pipelines.data.classes import load_classes, voc_palette
+from pipelines.data.classes import VOC_CLASSES, voc_palette
 from pipelines.data.images import find_image_files, open_image
 from pipelines.data.shapes import write_instances
 from pipelines.data.transforms import to_network
@@ -150,7 +150,7 @@ def compare_end_to_end(setup: Setup, weights: Path | None, images: Path | None, 
 def _simple_loop(net: S4Net, setup: Setup, task: Task, out: Path) -> None:
     """What one writes first: a picture at a time, every mask at full size, PNG as Pillow writes it by default."""
     out.mkdir(exist_ok=True)
-    value = load_classes("voc").indices[load_classes("voc").index_of(_KEYWORD)]
+    value = VOC_CLASSES.index(_KEYWORD) + 1
     for path in task.paths:
         pixels = open_image(path)
         small = Image.fromarray(pixels).resize((setup.size, setup.size), Image.Resampling.BILINEAR)

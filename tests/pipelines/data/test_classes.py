@@ -57,23 +57,30 @@ def test_other_classes_count_from_one(tmp_path: Path) -> None:
     assert not classes.is_voc
 
 
-def test_the_tables_lead_to_training_numbers_and_back() -> None:
+def test_palette_indices_become_positions_and_come_back() -> None:
     classes = ClassList.from_names(["person", "cat"])  # VOC's 15 and 8
-    there, back = classes.to_train_table(), classes.from_train_table()
-    label_map = np.array([0, 8, 15, 1, 255], np.uint8)
-    assert there[label_map].tolist() == [0, 2, 1, 255, 255]
-    assert back[there[label_map]].tolist() == [0, 8, 15, 255, 255]
-    assert there.dtype == back.dtype == np.uint8
-    assert (back[3:] == 255).all()
+    label_map = classes.from_palette(np.array([0, 8, 15, 1, 255], np.uint8))
+    assert label_map.tolist() == [0, 2, 1, 255, 255]
+    assert classes.to_palette(label_map).tolist() == [0, 8, 15, 255, 255]
+    assert label_map.dtype == classes.to_palette(label_map).dtype == np.uint8
+    assert (classes.to_palette(np.arange(3, 256, dtype=np.uint8)) == 255).all()
+
+
+def test_keywords_have_positions_and_places_among_themselves() -> None:
+    keywords = ClassList.from_names(["cat", "dog", "horse"]).keywords(["horse", "cat"])
+    assert (keywords.names, keywords.positions, len(keywords)) == (("horse", "cat"), (3, 1), 2)
+    assert keywords.columns(np.array([1, 3, 2, 255])).tolist() == [1, 0, -1, -1]
+    with pytest.raises(InputError, match=r"did you mean 'horse'\? \[class-unknown\]"):
+        ClassList.from_names(["cat", "horse"]).keywords(["cat", "hrose"])
 
 
 def test_a_name_gives_its_position_and_a_wrong_one_the_nearest() -> None:
     classes = ClassList.from_names(["cat", "horse"])
-    assert classes.index_of("horse") == 1
+    assert classes.position("horse") == 2 and classes.name_of(2) == "horse"
     with pytest.raises(InputError, match=r"did you mean 'horse'\? \[class-unknown\]"):
-        classes.index_of("hrose")
+        classes.position("hrose")
     with pytest.raises(InputError, match="known are cat, horse"):
-        classes.index_of("zebra")
+        classes.position("zebra")
 
 
 def test_a_list_survives_json() -> None:
@@ -100,7 +107,7 @@ def test_lists_that_cannot_be_used_are_refused(text: str, rule: str, tmp_path: P
 def test_the_longest_list_fills_a_byte() -> None:
     classes = ClassList.from_names([f"c{number}" for number in range(254)])
     assert classes.indices[-1] == 254
-    assert classes.to_train_table().tolist() == list(range(256))
+    assert classes.from_palette(np.arange(256, dtype=np.uint8)).tolist() == list(range(256))
 
 
 def test_a_missing_class_file_is_told(tmp_path: Path) -> None:

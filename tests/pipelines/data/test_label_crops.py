@@ -9,6 +9,7 @@ from pipelines.data.classes import ClassList
 from pipelines.data.images import find_images
 from pipelines.data.label_crops import LabelledPictures, Sample, random_crop, reduced_size
 from pipelines.data.label_folder import LabelFolder
+from pipelines.data.voc import write_label_map
 from pipelines.errors import InputError
 
 CAT_DOG = ClassList.from_names(["cat", "dog"])  # palette indices 8 and 12
@@ -39,13 +40,13 @@ def scene(height: int = 40, width: int = 60) -> Sample:
 
 
 def folder(tmp_path: Path, labels: dict[str, NDArray[np.uint8]], size: tuple[int, int] = (6, 4)) -> LabelFolder:
-    """Pictures of `size` (width, height) and label maps by id."""
+    """Pictures of `size` (width, height) and label maps of palette indices by id."""
     (tmp_path / "images").mkdir()
     for image_id in labels:
         Image.new("RGB", size, (10, 20, 30)).save(tmp_path / "images" / f"{image_id}.png")
     result = LabelFolder(tmp_path / "labels", CAT_DOG)
     for image_id, label in labels.items():
-        result.write_label(image_id, label)
+        write_label_map(result.label_path(image_id), label)
     return result
 
 
@@ -55,9 +56,9 @@ def opened(labels: LabelFolder, ids: list[str] | None = None, **options: bool) -
 
 
 def test_crop_at_scale_one_is_a_window_of_the_picture() -> None:
-    picture, label, _ = scene()
+    picture, label, _, _ = scene()
     # scale, left, top, then brightness, contrast and colour unchanged
-    crop, target, confidence = random_crop(scene(), 32, Scripted([1.0, 5.0, 3.0, 1.0, 1.0, 1.0], random=0.9))
+    crop, target, confidence, _ = random_crop(scene(), 32, Scripted([1.0, 5.0, 3.0, 1.0, 1.0, 1.0], random=0.9))
     np.testing.assert_array_equal(crop, picture[3:35, 5:37])
     np.testing.assert_array_equal(target, label[3:35, 5:37])
     assert confidence is None
@@ -70,7 +71,7 @@ def test_small_picture_is_surrounded_by_ignored_pixels() -> None:
     picture = np.full((10, 20, 3), 200, np.uint8)
     # scale 1/2: 64 pixels show 128 of the picture; it begins 28 to the right and 4 down, at cells 14 and 2
     sample = Sample(picture, np.ones((10, 20), np.uint8), np.full((10, 20), 77, np.uint8))
-    crop, target, confidence = random_crop(sample, 64, Scripted([0.5, -28.0, -4.0, 1.0, 1.0, 1.0], random=0.9))
+    crop, target, confidence, _ = random_crop(sample, 64, Scripted([0.5, -28.0, -4.0, 1.0, 1.0, 1.0], random=0.9))
     inside = np.zeros((64, 64), bool)
     inside[2:7, 14:24] = True
     np.testing.assert_array_equal(target == 1, inside)
@@ -81,9 +82,9 @@ def test_small_picture_is_surrounded_by_ignored_pixels() -> None:
 
 
 def test_published_crops_have_one_of_the_scales_and_the_colours_of_the_picture() -> None:
-    picture, label, _ = scene()
+    picture, label, _, _ = scene()
     # of the scales the last, 2: the crop of 32 shows 16 pixels; then left and top, and nothing else is drawn
-    crop, target, _ = random_crop(scene(), 32, Scripted([5.0, 3.0], random=0.9), scales=(0.5, 2.0), recolour=False)
+    crop, target, _, _ = random_crop(scene(), 32, Scripted([5.0, 3.0], random=0.9), scales=(0.5, 2.0), recolour=False)
     np.testing.assert_array_equal(target, np.repeat(np.repeat(label[3:19, 5:21], 2, 0), 2, 1))
     assert abs(crop[::2, ::2].astype(int).mean() - picture[3:19, 5:21].mean()) < 20
     shares = set()
@@ -96,8 +97,8 @@ def test_published_crops_have_one_of_the_scales_and_the_colours_of_the_picture()
 
 @pytest.mark.parametrize("seed", range(6))
 def test_confidence_goes_wherever_the_label_goes(seed: int) -> None:
-    picture, label, _ = scene()
-    _, target, confidence = random_crop(Sample(picture, label, 100 + label), 48, np.random.default_rng(seed))
+    picture, label, _, _ = scene()
+    _, target, confidence, _ = random_crop(Sample(picture, label, 100 + label), 48, np.random.default_rng(seed))
     assert confidence is not None
     inside = target != 255
     np.testing.assert_array_equal(confidence[inside], 100 + target[inside])
@@ -106,7 +107,7 @@ def test_confidence_goes_wherever_the_label_goes(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_label_map_goes_wherever_the_picture_goes(seed: int) -> None:
-    crop, target, _ = random_crop(scene(), 48, np.random.default_rng(seed))
+    crop, target, _, _ = random_crop(scene(), 48, np.random.default_rng(seed))
     assert crop.shape == (48, 48, 3) and target.shape == (48, 48) and set(np.unique(target)) <= {0, 1, 255}
     known = target != 255
     assert known.any()
@@ -129,7 +130,7 @@ def test_crop_depends_on_the_generator_alone() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1)])
 def test_extreme_pictures_give_whole_crops(size: tuple[int, int], seed: int) -> None:
     sample = Sample(np.zeros((*size, 3), np.uint8), np.zeros(size, np.uint8))
-    crop, target, _ = random_crop(sample, 33, np.random.default_rng(seed))
+    crop, target, _, _ = random_crop(sample, 33, np.random.default_rng(seed))
     assert crop.shape == (33, 33, 3) and (target == 0).any()
 
 
@@ -137,7 +138,7 @@ def test_large_pictures_are_reduced_with_their_labels(tmp_path: Path) -> None:
     assert reduced_size(1000, 500, 642) == (642, 321) and reduced_size(300, 400, 642) == (300, 400)
     labels = folder(tmp_path, {"a": np.full((90, 200), 12, np.uint8)}, size=(200, 90))
     labels.write_confidence("a", np.full((90, 200), 40, np.uint8))
-    picture, label, confidence = opened(labels, confidence=True)[0]
+    picture, label, confidence, _ = opened(labels, confidence=True)[0]
     assert picture.shape == (45, 100, 3) and label.shape == (45, 100) and (label == 2).all()
     assert confidence is not None and confidence.shape == (45, 100) and (confidence == 40).all()
     assert opened(labels)[0].confidence is None
@@ -154,7 +155,7 @@ def test_samples_are_network_classes_and_come_from_memory_the_second_time(tmp_pa
     assert len(pictures) == 1 and not pictures_once
     with pytest.raises(InputError):
         pictures[0]
-    labels.write_label("a", label)
+    write_label_map(labels.label_path("a"), label)
     assert pictures[0][1][0].tolist() == [1, 2, 255, 0, 0, 0]
     labels.label_path("a").unlink()
     assert pictures[0][1][0].tolist() == [1, 2, 255, 0, 0, 0]
@@ -177,7 +178,7 @@ def test_other_voc_classes_are_ignored_in_ground_truth(tmp_path: Path) -> None:
     pictures = opened(labels, strict=False)
     pictures.check()
     assert pictures[0][1][0].tolist() == [1, 255, 2, 0, 255, 255]
-    labels.write_label("a", np.full((4, 6), 21, np.uint8))
+    write_label_map(labels.label_path("a"), np.full((4, 6), 21, np.uint8))
     with pytest.raises(InputError, match="holds the values 21"):
         opened(labels, strict=False).check()
 
@@ -195,7 +196,7 @@ def test_labels_that_say_nothing_are_refused(tmp_path: Path) -> None:
     labels = folder(tmp_path, {name: np.full((4, 6), 255, np.uint8) for name in "ab"})
     with pytest.raises(InputError, match=r"every pixel of 2 label maps is 255.*\[labels-empty\]"):
         opened(labels).check()
-    labels.write_label("b", np.zeros((4, 6), np.uint8))
+    write_label_map(labels.label_path("b"), np.zeros((4, 6), np.uint8))
     opened(labels).check()
 
 
@@ -224,7 +225,7 @@ def test_unsure_labels_are_left_open(tmp_path: Path) -> None:
     assert (opened(labels, least_confidence=0.8)[0].label[:3] == 2).all()
     both = opened(labels, confidence=True, least_confidence=0.9)[0]
     assert both.confidence is not None and (both.confidence == confidence).all()
-    labels.write_label("a", np.full((4, 6), 12, np.uint8))
+    write_label_map(labels.label_path("a"), np.full((4, 6), 12, np.uint8))
     with pytest.raises(InputError, match=r"is 255 or unsure, .* lower --least-confidence, .*\[labels-empty\]"):
         opened(labels, least_confidence=0.95).check()
     (tmp_path / "labels/confidence/a.png").unlink()
@@ -240,6 +241,6 @@ def test_classes_of_a_picture_are_those_of_its_whole_label_map(tmp_path: Path) -
     labels.write_confidence("a", np.zeros((4, 6), np.uint8))
     labels.write_confidence("b", np.zeros((4, 6), np.uint8))
     pictures = opened(labels, least_confidence=0.5)  # unsure classes are shown too
-    assert pictures.classes_of(0).tolist() == [False, True]
-    assert pictures.classes_of(1).tolist() == [True, False]
-    assert pictures.classes_of(2).tolist() == [True, True]  # all of it is open: may show anything
+    assert pictures[0].in_picture.tolist() == [False, True]
+    assert pictures[1].in_picture.tolist() == [True, False]
+    assert pictures[2].in_picture.tolist() == [True, True]  # all of it is open: may show anything

@@ -11,7 +11,8 @@ from pipelines.data.voc import write_label_map
 from pipelines.errors import InputError
 
 ANIMALS = ClassList.from_names(["cat", "dog"])
-LABELS = np.array([[0, 8], [12, 255]], np.uint8)
+LABELS = np.array([[0, 1], [2, 255]], np.uint8)
+IN_FILES = np.array([[0, 8], [12, 255]], np.uint8)  # VOC's cat and dog
 
 
 @pytest.fixture
@@ -36,6 +37,7 @@ def test_what_was_written_is_read_back(made: Path) -> None:
     assert folder.classes == ANIMALS
     assert folder.manifest == {"kind": "pseudo", "classes": ["cat", "dog"], "weights_sha256": "00ff"}
     np.testing.assert_array_equal(folder.read_label("sub/a"), LABELS)
+    np.testing.assert_array_equal(folder.read_palette_map("sub/a"), IN_FILES)
 
 
 def test_files_lie_where_the_layout_says(made: Path) -> None:
@@ -48,13 +50,13 @@ def test_files_lie_where_the_layout_says(made: Path) -> None:
 
 
 def test_a_folder_without_manifest_is_not_taken_for_pseudo_labels(tmp_path: Path) -> None:
-    write_label_map(tmp_path / "a.png", LABELS)
+    write_label_map(tmp_path / "a.png", IN_FILES)
     with pytest.raises(InputError, match=r"--labels-are ground-truth.*\[labels-unmarked\]"):
         open_labels(tmp_path, "pseudo", None)
 
 
 def test_ground_truth_lies_flat_and_has_the_given_classes(tmp_path: Path) -> None:
-    write_label_map(tmp_path / "sub" / "a.png", LABELS)
+    write_label_map(tmp_path / "sub" / "a.png", IN_FILES)
     folder = open_labels(tmp_path, "ground-truth", ANIMALS)
     assert folder.ids() == ["sub/a"]
     assert folder.label_path("sub/a") == tmp_path / "sub" / "a.png"

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from pipelines.labels.assign_set import InstanceSet, assign_set, keyword_probabilities
-from pipelines.labels.graph import NOISE
+from pipelines.data.classes import Keywords
+from pipelines.labels.assign import UNASSIGNED
+from pipelines.labels.assign_set import InstanceSet, PictureInstances, assign_set, keyword_probabilities
 
 
 def two_kinds(n: int, seed: int = 0, told: float = 0.5) -> tuple[InstanceSet, np.ndarray]:
@@ -21,6 +22,22 @@ def two_kinds(n: int, seed: int = 0, told: float = 0.5) -> tuple[InstanceSet, np
     return InstanceSet(features, attention, allowed, np.arange(n, dtype=np.int64)), true
 
 
+def as_pictures(instances: InstanceSet) -> dict[str, PictureInstances]:
+    """Each instance in a picture of its own; classes 0 and 1 are the second and the first of the list's three."""
+    result = {}
+    for number, allowed in enumerate(instances.allowed):
+        own = np.flatnonzero(allowed)
+        keywords = Keywords(tuple("ab"[k] for k in own), tuple((2, 1)[k] for k in own))
+        log_odds = instances.attention[number : number + 1, own]
+        result[f"p{number:03d}"] = PictureInstances(number, keywords, instances.features[number : number + 1], log_odds)
+    return result
+
+
+def chosen(instances: InstanceSet) -> np.ndarray:
+    """Position in the class list of the keyword of each instance."""
+    return np.array([assignment.keyword[0] for assignment in assign_set(as_pictures(instances), 3).values()])
+
+
 def test_instances_of_clear_pictures_teach_those_of_unclear_ones():
     instances, true = two_kinds(150)
     several = instances.allowed.all(axis=1)
@@ -29,8 +46,7 @@ def test_instances_of_clear_pictures_teach_those_of_unclear_ones():
     assert (probability.argmax(axis=1) == true).mean() > 0.95
     assert np.allclose(probability.sum(axis=1), 1)
     assert (probability[~instances.allowed] == 0).all()
-    keyword, _ = assign_set(instances)
-    assert (keyword == true).mean() > 0.95
+    assert (chosen(instances) == 2 - true).mean() > 0.95
 
 
 def test_without_enough_to_learn_from_the_attention_decides():
@@ -44,30 +60,38 @@ def test_without_enough_to_learn_from_the_attention_decides():
 
 def test_an_only_keyword_is_certain():
     instances, true = two_kinds(30)
-    keyword, probability = assign_set(instances)
-    single = ~instances.allowed.all(axis=1)
-    assert (keyword[single] == true[single]).all() and (probability[single].max(axis=1) == 1).all()
+    for assignment, own, allowed in zip(
+        assign_set(as_pictures(instances), 3).values(), true, instances.allowed, strict=True
+    ):
+        if not allowed.all():
+            assert assignment.keyword.tolist() == [2 - own] and assignment.affinity.tolist() == [[1]]
+            assert assignment.rule == "single"
 
 
 def test_an_instance_alone_that_could_be_any_of_three_gets_no_keyword():
-    allowed = np.ones((1, 3), bool)
-    alone = InstanceSet(
-        np.ones((1, 4), np.float32), np.zeros((1, 3), np.float32), allowed, np.zeros(1, np.int64)
-    )  # p = 1 / 3 for each, less than the 1 / 2 of no keyword
-    assert assign_set(alone)[0].tolist() == [NOISE]
+    keywords = Keywords(("a", "b", "c"), (4, 1, 2))
+    alone = PictureInstances(0, keywords, np.ones((1, 4), np.float32), np.zeros((1, 3), np.float32))
+    found = assign_set({"p": alone}, 5)["p"]  # p = 1 / 3 for each, less than the 1 / 2 of no keyword
+    assert found.keyword.tolist() == [UNASSIGNED] and found.rule == "graph"
+    assert found.affinity == pytest.approx(np.full((1, 3), 1 / 3))
 
 
-def test_no_instance_is_no_error():
-    nothing = InstanceSet(
-        np.zeros((0, 4), np.float32), np.zeros((0, 3), np.float32), np.zeros((0, 3), bool), np.zeros(0, np.int64)
-    )
-    keyword, probability = assign_set(nothing)
-    assert keyword.shape == (0,) and probability.shape == (0, 3)
+def test_pictures_without_instance_are_no_error():
+    nothing = PictureInstances(1, Keywords(("a", "b"), (1, 2)))
+    assert assign_set({"p": nothing}, 2)["p"].affinity.shape == (0, 2)
+    some = PictureInstances(0, Keywords(("a",), (1,)), np.ones((1, 4), np.float32), np.zeros((1, 1), np.float32))
+    found = assign_set({"q": some, "p": nothing}, 2)
+    assert found["q"].keyword.tolist() == [1]
+    assert (found["p"].keyword.shape, found["p"].affinity.shape, found["p"].rule) == ((0,), (0, 2), "none")
 
 
 def test_the_order_of_instances_does_not_matter():
     instances, _ = two_kinds(90)
-    order = np.random.default_rng(1).permutation(90)
-    # The same instances in another order, their pictures with them.
-    moved = InstanceSet(*(part[order] for part in vars(instances).values()))
-    assert (assign_set(moved)[0] == assign_set(instances)[0][order]).mean() > 0.98
+    moved = [*as_pictures(instances).items()]
+    np.random.default_rng(1).shuffle(moved)
+    renumbered = {
+        image_id: PictureInstances(number, picture.keywords, picture.features, picture.log_odds)
+        for number, (image_id, picture) in enumerate(moved)
+    }
+    before, after = assign_set(as_pictures(instances), 3), assign_set(renumbered, 3)
+    assert np.mean([before[image_id].keyword[0] == after[image_id].keyword[0] for image_id in before]) > 0.98

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pipelines.data.classes import ClassList
+from pipelines.data.classes import ClassList, Keywords
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.labels import attention as attention_maps
@@ -14,6 +14,7 @@ from pipelines.labels.attention import AttentionMaps, attention_fingerprint, loa
 TRUNK = "timm/mobilenetv3_small_050"  # small and, with random weights, good enough to tell colours apart
 CLASSES = ClassList.from_names(["red", "green"])
 CPU = torch.device("cpu")
+BOTH = CLASSES.keywords(["red", "green"])
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +44,12 @@ def data(tmp_path: Path) -> tuple[dict[str, Path], dict[str, tuple[str, ...]]]:
     return images, keywords
 
 
+def keywords_of(names: dict[str, tuple[str, ...]]) -> dict[str, Keywords]:
+    return {image_id: CLASSES.keywords(own) for image_id, own in names.items()}
+
+
 def train(images: dict[str, Path], keywords: dict[str, tuple[str, ...]]) -> AttentionMaps:
-    return train_attention(images, keywords, CLASSES, TRUNK, None, Events(), seed=0, precision="fp32")
+    return train_attention(images, keywords_of(keywords), CLASSES, TRUNK, None, Events(), seed=0, precision="fp32")
 
 
 def test_the_classifier_learns_the_keywords_and_its_maps_are_on_one_scale(data):
@@ -58,7 +63,7 @@ def test_the_classifier_learns_the_keywords_and_its_maps_are_on_one_scale(data):
     assert np.mean(right) > 0.9
     # `unit` is the mean of the highest value of present keywords over all 18 pictures, so that of the maps is 1.
     peaks = [
-        maps(picture_of(words, number), [CLASSES.index_of(word) for word in words]).max(axis=(1, 2))
+        maps(picture_of(words, number), CLASSES.keywords(words)).max(axis=(1, 2))
         for number, words in enumerate(keywords.values())
     ]
     assert np.concatenate(peaks).mean() == pytest.approx(1, rel=1e-4)
@@ -66,7 +71,7 @@ def test_the_classifier_learns_the_keywords_and_its_maps_are_on_one_scale(data):
 
 def test_maps_have_one_channel_a_keyword_at_the_aspect_of_the_picture(data):
     maps = train(*data)
-    result = maps(np.zeros((40, 90, 3), np.uint8), [1])
+    result = maps(np.zeros((40, 90, 3), np.uint8), CLASSES.keywords(["green"]))
     assert result.shape[0] == 1 and result.shape[2] == 2 * result.shape[1]  # 96 x 1.5 is 144, and 64 high; stride 16
     assert result.dtype == np.float32
 
@@ -74,8 +79,8 @@ def test_maps_have_one_channel_a_keyword_at_the_aspect_of_the_picture(data):
 def test_mirroring_the_picture_mirrors_the_maps(data):
     maps = train(*data)
     picture = picture_of(("red",), 3)
-    mirrored = maps(np.ascontiguousarray(picture[:, ::-1]), [0, 1])[:, :, ::-1]
-    np.testing.assert_allclose(maps(picture, [0, 1]), mirrored, atol=1e-4)
+    mirrored = maps(np.ascontiguousarray(picture[:, ::-1]), BOTH)[:, :, ::-1]
+    np.testing.assert_allclose(maps(picture, BOTH), mirrored, atol=1e-4)
 
 
 def test_training_is_repeatable_and_survives_its_file(data, tmp_path: Path):
@@ -87,7 +92,7 @@ def test_training_is_repeatable_and_survives_its_file(data, tmp_path: Path):
     loaded = load_attention(tmp_path / "a.safetensors", "print", CLASSES, TRUNK, None, 0, CPU, "fp32")
     assert loaded is not None
     picture = picture_of(("green",), 1)
-    assert np.array_equal(loaded(picture, [0, 1]), first(picture, [0, 1]))
+    assert np.array_equal(loaded(picture, BOTH), first(picture, BOTH))
 
 
 def test_a_file_of_another_fingerprint_or_none_is_not_loaded(data, tmp_path: Path):
@@ -100,12 +105,12 @@ def test_a_file_of_another_fingerprint_or_none_is_not_loaded(data, tmp_path: Pat
 
 
 def test_the_fingerprint_follows_every_input():
-    keywords = {"a": ("red",)}
+    keywords = {"a": CLASSES.keywords(["red"])}
     state = {"w": torch.ones(2)}
     reference = attention_fingerprint(keywords, CLASSES, TRUNK, state, 0)
     assert reference == attention_fingerprint(dict(keywords), CLASSES, TRUNK, {"w": torch.ones(2)}, 0)
     others = [
-        attention_fingerprint({"a": ("green",)}, CLASSES, TRUNK, state, 0),
+        attention_fingerprint({"a": CLASSES.keywords(["green"])}, CLASSES, TRUNK, state, 0),
         attention_fingerprint(keywords, ClassList.from_names(["red"]), TRUNK, state, 0),
         attention_fingerprint(keywords, CLASSES, "vgg16", state, 0),
         attention_fingerprint(keywords, CLASSES, TRUNK, {"w": torch.zeros(2)}, 0),
@@ -125,7 +130,7 @@ def test_a_damaged_picture_is_left_out_of_the_training(data, capsys: pytest.Capt
 def test_no_readable_picture_and_no_such_trunk_are_named(data):
     images, keywords = data
     with pytest.raises(ConfigError, match=r"\[trunk-unusable\]"):
-        train_attention(images, keywords, CLASSES, "timm/nonsense", None, Events(), seed=0)
+        train_attention(images, keywords_of(keywords), CLASSES, "timm/nonsense", None, Events(), seed=0)
     for path in images.values():
         path.write_bytes(b"")
     with pytest.raises(InputError, match=r"\[keywords-none\]"):

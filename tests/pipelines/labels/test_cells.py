@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from pipelines.data.classes import Keywords
 from pipelines.labels.cells import CellProbe, cells_per_picture, fit_cells, labels_of_cells, sample_cells
 
 
@@ -45,8 +46,8 @@ def test_a_picture_is_judged_by_what_others_say():
     )
     assert probe is not None
     seen = np.float32([[0, 4, 0], [0, 0, 8]])[:, None]  # background, the keyword, the lump
-    even = probe(seen, 0, [0], (1, 3))
-    odd = probe(seen, 1, [0], (1, 3))
+    even = probe(seen, 0, Keywords(("a",), (1,)), (1, 3))
+    odd = probe(seen, 1, Keywords(("a",), (1,)), (1, 3))
     assert even[1, 0].round().tolist() == [0, 1, 0]
     assert odd[1, 0].round().tolist() == [0, 1, 1]  # this one has learned from picture 0
 
@@ -64,7 +65,7 @@ def test_probabilities_are_of_the_keywords_alone_and_interpolated():
     weights = np.stack([np.zeros(4), log])[None].transpose(0, 2, 1)
     probe = CellProbe(np.repeat(weights, 2, axis=0).astype(np.float32), np.zeros((2, 4), np.float32))
     features = np.float32([[[0, 0]], [[0, 1]]])  # cells in a row: all alike, and as the logarithms say
-    shown = probe(features, 0, [2, 0], (1, 4))
+    shown = probe(features, 0, Keywords(("c", "a"), (3, 1)), (1, 4))
     assert shown.shape == (3, 1, 4)
     # pixel centres lie at 0 (clipped), 1/4, 3/4 and 1 of the way between the cells
     first, last = np.float32([1, 1, 1]) / 3, np.float32([1, 4, 3]) / 8

@@ -1,12 +1,18 @@
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from pipelines.labels.cues import CueFinder, PictureCues, load_cues
+from pipelines.data.classes import Keywords
+from pipelines.labels.cells import Cells
+from pipelines.labels.cues import CueFinder, InstanceLooks, KeywordMaps, PictureCues, load_cues
 from s4net.instances import Instances
 
 PICTURE = np.zeros((6, 8, 3), np.uint8)
+ONE = Keywords(("cat",), (3,))
+TWO = Keywords(("cat", "dog"), (3, 4))
 
 
 class Attention:
@@ -14,7 +20,7 @@ class Attention:
 
     unit = 20.0
 
-    def look(self, picture: np.ndarray, keywords: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    def look(self, picture: np.ndarray, keywords: Keywords) -> tuple[np.ndarray, np.ndarray]:
         sides = np.array([[[1, 0]], [[0, 1]]], np.float32)
         return sides[[0] * len(keywords)], sides
 
@@ -32,23 +38,32 @@ def finder(found: Instances, **settings: bool) -> CueFinder:
 
 def test_attention_is_asked_only_where_it_is_needed():
     look = finder(instances(0.9, 0.8, 0.7))
-    one, two = look("a", PICTURE, [3]), look("a", PICTURE, [3, 4])
-    assert len(one.masks) == 2 and one.maps is None and one.features is None
-    assert two.maps is not None and two.maps.shape == (2, 1, 2) and two.features is None
+    one, two = look("a", PICTURE, ONE), look("a", PICTURE, TWO)
+    assert len(one.masks) == 2 and one.attention is None and one.looks is None
+    assert two.attention is not None and two.attention.maps.shape == (2, 1, 2) and two.looks is None
 
 
 def test_features_and_log_odds_are_means_inside_the_masks():
-    cues = finder(instances(0.9, 0.8), features=True)("a", PICTURE, [3])
+    cues = finder(instances(0.9, 0.8), looks=True)("a", PICTURE, ONE)
     # The mask covers two of four columns of the left cell: before its centre, so all of it is the left cell's.
-    assert cues.features is not None and cues.log_odds is not None
-    np.testing.assert_allclose(cues.features, [[1, 0]], atol=1e-6)
-    np.testing.assert_allclose(cues.log_odds, [[20]], atol=1e-5)
+    assert cues.looks is not None
+    np.testing.assert_allclose(cues.looks.features, [[1, 0]], atol=1e-6)
+    np.testing.assert_allclose(cues.looks.log_odds, [[20]], atol=1e-5)
 
 
 def test_a_doubtful_instance_is_kept_only_where_there_is_no_other():
-    assert finder(instances(0.9, 0.4, 0.1))("a", PICTURE, [3]).scores.tolist() == np.float32([0.9]).tolist()
-    assert finder(instances(0.4, 0.3, 0.1))("a", PICTURE, [3]).scores.tolist() == np.float32([0.4]).tolist()
-    assert len(finder(instances(0.16, 0.1))("a", PICTURE, [3]).scores) == 0  # below a third of 0.5
+    assert finder(instances(0.9, 0.4, 0.1))("a", PICTURE, ONE).scores.tolist() == np.float32([0.9]).tolist()
+    assert finder(instances(0.4, 0.3, 0.1))("a", PICTURE, ONE).scores.tolist() == np.float32([0.4]).tolist()
+    assert len(finder(instances(0.16, 0.1))("a", PICTURE, ONE).scores) == 0  # below a third of 0.5
+
+
+def equal(first: Any, second: Any) -> bool:
+    """Whether two values are the same throughout, in the fields of their fields too."""
+    if is_dataclass(first):
+        return type(first) is type(second) and all(
+            equal(getattr(first, field.name), getattr(second, field.name)) for field in fields(first)
+        )
+    return bool(np.array_equal(first, second, equal_nan=np.asarray(first).dtype.kind == "f"))
 
 
 def test_cues_come_back_from_their_file_as_they_were(tmp_path: Path):
@@ -56,24 +71,29 @@ def test_cues_come_back_from_their_file_as_they_were(tmp_path: Path):
     cues = PictureCues(
         generator.random((3, 6, 8)) < 0.5,
         generator.random(3).astype(np.float32),
-        generator.random((2, 3, 4)).astype(np.float32),
-        generator.random((3, 5)).astype(np.float32),
-        generator.random((3, 2)).astype(np.float32),
-        12.5,
-        recognised=generator.random(3).astype(np.float32),
-        windows=np.float32([[[0.5, -7]], [[np.nan, np.nan]]]),
+        KeywordMaps(generator.random((2, 3, 4)).astype(np.float32), 12.5),
+        InstanceLooks(generator.random((3, 5)).astype(np.float32), generator.random((3, 2)).astype(np.float32)),
+        Cells(generator.random((4, 5)).astype(np.float16), np.int32([0, 3, 5, 11])),
+        generator.random(3).astype(np.float32),
+        np.float32([[[0.5, -7]], [[np.nan, np.nan]]]),
     )
+    assert not any(
+        value is None for value in vars(cues).values()
+    )  # or a field that was added later could be forgotten in the file
     cues.save(tmp_path / "folder" / "a.npz")
     loaded = load_cues(tmp_path / "folder" / "a.npz")
-    assert loaded is not None
-    for name, value in vars(cues).items():
-        np.testing.assert_array_equal(getattr(loaded, name), value)
+    assert loaded is not None and equal(cues, loaded)
+    # Each optional field may be missing without the others.
+    for field in fields(cues)[2:]:
+        replace(cues, **{field.name: None}).save(tmp_path / "b.npz")
+        loaded = load_cues(tmp_path / "b.npz")
+        assert loaded is not None and equal(replace(cues, **{field.name: None}), loaded), field.name
 
 
 def test_cues_without_instances_come_back_too(tmp_path: Path):
     PictureCues(np.zeros((0, 6, 8), bool), np.zeros(0, np.float32)).save(tmp_path / "a.npz")
     loaded = load_cues(tmp_path / "a.npz")
-    assert loaded is not None and loaded.masks.shape == (0, 6, 8) and loaded.features is None
+    assert loaded is not None and loaded.masks.shape == (0, 6, 8) and loaded.looks is None and loaded.attention is None
 
 
 def test_a_missing_or_damaged_file_holds_no_cues(tmp_path: Path):

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pipelines.data.classes import Keywords
 from pipelines.labels.assign import UNASSIGNED
 from pipelines.labels.fuse import (
     Painted,
@@ -15,6 +16,7 @@ from pipelines.labels.fuse import (
 )
 
 SIZE = (1, 4)
+TWO = Keywords(("cat", "dog"), (5, 2))  # class 5 of the list comes first
 
 
 def painted(*found: tuple[list[int], float, int]) -> Painted:
@@ -26,7 +28,7 @@ def painted(*found: tuple[list[int], float, int]) -> Painted:
 
 
 def test_the_best_instance_on_top_gives_its_score_to_its_keyword():
-    p = instance_probabilities(painted(([0, 1], 0.9, 0), ([1, 2], 0.8, 1)), 2, SIZE)
+    p = instance_probabilities(painted(([0, 1], 0.9, 5), ([1, 2], 0.8, 2)), TWO, SIZE)
     assert p.sum(axis=0) == pytest.approx(np.ones(SIZE))
     # 0.5 + 0.45 * 0.9 = 0.905, and the rest for the two others; outside 0.9 for the background.
     assert p[:, 0, 0] == pytest.approx([0.0475, 0.905, 0.0475])
@@ -36,27 +38,28 @@ def test_the_best_instance_on_top_gives_its_score_to_its_keyword():
 
 
 def test_an_instance_without_keyword_says_nothing():
-    p = instance_probabilities(painted(([0], 0.9, UNASSIGNED)), 2, SIZE)
+    p = instance_probabilities(painted(([0], 0.9, UNASSIGNED)), TWO, SIZE)
     assert p[:, 0, 0] == pytest.approx([1 / 3] * 3)
 
 
 @pytest.mark.parametrize(("of_kind", "background"), [(0.2, 0.8), (0.0, 0.98), (float("nan"), 1 / 3)])
 def test_one_that_looks_like_something_else_is_background_as_probably(of_kind: float, background: float):
-    found = replace(painted(([0], 0.9, UNASSIGNED), ([1], 0.9, 0)), of_kind=np.float32([of_kind, 0.1]))
-    p = instance_probabilities(found, 2, SIZE)
+    found = replace(painted(([0], 0.9, UNASSIGNED), ([1], 0.9, 5)), of_kind=np.float32([of_kind, 0.1]))
+    p = instance_probabilities(found, TWO, SIZE)
     assert p[:, 0, 0] == pytest.approx([background, (1 - background) / 2, (1 - background) / 2])
     assert p[1, 0, 1] == pytest.approx(0.905)  # whatever is thought of one with a keyword
 
 
 @pytest.mark.parametrize("keywords", [1, 2, 25])
 def test_a_doubtful_instance_still_wins_where_nothing_else_speaks(keywords: int):
-    p = instance_probabilities(painted(([0], 0.1, 0)), keywords, SIZE)
+    some = Keywords(tuple(map(str, range(keywords))), tuple(range(1, keywords + 1)))
+    p = instance_probabilities(painted(([0], 0.1, 1)), some, SIZE)
     assert p[1, 0, 0] == pytest.approx(0.545) and p[:, 0, 0].argmax() == 1
     assert (p > 0).all() and p.sum(axis=0) == pytest.approx(np.ones(SIZE))
 
 
 def test_unassigned_pixels_are_those_with_such_an_instance_on_top():
-    assert unassigned_pixels(painted(([0, 1], 0.9, UNASSIGNED), ([1, 2], 0.95, 0)), SIZE).tolist() == [
+    assert unassigned_pixels(painted(([0, 1], 0.9, UNASSIGNED), ([1, 2], 0.95, 5)), SIZE).tolist() == [
         [True, False, False, False]
     ]
     assert unassigned_pixels(painted(), SIZE).all()

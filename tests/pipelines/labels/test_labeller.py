@@ -1,4 +1,5 @@
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -6,18 +7,20 @@ import numpy as np
 import pytest
 
 from pipelines.config import PseudoLabelConfig
-from pipelines.data.classes import ClassList
+from pipelines.data.classes import ClassList, Keywords
 from pipelines.data.label_records import count_records
 from pipelines.errors import ConfigError
-from pipelines.labels.assign import UNASSIGNED, assigned
-from pipelines.labels.cues import PictureCues
-from pipelines.labels.labeller import PictureLabeller
+from pipelines.labels.assign import UNASSIGNED, Assignment, assigned
+from pipelines.labels.cues import KeywordMaps, PictureCues
+from pipelines.labels.earlier_round import Segmenter
+from pipelines.labels.labeller import PictureLabeller, PictureLabels, gather_witnesses
+from pipelines.labels.learn import Evidence
 from pipelines.labels.plan import LabelPlan
 from pipelines.labels.windows import WindowProbe
 from pipelines.networks import load
 
 CLASSES = ClassList.from_names(["cat", "dog"])
-CAT, DOG = CLASSES.indices
+CAT, DOG = 1, 2
 PICTURE = np.zeros((4, 8, 3), np.uint8)
 
 
@@ -26,19 +29,39 @@ def cues(*columns: slice, maps: np.ndarray | None = None) -> PictureCues:
     masks = np.zeros((len(columns), 4, 8), bool)
     for mask, own in zip(masks, columns, strict=True):
         mask[:, own] = True
-    return PictureCues(masks, np.linspace(0.9, 0.8, len(columns)).astype(np.float32), maps)
+    shown = None if maps is None else KeywordMaps(maps, 1.0)
+    return PictureCues(masks, np.linspace(0.9, 0.8, len(columns)).astype(np.float32), shown)
 
 
-def labeller(*keywords: str, **settings: Any) -> PictureLabeller:
-    config = PseudoLabelConfig(
-        images=Path("images"), weights=Path("run"), keywords="k.csv", out=Path("labels"), device="cpu", **settings
-    )
-    images = {"a": Path("images/a.png")}
-    return PictureLabeller(config, LabelPlan(images, {"a": keywords}, CLASSES, (1, 1), "graph"))
+@dataclass
+class Labelling:
+    """Labels picture `a` with these keywords and settings."""
+
+    keywords: tuple[str, ...]
+    settings: dict[str, Any]
+    windows: WindowProbe | None = None
+    witnesses: Sequence[tuple[Any, float]] = ()
+
+    def __call__(self, image_id: str, picture: np.ndarray, found: PictureCues, assignment: Assignment) -> PictureLabels:
+        config = PseudoLabelConfig(
+            images=Path("images"), weights=Path("run"), keywords="k.csv", out=Path("labels"), device="cpu",
+            **self.settings,
+        )  # fmt: skip
+        plan = LabelPlan({"a": Path("images/a.png")}, {"a": CLASSES.keywords(self.keywords)}, CLASSES, (1, 1), "graph")
+        evidence = Evidence({image_id: assignment}, self.windows)
+        segmenter = None if config.segmenter is None else Segmenter(config, CLASSES)
+        witnesses = [*gather_witnesses(plan, evidence, segmenter, None), *self.witnesses]
+        return PictureLabeller(config, plan, evidence, witnesses)(image_id, picture, found)
 
 
-def given(*keyword: int, keywords: int = 2) -> Any:
-    return assigned(np.int64(keyword), np.full((len(keyword), keywords), 0.5, np.float32), "graph")
+def labeller(*keywords: str, **settings: Any) -> Labelling:
+    return Labelling(keywords, settings)
+
+
+def given(*keyword: int, keywords: int = 2) -> Assignment:
+    """An assignment of instances to places among the picture's keywords, or to none."""
+    names = Keywords(("cat", "dog")[:keywords], (CAT, DOG)[:keywords])
+    return assigned(np.int64(keyword), np.full((len(keyword), keywords), 0.5, np.float32), names, "graph")
 
 
 def row(labels: Any) -> list[int]:
@@ -49,10 +72,10 @@ def row(labels: Any) -> list[int]:
 def test_a_keyword_without_instance_is_missing_and_filled_only_if_asked():
     maps = np.float32([[[1, 1, 0, 0]], [[0, 0, 0, 1]]])  # the dog is on the right
     found = cues(slice(0, 4), maps=maps)
-    plain = labeller("cat", "dog")("a", PICTURE, found, given(0))
+    plain = labeller("cat", "dog")("a", PICTURE, found, given(CAT))
     assert row(plain) == [CAT] * 4 + [0] * 4
     assert (plain.record["missing"], plain.record["filled"]) == (["dog"], [])
-    filled = labeller("cat", "dog", fill=True)("a", PICTURE, found, given(0))
+    filled = labeller("cat", "dog", fill=True)("a", PICTURE, found, given(CAT))
     # The map's cells are two pixels wide: 0, 0, 0, 1 is above 0.5 from halfway between the last two centres.
     assert row(filled) == [CAT] * 4 + [0] * 2 + [DOG] * 2
     assert (filled.record["missing"], filled.record["filled"]) == (["dog"], ["dog"])
@@ -61,8 +84,8 @@ def test_a_keyword_without_instance_is_missing_and_filled_only_if_asked():
 
 def test_an_instance_that_shows_two_keywords_is_divided_by_the_maps():
     maps = np.float32([[[2, 2, -2, -2]], [[-2, -2, 2, 2]]])  # cells of two pixels
-    found = PictureCues(cues(slice(0, 8)).masks, np.float32([0.9]), maps, unit=3.0)
-    labels = labeller("cat", "dog")("a", PICTURE, found, given(0))
+    found = PictureCues(cues(slice(0, 8)).masks, np.float32([0.9]), KeywordMaps(maps, 3.0))
+    labels = labeller("cat", "dog")("a", PICTURE, found, given(CAT))
     assert row(labels) == [CAT] * 4 + [DOG] * 4
     assert [(part["keyword"], part["rule"]) for part in labels.record["instances"]] == [
         ("cat", "graph"),
@@ -73,26 +96,26 @@ def test_an_instance_that_shows_two_keywords_is_divided_by_the_maps():
 
 def test_what_only_unsure_instances_cover_is_open():
     found = cues(slice(0, 3), slice(2, 6))
-    object.__setattr__(found, "scores", np.float32([0.9, 0.4]))
-    labels = labeller("cat")("a", PICTURE, found, given(0, 0, keywords=1))
+    found = replace(found, scores=np.float32([0.9, 0.4]))
+    labels = labeller("cat")("a", PICTURE, found, given(CAT, CAT, keywords=1))
     assert row(labels) == [CAT] * 3 + [255] * 3 + [0] * 2
     assert [instance["sure"] for instance in labels.record["instances"]] == [True, False]
     assert [instance["doubt"] for instance in labels.record["instances"]] == [None, "low-score"]
     assert [instance["recognised"] for instance in labels.record["instances"]] == [None, None]
     assert count_records([labels.record])["doubted"] == {"low-score": 1}
     assert [instance["keyword"] for instance in labels.record["instances"]] == ["cat", "cat"]
-    assert row(labeller("cat", sure_score=0.4)("a", PICTURE, found, given(0, 0, keywords=1))) == [CAT] * 6 + [0] * 2
+    assert row(labeller("cat", sure_score=0.4)("a", PICTURE, found, given(CAT, CAT, keywords=1))) == [CAT] * 6 + [0] * 2
 
 
 def test_the_best_instance_of_a_picture_is_painted_however_unsure():
     found = cues(slice(0, 3), slice(2, 6))
-    object.__setattr__(found, "scores", np.float32([0.4, 0.35]))
-    labels = labeller("cat")("a", PICTURE, found, given(0, 0, keywords=1))
+    found = replace(found, scores=np.float32([0.4, 0.35]))
+    labels = labeller("cat")("a", PICTURE, found, given(CAT, CAT, keywords=1))
     assert row(labels) == [CAT] * 3 + [255] * 3 + [0] * 2
 
 
 def test_a_strip_around_labels_is_open_and_without_confidence():
-    labels = labeller("cat", border=1)("a", PICTURE, cues(slice(0, 4)), given(0, keywords=1))
+    labels = labeller("cat", border=1)("a", PICTURE, cues(slice(0, 4)), given(CAT, keywords=1))
     assert row(labels) == [CAT] * 3 + [255] * 2 + [0] * 3
     assert labels.confidence is not None and labels.confidence[0].tolist() == [230] * 3 + [0] * 2 + [255] * 3
 
@@ -110,7 +133,7 @@ def test_a_strip_around_labels_is_open_and_without_confidence():
 )
 def test_pictures_are_rejected_by_rule(settings: dict[str, float], width: int, rule: str | None):
     found = cues(slice(0, width)) if width else cues()
-    labels = labeller("cat", **settings)("a", PICTURE, found, given(*[0] * bool(width), keywords=1))
+    labels = labeller("cat", **settings)("a", PICTURE, found, given(*[CAT] * bool(width), keywords=1))
     assert labels.record["rejected"] == rule
     assert (labels.label_map == 255).all() == (rule is not None)
 
@@ -147,14 +170,14 @@ def test_an_earlier_network_labels_what_no_instance_shows(monkeypatch: pytest.Mo
 
 def test_an_earlier_network_takes_part_of_an_instance_away(monkeypatch: pytest.MonkeyPatch):
     settings = use(monkeypatch, Network(0.99))
-    labels = labeller("cat", "dog", **settings)("a", PICTURE, cues(slice(2, 7)), given(0))
+    labels = labeller("cat", "dog", **settings)("a", PICTURE, cues(slice(2, 7)), given(CAT))
     # Under the cat of 0.905: cat 0.905 x 0.01 against dog 0.0475 x 0.89.
     assert row(labels)[4:7] == [DOG] * 3
 
 
 def test_a_network_that_would_leave_nothing_of_a_picture_is_not_believed(monkeypatch: pytest.MonkeyPatch):
     found = cues(slice(4, 6))
-    labels = labeller("dog", **use(monkeypatch, Network(1e-4)))("a", PICTURE, found, given(0, keywords=1))
+    labels = labeller("dog", **use(monkeypatch, Network(1e-4)))("a", PICTURE, found, given(DOG, keywords=1))
     assert row(labels) == [0] * 4 + [DOG] * 2 + [0] * 2
     assert labels.record["rejected"] is None
 
@@ -168,7 +191,7 @@ def test_an_earlier_network_decides_about_instances_without_keyword(monkeypatch:
 
 def test_an_earlier_network_of_other_classes_is_refused(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(ConfigError, match=r"trained for dog, cat, cat, dog expected.*\[class-list-differs\]"):
-        labeller("cat", **use(monkeypatch, Network(0.9, ("dog", "cat"))))
+        labeller("cat", **use(monkeypatch, Network(0.9, ("dog", "cat"))))("a", PICTURE, cues(), given(keywords=1))
 
 
 def test_with_a_crf_a_picture_without_instance_is_still_rejected():
@@ -181,7 +204,7 @@ def test_a_doubtful_instance_survives_a_crf_that_has_nothing_against_it():
     picture[:, :10] = 250
     masks = np.zeros((1, 20, 20), bool)
     masks[0, :, :10] = True
-    labels = labeller("cat", refine="crf")("a", picture, PictureCues(masks, np.float32([0.3])), given(0, keywords=1))
+    labels = labeller("cat", refine="crf")("a", picture, PictureCues(masks, np.float32([0.3])), given(CAT, keywords=1))
     assert labels.label_map is not None and (labels.label_map[:, :10] == CAT).all()
 
 
@@ -191,8 +214,8 @@ def test_a_crf_moves_outlines_to_where_the_colour_changes():
     masks = np.zeros((1, 20, 20), bool)
     masks[0, :, :8] = True  # two columns short
     found = PictureCues(masks, np.float32([0.9]))
-    plain = labeller("cat")("a", picture, found, given(0, keywords=1))
-    refined = labeller("cat", refine="crf")("a", picture, found, given(0, keywords=1))
+    plain = labeller("cat")("a", picture, found, given(CAT, keywords=1))
+    refined = labeller("cat", refine="crf")("a", picture, found, given(CAT, keywords=1))
     assert plain.label_map is not None and refined.label_map is not None
     assert (plain.label_map[0] == CAT).sum() == 8
     assert refined.label_map[10].tolist() == [CAT] * 10 + [0] * 10
@@ -203,7 +226,7 @@ def test_where_a_crf_changes_a_label_the_confidence_is_what_it_was_worth_before(
     picture[:, :10] = 250
     masks = np.zeros((1, 20, 20), bool)
     masks[0, :, :8] = True  # two columns short
-    refined = labeller("cat", refine="crf")("a", picture, PictureCues(masks, np.float32([0.9])), given(0, keywords=1))
+    refined = labeller("cat", refine="crf")("a", picture, PictureCues(masks, np.float32([0.9])), given(CAT, keywords=1))
     assert refined.confidence is not None
     # Under the instance 0.5 + 0.45 * 0.9 = 0.905; outside 0.1 for the cat, 0.9 for the background.
     assert refined.confidence[10].tolist() == [231] * 8 + [26] * 2 + [230] * 10
@@ -211,7 +234,7 @@ def test_where_a_crf_changes_a_label_the_confidence_is_what_it_was_worth_before(
 
 def test_an_instance_that_is_not_recognised_is_left_open():
     found = replace(cues(slice(0, 3), slice(5, 8)), recognised=np.float32([0.29, 0.31]))
-    labels = labeller("cat")("a", PICTURE, found, given(0, 0, keywords=1))
+    labels = labeller("cat")("a", PICTURE, found, given(CAT, CAT, keywords=1))
     assert row(labels) == [255] * 3 + [0] * 2 + [CAT] * 3
     assert [instance["sure"] for instance in labels.record["instances"]] == [False, True]
     assert [instance["doubt"] for instance in labels.record["instances"]] == ["unrecognised", None]
@@ -225,8 +248,8 @@ def test_a_witness_must_be_surer_where_nothing_like_the_keyword_is_recognised():
     witness[1] = 0.8
     found = replace(cues(slice(0, 3), slice(5, 8)), recognised=np.float32([0.1, 0.9]))
     labelling = labeller("cat")
-    labelling.witnesses.append((lambda *_: witness, 1.0))
-    labels = labelling("a", PICTURE, found, given(0, 0, keywords=1))
+    labelling.witnesses = [(lambda *_: witness, 1.0)]
+    labels = labelling("a", PICTURE, found, given(CAT, CAT, keywords=1))
     # Cat to background: 0.8 to 0.2 for the witness; 0.1 to 0.9 where the instance is not recognised, and between both.
     assert row(labels) == [0] * 5 + [CAT] * 3
     # Roots of 0.9 * 0.2 and 0.1 * 0.8 are as 3 to 2, those of 0.86 * 0.8 and 0.14 * 0.2 as 4.9570 to 1.
@@ -237,9 +260,9 @@ def test_windows_tell_what_instances_show_and_nothing_around_them():
     witness = np.full((2, 4, 8), 0.5, np.float32)
     windows = np.float32([[[-8, 8]]])
     labelling = labeller("cat")
-    labelling.witnesses.append((lambda *_: witness, 1.0))
-    labelling.window_probe = WindowProbe(np.float32([1, 0]), np.float32([0, 0]))
-    labels = labelling("a", PICTURE, replace(cues(slice(0, 6)), windows=windows), given(0, keywords=1))
+    labelling.witnesses = [(lambda *_: witness, 1.0)]
+    labelling.windows = WindowProbe(np.float32([0, 1, 0]), np.float32([0, 0, 0]))
+    labels = labelling("a", PICTURE, replace(cues(slice(0, 6)), windows=windows), given(CAT, keywords=1))
     # Roots of 0.905 and 0.095 are as 3.086 to 1. The windows, with middles at 2 and 6, say -8, -8, -6, -2, 2, 6 to the
     # pixels of the instance, of which half counts, beside ln 3.086 = 1.127; and 8 where there is none.
     assert row(labels) == [0] * 3 + [CAT] * 3 + [0] * 2
@@ -247,15 +270,15 @@ def test_windows_tell_what_instances_show_and_nothing_around_them():
     odds = np.exp(np.abs(1.127 + np.array([-4, -4, -3, -1, 1, 3])))
     assert labels.confidence[0, :6].tolist() == np.rint(255 * odds / (1 + odds)).tolist()
     assert labels.confidence[0, 6:].tolist() == [191, 191]  # roots of 0.9 and 0.1 are as 3 to 1
-    without = labelling("a", PICTURE, cues(slice(0, 6)), given(0, keywords=1))
+    without = labelling("a", PICTURE, cues(slice(0, 6)), given(CAT, keywords=1))
     assert row(without) == [CAT] * 6 + [0] * 2
 
 
 def test_where_windows_leave_nothing_but_what_is_open_they_are_not_believed():
     found = replace(cues(slice(0, 3), slice(5, 8)), windows=np.float32([[[-40, -40]]]))
     labelling = labeller("cat")
-    labelling.window_probe = WindowProbe(np.float32([1, 0]), np.float32([0, 0]))
-    labels = labelling("a", PICTURE, found, given(0, UNASSIGNED, keywords=1))
+    labelling.windows = WindowProbe(np.float32([0, 1, 0]), np.float32([0, 0, 0]))
+    labels = labelling("a", PICTURE, found, given(CAT, UNASSIGNED, keywords=1))
     assert row(labels) == [CAT] * 3 + [0] * 2 + [255] * 3
 
 
@@ -263,10 +286,10 @@ def test_only_what_looks_like_something_else_counts_as_that():
     witness = np.full((2, 4, 8), 0.45, np.float32)
     witness[1] = 0.55
     found = replace(cues(slice(0, 3), slice(5, 8)), recognised=np.float32([0.9, 0.9]))
-    object.__setattr__(found, "scores", np.float32([0.9, 0.4]))  # of which the second is too low for a label
+    found = replace(found, scores=np.float32([0.9, 0.4]))  # of which the second is too low for a label
     labelling = labeller("cat")
-    labelling.witnesses.append((lambda *_: witness, 1.0))
-    labels = labelling("a", PICTURE, found, given(0, 0, keywords=1))
+    labelling.witnesses = [(lambda *_: witness, 1.0)]
+    labels = labelling("a", PICTURE, found, given(CAT, CAT, keywords=1))
     assert labels.confidence is not None
     # Where the score leaves it open, however surely it is an animal, cat and background are alike: the roots of 0.55
     # and 0.45 are as 1.1055 to 1.

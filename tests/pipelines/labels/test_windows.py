@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from pipelines.data.classes import Keywords
 from pipelines.labels.windows import WindowProbe, fit_windows
 
 Learned = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -18,16 +19,16 @@ def test_windows_are_worth_how_much_oftener_they_look_so_on_the_keyword():
     # 0.8 of the keyword's windows show 1, and 0.2 of the background's, of which there are three times as many: however
     # many there are, 1 is 4 times as frequent on the keyword, and -1 a quarter.
     cells = (1, 1.0, 800), (1, -1.0, 200), (0, 1.0, 600), (0, -1.0, 2400)
-    probe = fit_windows(*windows_of(0, *cells), 2)
+    probe = fit_windows(*windows_of(1, *cells), 2)
     assert probe is not None
-    assert probe.slopes[0] == pytest.approx(np.log(4), rel=0.03)
-    assert probe.offsets[0] == pytest.approx(0, abs=0.03)
+    assert probe.slopes[1] == pytest.approx(np.log(4), rel=0.03)
+    assert probe.offsets[1] == pytest.approx(0, abs=0.03)
     # What is open, of the other class or of no known kind changes nothing; of the other class nothing is known.
-    more = fit_windows(*windows_of(0, *cells, (255, 1.0, 500), (2, 1.0, 500), (0, float("nan"), 500)), 2)
+    more = fit_windows(*windows_of(1, *cells, (255, 1.0, 500), (2, 1.0, 500), (0, float("nan"), 500)), 2)
     assert more is not None
-    assert more.slopes.tolist() == [probe.slopes[0], 0] and more.offsets.tolist() == [probe.offsets[0], 0]
-    both = [np.concatenate(pair) for pair in zip(windows_of(0, *cells), windows_of(1, (2, 1.0, 9)), strict=True)]
-    assert fit_windows(both[0], both[1], both[2], 2).slopes.tolist() == [probe.slopes[0], 0]  # type: ignore[union-attr]
+    assert more.slopes.tolist() == [0, probe.slopes[1], 0] and more.offsets.tolist() == [0, probe.offsets[1], 0]
+    both = [np.concatenate(pair) for pair in zip(windows_of(1, *cells), windows_of(2, (2, 1.0, 9)), strict=True)]
+    assert fit_windows(*both, 2).slopes.tolist() == [0, probe.slopes[1], 0]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -41,13 +42,13 @@ def test_windows_are_worth_how_much_oftener_they_look_so_on_the_keyword():
     ids=["few", "little-background", "against", "alike"],
 )
 def test_where_too_little_is_known_there_is_no_probe(cells: tuple[tuple[int, float, int], ...]):
-    assert fit_windows(*windows_of(0, *cells), 2) is None
+    assert fit_windows(*windows_of(1, *cells), 2) is None
 
 
 def test_likelihoods_are_interpolated_between_windows_and_unknown_keywords_stay_out():
-    probe = WindowProbe(np.float32([2, 0.5, 0]), np.float32([0.1, -1, 0]))
+    probe = WindowProbe(np.float32([0, 2, 0.5, 0]), np.float32([0, 0.1, -1, 0]))
     windows = np.float32([[[0, 4]], [[np.nan, np.nan]]])  # of the second class, and of the third
-    likelihood = probe(windows, [1, 2], (1, 4))
+    likelihood = probe(windows, Keywords(("b", "c"), (2, 3)), (1, 4))
     assert likelihood.shape == (3, 1, 4)
     assert likelihood[[0, 2]].tolist() == [[[1] * 4]] * 2
     # The middles of the windows are at 1 and 3: 0, 1, 3 and 4 at those of the pixels, times 0.5, less 1.
@@ -55,13 +56,13 @@ def test_likelihoods_are_interpolated_between_windows_and_unknown_keywords_stay_
 
 
 def test_what_cannot_tell_two_keywords_apart_does_not():
-    probe = WindowProbe(np.float32([1, 0.5, 3]), np.float32([0, -1, 0]))
+    probe = WindowProbe(np.float32([0, 1, 0.5, 3]), np.float32([0, 0, -1, 0]))
     windows = np.float32([[[2]], [[2]], [[1]]])  # cat and dog look like any animal, the third is of another kind
     # 2 and 0 for the animals, 1 in the mean; 3 for the third.
-    assert np.log(probe(windows, [0, 1, 2], (1, 1)))[:, 0, 0] == pytest.approx([0, 1, 1, 3])
+    assert np.log(probe(windows, Keywords(("a", "b", "c"), (1, 2, 3)), (1, 1)))[:, 0, 0] == pytest.approx([0, 1, 1, 3])
 
 
 def test_no_window_rules_anything_out():
-    probe = WindowProbe(np.float32([1]), np.float32([0]))
-    likelihood = probe(np.float32([[[-1000, 1000]]]), [0], (1, 2))
+    probe = WindowProbe(np.float32([0, 1]), np.float32([0, 0]))
+    likelihood = probe(np.float32([[[-1000, 1000]]]), Keywords(("a",), (1,)), (1, 2))
     assert np.log(likelihood[1, 0]) == pytest.approx([-8, 8])

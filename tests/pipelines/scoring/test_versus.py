@@ -101,7 +101,7 @@ class FakeNetwork:
 
     def probabilities(self, picture: NDArray[np.uint8], scales: tuple[float, ...], flip: bool) -> NDArray[np.float32]:
         self.calls.append((scales, flip))
-        outputs = self.classes.to_train_table()[np.array(self.maps["ab"[picture[0, 0, 0]]])]
+        outputs = self.classes.from_palette(np.array(self.maps["ab"[picture[0, 0, 0]]], np.uint8))
         return np.moveaxis(np.eye(self.classes.n_outputs, dtype=np.float32)[outputs], 2, 0)
 
 
