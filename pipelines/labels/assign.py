@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from pipelines.data.classes import IGNORE, Keywords
+from pipelines.labels.enlarge import mean_inside
 
 UNASSIGNED = IGNORE
 """Stands in `Assignment.keyword` for an instance whose keyword is not known: its pixels are unknown as well."""
@@ -79,38 +80,6 @@ def assigned(keyword: NDArray[np.int64], affinity: NDArray[np.float32], keywords
     column = keywords.columns(keyword)
     best = np.where(column < 0, affinity.argmax(axis=1), column)
     return Assignment(keyword, affinity, leads(affinity, best), rule)
-
-
-def interpolation(size: int, cells: int) -> NDArray[np.float32]:
-    """Return the weights [size, cells] that scale a row of cells linearly to `size` pixels.
-
-    They are those of `enlarge`: `interpolation(H, h) @ map @ interpolation(W, w).T` scales one map.
-    """
-    position = np.clip((np.arange(size) + 0.5) * cells / size - 0.5, 0, cells - 1)
-    distance = np.abs(position[:, None] - np.arange(cells)[None, :])
-    weights: NDArray[np.float32] = np.maximum(1 - distance, 0).astype(np.float32)
-    return weights
-
-
-def mean_inside(masks: NDArray[np.bool_], maps: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Average each map inside each mask, the maps being scaled bilinearly to the size of the masks.
-
-    The scaled maps are never made, as hundreds of feature maps would fill the memory. Interpolation is linear, so its
-    transpose, applied to the masks, gives the weight of every map cell in a mask.
-
-    Args:
-        masks: [N, H, W].
-        maps: [K, h, w], any size.
-
-    Returns:
-        [N, K]; 0 for an empty mask.
-    """
-    rows = interpolation(masks.shape[1], maps.shape[1])
-    columns = interpolation(masks.shape[2], maps.shape[2])
-    area = np.maximum(masks.sum(axis=(1, 2)), 1).astype(np.float32)
-    weights = rows.T @ (masks.astype(np.float32) @ columns)  # [N, H, W] -> [N, H, w] -> [N, h, w]
-    means: NDArray[np.float32] = np.einsum("nhw,khw->nk", weights, maps) / area[:, None]
-    return means
 
 
 def leads(affinity: NDArray[np.float32], column: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.classes import Keywords
-from pipelines.labels.assign import UNASSIGNED, Assignment, assigned, keyword_of, leads, mean_inside
-from pipelines.labels.enlarge import enlarge
+from pipelines.labels.assign import UNASSIGNED, Assignment, assigned, keyword_of, leads
+from pipelines.labels.enlarge import enlarge, mean_inside
 
 _LEAST_PROBABILITY = 1e-6  # before its logarithm
 _SMALLEST_PART = 0.15  # of an instance, to be cut out or to be left

@@ -1,17 +1,49 @@
-"""Coarse maps at the size of their picture."""
+"""Coarse maps at the size of their picture: scaled up, and averaged inside masks."""
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
-
-from pipelines.labels.assign import interpolation
 
 
 def enlarge(maps: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
-    """Scale maps [K, h, w] bilinearly to [K, H, W], from cell centres to pixel centres.
+    """Scale maps bilinearly, from cell centres to pixel centres.
 
     Args:
         maps: [K, h, w] float32.
         size: (H, W).
+
+    Returns:
+        [K, H, W] float32.
     """
-    rows, columns = interpolation(size[0], maps.shape[1]), interpolation(size[1], maps.shape[2])
-    return (rows @ maps @ columns.T).astype(np.float32, copy=False)
+    scaled = F.interpolate(torch.from_numpy(maps)[None], size, mode="bilinear", align_corners=False)[0]
+    return np.asarray(scaled.numpy(), np.float32)
+
+
+def mean_inside(masks: NDArray[np.bool_], maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Average each map inside each mask, the maps being scaled bilinearly to the size of the masks.
+
+    The scaled maps are never made, as hundreds of feature maps would fill the memory. Interpolation is linear, so its
+    transpose, applied to the masks, gives the weight of every map cell in a mask.
+
+    Args:
+        masks: [N, H, W].
+        maps: [K, h, w], any size.
+
+    Returns:
+        [N, K]; 0 for an empty mask.
+    """
+    rows = _interpolation(masks.shape[1], maps.shape[1])
+    columns = _interpolation(masks.shape[2], maps.shape[2])
+    area = np.maximum(masks.sum(axis=(1, 2)), 1).astype(np.float32)
+    weights = rows.T @ (masks.astype(np.float32) @ columns)  # [N, H, W] -> [N, H, w] -> [N, h, w]
+    means: NDArray[np.float32] = np.einsum("nhw,khw->nk", weights, maps) / area[:, None]
+    return means
+
+
+def _interpolation(size: int, cells: int) -> NDArray[np.float32]:
+    """Return the weights [size, cells] with which `enlarge` scales a row of cells to `size` pixels."""
+    position = np.clip((np.arange(size) + 0.5) * cells / size - 0.5, 0, cells - 1)
+    distance = np.abs(position[:, None] - np.arange(cells)[None, :])
+    weights: NDArray[np.float32] = np.maximum(1 - distance, 0).astype(np.float32)
+    return weights

@@ -1,10 +1,8 @@
 import numpy as np
 import pytest
-import torch
 
 from pipelines.data.classes import Keywords
-from pipelines.labels.assign import assign_attention, assign_single, mean_inside
-from tests.pipelines.labels.column_masks import columns
+from pipelines.labels.assign import assign_attention, assign_single
 
 # Columns 0, 1, 2 of the evidence are the classes 5, 2 and 9 of the list.
 ONE = Keywords(("cat",), (5,))
@@ -41,26 +39,6 @@ def test_no_instance_gives_an_empty_assignment():
     ):
         assert len(result.keyword) == len(result.affinity) == len(result.margin) == 0
         assert result.rule == "none"
-
-
-def test_mean_inside_equals_the_mean_of_the_bilinearly_scaled_map():
-    generator = np.random.default_rng(0)
-    maps = generator.random((3, 5, 7), np.float32)
-    masks = generator.random((4, 33, 50)) < 0.3
-    scaled = torch.nn.functional.interpolate(torch.from_numpy(maps)[None], size=(33, 50), mode="bilinear")[0].numpy()
-    expected = [[scaled[k][mask].mean() for k in range(3)] for mask in masks]
-    np.testing.assert_allclose(mean_inside(masks, maps), expected, rtol=1e-4)
-
-
-def test_mean_inside_by_hand():
-    # Cells 1, 3 over 8 columns: cell centres lie at columns 1.5 and 5.5; columns 0, 1 read 1, columns 6, 7 read 3, and
-    # column 2 lies 0.5 / 4 on the way: 1 + 2 * 0.125 = 1.25.
-    maps = np.array([[[1, 3]]], np.float32)
-    assert mean_inside(columns((0, 2), (6, 8), (2, 3)), maps)[:, 0].tolist() == [1, 3, 1.25]
-
-
-def test_mean_inside_an_empty_mask_is_zero():
-    assert mean_inside(np.zeros((1, 4, 4), bool), np.ones((2, 2, 2), np.float32)).tolist() == [[0, 0]]
 
 
 def test_each_instance_takes_the_keyword_with_the_largest_affinity():
