@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -114,7 +114,7 @@ def longest_side(config: DeepLabTrainConfig) -> int:
 
 def _open_labels(config: DeepLabTrainConfig) -> LabelFolder:
     classes = None if config.classes is None else load_classes(config.classes)
-    return open_labels(config.labels, cast(Literal["pseudo", "ground-truth"], config.labels_are), classes)
+    return open_labels(config.labels, config.labels_are, classes)
 
 
 def _describe(config: DeepLabTrainConfig, labels: LabelFolder, n_pictures: int, events: Events) -> None:

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pipelines.config import (
     DeepLabTrainConfig,
@@ -24,7 +24,7 @@ from pipelines.pseudo_label import pseudo_label
 from pipelines.studies.demo_report import DemoPaths, write_report
 from pipelines.train import train
 
-_TRUNK = "efficientnet_lite0"
+_TRUNK: Final = "efficientnet_lite0"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from pipelines.config import resolve
-from pipelines.config.setting import StageConfig, flag_of, limits_of, settings_of, type_of
+from pipelines.config.setting import StageConfig, choices_of, flag_of, limits_of, settings_of, type_of
 from s4cli.output import run_and_print
 
 Config = TypeVar("Config", bound=StageConfig)
@@ -78,7 +78,8 @@ def _option(setting: "Field[Any]") -> click.Parameter:
     if kind is bool:
         # The second form switches off what a TOML file switches on.
         return click.Option([setting.name, f"{flag}/--no-{flag[2:]}"], default=None, help=text)
-    accepted = click.Choice(limits.choices) if limits.choices else _CLICK_TYPES[kind]
+    choices = choices_of(setting)
+    accepted = click.Choice(choices) if choices else _CLICK_TYPES[kind]
     return click.Option([setting.name, flag], type=accepted, help=text)
 
 

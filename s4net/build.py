@@ -45,7 +45,7 @@ class _Architecture:
     settings: S4NetSettings
 
 
-_PRESETS: dict[str, _Architecture] = {
+_PRESETS: dict[Preset, _Architecture] = {
     # The text of the paper; where it is silent, the released code.
     "paper": _Architecture(
         strides=(8, 16, 32),

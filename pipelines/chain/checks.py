@@ -238,7 +238,7 @@ class _Checks:
         self, step: Step, config: DeepLabTrainConfig, asked: ClassList | None, listed: list[str] | None
     ) -> None:
         """Labels that were there before."""
-        labels = open_labels(config.labels, config.labels_are, asked)  # type: ignore[arg-type]
+        labels = open_labels(config.labels, config.labels_are, asked)
         self.found.classes[step.name] = labels.classes
         ids, images = listed or labels.ids(), find_images(config.images)
         self.found.pictures[step.name] = len(ids)

@@ -141,7 +141,7 @@ def _of_pseudo_label(config: PseudoLabelConfig) -> dict[str, Any]:
 
 
 def _of_deeplab_train(step: Step, config: DeepLabTrainConfig) -> dict[str, Any]:
-    labels = open_labels(config.labels, config.labels_are, None)  # type: ignore[arg-type]  # its choices are the kinds
+    labels = open_labels(config.labels, config.labels_are, None)
     if step.single:
         ids = single_keyword_ids(config.labels, step.within)
     else:

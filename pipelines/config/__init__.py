@@ -1,6 +1,7 @@
 """The settings of every stage: the only place where a default is written.
 
-One frozen dataclass per stage. A field is at once an attribute, a TOML key and a flag: `min_score` is `--min-score`.
+Each stage has one frozen dataclass. A field is at once an attribute, a TOML key and a flag: `min_score` is
+`--min-score`.
 """
 
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.config.ablate import AblateConfig
-from pipelines.config.base import CRF_PRESETS
+from pipelines.config.base import CrfPreset, Precision, Preset
 from pipelines.config.bench import BenchConfig
 from pipelines.config.convert import ConvertConfig
 from pipelines.config.deeplab_train import DeepLabTrainConfig
@@ -19,21 +20,25 @@ from pipelines.config.predict import PredictConfig
 from pipelines.config.pseudo_label import PseudoLabelConfig
 from pipelines.config.run import RunConfig
 from pipelines.config.setting import Config, StageConfig, from_json, resolve_with, to_json, to_toml
+from pipelines.config.shard import Shard
 from pipelines.config.train import TrainConfig
 
 __all__ = [
-    "CRF_PRESETS",
     "STAGES",
     "AblateConfig",
     "BenchConfig",
     "ConvertConfig",
+    "CrfPreset",
     "DeepLabTrainConfig",
     "DemoConfig",
     "EvaluateConfig",
     "ExplainConfig",
+    "Precision",
     "PredictConfig",
+    "Preset",
     "PseudoLabelConfig",
     "RunConfig",
+    "Shard",
     "StageConfig",
     "TrainConfig",
     "from_json",
@@ -62,5 +67,5 @@ STAGES: dict[str, type[StageConfig]] = {
 
 
 def resolve(cls: type[Config], toml: Path | None, flags: Mapping[str, Any]) -> Config:
-    """The settings of a stage: default < TOML file < flag; see `pipelines.config.setting.resolve_with`."""
+    """Return the settings of a stage: default < TOML file < flag; see `pipelines.config.setting.resolve_with`."""
     return resolve_with(STAGES, cls, toml, flags)

@@ -4,14 +4,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pipelines.config.base import MASK_SLACK, TRUNK_WEIGHTS, CommonConfig
+from pipelines.config.base import (
+    DRY_RUN,
+    MASK_SLACK,
+    PRESET,
+    PRESET_BATCH_SIZE,
+    PRESET_LR,
+    PRESET_STEPS,
+    TRUNK_WEIGHTS,
+    CommonConfig,
+    Preset,
+)
 from pipelines.config.setting import REQUIRED, opt
 from pipelines.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
 class AblateConfig(CommonConfig):
-    """Settings of `s4 ablate`: the paper's comparisons, trained and scored on any data set."""
+    """Settings of `s4 ablate`: the comparisons of the paper, trained and scored on any data set."""
 
     command: ClassVar[str] = "ablate"
 
@@ -21,9 +31,11 @@ class AblateConfig(CommonConfig):
     images: Path = opt(REQUIRED, "Folder of the pictures.")
     annotations: Path = opt(REQUIRED, "COCO JSON file with the instances of the training pictures.")
     test_annotations: Path = opt(REQUIRED, "COCO JSON file with the instances of the pictures to score on.")
-    val_annotations: Path | None = opt(None, "COCO JSON file that chooses the best checkpoint; unset, the last one is.")
-    out: Path = opt(REQUIRED, "Folder of the study, for all its tables; started again, what is missing is trained.")
-    preset: str = opt("modern", "Recipe and network variant.", choices=("paper", "release", "modern"))
+    val_annotations: Path | None = opt(
+        None, "COCO JSON file with the instances that choose the best checkpoint. Unset: the last checkpoint counts."
+    )
+    out: Path = opt(REQUIRED, "Folder of the study, shared by all tables. Finished trainings in the folder are kept.")
+    preset: Preset = opt("modern", PRESET)
     trunk: str = opt("resnet50", "Trunk of tables 1, 2 and 4: any name of the timm library.")
     trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS)
     trunks: str = opt(
@@ -32,19 +44,19 @@ class AblateConfig(CommonConfig):
         form=(r"[\w./-]+(,[\w./-]+)*", "names with commas, such as resnet50,vgg16"),
     )
     mask_slack: float | None = opt(None, MASK_SLACK, at_least=0, at_most=1)
-    steps: int | None = opt(None, "Optimiser steps of each training; unset, the preset's.", at_least=1)
-    batch_size: int | None = opt(None, "Pictures per step; unset, the preset's.", at_least=1)
+    steps: int | None = opt(None, PRESET_STEPS, at_least=1)
+    batch_size: int | None = opt(None, PRESET_BATCH_SIZE, at_least=1)
     image_size: int = opt(320, "Side in pixels to which pictures are scaled.", at_least=32)
-    lr: float | None = opt(None, "Peak learning rate; unset, the preset's.", above=0)
+    lr: float | None = opt(None, PRESET_LR, above=0)
     seeds: str = opt(
         "0,1,2",
-        "Seeds, the same for each row: a training for each.",
+        "Random seeds. Every row is trained once with each seed.",
         form=(r"\d+(,\d+)*", "whole numbers with commas, such as 0,1,2"),
     )
-    dry_run: bool = opt(False, "Check everything and count the work, but do nothing.")
+    dry_run: bool = opt(False, DRY_RUN)
 
     def __post_init__(self) -> None:
-        """Checks each field, and that no row or seed is named twice."""
+        """Check each field, and that no trunk or seed is named twice."""
         super().__post_init__()
         for flag, names in (("--trunks", self.trunk_list), ("--seeds", self.seed_list)):
             if len(set(names)) < len(names):
@@ -53,10 +65,10 @@ class AblateConfig(CommonConfig):
 
     @property
     def trunk_list(self) -> tuple[str, ...]:
-        """`trunks`, one by one."""
+        """The names in `trunks`."""
         return tuple(self.trunks.split(","))
 
     @property
     def seed_list(self) -> tuple[int, ...]:
-        """`seeds` as numbers."""
+        """The numbers in `seeds`."""
         return tuple(int(seed) for seed in self.seeds.split(","))

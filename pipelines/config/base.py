@@ -1,30 +1,44 @@
-"""Settings that several commands share, and the texts of flags that mean the same in each."""
+"""Settings that several commands share, and the help of flags that mean the same in each."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pipelines.config.setting import StageConfig, opt
 
-TRUNK_WEIGHTS = "Trunk weights: imagenet (from the model library), none, or a file."
-CRF_PRESETS = ("deeplab", "psa", "irn-label", "mct-seg")
+Precision = Literal["auto", "fp32", "bf16"]
+"""Number format of the networks."""
+Preset = Literal["paper", "release", "modern"]
+"""Presets of `s4net.build_s4net`, named here without torch."""
+CrfPreset = Literal["deeplab", "psa", "irn-label", "mct-seg"]
 """Names of `deeplab.crf.CRF_PRESETS`, without torch."""
+
+DEVICE = (r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or cuda:N")
+"""Form of a device, and a description of the form."""
 _SCALE = r"([1-9]\d*(\.\d*)?|0?\.\d*[1-9]\d*)"
 SCALES = (rf"{_SCALE}(,{_SCALE})*", "numbers above 0 with commas, such as 0.5,1.0,1.5")
-"""Form of a list of picture scales, and its description."""
-MASK_SLACK = "How far a mask may leave its box, as a share of the box; unset, the preset's (paper: 0)."
-RESUME = "Go on with the run in --run; its own settings hold."
+"""Form of a list of picture scales, and a description of the form."""
+
+CLASSES = "Class list: voc, or a file with one class name per line."
+DRY_RUN = "Check all inputs and count the work, then stop."
+MASK_SLACK = (
+    "How far a mask may reach beyond its box, as a share of the box. Unset: the value of the preset (paper: 0)."
+)
+PRESET = "Training recipe and network variant."
+PRESET_BATCH_SIZE = "Pictures per step. Unset: the number of the preset."
+PRESET_LR = "Peak learning rate. Unset: the rate of the preset."
+PRESET_STEPS = "Optimiser steps. Unset: the number of the preset."
+RESUME = "Continue the run in --run with the settings saved there."
+RETRY_FAILED = "Try pictures again that failed before."
+SEED = "Seed of every random choice."
+TRUNK_WEIGHTS = "Weights that the trunk starts from: imagenet (from the timm library), none, or a file."
 
 
 @dataclass(frozen=True, kw_only=True)
 class CommonConfig(StageConfig):
-    """Settings that every stage has; none of them alters what is computed beyond rounding."""
+    """Settings that every stage has; apart from rounding, none of them changes the result."""
 
-    device: str = opt(
-        "auto",
-        "Where to compute; auto takes a GPU where there is one.",
-        form=(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or cuda:N"),
-        may_change=True,
+    device: str = opt("auto", "Device to compute on. auto: a GPU if there is one.", form=DEVICE, may_change=True)
+    precision: Precision = opt("auto", "Number format of the networks. auto: bf16 if the device is fast at it.")
+    workers: int = opt(
+        2, "Threads that prepare pictures. With 0, the main thread prepares the pictures.", at_least=0, may_change=True
     )
-    precision: str = opt(
-        "auto", "Arithmetic of the networks; auto takes bf16 where it is fast.", choices=("auto", "fp32", "bf16")
-    )
-    workers: int = opt(2, "Threads that prepare pictures; 0 does it in the main one.", at_least=0, may_change=True)

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from pipelines.config.base import CommonConfig
+from pipelines.config.base import CommonConfig, Preset
 from pipelines.config.setting import opt
 from pipelines.errors import ConfigError
 
@@ -15,30 +15,30 @@ class BenchConfig(CommonConfig):
 
     command: ClassVar[str] = "bench"
 
-    what: str = opt(
-        "inference",
-        "What to time.",
-        choices=("inference", "branch", "proposals", "trunks", "training", "end-to-end"),
+    what: Literal["inference", "branch", "proposals", "trunks", "training", "end-to-end"] = opt(
+        "inference", "What to time."
     )
-    preset: str = opt(
-        "paper",
-        "Network variant without --weights; inference times all three.",
-        choices=("paper", "release", "modern"),
+    preset: Preset = opt("paper", "Network variant if --weights is not given. --what inference times all variants.")
+    trunk: str = opt("resnet50", "Trunk of S4Net if --weights is not given: any name of the timm library.")
+    weights: Path | None = opt(
+        None, "Trained network to time: run folder (its best checkpoint) or file. Unset: random weights, equally fast."
     )
-    trunk: str = opt("resnet50", "Trunk of S4Net without --weights: any name of the timm library.")
-    weights: Path | None = opt(None, "Trained network to time; unset, random weights, which are as fast.")
-    images: Path | None = opt(None, "Folder with pictures for --weights or end-to-end; unset, generated scenes.")
-    image_size: int = opt(320, "Side in pixels of the networks' input without --weights.", at_least=64)
+    images: Path | None = opt(
+        None, "Folder of the pictures, with --weights or --what end-to-end. Unset: generated scenes."
+    )
+    image_size: int = opt(320, "Side in pixels of the input of the networks if --weights is not given.", at_least=64)
     batch_size: int | None = opt(
-        None, "Pictures per call; unset, 1, for training 4, for trunks on a GPU several.", at_least=1
+        None, "Pictures per call. Unset: 1, for training 4, for trunks on a GPU several.", at_least=1
     )
-    repeats: int = opt(12, "Passes over all rows.", at_least=1)
-    threads: int | None = opt(None, "Processor threads; unset, one for each core.", at_least=1)
-    compile: bool = opt(False, "Add rows with torch.compile, which needs a C++ compiler and a minute for each.")
-    out: Path | None = opt(None, "Folder for the result as JSON and a plot; unset, neither is written.")
+    repeats: int = opt(12, "How often to time every row.", at_least=1)
+    threads: int | None = opt(None, "Processor threads. Unset: one for each core.", at_least=1)
+    compile: bool = opt(
+        False, "Add rows with torch.compile. Compiling needs a C++ compiler and takes a minute for each row."
+    )
+    out: Path | None = opt(None, "Folder for the result as JSON and a plot. Unset: no file is written.")
 
     def __post_init__(self) -> None:
-        """Checks each field, and that every network takes pictures of this size."""
+        """Check each field, and that every network takes pictures of this size."""
         super().__post_init__()
         if self.image_size % 32:
             message = f"--image-size: {self.image_size} given, a multiple of 32 expected; change it"

@@ -2,38 +2,37 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from pipelines.config.base import CommonConfig
+from pipelines.config.base import CLASSES, CommonConfig
 from pipelines.config.setting import REQUIRED, flag_of, opt
 from pipelines.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertConfig(CommonConfig):
-    """Settings of `s4 convert`: results in the form that others expect."""
+    """Settings of `s4 convert`: results in the file formats that other programs expect."""
 
     command: ClassVar[str] = "convert"
 
-    to: str = opt(
-        REQUIRED, "The form: archive for the VOC test server, or a table of keywords.", choices=("voc-server", "csv")
+    to: Literal["voc-server", "csv"] = opt(
+        REQUIRED, "File format: an archive for the VOC test server, or a table of keywords."
     )
     out: Path = opt(REQUIRED, "File to write: .tar.gz for voc-server, .csv for csv.")
-    predictions: Path | None = opt(None, "voc-server: folder of the label maps, as predict writes it.")
+    predictions: Path | None = opt(None, "voc-server: folder of label maps that s4 predict wrote.")
     voc: Path | None = opt(None, "voc-server: VOC folder with the list and its pictures.")
-    split: str | None = opt(None, "List of the data set; unset, test for voc-server and all pictures for csv.")
-    competition: str = opt(
+    split: str | None = opt(None, "List of the data set. Unset: test for voc-server, all pictures for csv.")
+    competition: Literal["comp5", "comp6"] = opt(
         "comp6",
-        "voc-server: comp6 allows data from outside VOC, comp5 VOC alone; the salient instances of this chain come "
-        "from outside.",
-        choices=("comp5", "comp6"),
+        "voc-server: the competition. comp5 allows training data from VOC alone. comp6 allows other data too, such as "
+        "the salient instances of this chain.",
     )
     images: Path | None = opt(None, "csv: folder of the pictures.")
-    keywords: str = opt("auto", "csv: where the keywords come from, as in pseudo-label.")
-    classes: str = opt("voc", "csv: class list, voc or a file with one name a line.")
+    keywords: str = opt("auto", "csv: source of the keywords, as in pseudo-label.")
+    classes: str = opt("voc", f"csv: {CLASSES[0].lower()}{CLASSES[1:]}")
 
     def __post_init__(self) -> None:
-        """Checks each field, and that those which the form needs are there, and no file of the other form."""
+        """Check each field, and that the given files are those that the file format needs."""
         super().__post_init__()
         needed, suffixes = {
             "voc-server": (("predictions", "voc"), (".tar.gz", ".tgz")),

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from pipelines.config.base import RESUME, TRUNK_WEIGHTS, CommonConfig
+from pipelines.config.base import RESUME, SEED, TRUNK_WEIGHTS, CommonConfig
 from pipelines.config.setting import REQUIRED, opt
 
 
@@ -15,39 +15,40 @@ class DeepLabTrainConfig(CommonConfig):
     command: ClassVar[str] = "deeplab-train"
 
     images: Path = opt(REQUIRED, "Folder of the pictures.")
-    labels: Path = opt(REQUIRED, "Label folder written by pseudo-label, or a folder of ground-truth label maps.")
-    labels_are: str = opt(
-        "pseudo", "What the labels are; ground truth must be asked for.", choices=("pseudo", "ground-truth")
+    labels: Path = opt(REQUIRED, "Label folder that pseudo-label wrote, or a folder of ground-truth label maps.")
+    labels_are: Literal["pseudo", "ground-truth"] = opt(
+        "pseudo", "Kind of the labels. Ground truth is taken only with ground-truth."
     )
-    list: Path | None = opt(None, "File with the picture ids to train on, one a line; unset, all labels.")
-    classes: str | None = opt(None, "Class list: voc or a file; unset, that of the label folder.")
-    run: Path = opt(REQUIRED, "Folder of this run, made by the command.", may_change=True)
-    network: str = opt("vgg16", "Network variant.", choices=("vgg16", "resnet101", "efficientnet_lite0"))
+    list: Path | None = opt(
+        None, "File with the ids of the pictures to train on, one per line. Unset: every picture with a label."
+    )
+    classes: str | None = opt(None, "Class list: voc or a file. Unset: the class list of the label folder.")
+    run: Path = opt(REQUIRED, "Folder of this run. The command creates the folder.", may_change=True)
+    network: Literal["vgg16", "resnet101", "efficientnet_lite0"] = opt("vgg16", "Network variant.")
     trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS)
-    recipe: str | None = opt(
+    recipe: Literal["largefov", "v2-resnet101", "lite"] | None = opt(
         None,
-        "Schedule, crops and loss: as published, or lite for a processor; unset, the network's own.",
-        choices=("largefov", "v2-resnet101", "lite"),
+        "Schedule, crops and loss. lite is short enough for a processor. The others are as published. Unset: the "
+        "recipe of the network.",
     )
-    loss: str = opt(
+    loss: Literal["plain", "balanced", "bootstrapped", "soft"] = opt(
         "plain",
-        "Cross-entropy; balanced averages foreground and background apart, bootstrapped trusts predictions a little, "
-        "soft believes each label as far as the confidence map does, sharpened.",
-        choices=("plain", "balanced", "bootstrapped", "soft"),
+        "Form of the cross-entropy. balanced averages foreground and background apart. bootstrapped mixes the labels "
+        "with the predictions. soft trusts each label as far as the confidence map says, after sharpening the map.",
     )
     confidence: bool = opt(False, "Weigh each pixel by the confidence map of the label folder.")
     least_confidence: float = opt(
         0.0,
-        "Leave open (255) labels of classes of which the confidence map says less, not the background; 0.9 is a good "
-        "value for labels in which cells had a say.",
+        "Ignore foreground labels with a lower confidence in the confidence map. Background labels always count. For "
+        "labels made with --cells, 0.9 is a good value.",
         at_least=0,
         at_most=1,
     )
-    steps: int | None = opt(None, "Optimiser steps; unset, the recipe's.", at_least=1)
-    batch_size: int | None = opt(None, "Pictures per step; unset, the recipe's.", at_least=1)
-    crop: int = opt(321, "Side in pixels of the square crops that are trained on.", at_least=32)
-    lr: float | None = opt(None, "Peak learning rate of the trunk; unset, the recipe's.", above=0)
-    seed: int = opt(0, "Seed of every random choice.", at_least=0)
+    steps: int | None = opt(None, "Optimiser steps. Unset: the number of the recipe.", at_least=1)
+    batch_size: int | None = opt(None, "Pictures per step. Unset: the number of the recipe.", at_least=1)
+    crop: int = opt(321, "Side in pixels of the square training crops.", at_least=32)
+    lr: float | None = opt(None, "Peak learning rate of the trunk. Unset: the rate of the recipe.", above=0)
+    seed: int = opt(0, SEED, at_least=0)
     resume: bool = opt(False, RESUME, may_change=True)
-    val_voc: Path | None = opt(None, "VOC folder on whose val list to evaluate while training.")
-    evaluate_every: int | None = opt(None, "Steps between evaluations; unset, at the end only.", at_least=1)
+    val_voc: Path | None = opt(None, "VOC folder with the val list to evaluate on during training.")
+    evaluate_every: int | None = opt(None, "Steps between evaluations. Unset: one evaluation at the end.", at_least=1)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pipelines.config.base import CommonConfig
+from pipelines.config.base import SEED, CommonConfig
 from pipelines.config.setting import opt
 
 
@@ -15,5 +15,5 @@ class DemoConfig(CommonConfig):
     command: ClassVar[str] = "demo"
 
     out: Path = opt(Path("demo"), "Folder for the scenes, the runs and the report.")
-    seed: int = opt(0, "Seed of every random choice.", at_least=0)
-    small: bool = opt(False, "Tiny sizes: tries the plumbing, not the quality.")
+    seed: int = opt(0, SEED, at_least=0)
+    small: bool = opt(False, "Use tiny sizes, to test that every stage works. The scores mean nothing then.")

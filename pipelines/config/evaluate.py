@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pipelines.config.base import CRF_PRESETS, SCALES, CommonConfig
+from pipelines.config.base import CLASSES, SCALES, CommonConfig, CrfPreset
 from pipelines.config.setting import opt
 
 
@@ -18,24 +18,24 @@ class EvaluateConfig(CommonConfig):
     split: str = opt("val", "List of the VOC folder to evaluate on.")
     weights: Path | None = opt(None, "Network to evaluate: run folder (its best checkpoint) or file.")
     predictions: Path | None = opt(None, "Folder of predicted label maps to evaluate, instead of a network.")
-    labels: Path | None = opt(None, "Label folder whose own quality to measure, instead of a network's.")
+    labels: Path | None = opt(None, "Label folder to evaluate, instead of a network.")
     images: Path | None = opt(None, "Folder of the pictures, for mask AP.")
     annotations: Path | None = opt(None, "COCO JSON file with the true instances, for mask AP.")
-    classes: str = opt("voc", "Class list: voc, or a file with one name a line.")
-    scales: str = opt(
-        "1.0",
-        "Picture scales to average over.",
-        form=SCALES,
+    classes: str = opt("voc", CLASSES)
+    scales: str = opt("1.0", "Picture scales to average over.", form=SCALES)
+    flip: bool = opt(
+        False, "Average over the picture and its mirror image. This works for salient-instance networks too."
     )
-    flip: bool = opt(False, "Average over the mirrored picture too, for salient instances as well.")
-    crf: bool = opt(False, "Refine the network's probabilities with a dense CRF.")
-    crf_preset: str = opt("deeplab", "With --crf: its kernels, as published.", choices=CRF_PRESETS)
-    allow_missing: bool = opt(False, "Leave out pictures that have no prediction, instead of refusing.")
+    crf: bool = opt(False, "Refine the probabilities of the network with a dense CRF.")
+    crf_preset: CrfPreset = opt("deeplab", "With --crf: the published kernels to use.")
+    allow_missing: bool = opt(False, "Leave out pictures that have no prediction, instead of stopping with an error.")
     save_predictions: Path | None = opt(None, "Folder to write the predicted label maps to.")
     versus: Path | None = opt(
-        None, "Other predictions of the same list to compare with: a folder of label maps, or a DeepLab's run."
+        None, "Second set of predictions to compare with: a folder of label maps, or the run of a DeepLab."
     )
     foreground: bool = opt(
-        False, "Score a salient-instance network on the VOC list: union of its instances against all classes together."
+        False,
+        "Score a salient-instance network on the VOC list. The union of all instances is compared with the union of "
+        "all classes.",
     )
-    min_score: float = opt(0.5, "With --foreground: instances scored below this are left out.", at_least=0, at_most=1)
+    min_score: float = opt(0.5, "With --foreground: leave out instances with a lower score.", at_least=0, at_most=1)

@@ -15,15 +15,21 @@ class ExplainConfig(CommonConfig):
     command: ClassVar[str] = "explain"
 
     images: Path = opt(REQUIRED, "Folder of the pictures.")
-    annotations: Path = opt(REQUIRED, "COCO JSON file with the instances, whose boxes are the ground truth.")
+    annotations: Path = opt(
+        REQUIRED, "COCO JSON file with the true instances. Gradient maps are computed for the boxes of these instances."
+    )
     weights: Path = opt(REQUIRED, "Salient-instance network: run folder (its best checkpoint) or file.")
-    compare: Path | None = opt(None, "Second network, trained with another kind of mask, to show for that kind.")
+    compare: Path | None = opt(
+        None, "Second network, trained with another kind of mask. For that kind, the figures show this network."
+    )
     out: Path = opt(REQUIRED, "Folder for the figures and explain.json.")
-    ids: str | None = opt(None, "Pictures by their ids, with commas; unset, --count of them.")
+    ids: str | None = opt(None, "Ids of the pictures, with commas between. Unset: as many pictures as --count says.")
     count: int = opt(3, "Pictures to explain, spread evenly over the file.", at_least=1)
     figures: int = opt(
-        3, "Figures to draw, spread evenly over these pictures; the others count in the statistics alone.", at_least=0
+        3, "Figures to draw, spread evenly over the pictures. The statistics cover every picture.", at_least=0
     )
     outlines: bool = opt(
-        False, "Draw over the shapes of the true instances instead of the picture, which may not be yours to publish."
+        False,
+        "Draw over the shapes of the true instances instead of the picture. Use this for pictures that you may not "
+        "publish.",
     )

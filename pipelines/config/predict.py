@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pipelines.config.base import CRF_PRESETS, SCALES, CommonConfig
+from pipelines.config.base import RETRY_FAILED, SCALES, CommonConfig, CrfPreset
 from pipelines.config.setting import REQUIRED, opt
 from pipelines.errors import ConfigError
 
@@ -15,20 +15,20 @@ class PredictConfig(CommonConfig):
 
     command: ClassVar[str] = "predict"
 
-    images: Path | None = opt(None, "Folder of the pictures, sub-folders and tar shards included.")
-    voc: Path | None = opt(None, "VOC folder whose list of pictures to take, instead of --images.")
-    split: str = opt("test", "With --voc: its list.")
+    images: Path | None = opt(None, "Folder of the pictures, with its sub-folders and tar shards.")
+    voc: Path | None = opt(None, "VOC folder with the list of the pictures, instead of --images.")
+    split: str = opt("test", "With --voc: the name of the list.")
     weights: Path = opt(REQUIRED, "DeepLab or S4Net: run folder (its best checkpoint) or file.")
-    out: Path = opt(REQUIRED, "Folder of the results; started again, the command finishes what is missing.")
+    out: Path = opt(REQUIRED, "Folder of the results. Pictures that have a result there are skipped.")
     scales: str = opt("1.0", "DeepLab: picture scales to average over.", form=SCALES)
-    flip: bool = opt(False, "Let the network read each picture mirrored too.")
+    flip: bool = opt(False, "Average over the picture and its mirror image.")
     crf: bool = opt(False, "DeepLab: refine the probabilities with a dense CRF.")
-    crf_preset: str = opt("deeplab", "With --crf: its kernels, as published.", choices=CRF_PRESETS)
-    min_score: float = opt(0.1, "S4Net: leave out instances scored below this.", at_least=0, at_most=1)
-    retry_failed: bool = opt(False, "Do the pictures again that failed before.")
+    crf_preset: CrfPreset = opt("deeplab", "With --crf: the published kernels to use.")
+    min_score: float = opt(0.1, "S4Net: leave out instances with a lower score.", at_least=0, at_most=1)
+    retry_failed: bool = opt(False, RETRY_FAILED)
 
     def __post_init__(self) -> None:
-        """Checks each field, and that the pictures come from one place."""
+        """Check each field, and that the pictures come from one place."""
         super().__post_init__()
         if (self.images is None) == (self.voc is None):
             given = "neither" if self.images is None else "both"
@@ -37,5 +37,5 @@ class PredictConfig(CommonConfig):
 
     @property
     def scale_list(self) -> tuple[float, ...]:
-        """`scales` as numbers."""
+        """The numbers in `scales`."""
         return tuple(float(scale) for scale in self.scales.split(","))

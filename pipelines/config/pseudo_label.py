@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from pipelines.config.base import CRF_PRESETS, TRUNK_WEIGHTS, CommonConfig
+from pipelines.config.base import CLASSES, DRY_RUN, RETRY_FAILED, SEED, TRUNK_WEIGHTS, CommonConfig, CrfPreset
 from pipelines.config.setting import REQUIRED, opt
+from pipelines.config.shard import Shard
 from pipelines.errors import ConfigError
 
 
@@ -15,102 +16,113 @@ class PseudoLabelConfig(CommonConfig):
 
     command: ClassVar[str] = "pseudo-label"
 
-    images: Path = opt(REQUIRED, "Folder of the pictures to label, sub-folders included.")
+    images: Path = opt(REQUIRED, "Folder of the pictures to label, with its sub-folders.")
     weights: Path | None = opt(None, "Salient-instance network: run folder (its best checkpoint) or file.")
     instances: Path | None = opt(
-        None, "Instances from elsewhere, in place of a network: COCO JSON, or a folder of masks."
+        None, "Instances from another source, instead of --weights: COCO JSON, or a folder of masks."
     )
     keywords: str = opt(
         "auto",
-        "Image-level keywords: auto (folder names, VOC lists, VOC XML), a file (CSV, COCO JSON, cls_labels.npy, "
-        "train_cls.txt) or SBD's cls folder.",
+        "Image-level keywords: auto, a file, or the cls folder of SBD. auto reads folder names, VOC lists or VOC XML. "
+        "The file may be CSV, COCO JSON, cls_labels.npy or train_cls.txt.",
     )
-    out: Path = opt(REQUIRED, "Label folder; started again, the command finishes what is missing.")
-    classes: str = opt("voc", "Class list: voc, or a file with one name a line.")
-    split: str | None = opt(None, "Label only the pictures of this list of the data set.")
-    assign: str = opt(
+    out: Path = opt(REQUIRED, "Label folder to write. Pictures that have a label there are skipped.")
+    classes: str = opt("voc", CLASSES)
+    split: str | None = opt(None, "Label only the pictures in this list of the data set.")
+    assign: Literal["auto", "single", "attention", "graph", "random"] = opt(
         "auto",
-        "How instances of pictures with several keywords get theirs: not at all, by attention maps picture by picture, "
-        "or all together; auto takes graph for a set with 20 such pictures. Random is for comparison.",
-        choices=("auto", "single", "attention", "graph", "random"),
+        "How instances get their keywords in pictures with several keywords. single: such instances get no keyword. "
+        "attention: attention maps decide, picture by picture. graph: the instances of all pictures decide together. "
+        "auto: graph if there are 20 such pictures, else attention. random: for comparison only.",
     )
-    min_score: float = opt(0.3, "Drop instances scored below this.", at_least=0, at_most=1)
+    min_score: float = opt(0.3, "Leave out instances with a lower score.", at_least=0, at_most=1)
     sure_score: float = opt(
         0.5,
-        "Leave open (255) what only instances scored below this cover, but for the best one of a picture.",
+        "Mark pixels as unknown (255) if only instances with a lower score cover them. The best instance of a picture "
+        "is exempt.",
         at_least=0,
         at_most=1,
     )
-    flip: bool = opt(False, "Let the salient-instance network read each picture mirrored too.")
+    flip: bool = opt(False, "Average the salient-instance network over the picture and its mirror image.")
     segmenter: Path | None = opt(
         None,
-        "DeepLab of an earlier round: run folder or file; its probabilities, restricted to a picture's keywords, are "
-        "fused with the instances.",
+        "DeepLab of an earlier round: run folder (its best checkpoint) or file. Labels then combine the instances with "
+        "the probabilities that the DeepLab gives to the keywords of the picture.",
     )
     cues_of: Path | None = opt(
         None,
-        "Label folder of an earlier round: what was found in its pictures is taken over, not looked for again.",
+        "Label folder of an earlier round. What the networks found in the pictures is copied from there, not computed "
+        "again.",
     )
-    recognise: str = opt(
+    recognise: Literal["off", "imagenet"] = opt(
         "off",
-        "Do not label what looks like none of the keywords to ImageNet's classifier: instances cut out of the picture, "
-        "and with graph or cells parts of them, people by what they wear; for keywords that are VOC's names.",
-        choices=("off", "imagenet"),
+        "Give no label to an instance that looks like none of the keywords to an ImageNet classifier. With graph or "
+        "cells, the classifier also checks parts of instances, and recognises people by their clothes. Only keywords "
+        "with VOC names are checked.",
     )
-    cells: str = opt(
+    cells: Literal["auto", "on", "off"] = opt(
         "auto",
-        "Let a classifier of cells, learned from the labels of other pictures, have a say in each; auto does so for a "
-        "set with 20 pictures whose keywords come from graph, or are single.",
-        choices=("auto", "on", "off"),
+        "Let a classifier of image cells influence the labels. The classifier learns from the labels of other "
+        "pictures. auto: on for 20 or more pictures, if graph assigns the keywords or every picture has a single "
+        "keyword.",
     )
-    refine: str = opt("none", "What moves the outlines of the labels to those of the picture.", choices=("none", "crf"))
-    crf_preset: str = opt("irn-label", "With --refine crf: its kernels, as published.", choices=CRF_PRESETS)
-    fill: bool = opt(False, "Of keywords that no instance got, label what their attention maps show.")
-    border: int = opt(0, "Width in pixels of the strip around labels that is marked unsure (255).", at_least=0)
+    refine: Literal["none", "crf"] = opt(
+        "none", "Method that moves the outlines of the labels to edges in the picture."
+    )
+    crf_preset: CrfPreset = opt("irn-label", "With --refine crf: the published kernels to use.")
+    fill: bool = opt(False, "If no instance got a keyword, label the pixels where attention maps show that keyword.")
+    border: int = opt(0, "Width in pixels of a strip along label outlines that is marked as unknown (255).", at_least=0)
     least_foreground: float = opt(
-        0.0, "Mark a picture as unknown (255) where labels cover a smaller share of it.", at_least=0, at_most=1
+        0.0,
+        "Mark a whole picture as unknown (255) if labels cover a smaller share of the picture.",
+        at_least=0,
+        at_most=1,
     )
-    most_foreground: float = opt(1.0, "The same where they cover a larger share.", at_least=0, at_most=1)
+    most_foreground: float = opt(
+        1.0,
+        "Mark a whole picture as unknown (255) if labels cover a larger share of the picture.",
+        at_least=0,
+        at_most=1,
+    )
     trunk: str = opt("efficientnet_lite0", "Trunk of the attention network: any name of the timm library.")
     trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS)
     margin: float = opt(
         0.05,
-        "With --assign attention: mark an instance as unsure (255) when its best keyword leads the second by less.",
+        "With --assign attention: mark an instance as unknown (255) if the best keyword leads the second by less.",
         at_least=0,
         at_most=1,
     )
-    seed: int = opt(0, "Seed of every random choice.", at_least=0)
+    seed: int = opt(0, SEED, at_least=0)
     shard: str | None = opt(
         None,
-        "Do only part I of N, counted from 1; with --assign graph each part twice, all of them once before any again.",
+        "Label only part I of N, counted from 1. Start the command once for each part, from 1/N to N/N. With --assign "
+        "graph or --cells, start all parts a second time after all parts have finished. The first time then only finds "
+        "the instances, the second time writes the labels.",
         form=(r"[1-9]\d*/[1-9]\d*", "I/N, such as 1/4"),
     )
-    dry_run: bool = opt(False, "Check everything and count the work, but do nothing.")
-    retry_failed: bool = opt(False, "Do the pictures again that failed before.")
+    dry_run: bool = opt(False, DRY_RUN)
+    retry_failed: bool = opt(False, RETRY_FAILED)
 
     def __post_init__(self) -> None:
-        """Checks each field, that instances come from one source, that limits leave room, and that the part exists."""
+        """Check each field, and what fields demand of each other."""
         super().__post_init__()
         if (self.weights is None) == (self.instances is None):
             given = "neither" if self.weights is None else "both"
             message = f"--weights and --instances: {given} given, one of them expected; name what finds the instances"
             raise ConfigError(message, "setting-value")
         if self.flip and self.weights is None:
-            message = "--flip: given with --instances, which no network finds, expected beside --weights; leave it out"
+            message = "--flip: given without --weights, a network to mirror pictures for expected; leave it out"
             raise ConfigError(message, "setting-value")
         if self.least_foreground > self.most_foreground:
             limits = f"--least-foreground {self.least_foreground} and --most-foreground {self.most_foreground}"
-            message = f"{limits}: every picture is out of their range, the first one below expected; change them"
+            message = f"{limits}: no picture lies between them, the first one below expected; change them"
             raise ConfigError(message, "setting-value")
-        index, count = self.part
-        if index >= count:
-            message = f"--shard: part {index + 1} of {count} given, a part from 1 to {count} expected; change it"
+        number, of = self.part
+        if number > of:
+            message = f"--shard: part {number} of {of} given, a part from 1 to {of} expected; change it"
             raise ConfigError(message, "setting-value")
 
     @property
-    def part(self) -> tuple[int, int]:
-        """`shard` as numbers: the part, counted from 0, and how many there are; (0, 1) for all the work."""
-        if self.shard is None:
-            return 0, 1
-        index, count = self.shard.split("/")
-        return int(index) - 1, int(count)
+    def part(self) -> Shard:
+        """`shard` as numbers; 1/1, all the work, where the setting is not given."""
+        return Shard() if self.shard is None else Shard.parse(self.shard)

@@ -1,4 +1,4 @@
-"""The published schedules, and ours: what the flags of a training leave open."""
+"""The published training schedules, and ours: values for the flags that a user leaves out."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,13 +6,17 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSchedule:
-    """What a preset of `s4 train` leaves open to the flags of the same name, and how the rate falls.
+    """How a preset of `s4 train` trains. Flags of the same name override the first four attributes.
 
     Attributes:
-        steps, batch_size, lr, evaluate_every: defaults of the flags.
-        adamw: AdamW with a cosine schedule, warm-up, clipping and averaged weights, instead of SGD with drops.
-        drops: shares of the steps at which the rate falls to a tenth.
+        steps: Optimiser steps.
+        batch_size: Pictures per step.
+        lr: Peak learning rate.
+        evaluate_every: Steps between evaluations.
         weight_decay: L2 (SGD) or decoupled (AdamW).
+        adamw: Whether AdamW trains, with a cosine schedule, warm-up, clipping and averaged weights. Else SGD trains,
+            with sudden drops of the rate.
+        drops: Shares of the steps at which the rate falls to a tenth.
     """
 
     steps: int
@@ -31,27 +35,30 @@ TRAIN_SCHEDULES = {
     "release": TrainSchedule(
         steps=20_000, batch_size=2, lr=0.004, evaluate_every=2_000, weight_decay=1e-4, drops=(0.5, 0.75)
     ),
-    # Adaptive steps and a rate that falls to zero give most of the accuracy in a tenth of the pictures.
+    # Adaptive steps and a rate that falls to zero reach most of the accuracy with a tenth of the pictures.
     "modern": TrainSchedule(steps=2_000, batch_size=8, lr=4e-4, evaluate_every=250, weight_decay=0.02, adamw=True),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeepLabRecipe:
-    """How a DeepLab is trained, where the flags leave it open; the rate falls as (1 - step / steps)^0.9.
+    """How a DeepLab is trained. Flags of the same name override the first three attributes.
+
+    The learning rate falls as (1 - step / steps)^0.9.
 
     Attributes:
         steps: Optimiser steps.
         batch_size: Pictures per step.
-        lr: Peak learning rate of the trunk; new layers learn ten times as fast.
-        weight_decay: Of weights; biases and norms have none.
+        lr: Peak learning rate of the trunk. New layers learn ten times as fast.
+        weight_decay: Decay of the weights. Biases and norms have none.
         optimizer: "sgd" (momentum 0.9) or "adamw".
         bias_lr: Factor of the learning rate of biases.
-        scales: Sizes at which pictures are cropped; none: any from 0.5 to 1.5.
-        recolour: Changes brightness, contrast and colour of the crops a little.
-        ema: Decay of the average of the weights that is kept; none: the last weights themselves.
-        at_cells: The loss compares at the logits' cells, not at the crop's pixels; see `deeplab.pixel_loss`.
-        multi_scale: Trains and predicts at three scales together; see `deeplab.MultiScale`.
+        scales: Sizes at which pictures are cropped. Empty: any size from 0.5 to 1.5.
+        recolour: Whether brightness, contrast and colour of the crops change a little.
+        ema: Decay of the running average of the weights. None: the last weights are kept, without an average.
+        at_cells: Whether the loss compares the cells of the logits, not the pixels of the crop; see
+            `deeplab.pixel_loss`.
+        multi_scale: Whether the network trains and predicts at three scales together; see `deeplab.MultiScale`.
     """
 
     steps: int
@@ -68,21 +75,23 @@ class DeepLabRecipe:
 
 
 DEEPLAB_RECIPES = {
-    # Chen et al., ICLR 2015, as ported in wangleihitcs/DeepLab-V1-PyTorch: last layer x 10, its bias x 20, labels at
-    # the 41 x 41 cells. Of the two published schedules this is the polynomial one, batch 10: the other (batch 30, 6,000
-    # steps, sudden drops) sees a tenth fewer pictures, its sources differ on where the drops are, and that port reports
-    # 64.84 with this one against 62.34. With the scales it reports 65.44, and 69.60 after a CRF; the paper's figures on
-    # VOC 2012 val are 62.25 and 67.64. All of these are trained on true masks; S4Net's paper reports 57.4 on labels
-    # from salient instances (Table 5), and does not say whether with a CRF.
+    # Chen et al., ICLR 2015, as ported in wangleihitcs/DeepLab-V1-PyTorch: last layer x 10, bias of the last layer
+    # x 20, labels at the 41 x 41 cells. Two schedules are published. This is the polynomial one, with batch 10. The
+    # other one (batch 30, 6,000 steps, sudden drops) sees a tenth fewer pictures, and sources disagree on the drops.
+    # The port reports 64.84 with the polynomial schedule and 62.34 with the other one. With the scales the port reports
+    # 65.44, and 69.60 after a CRF. The paper's figures on VOC 2012 val are 62.25 and 67.64. All of these networks are
+    # trained on true masks. S4Net's paper reports 57.4 on labels from salient instances (Table 5). That paper does not
+    # say whether a CRF was used.
     "largefov": DeepLabRecipe(
         steps=20_000, batch_size=10, lr=1e-3, weight_decay=5e-4, scales=(0.5, 0.75, 1.0, 1.25, 1.5)
     ),
-    # Chen et al., TPAMI 2018, as in kazuto1011/deeplab-pytorch, which adds up two batches of 5 where this takes 10 at
-    # once, and lowers the rate every tenth step where this does so every step. On VOC 2012 val the paper has 76.35, and
-    # 77.69 after a CRF, on true masks and from weights trained on COCO's masks. Those know VOC's classes by pixel: a
-    # weakly-supervised result must start from ImageNet, and be compared with such. S4Net's paper reports 61.8.
+    # Chen et al., TPAMI 2018, as in kazuto1011/deeplab-pytorch. That port adds up two batches of 5, and this recipe
+    # takes 10 pictures at once. That port lowers the rate every tenth step, and this recipe does so every step. On VOC
+    # 2012 val the paper reports 76.35, and 77.69 after a CRF. The paper trains on true masks, from weights trained on
+    # COCO's masks. Such weights know VOC's classes by pixel. A weakly-supervised result must start from ImageNet
+    # weights, and can only be compared with other such results. S4Net's paper reports 61.8.
     "v2-resnet101": DeepLabRecipe(steps=20_000, batch_size=10, lr=2.5e-4, weight_decay=5e-4, multi_scale=True),
-    # Short enough for a processor: 12,000 crops, about a quarter of an hour on two cores.
+    # Short enough for a processor: 12,000 crops take about a quarter of an hour on two cores.
     "lite": DeepLabRecipe(
         steps=1_500,
         batch_size=8,
@@ -95,12 +104,12 @@ DEEPLAB_RECIPES = {
         at_cells=False,
     ),
 }
-"""The published recipes of LargeFOV and DeepLab v2, and one for the small network; each can train any network."""
+"""The published recipes of LargeFOV and DeepLab v2, and one for the small network. Each can train any network."""
 
 NETWORK_RECIPES = {"vgg16": "largefov", "resnet101": "v2-resnet101", "efficientnet_lite0": "lite"}
 """The recipe of each network where `--recipe` is not set."""
 
 
 def deeplab_recipe(network: str, recipe: str | None) -> DeepLabRecipe:
-    """The recipe of this name, or the network's own."""
+    """Return the recipe of this name, or the network's own."""
     return DEEPLAB_RECIPES[recipe or NETWORK_RECIPES[network]]

@@ -2,44 +2,46 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
+from pipelines.config.base import DEVICE, Precision
 from pipelines.config.setting import REQUIRED, StageConfig, opt
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig(StageConfig):
-    """Settings of `s4 run`; those of the stages stand in tables of their own in the same file.
+    """Settings of `s4 run`. The same file has a table of settings for each stage.
 
-    `device`, `precision` and `workers` hold for every stage where they are given, whatever the tables of the stages
-    say; None leaves each stage its own.
+    `device`, `precision` and `workers` override the tables of all stages. None leaves each stage its own value.
     """
 
     command: ClassVar[str] = "run"
     table_alone: ClassVar[bool] = True
 
     file: Path = opt(REQUIRED, "TOML file with a table for each stage.", positional=True)
-    out: Path | None = opt(None, "Folder for all that is made; unset, one named after the file, beside it.")
+    out: Path | None = opt(
+        None, "Folder for everything that is made. Unset: a folder beside the file, named after the file."
+    )
     rounds: int = opt(
-        1, "Rounds of labelling and training; from the second on, the DeepLab before helps to label.", at_least=1
+        1,
+        "Rounds of labelling and training. From the second round on, the previous DeepLab helps to label.",
+        at_least=1,
     )
-    first_round: str = opt(
-        "all",
-        "Pictures that the first DeepLab trains on: all, or only those with a single keyword.",
-        choices=("all", "single"),
+    first_round: Literal["all", "single"] = opt(
+        "all", "Pictures that the first DeepLab trains on: all pictures, or only pictures with a single keyword."
     )
-    dry_run: bool = opt(False, "Check everything and print what would be done, but do nothing and write nothing.")
+    dry_run: bool = opt(False, "Check all inputs and print what would be done, then stop. No file is written.")
     device: str | None = opt(
-        None,
-        "Where every stage computes; unset, as its table says.",
-        form=(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or cuda:N"),
-        may_change=True,
+        None, "Device of every stage. Unset: as the table of the stage says.", form=DEVICE, may_change=True
     )
-    precision: str | None = opt(
-        None, "Arithmetic of every stage; unset, as its table says.", choices=("auto", "fp32", "bf16")
+    precision: Precision | None = opt(
+        None, "Number format of the networks in every stage. Unset: as the table of the stage says."
     )
     workers: int | None = opt(
-        None, "Threads that prepare pictures, in every stage; unset, as its table says.", at_least=0, may_change=True
+        None,
+        "Threads that prepare pictures, in every stage. Unset: as the table of the stage says.",
+        at_least=0,
+        may_change=True,
     )
 
     @property
@@ -51,6 +53,6 @@ class RunConfig(StageConfig):
 
     @property
     def for_every_stage(self) -> dict[str, Any]:
-        """The settings that every stage shall have, without those that are not given."""
+        """The given ones of the settings that override every stage."""
         values = {"device": self.device, "precision": self.precision, "workers": self.workers}
         return {name: value for name, value in values.items() if value is not None}

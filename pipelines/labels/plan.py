@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pipelines.config import PseudoLabelConfig
+from pipelines.config import PseudoLabelConfig, Shard
 from pipelines.data.classes import ClassList, Keywords, load_classes
 from pipelines.data.images import ImageFile, find_images
 from pipelines.data.keywords_files import read_keywords
@@ -39,7 +39,7 @@ class LabelPlan:
         images: image_id -> path of every picture with keywords, in order.
         keywords: image_id -> its keywords.
         classes: The class list.
-        shard: (I, N), counted from 1.
+        shard: The share of the pictures that this run labels.
         strategy: How instances of pictures with several keywords get theirs.
         fill: Whether attention labels keywords without instance.
         cells: Whether a classifier of cells is a witness.
@@ -48,7 +48,7 @@ class LabelPlan:
     images: dict[str, ImageFile]
     keywords: dict[str, Keywords]
     classes: ClassList
-    shard: tuple[int, int]
+    shard: Shard
     strategy: Strategy
     fill: bool = False
     cells: bool = False
@@ -56,7 +56,7 @@ class LabelPlan:
     @property
     def own(self) -> list[str]:
         """The image ids of this shard."""
-        return list(self.images)[self.shard[0] - 1 :: self.shard[1]]
+        return self.shard.own(list(self.images))
 
     @cached_property
     def numbers(self) -> dict[str, int]:
@@ -91,14 +91,13 @@ def make_plan(config: PseudoLabelConfig) -> LabelPlan:
     images = find_images(config.images)
     names = read_keywords(config.keywords, images, config.images, classes, config.split)
     keywords = {image_id: classes.keywords(words) for image_id, words in names.items()}
-    shard, of = (int(part) for part in (config.shard or "1/1").split("/"))
     several = sum(len(words) > 1 for words in keywords.values())
     ordered = {image_id: images[image_id] for image_id in sorted(keywords)}
     strategy = _strategy(config.assign, several)
     # A strategy that is asked for by name, to be compared with others, gets no second witness.
     own = strategy == "graph" or (config.assign == "auto" and strategy == "single")
     cells = config.cells == "on" or (config.cells == "auto" and own and len(ordered) >= _FEWEST_FOR_CELLS)
-    return LabelPlan(ordered, keywords, classes, (shard, of), strategy, config.fill, cells)
+    return LabelPlan(ordered, keywords, classes, config.part, strategy, config.fill, cells)
 
 
 def _strategy(asked: str, several: int) -> Strategy:
@@ -186,5 +185,5 @@ def tell(plan: LabelPlan, todo: list[str], events: Events) -> None:
     for name in plan.classes.names:
         if counts[name]:
             events.info(f"  {name}: {counts[name]}")
-    shard = f" in shard {plan.shard[0]}/{plan.shard[1]}" if plan.shard[1] > 1 else ""
+    shard = f" in shard {plan.shard.number}/{plan.shard.of}" if plan.shard.of > 1 else ""
     events.info(f"to label{shard}: {len(todo)}, labelled before: {len(plan.own) - len(todo)}")

@@ -20,10 +20,10 @@ def new_s4net(config: TrainConfig, pretrained: bool = True) -> S4Net:
     try:
         state = trunk_state(timm_name(config.trunk), config.trunk_weights) if pretrained else None
         net = build_s4net(
-            config.preset,  # type: ignore[arg-type]  # its choices are the presets
+            config.preset,
             config.trunk,
             state,
-            roi=config.roi,  # type: ignore[arg-type]
+            roi=config.roi,
             alpha=config.alpha,
             mask_slack=config.mask_slack,
             proposals=config.proposals,

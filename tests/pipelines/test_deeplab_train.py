@@ -15,7 +15,7 @@ from deeplab import NETWORKS, DeepLab, MultiScale, build_deeplab
 from deeplab.losses import LOSSES
 from pipelines.config import DeepLabTrainConfig
 from pipelines.config.recipes import DEEPLAB_RECIPES, NETWORK_RECIPES, deeplab_recipe
-from pipelines.config.setting import limits_of, settings_of
+from pipelines.config.setting import choices_of, settings_of
 from pipelines.data.classes import ClassList
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.voc import write_label_map
@@ -205,9 +205,9 @@ def test_a_recipe_can_be_asked_for_and_flags_go_first() -> None:
     changed = loop_settings(replace(config, evaluate_every=2), deeplab_recipe(config.network, config.recipe))
     assert (changed.lr, changed.steps, changed.batch_size, changed.evaluate_every) == (0.5, 7, 3, 2)
     assert set(NETWORK_RECIPES) == set(NETWORKS)
-    choices = limits_of(settings_of(DeepLabTrainConfig)["recipe"]).choices, tuple(DEEPLAB_RECIPES)
+    choices = choices_of(settings_of(DeepLabTrainConfig)["recipe"]), tuple(DEEPLAB_RECIPES)
     assert choices[0] == choices[1]
-    assert limits_of(settings_of(DeepLabTrainConfig)["loss"]).choices == (*LOSSES, SOFT)
+    assert choices_of(settings_of(DeepLabTrainConfig)["loss"]) == (*LOSSES, SOFT)
 
 
 def test_crops_and_loss_follow_the_recipe(config: DeepLabTrainConfig) -> None:

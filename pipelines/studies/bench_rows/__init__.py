@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pipelines.config import Precision, Preset
 from pipelines.engine.precision import autocast, uses_bf16
 
 
@@ -26,14 +27,14 @@ class Setup:
 
     device: torch.device
     precision: str
-    preset: str
+    preset: Preset
     trunk: str
     size: int
     batch: int
     compiled: bool = False
 
     @property
-    def precisions(self) -> tuple[str, ...]:
+    def precisions(self) -> tuple[Precision, ...]:
         """The arithmetics to compare."""
         return ("fp32", "bf16") if uses_bf16(self.precision, self.device) else ("fp32",)
 

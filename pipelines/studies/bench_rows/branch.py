@@ -6,12 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pipelines.config import Preset
 from pipelines.engine.precision import autocast
 from pipelines.studies.bench_rows import Comparison, Row, Setup, without_gradients
 from pipelines.studies.bench_rows.networks import MEDIAN_SIDES, random_boxes, random_s4net
 from s4net import S4Net
 
-_LAYOUTS = {"paper": "paper layout", "modern": "released layout (modern)"}
+_LAYOUTS: dict[Preset, str] = {"paper": "paper layout", "modern": "released layout (modern)"}
 _BOXES = 20
 
 

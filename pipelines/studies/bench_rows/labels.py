@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pipelines.config import PseudoLabelConfig
+from pipelines.config import Precision, PseudoLabelConfig
 from pipelines.data.classes import VOC_CLASSES, voc_palette
 from pipelines.data.images import find_image_files, open_image
 from pipelines.data.shapes import write_instances
@@ -115,7 +115,7 @@ def make_task(setup: Setup, weights: Path | None, images: Path | None, folder: P
     return Task(paths[0].parent, paths, keywords, checkpoints[_FEW], checkpoints[20], _FEW)
 
 
-def label_settings(setup: Setup, task: Task, precision: str, out: Path) -> PseudoLabelConfig:
+def label_settings(setup: Setup, task: Task, precision: Precision, out: Path) -> PseudoLabelConfig:
     """The settings of `s4 pseudo-label` for a task."""
     return PseudoLabelConfig(
         images=task.images,

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipelines.config import TrainConfig, from_json, to_json
+from pipelines.config import Preset, TrainConfig, from_json, to_json
 from pipelines.engine.checkpoint import load_checkpoint, save_checkpoint, weights_file
 from pipelines.networks.build import new_s4net
 from pipelines.networks.load import load_s4net
@@ -82,7 +82,7 @@ def freeze_batch_norm(model: nn.Module) -> nn.Module:
     return model
 
 
-def random_config(setup: Setup, preset: str, trunk: str) -> TrainConfig:
+def random_config(setup: Setup, preset: Preset, trunk: str) -> TrainConfig:
     """The settings of a network with random weights."""
     nowhere = Path("random")
     return TrainConfig(
@@ -96,7 +96,7 @@ def random_config(setup: Setup, preset: str, trunk: str) -> TrainConfig:
     )
 
 
-def random_s4net(setup: Setup, preset: str, trunk: str) -> S4Net:
+def random_s4net(setup: Setup, preset: Preset, trunk: str) -> S4Net:
     """An S4Net in evaluation mode with random weights that keep the size of the signal.
 
     Raises:
@@ -162,7 +162,7 @@ class Subject:
     facts: dict[str, Any]
 
 
-def random_subject(setup: Setup, preset: str, trunk: str) -> Subject:
+def random_subject(setup: Setup, preset: Preset, trunk: str) -> Subject:
     """An S4Net with random weights and medium boxes; few boxes are 3, as many as a score gate leaves of a picture."""
 
     def make() -> S4Net:

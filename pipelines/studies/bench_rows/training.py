@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipelines.config import Precision, Preset
 from pipelines.engine.precision import autocast
 from pipelines.studies.bench_rows import Comparison, Row, Setup
 from pipelines.studies.bench_rows.networks import freeze_batch_norm, random_boxes, random_s4net
@@ -15,7 +16,7 @@ _INSTANCES = 10
 _MEDIAN_SIDE = 110
 _TINY_LR = 1e-6  # the weights must not run away in hundreds of steps on the same noise
 # Preset, what the row is called, arithmetic, memory layout, and whether the preset's early stages stay frozen.
-_FORMS = (
+_FORMS: tuple[tuple[Preset, str, Precision, torch.memory_format, bool], ...] = (
     ("paper", "fp32 NCHW", "fp32", torch.contiguous_format, False),
     ("paper", "fp32 channels_last", "fp32", torch.channels_last, False),
     ("paper", "bf16 channels_last", "bf16", torch.channels_last, False),

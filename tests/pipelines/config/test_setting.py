@@ -2,10 +2,11 @@ import dataclasses
 import json
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+import s4net.build
 from pipelines.config import (
     STAGES,
     ConvertConfig,
@@ -21,8 +22,9 @@ from pipelines.config import (
     to_json,
     to_toml,
 )
-from pipelines.config.setting import StageConfig, limits_of, settings_of, type_of
+from pipelines.config.setting import StageConfig, choices_of, limits_of, settings_of, type_of
 from pipelines.errors import ConfigError
+from s4net.roi_masking import RoiMode
 
 NEEDED = {"images": Path("pictures"), "annotations": Path("train.json"), "run": Path("run")}
 
@@ -176,7 +178,13 @@ def label(shard: str | None) -> PseudoLabelConfig:
 
 
 def test_a_shard_counts_from_one() -> None:
-    assert (label("1/3").part, label("3/3").part, label(None).part) == ((0, 3), (2, 3), (0, 1))
+    assert (label("1/3").part, label("3/3").part, label(None).part) == ((1, 3), (3, 3), (1, 1))
+
+
+def test_shards_share_the_items_out() -> None:
+    assert [label(f"{number}/3").part.own("abcdefg") for number in (1, 2, 3)] == [list("adg"), list("be"), list("cf")]
+    assert label(None).part.own("abc") == list("abc")
+    assert label("3/3").part.own("ab") == []
 
 
 @pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "1/0", "-1/3", "a/b"])
@@ -230,9 +238,25 @@ def test_printed_defaults_are_a_valid_settings_file(tmp_path: Path, stage: type[
 
 
 @each_stage
-def test_every_setting_is_explained_in_a_sentence(stage: type[StageConfig]) -> None:
+def test_every_setting_is_explained_in_short_sentences(stage: type[StageConfig]) -> None:
     for name, setting in settings_of(stage).items():
-        assert limits_of(setting).help.endswith("."), name
+        text = limits_of(setting).help
+        assert text.endswith(".") and "  " not in text, name
+        assert max(len(sentence.split()) for sentence in text.split(". ")) <= 20, name
+
+
+def test_a_missing_setting_is_explained_by_its_first_sentence() -> None:
+    with pytest.raises(ConfigError, match=r"add it \(Folder of this run\) \[setting-missing\]"):
+        resolve(TrainConfig, None, {name: NEEDED[name] for name in ("images", "annotations")})
+
+
+def test_the_choices_of_a_setting_are_those_of_its_type() -> None:
+    choices = {name: choices_of(setting) for name, setting in settings_of(TrainConfig).items()}
+    assert choices["preset"] == get_args(s4net.build.Preset) == s4net.PRESETS
+    assert choices["roi"] == get_args(RoiMode)
+    assert choices["trunk"] == choices["steps"] == ()
+    assert choices_of(settings_of(DeepLabTrainConfig)["recipe"]) == ("largefov", "v2-resnet101", "lite")  # or None
+    assert type_of(settings_of(TrainConfig)["preset"]) is type_of(settings_of(DeepLabTrainConfig)["recipe"]) is str
 
 
 def test_device_precision_and_workers_are_the_last_settings_of_each_stage() -> None:
