@@ -1,6 +1,6 @@
 """Stages of weakly-supervised semantic segmentation, and all that touches files, processes and data sets.
 
-The two loaders are imported on first use: they bring torch with them, and importing a stage's settings must not.
+The two loaders are imported on first use. They import torch, and importing the settings of a stage must not do so.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ _LOADERS = ("load_deeplab", "load_s4net")
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a loader on first use (PEP 562)."""
+    """Import a loader on first use (PEP 562)."""
     if name not in _LOADERS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from pipelines.networks import load

@@ -1,4 +1,4 @@
-"""Stage `s4 convert`: results in the form that others expect."""
+"""Stage `s4 convert`: results in the file formats that other programs expect."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from pipelines.scoring.voc_server import pack_for_server
 
 
 def convert(config: ConvertConfig, events: Events) -> dict[str, Any]:
-    """Writes the file that the settings ask for.
+    """Write the file that the settings ask for.
 
     Args:
         config: See `ConvertConfig`.
@@ -24,13 +24,13 @@ def convert(config: ConvertConfig, events: Events) -> dict[str, Any]:
         For `voc-server`: see `pack_for_server`. For `csv`: images, the number of lines, and out.
 
     Raises:
-        InputError: What is to be converted is incomplete, damaged or of another form.
+        InputError: The input is incomplete, damaged or in another format.
     """
     return pack_for_server(config, events) if config.to == "voc-server" else _write_keywords(config)
 
 
 def _write_keywords(config: ConvertConfig) -> dict[str, Any]:
-    """The table of keywords as CSV; as `--keywords` it gives the same table again."""
+    """Write the table of keywords as CSV. `--keywords` reads the same table from the file."""
     assert config.images is not None
     classes = load_classes(config.classes)
     table = read_keywords(config.keywords, find_images(config.images), config.images, classes, config.split)

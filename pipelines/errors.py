@@ -1,4 +1,4 @@
-"""The errors a user can cause or repair, each kind with the exit code the command line ends with.
+"""The errors that a user can cause or repair, each kind with the exit code of the command line.
 
 Anything that is not an `S4Error` is a fault of the program itself (exit code 1).
 """
@@ -9,27 +9,27 @@ from typing import ClassVar
 
 
 class S4Error(Exception):
-    """An expected failure, told to the user in one line and without a traceback.
+    """An expected failure, told to the user in one line without a traceback.
 
     The message reads `<file or flag>: <what was found>, <what was expected>; <what to do>`.
 
     Attributes:
-        exit_code: The process ends with this number.
-        message: The line without its rule.
-        rule: A short stable id of the rule that was broken, to search for and to test against.
+        exit_code: The exit code of the process.
+        message: The line without the rule.
+        rule: A short stable id of the rule that was broken, for users to search for and for tests.
     """
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, rule: str) -> None:
-        """Stores both parts; `str(error)` is `message [rule]`."""
-        # Both parts go to `args`, so that the error survives pickling on its way out of a worker process.
+        """Store both parts; `str(error)` is `message [rule]`."""
+        # Both parts go to `args`, so that pickling keeps them when a worker process raises the error.
         super().__init__(message, rule)
         self.message = message
         self.rule = rule
 
     def __str__(self) -> str:
-        """The line that the user sees."""
+        """Return the line that the user sees."""
         return f"{self.message} [{self.rule}]"
 
 
@@ -40,13 +40,13 @@ class ConfigError(S4Error):
 
 
 class InputError(S4Error):
-    """A file or folder of the user is missing, damaged or not what it should be; nothing was done."""
+    """A file or folder of the user is missing, damaged or not what it should be. Nothing was done."""
 
     exit_code: ClassVar[int] = 3
 
 
 class PartialFailure(S4Error):
-    """The work is finished, but some items of it failed; they are listed in a failures file."""
+    """The work is finished, but some items failed. A failures file lists these items."""
 
     exit_code: ClassVar[int] = 4
 
@@ -58,19 +58,19 @@ class DivergedError(S4Error):
 
 
 class MachineError(S4Error):
-    """The machine stands in the way: disk full, no permission, no such device."""
+    """The machine is at fault: the disk is full, a permission is missing, or a device does not exist."""
 
     exit_code: ClassVar[int] = 6
 
 
 class Stopped(S4Error):
-    """A signal ended the work early; its state is saved and the same command can go on from there."""
+    """A signal ended the work early. The state is saved, and the same command can go on."""
 
     exit_code: ClassVar[int] = 75
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str | None:
-    """The known name closest to a misspelt one, or None when none is close; upper and lower case count as equal."""
+    """Return the known name closest to a misspelt one, or None if no name is close; case does not matter."""
     by_lower = {candidate.lower(): candidate for candidate in known}
     close = get_close_matches(name.lower(), by_lower, n=1)
     return by_lower[close[0]] if close else None

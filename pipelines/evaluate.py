@@ -1,6 +1,6 @@
-"""Stage `s4 evaluate`: scores of predicted label maps, of labels themselves, or of instance masks.
+"""Stage `s4 evaluate`: scores of predicted label maps, of pseudo labels, or of instance masks.
 
-Scoring files needs numpy and Pillow alone: torch comes in only with a network to run (`--weights`).
+Scoring files needs only numpy and Pillow. torch is imported only to run a network (`--weights`).
 """
 
 from collections.abc import Callable
@@ -34,38 +34,41 @@ _CHOICES = (
 
 
 def evaluate(config: EvaluateConfig, events: Events) -> dict[str, Any]:
-    """Scores a semantic network, a folder of predictions, a label folder, or a salient-instance network.
+    """Score a semantic network, a folder of predictions, a label folder, or a salient-instance network.
 
     Args:
-        config: Settings; the files that are given choose what is scored.
-        events: Where progress and the description of the scored list go.
+        config: Settings. The given files choose what is scored.
+        events: Receives progress and the description of the scored list.
 
     Returns:
         For predictions and semantic networks: `miou, miou_interval, per_class, images, missing, split, list_sha256,
         source, scales, flip, crf, pixel_accuracy`, and with a CRF `crf_preset`. `miou_interval` is [low, high], the
-        95 % bootstrap interval over pictures; `images` counts the scored pictures, `missing` those left out; `scales`,
-        `flip` and `crf` say what this stage applied. For labels: see `pipelines.scoring.label_folder`; for instances:
-        `pipelines.scoring.instances`, and with `foreground` `pipelines.scoring.foreground`; where a VOC list is
-        scored, `split, list_sha256, source` are added. With `versus`, predictions, networks and labels also give
-        `versus`, see `pipelines.scoring.semantic.compare_with`. Every score is a fraction 0..1, or None where nothing
-        could be judged.
+        95 % bootstrap interval over pictures. `images` counts the scored pictures, `missing` the pictures left out.
+        `scales`, `flip` and `crf` say what this stage applied.
+
+        For labels: see `pipelines.scoring.label_folder`. For instances: see `pipelines.scoring.instances`, and with
+        `foreground` `pipelines.scoring.foreground`. A score on a VOC list also has `split, list_sha256, source`.
+
+        With `versus`, predictions, networks and labels also have `versus`, see
+        `pipelines.scoring.semantic.compare_with`. Every score is a fraction 0..1, or NaN where nothing could be judged.
 
     Raises:
-        ConfigError: The settings choose nothing or more than one thing to score, or class lists differ.
+        ConfigError: The settings choose nothing or several things to score [evaluate-mode], a setting has no effect
+            [evaluate-option], or class lists differ.
         InputError: Files are missing, damaged, or do not fit each other.
     """
     return _mode(config)(config, events)
 
 
 def _mode(config: EvaluateConfig) -> Callable[[EvaluateConfig, Events], dict[str, Any]]:
-    """The function that scores what the settings name."""
+    """Return the function that scores what the settings name."""
     modes = {
         frozenset({"voc", "weights"}): score_network,
         frozenset({"voc", "predictions"}): score_predictions,
         frozenset({"voc", "labels"}): _score_labels,
         frozenset({"images", "annotations", "weights"}): _score_instances,
     }
-    # --images has a meaning beside --annotations alone; elsewhere it may come from a file shared by several commands.
+    # --images matters only with --annotations. Without --annotations, it may come from a file shared by commands.
     names = ["voc", "weights", "predictions", "labels", "annotations"] + ["images"] * (config.annotations is not None)
     given = [name for name in names if getattr(config, name) is not None]
     mode = modes.get(frozenset(given))
@@ -84,7 +87,7 @@ def _mode(config: EvaluateConfig) -> Callable[[EvaluateConfig, Events], dict[str
 
 
 def _refuse_options(config: EvaluateConfig, salient: bool) -> None:
-    """Options that would be silently without effect on files or, where it is one, a salient-instance network."""
+    """Refuse options that have no effect on files or, if `salient`, on a salient-instance network."""
     unused = {
         "--scales": scales_of(config) != (1.0,),
         "--flip": config.flip and not salient,

@@ -1,4 +1,4 @@
-"""What a stage tells the user while it works: lines and progress on stderr, and in a log file if one is attached."""
+"""Messages and progress of a stage, written to stderr and, if one is attached, to a log file."""
 
 import sys
 import time
@@ -11,18 +11,19 @@ from tqdm import tqdm
 
 from pipelines.errors import MachineError
 
-_LINE_SHARE = 0.05  # off a terminal a line is due after this share of the work ...
-_LINE_SECONDS = 60.0  # ... or after this time
+# Without a terminal, a line is due after this share of the work, or after this time.
+_LINE_SHARE = 0.05
+_LINE_SECONDS = 60.0
 
 
 class Events:
-    """The channel from a stage to the user; stages report through it and never print."""
+    """The channel from a stage to the user. Stages report through this channel and never print."""
 
     def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        """Sets where to write.
+        """Set where to write.
 
         Args:
-            stream: Receives the lines; None means whatever `sys.stderr` is at the time of each line.
+            stream: Receives the lines. None means `sys.stderr` at the time of each line.
             clock: Seconds from any origin, never going back.
         """
         self._given_stream = stream
@@ -31,29 +32,29 @@ class Events:
 
     @property
     def stream(self) -> TextIO:
-        """Where lines go now."""
+        """The stream that receives lines now."""
         return self._given_stream if self._given_stream is not None else sys.stderr
 
     def attach(self, path: Path) -> None:
-        """Repeats every later line, with its time, at the end of a log file."""
+        """Also append every later line, with the time, to a log file."""
         self._log = path
 
     def info(self, message: str) -> None:
-        """Tells something that went as planned."""
+        """Report something that went as planned."""
         self._write(message)
 
     def warn(self, message: str) -> None:
-        """Tells something the user should look at, though the work goes on."""
+        """Report something that the user should look at; the work goes on."""
         self._write(f"warning: {message}")
 
     @contextmanager
     def progress(self, total: int, label: str, done: int = 0) -> Iterator["Progress"]:
-        """Shows how far a loop is: a bar on a terminal, elsewhere a line every 5 % or 60 s.
+        """Show the progress of a loop: a bar on a terminal, elsewhere a line every 5 % or 60 s.
 
         Args:
             total: Number of items, at least `done`.
-            label: What is being done.
-            done: Items finished before, by the run that is being resumed; they do not count into the rate.
+            label: Name of the work.
+            done: Number of items that an earlier run finished. These items do not count into the rate.
         """
         bar = None
         if self.stream.isatty():
@@ -65,7 +66,7 @@ class Events:
                 bar.close()
 
     def _write(self, line: str) -> None:
-        # tqdm.write lifts a bar that is being shown; without one it is a plain print
+        # tqdm.write does not break a bar on the screen. Without a bar, tqdm.write is a plain print.
         tqdm.write(line, file=self.stream)
         self.stream.flush()
         self._write_log(line)
@@ -84,7 +85,7 @@ class Events:
 
 
 class Progress:
-    """One loop on its way; made by `Events.progress`."""
+    """The progress of one loop, made by `Events.progress`."""
 
     def __init__(
         self,
@@ -95,17 +96,17 @@ class Progress:
         clock: Callable[[], float],
         write: Callable[[str], None],
     ) -> None:
-        """Starts the clock."""
+        """Start the clock."""
         self.total, self.label, self.done = total, label, done
         self._bar, self._clock, self._write = bar, clock, write
         self._before, self._start = done, clock()
         self._line_done, self._line_time = done, self._start
 
     def advance(self, n: int = 1, **shown: float | str) -> None:
-        """Counts finished items.
+        """Count finished items.
 
         Args:
-            n: How many.
+            n: Number of items that finished since the last call.
             shown: Values to show beside the count, such as a loss.
         """
         self.done += n
@@ -131,7 +132,7 @@ class Progress:
 
 
 def _duration(seconds: float) -> str:
-    """Hours, minutes and seconds, leading zeros left out: 75 -> `1:15`, 3700 -> `1:01:40`."""
+    """Return hours, minutes and seconds without leading zeros: 75 -> `1:15`, 3700 -> `1:01:40`."""
     minutes, rest = divmod(max(0, round(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

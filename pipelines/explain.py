@@ -1,12 +1,15 @@
-"""Stage `s4 explain`: which features around a box its mask depends on (paper Sec. 3.4, Figs. 4 and 6).
+"""Stage `s4 explain`: the features around a box that a mask depends on (paper Sec. 3.4, Figs. 4 and 6).
 
-Boxes are the ground truth's and the loss is L_seg of their instances, as in the paper; `s4net.gradient_map` says what
-is computed, and what is exact about it. Three kinds of mask are compared: binary (box alone), expanded (box and ring
-alike) and ternary (ring with flipped sign). The network of `--weights` was trained with one of them; the other two are
-put into the same weights, which never learned them. `--compare` names a second network, trained with another kind, and
-shows that one for its kind instead. Figures and `explain.json` say which of the two is shown.
+Boxes come from the ground truth, and the loss is L_seg of their instances, as in the paper. `s4net.gradient_map` says
+what is computed and what is exact about the result.
+
+Three kinds of mask are compared: binary (box alone), expanded (box and ring alike) and ternary (ring with flipped
+sign). The network of `--weights` was trained with one kind. The other two kinds are put into the same weights, which
+never learned these kinds. `--compare` names a second network, trained with another kind. For that kind the second
+network is shown. Figures and `explain.json` say which network is shown.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +39,7 @@ _KINDS: tuple[RoiMode, ...] = ("binary", "expanded", "ternary")
 
 @dataclass(frozen=True)
 class _View:
-    """One kind of mask, and the network it is shown in."""
+    """One kind of mask, and the network that shows the kind."""
 
     kind: RoiMode
     run: Path
@@ -57,20 +60,21 @@ class _View:
 
 
 def explain(config: ExplainConfig, events: Events) -> dict[str, Any]:
-    """Draws gradient maps and measures where the gradient lies.
+    """Draw gradient maps and measure where the gradient lies.
 
     Args:
         config: Settings of `s4 explain`.
-        events: Progress.
+        events: Receives progress.
 
     Returns:
         {images, instances, figures, out, shown {kind: network}, ring_cells, ring_share {kind: share},
-        ring_share_outside_loss {kind: share}, mask_loss {kind: L_seg}}, means over the instances of a picture and then
-        over the pictures. Shares are 0..1; `ring_cells` is the ring's share of the cells of box and ring together.
+        ring_share_outside_loss {kind: share}, mask_loss {kind: L_seg}}. Numbers are means over the instances of a
+        picture, then over the pictures. Shares are 0..1, or NaN where no gradient was found. `ring_cells` is the share
+        of the ring among the cells of box and ring together.
 
     Raises:
-        InputError: Damaged files, a picture that is not there, or one without instances.
-        ConfigError: A network without RoIMasking, or two networks with the same kind of mask.
+        InputError: Files are damaged, a picture does not exist, or a picture has no instance.
+        ConfigError: A network has no RoIMasking, or two networks have the same kind of mask.
     """
     pictures = _chosen(config, load_coco(config.annotations, config.images))
     views = _views(config)
@@ -91,7 +95,7 @@ def explain(config: ExplainConfig, events: Events) -> dict[str, Any]:
 
 
 def _chosen(config: ExplainConfig, pictures: list[CocoPicture]) -> list[CocoPicture]:
-    """The pictures to explain: those that are named, or as many as are asked for, spread evenly over the file."""
+    """Return the named pictures, or as many as `--count` says, spread evenly over the file."""
     if config.ids is None:
         usable = [picture for picture in pictures if len(picture.boxes)]
         if not usable:
@@ -105,7 +109,7 @@ def _chosen(config: ExplainConfig, pictures: list[CocoPicture]) -> list[CocoPict
 
 
 def _spread(total: int, count: int) -> list[int]:
-    """At most `count` indices below `total`, evenly spread: a file is often sorted by source."""
+    """Return at most `count` indices below `total`, evenly spread, because a file is often sorted by source."""
     count = min(count, total)
     return [i * total // count for i in range(count)]
 
@@ -126,7 +130,7 @@ def _named(config: ExplainConfig, by_id: dict[str, CocoPicture], image_id: str) 
 
 
 def _views(config: ExplainConfig) -> list[_View]:
-    """Every kind of mask with the network that shows it, in the order of the figure."""
+    """Return every kind of mask with the network that shows the kind, in the order of the figure."""
     runs = [config.weights] if config.compare is None else [config.weights, config.compare]
     networks = [load_s4net(run, device=config.device, precision=config.precision) for run in runs]
     trained = [_trained_with(run, network) for run, network in zip(runs, networks, strict=True)]
@@ -152,7 +156,7 @@ def _trained_with(run: Path, network: S4NetPredictor) -> RoiMode:
 
 
 def _gradients(picture: CocoPicture, image: NDArray[np.uint8], views: Sequence[_View]) -> list[InstanceGradients]:
-    """The gradients of every view; what does not depend on masks is computed once for each network."""
+    """Return the gradients of every view. Each network computes its dense output only once."""
     dense: dict[int, DenseOutput] = {}
     found = []
     for view in views:
@@ -164,7 +168,7 @@ def _gradients(picture: CocoPicture, image: NDArray[np.uint8], views: Sequence[_
 
 
 def _dense(network: S4NetPredictor, image: NDArray[np.uint8]) -> DenseOutput:
-    """What the network computes once for the picture, in float32 from here on: small gradients need it."""
+    """Return the dense output for a picture in float32, because small gradients need that precision."""
     batch = to_network(image, network.image_size)[None].to(network.device).float() / 255
     with torch.no_grad(), autocast(network.precision, network.device):
         dense = network.net.dense(batch.contiguous(memory_format=torch.channels_last))
@@ -173,7 +177,7 @@ def _dense(network: S4NetPredictor, image: NDArray[np.uint8]) -> DenseOutput:
 
 
 def _target(picture: CocoPicture, network: S4NetPredictor) -> dict[str, torch.Tensor]:
-    """The instances in network pixels: {boxes [N, 4] float32, masks [N, S, S] 0 or 1}."""
+    """Return the instances in network pixels: {boxes [N, 4] float32, masks [N, S, S] 0 or 1}."""
     size = network.image_size
     scale = np.array([size / picture.width, size / picture.height] * 2, dtype=np.float32)
     masks = to_network(np.ascontiguousarray(picture.masks().transpose(1, 2, 0)) * 255, size) > 127
@@ -188,12 +192,12 @@ def _shares(found: InstanceGradients) -> Shares:
 
 
 def _record(picture: CocoPicture, found: Sequence[InstanceGradients]) -> dict[str, Any]:
-    """The line of one picture in `explain.json`."""
+    """Return the entry of one picture in `explain.json`."""
     ternary = found[-1].zones
     touched = (ternary != 0).sum(dim=(1, 2))
     ring_cells = ((ternary < 0).sum(dim=(1, 2)) / touched).mean()
     shares = {
-        kind: {name: _number(values) for name, values in _shares(of_kind)._asdict().items()}
+        kind: {name: float(values.nanmean()) for name, values in _shares(of_kind)._asdict().items()}
         | {"loss": float(of_kind.losses.mean())}
         for kind, of_kind in zip(_KINDS, found, strict=True)
     }
@@ -206,12 +210,6 @@ def _record(picture: CocoPicture, found: Sequence[InstanceGradients]) -> dict[st
     }
 
 
-def _number(values: torch.Tensor) -> float | None:
-    """The mean of the values that are numbers; None where there is none."""
-    mean = float(values.nanmean())
-    return mean if np.isfinite(mean) else None
-
-
 def _draw(
     path: Path,
     picture: CocoPicture,
@@ -219,7 +217,7 @@ def _draw(
     views: Sequence[_View],
     found: Sequence[InstanceGradients],
 ) -> None:
-    """Writes the figure of one picture, over the image or what stands for it [H, W, 3]."""
+    """Write the figure of one picture, drawn over the given image [H, W, 3]."""
     kinds = [
         MaskKind(
             name=view.kind,
@@ -240,7 +238,7 @@ def _draw(
 
 
 def _result(config: ExplainConfig, views: Sequence[_View], records: list[dict[str, Any]]) -> dict[str, Any]:
-    """Writes `explain.json` and returns its summary."""
+    """Write `explain.json` and return a summary."""
     names = list(records[0]["shares"][_KINDS[0]])
     mean = {kind: {name: _mean([r["shares"][kind][name] for r in records]) for name in names} for kind in _KINDS}
     shown = {view.kind: f"{view.origin} ({view.training})" for view in views}
@@ -263,6 +261,7 @@ def _result(config: ExplainConfig, views: Sequence[_View], records: list[dict[st
     }
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+def _mean(values: Sequence[float]) -> float:
+    """Return the mean of the finite values; NaN where there is none."""
+    known = [value for value in values if math.isfinite(value)]
+    return sum(known) / len(known) if known else math.nan

@@ -1,8 +1,11 @@
 """Writing that a crash cannot leave half done, and reading that explains what is wrong with a file.
 
-A file appears under its name only when all of its bytes are on the disk: it is written beside its destination as
-`.name.<pid>.tmp`, flushed to the disk and renamed; the folder is flushed last, so that the rename survives too.
-Growing files are JSON-lines journals, where a crash can only tear the last line.
+A file appears under its name only when all of its bytes are on the disk. The bytes first go to a temporary file
+`.name.<pid>.tmp` in the same folder. That file is flushed to the disk and renamed. The folder is flushed last, so that
+the rename survives a crash too. A file that grows is a journal of JSON lines: a crash can only tear the last line.
+
+JSON has no NaN and no infinity. Everything that this module writes as JSON goes through `plain`, which writes null for
+such numbers. Code that computes a number therefore returns NaN where the number is unknown.
 """
 
 import errno
@@ -23,14 +26,15 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Replaces a file in one step; at every moment the path holds the old bytes or all of the new ones.
+    """Replace a file in one step; at every moment the path holds the old bytes or all of the new ones.
 
     Args:
-        path: Destination; missing parent folders are made.
-        write: Receives the open temporary file and writes the whole content.
+        path: Destination. Missing parent folders are made.
+        write: A function that receives the open temporary file and writes the whole content.
 
     Raises:
-        MachineError: The disk is full, or the place cannot be written to; the old file is untouched.
+        MachineError: The disk is full [disk-full], the folder may not be written to [no-permission], or writing fails
+            [write-failed]. The old file is untouched.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -44,16 +48,16 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
     except OSError as error:
         raise _write_error(path, error) from error
     finally:
-        _remove_quietly(temporary)  # gone already after the rename; a torn one otherwise
+        _remove_quietly(temporary)  # a torn file, or none after the rename
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 text atomically."""
+    """Write UTF-8 text atomically."""
     atomic_write(path, lambda file: file.write(text.encode("utf-8", "surrogateescape")))
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copies a file atomically; a target that exists is replaced.
+    """Copy a file atomically; an existing target is replaced.
 
     Raises:
         MachineError: The source cannot be read [read-failed], or as `atomic_write`.
@@ -66,7 +70,11 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def plain(value: Any) -> Any:
-    """`value` in JSON's own types: paths as texts, numbers of array libraries as Python's, nan and infinity as None."""
+    """Return `value` in JSON's own types.
+
+    A path becomes a text, a tuple a list, and a number of an array library a number of Python. NaN and infinity become
+    None. Mappings and lists are converted item by item; keys become texts.
+    """
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -79,16 +87,16 @@ def plain(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
-    """Writes JSON atomically; NaN and infinity raise ValueError, for other readers refuse them."""
-    write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
+    """Write a value as JSON atomically; `plain` gives the value its JSON form, with null for NaN."""
+    write_text(path, json.dumps(plain(value), indent=indent) + "\n")
 
 
 def read_text(path: Path) -> str:
-    """Reads UTF-8 text, with or without a byte order mark.
+    """Read UTF-8 text, with or without a byte order mark.
 
     Raises:
         InputError: The file is missing [file-missing] or is not text [text-damaged].
-        MachineError: It cannot be read [read-failed].
+        MachineError: The file cannot be read [read-failed].
     """
     try:
         return path.read_bytes().decode("utf-8-sig")
@@ -103,7 +111,7 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """Reads a JSON file.
+    """Read a JSON file.
 
     Raises:
         InputError: The file is missing [file-missing] or is not valid JSON [json-damaged].
@@ -114,31 +122,31 @@ def read_json(path: Path) -> Any:
     except json.JSONDecodeError as error:
         found = f"{error.msg.lower()} in line {error.lineno}, column {error.colno}"
         raise InputError(f"{path}: {found}, expected JSON; restore or rewrite the file", "json-damaged") from error
-    except (RecursionError, ValueError) as error:  # a thousand nested lists; a number of thousands of digits
+    except (RecursionError, ValueError) as error:  # a thousand nested lists, or a number of thousands of digits
         raise InputError(
             f"{path}: nested too deep or a number too long, expected JSON; restore or rewrite the file", "json-damaged"
         ) from error
 
 
 class Journal:
-    """A file of JSON records, one a line, that only grows.
+    """A file of JSON records that only grows. Each line is one record.
 
-    A crash can tear the last line alone: reading leaves a torn line out, and the first append cuts it off.
-    The file is opened anew for every record, so an instance holds nothing that must be closed.
+    A crash can only tear the last line. Reading leaves a torn line out, and the first append cuts the torn line off.
+    The file is opened for every record, so an instance holds nothing that must be closed.
     """
 
     def __init__(self, path: Path) -> None:
-        """Names the file; nothing is touched before the first append."""
+        """Name the file; nothing is touched before the first append."""
         self.path = path
         self._clean = False
 
     def append(self, record: dict[str, Any]) -> None:
-        """Adds one record; on the disk only after `sync`.
+        """Add one record; `plain` gives the record its JSON form. Only `sync` makes sure that it is on the disk.
 
         Raises:
             MachineError: The disk is full, or the file cannot be written to.
         """
-        line = json.dumps(record, allow_nan=False) + "\n"
+        line = json.dumps(plain(record)) + "\n"
         if not self._clean:
             self.repair()
             self._clean = True
@@ -151,7 +159,7 @@ class Journal:
             raise _write_error(self.path, error) from error
 
     def sync(self) -> None:
-        """Forces everything appended so far on to the disk."""
+        """Force everything appended so far on to the disk."""
         try:
             with self.path.open("ab") as file:
                 os.fsync(file.fileno())
@@ -160,15 +168,15 @@ class Journal:
             raise _write_error(self.path, error) from error
 
     def read(self) -> list[dict[str, Any]]:
-        """All whole records, oldest first; empty for a missing file.
+        """Return all whole records, oldest first; none for a missing file.
 
         Raises:
-            InputError: A line before the last one is damaged, which no crash explains [journal-damaged].
+            InputError: A line before the last one is damaged, which a crash cannot do [journal-damaged].
         """
         return self._scan()[0]
 
     def repair(self) -> None:
-        """Cuts off a torn last line, so that the next record starts on a line of its own."""
+        """Cut off a torn last line, so that the next record starts on a line of its own."""
         whole = self._scan()[1]
         if self.path.exists() and self.path.stat().st_size > whole:
             try:
@@ -177,7 +185,7 @@ class Journal:
                 raise _write_error(self.path, error) from error
 
     def _scan(self) -> tuple[list[dict[str, Any]], int]:
-        """The whole records and the number of bytes they fill."""
+        """Return the whole records and the number of bytes that they fill."""
         try:
             lines = self.path.read_bytes().splitlines(keepends=True) if self.path.exists() else []
         except OSError as error:
@@ -196,7 +204,7 @@ class Journal:
 
 
 def sha256_file(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes.
+    """Return the hexadecimal SHA-256 of the bytes of a file.
 
     Raises:
         MachineError: The file cannot be read [read-failed].
@@ -209,7 +217,7 @@ def sha256_file(path: Path) -> str:
 
 
 def sha256_lines(lines: Iterable[str]) -> str:
-    """Hexadecimal SHA-256 of lines in the given order, each ended by one newline, in UTF-8."""
+    """Return the hexadecimal SHA-256 of lines in the given order, in UTF-8, each with one newline at the end."""
     digest = hashlib.sha256()
     for line in lines:
         digest.update(f"{line}\n".encode("utf-8", "surrogateescape"))
@@ -217,9 +225,9 @@ def sha256_lines(lines: Iterable[str]) -> str:
 
 
 def remove_stale_temporaries(folder: Path) -> int:
-    """Removes what crashed writers left below a folder; returns how many files that was.
+    """Remove the temporary files that crashed writers left below a folder, and return the number of removed files.
 
-    The files of a running process stay, this one's included: they may be in the middle of a write.
+    A file of a running process stays, because the process may still be writing. This process counts too.
     """
     removed = 0
     for path in folder.rglob(".*.tmp"):
@@ -231,7 +239,7 @@ def remove_stale_temporaries(folder: Path) -> int:
 
 
 def _parse_record(line: bytes) -> dict[str, Any] | None:
-    """The record of one line, None when the line is not a whole one."""
+    """Return the record of one line; None if the line is not whole."""
     if not line.endswith(b"\n"):
         return None
     try:
@@ -263,7 +271,7 @@ def _remove_quietly(path: Path) -> None:
     try:
         path.unlink()
     except OSError:
-        pass  # never hides the error that led here
+        pass  # an error here would hide the one that led here
 
 
 def _read_error(path: Path, error: OSError) -> S4Error:

@@ -1,7 +1,7 @@
-"""Stage `s4 predict`: what a trained network says of many pictures, as files.
+"""Stage `s4 predict`: the output of a trained network for many pictures, as files.
 
-DeepLab gives a label map for each picture, S4Net one COCO file of class-agnostic instances. As in pseudo-label, each
-picture is an item of its own: a run that is stopped and started again does what is missing and nothing else.
+DeepLab gives a label map for each picture. S4Net gives one COCO file of class-agnostic instances. As in pseudo-label,
+each picture is an item of its own. A run that was stopped does only what is missing when it starts again.
 """
 
 import time
@@ -36,26 +36,26 @@ _OPTIONS = {"deeplab": ("scales", "flip", "crf", "crf_preset"), "s4net": ("min_s
 
 Pixels = NDArray[np.uint8]
 Answer = Callable[[Pixels], "dict[str, Any] | Pixels"]
-"""Picture [H, W, 3] -> label map [H, W], or what its record says of its instances."""
+"""Picture [H, W, 3] -> label map [H, W], or the part of the record that describes the instances."""
 
 
 def predict(config: PredictConfig, events: Events) -> dict[str, Any]:
-    """Predicts every picture of a folder or of a VOC list.
+    """Predict every picture of a folder or of a VOC list.
 
     Args:
         config: See `PredictConfig`.
         events: Receives progress and warnings.
 
     Returns:
-        images = written + failed: counts of these pictures, earlier runs included; seconds, images_per_second: of this
-        run; out.
+        `images`, `written`, `failed`, `seconds`, `images_per_second` and `out`. The counts include earlier runs, and
+        images = written + failed. Time and rate are those of this run.
 
     Raises:
-        ConfigError: The folder holds predictions made with other settings or of other pictures of the same name
-            [predictions-differ], or something else [out-foreign], lies among the pictures [out-inside], or a flag is
-            for the other network [predict-option].
+        ConfigError: The folder holds predictions made with other settings, or of other pictures with the same name
+            [predictions-differ]. Or the folder holds something else [out-foreign], or lies among the pictures
+            [out-inside]. Or a flag is for the other network [predict-option].
         InputError: Pictures or weights cannot be used.
-        Stopped: A signal came; the same command goes on.
+        Stopped: A signal came. The same command goes on.
     """
     start = time.monotonic()
     folder, pictures = _pictures(config)
@@ -69,7 +69,7 @@ def predict(config: PredictConfig, events: Events) -> dict[str, Any]:
     todo = [image_id for image_id in pictures if image_id not in done]
     if todo:
         answer = _deeplab(config) if records.holds_maps else _s4net(config)
-        records.claim(settings)  # not before the network is there: a folder shall not be tied to what cannot be done
+        records.claim(settings)  # only now: an unusable network must not claim the folder
         remove_stale_temporaries(config.out)
         _predict_all(config, folder, pictures, todo, answer, records, events)
     records.finish()
@@ -87,7 +87,7 @@ def predict(config: PredictConfig, events: Events) -> dict[str, Any]:
 
 
 def _pictures(config: PredictConfig) -> tuple[Path, Mapping[str, ImageFile]]:
-    """The folder of the pictures, and where each lies."""
+    """Return the folder of the pictures, and the file of each picture by id."""
     if config.voc is not None:
         folder = pictures_folder(config.voc)
         pictures: Mapping[str, ImageFile] = list_pictures(config.voc, read_split(config.voc, config.split))
@@ -104,10 +104,10 @@ def _pictures(config: PredictConfig) -> tuple[Path, Mapping[str, ImageFile]]:
 
 
 def _refuse_namesakes(out: Path, done: Mapping[str, Record], pictures: Mapping[str, ImageFile]) -> None:
-    """Refuse other pictures of the same name, told by their size in bytes: they would pass for predicted."""
+    """Refuse another picture of the same name and of another size in bytes, which would count as predicted."""
     for image_id, picture in pictures.items():
         there, here = done.get(image_id, {}).get("bytes"), bytes_of(picture)
-        if there and here and there != here:  # one that is gone meanwhile is no other picture
+        if there and here and there != here:  # a picture without size has been removed
             message = f"--out {out}: holds the prediction of another {image_id}, of {there} bytes"
             raise ConfigError(
                 f"{message}, {picture} of {here} bytes expected; choose another --out or remove the folder",
@@ -116,7 +116,7 @@ def _refuse_namesakes(out: Path, done: Mapping[str, Record], pictures: Mapping[s
 
 
 def _refuse_idle_options(config: PredictConfig, kind: str) -> None:
-    """Options of the other network, which would be silently without effect."""
+    """Refuse options of the other network, which would have no effect."""
     settings = settings_of(PredictConfig)
     other, network = ("s4net", "an S4Net") if kind == "deeplab" else ("deeplab", "a DeepLab")
     for name in _OPTIONS[other]:
@@ -126,7 +126,10 @@ def _refuse_idle_options(config: PredictConfig, kind: str) -> None:
 
 
 def _settings(config: PredictConfig, kind: str) -> dict[str, Any]:
-    """Everything that a prediction depends on; no paths, and not the list: pictures may be added."""
+    """Return everything that a prediction depends on.
+
+    Paths and the list of pictures are not part of it, so that pictures may be added.
+    """
     chosen = {
         name: getattr(config, name) for name in (*_OPTIONS[kind], "precision") if name != "crf_preset" or config.crf
     }
@@ -203,7 +206,7 @@ def _predict_all(
 def _described(
     found: dict[str, Any] | Pixels, pixels: Pixels, picture: ImageFile, folder: Path
 ) -> tuple[Record, Pixels | None]:
-    """The record of a picture and its label map, if it has one."""
+    """Return the record of a picture, and the label map if there is one."""
     name = picture.relative_to(folder).as_posix()
     record = {"file_name": name, "bytes": bytes_of(picture), "height": pixels.shape[0], "width": pixels.shape[1]}
     return ({**record, **found}, None) if isinstance(found, dict) else (record, found)
@@ -212,7 +215,7 @@ def _described(
 def _read_ahead(
     readers: ThreadPoolExecutor, todo: Sequence[str], pictures: Mapping[str, ImageFile], ahead: int
 ) -> Iterator[tuple[str, Future[Pixels]]]:
-    """The pictures in order, while the next ones are being decoded."""
+    """Yield the pictures in order, while threads decode the next ones."""
     waiting: deque[tuple[str, Future[Pixels]]] = deque()
     for image_id in todo:
         waiting.append((image_id, readers.submit(open_image, pictures[image_id])))
@@ -222,7 +225,7 @@ def _read_ahead(
 
 
 def _keep(record: Record, label_map: Pixels | None, records: PredictionRecords) -> None:
-    """Writes the file of a picture and, after it, its record: what has a record is complete."""
+    """Write the file of a picture, then the record, so that every picture with a record is complete."""
     if label_map is not None:
         write_label_map(records.map_path(record["image_id"]), label_map)
     records.add(record)

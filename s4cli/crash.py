@@ -1,4 +1,4 @@
-"""How a command ends: the exit code of every kind of failure, and the crash file of a fault of our own."""
+"""How a command ends: the exit code of every kind of failure, and the crash file of a bug."""
 
 import errno
 import os
@@ -24,11 +24,11 @@ _MACHINE_ERRNOS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.E
 
 
 def exit_code_of(work: Callable[[], object]) -> int:
-    """Runs `work` and tells the user, on stderr, what stopped it.
+    """Run `work`, and tell the user on stderr what stopped it.
 
     Returns:
-        The exit code: 0 done, that of the `S4Error`, 2 wrong usage, 6 the machine, 130 interrupted, 1 for any other
-        exception, which also writes a crash file.
+        The exit code: 0 done, 2 wrong usage, 6 the machine, 130 interrupted, or the code of the `S4Error`. Any other
+        exception gives 1 and a crash file.
     """
     try:
         work()
@@ -57,18 +57,18 @@ def _report(message: str, code: int) -> int:
 
 
 def _machine_trouble(error: Exception) -> str | None:
-    """The message where the machine, not the program, is at fault."""
+    """Return a message if the machine is at fault, not the program; else None."""
     if isinstance(error, OSError) and error.errno in _MACHINE_ERRNOS:
         where = error.filename or "a file"
         return f"{where}: {error.strerror}, room and permission to write expected; make room or choose another folder"
-    # The GPU's own error is known by name: importing its library here would slow every command.
+    # The error of the GPU is recognised by name. Importing torch for its type would slow every command.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return "memory: used up, more expected; lower --batch-size, the picture size or --workers"
     return None
 
 
 def _write_crash_file(error: Exception) -> str:
-    """Writes the traceback into the current folder or, where that fails, the temporary one; says where it is."""
+    """Write the traceback into the current folder, or else the temporary one; return a clause that names the file."""
     text = "\n".join(
         [
             f"s4 {__version__}, Python {platform.python_version()}, {platform.platform()}",

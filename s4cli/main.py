@@ -1,7 +1,7 @@
 """The commands of `s4`, one function each.
 
-Only the standard library, click and the settings are imported here; a stage's module, and torch with it, is imported in
-the body of its command.
+Only the standard library, click and the settings are imported here. The body of a command imports the module of its
+stage, which may import torch.
 """
 
 from collections.abc import Sequence
@@ -38,10 +38,10 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line.
+    """Run the command line.
 
     Args:
-        arguments: Without the program's name; None for those of the process.
+        arguments: The arguments without the name of the program. None: the arguments of the process.
 
     Returns:
         The exit code.
@@ -54,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def s4() -> None:
     """Weakly-supervised semantic segmentation through salient instances.
 
-    The chain: train, pseudo-label, deeplab-train, evaluate; run does all of it from one file, demo on generated
-    scenes. Results go to stdout, progress to stderr.
+    The chain is train, pseudo-label, deeplab-train, evaluate. run does the whole chain from one file. demo does the
+    whole chain on generated scenes. Results go to stdout, progress goes to stderr.
     """
 
 
@@ -90,7 +90,7 @@ def evaluate(config: EvaluateConfig, events: "Events") -> dict[str, Any]:
     \b
     --voc DIR --weights RUN | --predictions DIR          mIoU of a network or of its written predictions
     --voc DIR --split LIST --labels DIR                  mIoU of pseudo labels
-    --voc DIR ... --versus DIR | RUN                     any of these, compared with other predictions
+    --voc DIR ... --versus DIR | RUN                     one of the lines above, compared with other predictions
     --images DIR --annotations FILE.json --weights RUN   mask AP of salient instances
     --voc DIR --weights RUN --foreground                 IoU of salient instances with all classes together
     """
@@ -101,7 +101,7 @@ def evaluate(config: EvaluateConfig, events: "Events") -> dict[str, Any]:
 
 @stage_command(s4, PredictConfig)
 def predict(config: PredictConfig, events: "Events") -> dict[str, Any]:
-    r"""Write what a network says of many pictures: label maps of a DeepLab, instances of an S4Net.
+    r"""Predict many pictures: a DeepLab writes label maps, an S4Net writes instances.
 
     \b
     --images DIR --weights RUN --out DIR               every picture of a folder
@@ -114,7 +114,7 @@ def predict(config: PredictConfig, events: "Events") -> dict[str, Any]:
 
 @stage_command(s4, ConvertConfig)
 def convert(config: ConvertConfig, events: "Events") -> dict[str, Any]:
-    r"""Bring results into the form that others expect.
+    r"""Write results in the file format that another program expects.
 
     \b
     --to voc-server --predictions DIR --voc DIR --split test --out results.tar.gz    for the VOC test server
@@ -127,7 +127,7 @@ def convert(config: ConvertConfig, events: "Events") -> dict[str, Any]:
 
 @stage_command(s4, DemoConfig)
 def demo(config: DemoConfig, events: "Events") -> dict[str, Any]:
-    """Run the whole chain on generated scenes and write a report; needs no data."""
+    """Run the whole chain on generated scenes and write a report, without any data."""
     from pipelines.demo import demo
 
     return demo(config, events)
@@ -135,7 +135,7 @@ def demo(config: DemoConfig, events: "Events") -> dict[str, Any]:
 
 @stage_command(s4, AblateConfig)
 def ablate(config: AblateConfig, events: "Events") -> dict[str, Any]:
-    """Train and score the rows of a table of the S4Net paper, with several seeds."""
+    """Train and score the rows of a table in the S4Net paper, with several seeds."""
     from pipelines.ablate import ablate
 
     return ablate(config, events)
@@ -143,7 +143,7 @@ def ablate(config: AblateConfig, events: "Events") -> dict[str, Any]:
 
 @stage_command(s4, ExplainConfig)
 def explain(config: ExplainConfig, events: "Events") -> dict[str, Any]:
-    """Draw which features around a box its mask depends on, for binary, expanded and ternary masks."""
+    """Draw the features around a box that its mask depends on, for binary, expanded and ternary masks."""
     from pipelines.explain import explain
 
     return explain(config, events)
@@ -151,7 +151,7 @@ def explain(config: ExplainConfig, events: "Events") -> dict[str, Any]:
 
 @stage_command(s4, BenchConfig)
 def bench(config: BenchConfig, events: "Events") -> dict[str, Any]:
-    r"""Time S4Net beside other networks, in one run; ratios count.
+    r"""Time S4Net beside other networks in one run. Compare the ratios, not the times.
 
     \b
     --what inference    whole network, beside Mask R-CNN, RetinaNet and YOLO11-seg
@@ -168,18 +168,18 @@ def bench(config: BenchConfig, events: "Events") -> dict[str, Any]:
 
 @stage_command(s4, RunConfig)
 def run(config: RunConfig, events: "Events") -> dict[str, Any]:
-    r"""Run the whole chain from one file; what has not changed since the last time is skipped.
+    r"""Run the whole chain from one file, and skip every stage that has not changed since the last time.
 
     \b
     [train] [pseudo-label] [deeplab-train] [evaluate]
-            tables of the stages, each as its own command takes it with --config FILE.toml
+            a table for each stage, as the command of the stage takes it with --config FILE.toml
     [run]   the settings below
 
-    Stages without a table are left out. A stage gets from those before it what its table does not name: weights,
-    labels, classes and folders. Relative paths lead from the current folder.
+    A stage without a table is left out. If a table does not name weights, labels, classes or folders, the stage takes
+    them from the stages before. Relative paths lead from the current folder.
 
-    Stopped or killed, the same command goes on. A stage whose settings or inputs have changed is done again in a fresh
-    folder; the old one is kept as NAME.old-1, NAME.old-2, ...
+    After a stop or a kill, start the same command again to go on. If settings or inputs of a stage have changed, the
+    stage is done again in a new folder. The old folder is kept as NAME.old-1, NAME.old-2, ...
     """
     from pipelines.run import run
 

@@ -1,4 +1,4 @@
-"""Commands out of stages: every setting of a stage's dataclass becomes an option of its command."""
+"""Commands from stages: every setting in the dataclass of a stage becomes an option of the command."""
 
 import inspect
 from collections.abc import Callable
@@ -24,10 +24,10 @@ _CLICK_TYPES: dict[type, click.ParamType[Any]] = {
 
 
 def stage_command(group: click.Group, config_class: type[Config]) -> Callable[[Stage[Config]], click.Command]:
-    """Decorator that turns `stage(config, events) -> result` into a command of `group`.
+    """Return a decorator that turns `stage(config, events) -> result` into a command of `group`.
 
-    A positional setting is the settings file, which then takes the place of `--config`. The function's docstring is the
-    command's help; its body is where the stage module is imported, so that `--help` stays light.
+    A positional setting is the settings file, which then replaces `--config`. The docstring of the function is the help
+    of the command. The body of the function imports the module of the stage, so that `--help` is fast.
     """
 
     def decorate(stage: Stage[Config]) -> click.Command:
@@ -40,7 +40,7 @@ def stage_command(group: click.Group, config_class: type[Config]) -> Callable[[S
             run_and_print(config_class.command, lambda events: stage(config, events), as_json)
 
         general = [json_option()] if file_name != "config_file" else [_config_option(), json_option()]
-        # Raw docstrings hold click's mark of a paragraph that keeps its lines as two letters.
+        # click keeps the lines of a paragraph after a backspace, which a raw docstring spells as two letters.
         text = inspect.cleandoc(stage.__doc__ or "").replace("\\b\n", "\b\n")
         command = click.Command(
             config_class.command,
@@ -56,27 +56,27 @@ def stage_command(group: click.Group, config_class: type[Config]) -> Callable[[S
 
 
 def json_option() -> click.Option:
-    """The flag `--json`."""
+    """Return the flag `--json`."""
     return click.Option(["as_json", "--json"], is_flag=True, help="Print the result as one JSON object.")
 
 
 def _config_option() -> click.Option:
     path = click.Path(path_type=Path)
-    config_help = "Take settings from this file, as `s4 config show` prints them; flags override it."
+    config_help = "Take settings from this TOML file. `s4 config show` prints an example. Flags override the file."
     return click.Option(["config_file", "--config"], type=path, metavar="FILE.toml", help=config_help)
 
 
 def _option(setting: "Field[Any]") -> click.Parameter:
-    """The option of one setting, or the argument of a positional one.
+    """Return the option of one setting, or the argument of a positional one.
 
-    Its own default is always None, "not given": the true default is applied later, below the TOML file.
+    The default of the option is always None, "not given". The true default applies later, after the TOML file.
     """
     limits, kind, flag = limits_of(setting), type_of(setting), flag_of(setting.name)
     if limits.positional:
         return click.Argument([setting.name], type=_CLICK_TYPES[kind], metavar="FILE.toml")
     text = limits.help + _default_note(setting)
     if kind is bool:
-        # The second form switches off what a TOML file switches on.
+        # The second form, --no-..., switches off what a TOML file switches on.
         return click.Option([setting.name, f"{flag}/--no-{flag[2:]}"], default=None, help=text)
     choices = choices_of(setting)
     accepted = click.Choice(choices) if choices else _CLICK_TYPES[kind]

@@ -1,4 +1,4 @@
-"""What a command prints: a table for people or one JSON object for programs, on stdout and nothing else there."""
+"""The output of a command: a table for people or one JSON object for programs. stdout receives nothing else."""
 
 import json
 import os
@@ -20,21 +20,21 @@ SCHEMA_VERSION = 1
 
 
 def run_and_print(command: str, work: "Callable[[Events], Mapping[str, Any]]", as_json: bool) -> None:
-    """Runs a stage and prints its result.
+    """Run a stage and print the result.
 
     Args:
         command: Name of the command, for the schema.
-        work: Called with the events; returns the result.
-        as_json: One JSON object instead of a table.
+        work: A function that receives the events and returns the result.
+        as_json: Whether to print one JSON object instead of a table.
 
     Raises:
-        PartialFailure: The result is printed, but counts items that failed.
+        PartialFailure: Some items failed. The result is printed nevertheless.
     """
     from pipelines.events import Events
 
-    # Under torchrun every rank does the same; one of them speaks.
+    # Under torchrun every rank does the same work, and only one rank prints.
     speaks = os.environ.get("RANK", "0") == "0"
-    # Libraries print notes on stdout; there they would break the one JSON object.
+    # Libraries print notes on stdout. Such notes would break the one JSON object.
     with redirect_stdout(sys.stderr), open(os.devnull, "w") as silence:
         result = work(Events(None if speaks else silence))
     if speaks:
@@ -45,7 +45,7 @@ def run_and_print(command: str, work: "Callable[[Events], Mapping[str, Any]]", a
 
 
 def print_result(command: str, result: Mapping[str, Any], as_json: bool) -> None:
-    """Prints a result on stdout."""
+    """Print a result on stdout; `plain` gives the result its JSON form, with null for NaN."""
     if as_json:
         head = {"schema": f"s4/{command}/{SCHEMA_VERSION}", "s4_version": __version__}
         click.echo(json.dumps(plain({**head, **result}), allow_nan=False))
@@ -54,11 +54,11 @@ def print_result(command: str, result: Mapping[str, Any], as_json: bool) -> None
 
 
 def table(result: Mapping[str, Any]) -> Iterator[str]:
-    """The lines of a two-column table; a nested mapping follows its name, indented.
+    """Yield the lines of a two-column table; a nested mapping follows its name, indented.
 
-    Below it come, each as a table of its own, mappings of the same keys, such as scores of the same classes, side by
-    side with a line for each key; then every list of mappings, with a line for each and a column for each key. What is
-    nested in the latter is left to `--json`.
+    Two kinds of values follow as tables of their own. Mappings with the same keys, such as scores of the same classes,
+    stand side by side, with a line for each key. A list of mappings has a line for each mapping and a column for each
+    key. Only `--json` shows mappings nested in such a list.
     """
     alike = _alike(result)
     grids = {key: value for key, value in result.items() if _is_grid(value)}
@@ -75,7 +75,7 @@ def table(result: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _alike(result: Mapping[str, Any]) -> list[dict[str, Mapping[str, Any]]]:
-    """The flat mappings of a result, those of the same keys together; one that is alone is left out."""
+    """Return the flat mappings of a result, grouped by their keys, without groups of one mapping."""
     groups: dict[tuple[str, ...], dict[str, Mapping[str, Any]]] = {}
     for name, value in result.items():
         if isinstance(value, Mapping) and value and not any(isinstance(part, Mapping) for part in value.values()):

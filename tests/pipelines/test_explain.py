@@ -1,11 +1,13 @@
 """`s4 explain` as its user sees it, with untrained networks on small pictures."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from pipelines.config import ExplainConfig, TrainConfig, to_json
@@ -15,8 +17,10 @@ from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.explain import explain
 from pipelines.networks.build import new_s4net
+from s4net.gradient_map import Shares
 
 HEIGHT, WIDTH = 90, 120
+KINDS = ("binary", "expanded", "ternary")
 # Boxes x0, y0, x1, y1 of the filled rectangles that are the instances.
 PICTURES = {
     "street/a.png": [(30, 20, 80, 60), (70, 50, 110, 85)],
@@ -97,6 +101,21 @@ def test_shares_of_every_kind_sum_to_one_and_binary_masks_leave_the_ring_none(co
     assert result["ring_share"]["binary"] == 0
     assert result["ring_share"]["ternary"] > 0 < result["ring_share"]["expanded"]
     assert result["ring_share"] == {kind: shares["ring"] for kind, shares in written(config)["mean"].items()}
+
+
+def test_shares_without_any_gradient_are_left_out_of_means_and_null_in_the_file(config, monkeypatch):
+    calls = []
+
+    def shares_of(*_: object) -> Shares:
+        calls.append(len(calls))
+        ring = [0.25, float("nan")] if calls[-1] < 3 else [float("nan")] * 2  # the first picture alone has any
+        return Shares(*([torch.tensor(ring)] * len(Shares._fields)))
+
+    monkeypatch.setattr("pipelines.explain.gradient_shares", shares_of)
+    assert explain(replace(config, count=2), Events())["ring_share"] == dict.fromkeys(KINDS, 0.25)
+    assert [p["shares"]["binary"]["ring"] for p in written(config)["pictures"]] == [0.25, None]
+    assert all(math.isnan(share) for share in explain(replace(config, count=2), Events())["ring_share"].values())
+    assert [written(config)["mean"][kind]["ring"] for kind in KINDS] == [None] * 3
 
 
 def test_the_same_weights_with_masks_swapped_are_called_so(config):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipelines import errors
@@ -14,6 +15,7 @@ from pipelines.errors import ConfigError, InputError, MachineError, S4Error, nea
 from pipelines.files import (
     Journal,
     atomic_write,
+    plain,
     read_json,
     read_text,
     remove_stale_temporaries,
@@ -134,9 +136,39 @@ def test_json_comes_back_equal_also_with_names_that_are_not_utf8(tmp_path: Path)
     assert read_json(tmp_path / "a.json") == value
 
 
-def test_json_refuses_nan_before_it_touches_the_file(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="JSON compliant"):
-        write_json(tmp_path / "a.json", {"miou": float("nan")})
+def test_json_values_are_plain() -> None:
+    value = {
+        1: Path("a") / "b",
+        "scores": (np.float32(0.5), np.int64(3), float("nan"), float("inf")),
+        "deep": [{"flag": np.bool_(True), "none": None, "zero": np.float64("nan")}],
+    }
+    assert plain(value) == {
+        "1": "a/b",
+        "scores": [0.5, 3, None, None],
+        "deep": [{"flag": True, "none": None, "zero": None}],
+    }
+
+
+def test_what_is_no_finite_number_is_null_in_every_json(tmp_path: Path) -> None:
+    value = {"miou": float("nan"), "ends": (float("-inf"), np.float32("nan"), 0.5), "deep": [{"x": float("inf")}]}
+    expected = {"miou": None, "ends": [None, None, 0.5], "deep": [{"x": None}]}
+    write_json(tmp_path / "a.json", value)
+    assert json.loads((tmp_path / "a.json").read_text(), parse_constant=pytest.fail) == expected
+    Journal(tmp_path / "a.jsonl").append(value)
+    assert Journal(tmp_path / "a.jsonl").read() == [expected]
+
+
+def test_json_is_that_of_the_standard_library_otherwise(tmp_path: Path) -> None:
+    value = {"a": [1, 2.5, "ö", True, None, {}], "1": {"b": (1e-9, -3)}}
+    write_json(tmp_path / "a.json", value)
+    assert (tmp_path / "a.json").read_text() == json.dumps(value, indent=2) + "\n"
+    write_json(tmp_path / "a.json", value, indent=None)
+    assert (tmp_path / "a.json").read_text() == json.dumps(value) + "\n"
+
+
+def test_json_that_cannot_be_written_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {"x": object()})
     assert not list(tmp_path.iterdir())
 
 

@@ -1,21 +1,15 @@
 from pathlib import Path
 
-import numpy as np
+import pytest
 
-from s4cli.output import plain, table
+from s4cli.output import print_result, table
 
 
-def test_json_values_are_plain() -> None:
-    value = {
-        1: Path("a") / "b",
-        "scores": (np.float32(0.5), np.int64(3), float("nan"), float("inf")),
-        "deep": [{"flag": np.bool_(True), "none": None, "zero": np.float64("nan")}],
-    }
-    assert plain(value) == {
-        "1": "a/b",
-        "scores": [0.5, 3, None, None],
-        "deep": [{"flag": True, "none": None, "zero": None}],
-    }
+def test_what_is_no_number_is_null_or_a_dash(capsys: pytest.CaptureFixture[str]) -> None:
+    print_result("demo", {"ap50": float("nan"), "out": Path("a") / "b"}, as_json=True)
+    assert capsys.readouterr().out.endswith('"ap50": null, "out": "a/b"}\n')
+    print_result("demo", {"ap50": float("nan"), "out": Path("a") / "b"}, as_json=False)
+    assert capsys.readouterr().out == "ap50  -\nout   a/b\n"
 
 
 def test_an_empty_result_is_an_empty_table() -> None:
