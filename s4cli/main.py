@@ -54,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def s4() -> None:
     """Weakly-supervised semantic segmentation through salient instances.
 
-    The chain is train, pseudo-label, deeplab-train, evaluate. run does the whole chain from one file. demo does the
-    whole chain on generated scenes. Results go to stdout, progress goes to stderr.
+    The chain is train, pseudo-label, deeplab-train, evaluate. "s4 run" does the whole chain from one file. "s4 demo"
+    does the whole chain on generated scenes. Results go to stdout, progress goes to stderr.
     """
 
 

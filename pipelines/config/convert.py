@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pipelines.config.base import CLASSES, CommonConfig
+from pipelines.config.base import CommonConfig
 from pipelines.config.setting import REQUIRED, flag_of, opt
 from pipelines.errors import ConfigError
 
@@ -29,7 +29,7 @@ class ConvertConfig(CommonConfig):
     )
     images: Path | None = opt(None, "csv: folder of the pictures.")
     keywords: str = opt("auto", "csv: source of the keywords, as in pseudo-label.")
-    classes: str = opt("voc", f"csv: {CLASSES[0].lower()}{CLASSES[1:]}")
+    classes: str = opt("voc", "csv: the class list, voc or a file with one class name per line.")
 
     def __post_init__(self) -> None:
         """Check each field, and that the given files are those that the file format needs."""

@@ -17,7 +17,7 @@ class DeepLabTrainConfig(CommonConfig):
     images: Path = opt(REQUIRED, "Folder of the pictures.")
     labels: Path = opt(REQUIRED, "Label folder that pseudo-label wrote, or a folder of ground-truth label maps.")
     labels_are: Literal["pseudo", "ground-truth"] = opt(
-        "pseudo", "Kind of the labels. Ground truth is taken only with ground-truth."
+        "pseudo", "Kind of the labels. To train on true label maps, say ground-truth."
     )
     list: Path | None = opt(
         None, "File with the ids of the pictures to train on, one per line. Unset: every picture with a label."

@@ -24,7 +24,7 @@ class EvaluateConfig(CommonConfig):
     classes: str = opt("voc", CLASSES)
     scales: str = opt("1.0", "Picture scales to average over.", form=SCALES)
     flip: bool = opt(
-        False, "Average over the picture and its mirror image. This works for salient-instance networks too."
+        False, "Average over the picture and its mirror image. --flip works for salient-instance networks too."
     )
     crf: bool = opt(False, "Refine the probabilities of the network with a dense CRF.")
     crf_preset: CrfPreset = opt("deeplab", "With --crf: the published kernels to use.")

@@ -30,6 +30,6 @@ class ExplainConfig(CommonConfig):
     )
     outlines: bool = opt(
         False,
-        "Draw over the shapes of the true instances instead of the picture. Use this for pictures that you may not "
-        "publish.",
+        "Draw over the shapes of the true instances instead of the picture. Use --outlines for pictures that you may "
+        "not publish.",
     )
