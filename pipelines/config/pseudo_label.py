@@ -111,7 +111,7 @@ class PseudoLabelConfig(CommonConfig):
             message = f"--weights and --instances: {given} given, one of them expected; name what finds the instances"
             raise ConfigError(message, "setting-value")
         if self.flip and self.weights is None:
-            message = "--flip: given without --weights, a network to mirror pictures for expected; leave it out"
+            message = "--flip: given with --instances, expected with --weights alone; leave it out"
             raise ConfigError(message, "setting-value")
         if self.least_foreground > self.most_foreground:
             limits = f"--least-foreground {self.least_foreground} and --most-foreground {self.most_foreground}"
