@@ -115,7 +115,7 @@ class PseudoLabelConfig(CommonConfig):
             raise ConfigError(message, "setting-value")
         if self.least_foreground > self.most_foreground:
             limits = f"--least-foreground {self.least_foreground} and --most-foreground {self.most_foreground}"
-            message = f"{limits}: no picture lies between them, the first one below expected; change them"
+            message = f"{limits}: every picture is out of their range, a smaller first one expected; change them"
             raise ConfigError(message, "setting-value")
         number, of = self.part
         if number > of:
