@@ -19,9 +19,29 @@ ALLOWED = {
     "s4net": {"s4net"},
     "deeplab": {"deeplab"},
 }
-LEAVES = {"pipelines.config", "pipelines.config.setting", "pipelines.errors", "pipelines.files"}
-SUPPORT = LEAVES | {"pipelines", "pipelines.events"}
-PARTS = {f"pipelines.{part}" for part in ("data", "engine", "metrics", "report")}
+COMMANDS = {
+    "train", "pseudo_label", "deeplab_train", "evaluate", "run", "predict", "convert", "demo", "ablate", "explain",
+    "bench",
+}  # fmt: skip
+COMPOSED = {"run", "demo", "ablate", "bench"}  # commands that are made of others
+GROUND = {"errors", "files", "events"}
+# What each part of `pipelines` may import of the others. Read from top to bottom it is the map of CONTRIBUTING.md.
+PARTS = {
+    "labels": {"networks", "engine", "data", "config", *GROUND},
+    "scoring": {"networks", "metrics", "data", "config", *GROUND},
+    "chain": {"labels", "networks", "engine", "data", "report", "config", *GROUND},
+    "studies": {"networks", "engine", "data", "metrics", "report", "config", *GROUND},
+    "networks": {"engine", "data", "config", *GROUND},
+    "report": {"data", "files", "errors"},
+    "metrics": {"data", "files", "errors"},
+    "engine": {"config", *GROUND},
+    "data": {"config", *GROUND},
+    "config": GROUND,
+    "files": {"errors"},
+    "events": {"errors"},
+    "errors": set(),
+}
+FACE = "__init__"  # `pipelines/__init__.py` hands on the loaders and the version
 JUNK_DRAWERS = {"utils", "util", "misc", "helpers", "helper", "common", "core", "tools", "lib", "stuff"}
 PICTURE_READERS = {"imread", "read_image", "decode_image", "decode_jpeg", "decode_png"}
 
@@ -58,13 +78,8 @@ def is_module(name: str) -> bool:
 
 
 def part(module: str) -> str:
-    """`pipelines.data.voc` -> `pipelines.data`; everything else keeps its name."""
-    head = ".".join(module.split(".")[:2])
-    return head if head in PARTS or head in LEAVES else module
-
-
-def is_stage(module: str) -> bool:
-    return module.startswith("pipelines.") and part(module) not in PARTS | SUPPORT
+    """`pipelines.data.voc` -> `data`; the package itself is its face."""
+    return module.split(".")[1] if "." in module else FACE
 
 
 @cache
@@ -87,20 +102,39 @@ def test_imports_run_one_way(path: Path) -> None:
         assert package != "tests"
 
 
-@pytest.mark.parametrize("path", [p for p in PRODUCT if part(module_name(p)) in LEAVES], ids=module_name)
-def test_leaves_import_the_standard_library_only(path: Path) -> None:
-    for name in imports(path):
-        # The empty package module is imported along with any of its children.
-        assert name.split(".")[0] in sys.stdlib_module_names or part(name) in LEAVES | {"pipelines"}, name
+def pipelines_of(path: Path) -> set[str]:
+    """The other parts of `pipelines` that a file imports; its own package module comes with any import and is none."""
+    found = {part(name) for name in imports(path) if name.split(".")[0] == "pipelines"}
+    return found - {part(module_name(path)), FACE}
 
 
-@pytest.mark.parametrize("path", [p for p in PRODUCT if part(module_name(p)) in PARTS], ids=module_name)
-def test_parts_never_import_a_stage(path: Path) -> None:
+def test_pipelines_holds_commands_parts_and_nothing_else() -> None:
+    files = {path.stem for path in (ROOT / "pipelines").glob("*.py")}
+    folders = {path.parent.name for path in (ROOT / "pipelines").glob("*/__init__.py")}
+    assert files == COMMANDS | GROUND | {FACE}
+    assert folders | GROUND == set(PARTS)
+
+
+@pytest.mark.parametrize("path", [p for p in PRODUCT if module_name(p).startswith("pipelines.")], ids=module_name)
+def test_parts_of_pipelines_import_what_lies_below_them(path: Path) -> None:
     own = part(module_name(path))
+    if own in COMMANDS:
+        assert own in COMPOSED or not pipelines_of(path) & COMMANDS
+    else:
+        assert pipelines_of(path) <= PARTS[own], f"{own} -> {pipelines_of(path) - PARTS[own]}"
+
+
+@pytest.mark.parametrize("path", [p for p in PRODUCT if part(module_name(p)) == "config"], ids=module_name)
+def test_settings_import_the_standard_library_alone(path: Path) -> None:
     for name in imports(path):
-        assert not is_stage(name), f"{name} is a stage"
-        if own in {"pipelines.data", "pipelines.metrics"}:
-            assert part(name) not in {"pipelines.engine", "pipelines.report"}, name
+        assert name.split(".")[0] in {*sys.stdlib_module_names, "pipelines"}, name
+
+
+def test_no_module_of_the_package_takes_anything_from_its_face() -> None:
+    for path in (p for p in PRODUCT if module_name(p).startswith("pipelines.")):
+        for node in nodes(path):
+            taken = isinstance(node, ast.ImportFrom) and node.module == "pipelines"
+            assert not taken or all(is_module(f"pipelines.{alias.name}") for alias in node.names), path
 
 
 @pytest.mark.parametrize("package", ["s4net", "deeplab"])
