@@ -18,8 +18,8 @@ from tempfile import TemporaryDirectory
 from pipelines.engine.distributed import choose_device
 from pipelines.events import Events
 from pipelines.pseudo_label import pseudo_label
-from pipelines.studies.bench_rows import Setup
-from pipelines.studies.bench_rows.labels import label_settings, make_task
+from pipelines.studies.bench_rows.comparison import Setup
+from pipelines.studies.bench_rows.end_to_end import label_settings, make_task
 
 
 def main() -> None:

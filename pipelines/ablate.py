@@ -1,9 +1,9 @@
 """Stage `s4 ablate`: the comparisons of the S4Net paper, with several seeds, intervals and paired differences.
 
 OUT/  config.json                   settings that every training of the study shares
-      trunk=..,roi=..,alpha=../     what is trained; tables that have such a row share it
+      trunk=..,roi=..,alpha=../     the trainings of a row; tables with the same row share the folder
           seed0/ seed1/ ...         one training each, see `pipelines.studies.trial`
-      table1.md table1.json         the table; likewise 2, 3 and 4
+      table1.md table1.json         the table; tables 2, 3 and 4 likewise
       failures.jsonl                trainings that diverged, if any did
 """
 
@@ -24,8 +24,9 @@ from pipelines.networks.build import new_s4net
 from pipelines.studies.ablation_result import Failure, Trials, write_failures, write_table
 from pipelines.studies.paper_tables import Row, Table, paper_table
 from pipelines.studies.trial import Trial, drop_state, run_trial
+from pipelines.train import train
 
-# What may differ between commands on one study: it chooses trainings, or does not alter them.
+# Settings that may differ between commands on one study: they choose trainings, or do not alter them.
 _NOT_FROZEN = {"table", "out", "seeds", "trunks", "dry_run", "device", "workers"}
 
 
@@ -36,8 +37,8 @@ def ablate(config: AblateConfig, events: Events) -> dict[str, Any]:
     command trains only what is missing.
 
     Args:
-        config: settings of `s4 ablate`.
-        events: progress and log lines.
+        config: Settings of `s4 ablate`.
+        events: Progress and log lines.
 
     Returns:
         {schema, table, title, seeds, images, list_sha256, occluded {images}, occluded_strict {images}, reference,
@@ -48,9 +49,9 @@ def ablate(config: AblateConfig, events: Events) -> dict[str, Any]:
         `dry_run`: {table, rows, seeds, trainings, finished, missing, ..}, and nothing is written.
 
     Raises:
-        ConfigError: the folder holds a study of other settings [study-differs], or a trunk cannot be used.
-        InputError: data are missing or damaged; nothing was trained.
-        Stopped: a signal came; the same command goes on.
+        ConfigError: The folder holds a study of other settings [study-differs], or a trunk cannot be used.
+        InputError: Data are missing or damaged; nothing was trained.
+        Stopped: A signal came; the same command goes on.
     """
     _require_one_process()
     table = paper_table(config.table, config.trunk, config.trunk_list)
@@ -75,7 +76,7 @@ def _require_one_process() -> None:
 
 
 def _test_pictures(config: AblateConfig, events: Events) -> list[CocoPicture]:
-    """The pictures to score on; those to train and choose on are looked at too, before anything is done."""
+    """Load the pictures to score on, and check those to train and choose on too, before anything is done."""
     others = [load_coco(file, config.images) for file in (config.annotations, config.val_annotations) if file]
     pictures = load_coco(config.test_annotations, config.images)
     if not any(len(picture.boxes) for picture in pictures):
@@ -92,10 +93,10 @@ def _test_pictures(config: AblateConfig, events: Events) -> list[CocoPicture]:
 
 
 def _frozen(config: AblateConfig) -> dict[str, Any]:
-    """The settings that the whole study shares, with the preset's values for what is left open, and the data."""
+    """Return the settings that the whole study shares, with the preset's values for what is left open, and the data."""
     values = {name: value for name, value in to_json(config).items() if name not in _NOT_FROZEN}
     if config.table == 3:
-        del values["trunk"]  # its rows name theirs
+        del values["trunk"]  # each row of table 3 names its own
         if config.trunk_weights not in ("imagenet", "none") and len(config.trunk_list) > 1:
             found = f"--trunk-weights: {config.trunk_weights} given for {len(config.trunk_list)} trunks"
             raise ConfigError(f"{found}, imagenet or none expected; or name one trunk with --trunks", "setting-value")
@@ -124,7 +125,7 @@ def _require_same_study(config: AblateConfig, frozen: Mapping[str, Any]) -> None
 
 
 def _trials(config: AblateConfig, table: Table, frozen: Mapping[str, Any]) -> Trials:
-    """Every training of the table by row and seed, seed by seed."""
+    """Return every training of the table by row and seed, seed by seed."""
     return {
         (row.name, seed): Trial(f"{row.name}, seed {seed}", _train_config(config, frozen, row, seed))
         for seed in config.seed_list
@@ -133,10 +134,10 @@ def _trials(config: AblateConfig, table: Table, frozen: Mapping[str, Any]) -> Tr
 
 
 def _train_config(config: AblateConfig, frozen: Mapping[str, Any], row: Row, seed: int) -> TrainConfig:
-    """The settings of one training; of a begun one they must be those that it began with.
+    """Return the settings of one training.
 
     Raises:
-        ConfigError: they are not [resume-differs].
+        ConfigError: The training was begun with other settings [resume-differs].
     """
     run = config.out / row.folder / f"seed{seed}"
     own = {"run": run, "trunk": row.trunk, "roi": row.roi, "alpha": row.alpha, "seed": seed}
@@ -146,10 +147,14 @@ def _train_config(config: AblateConfig, frozen: Mapping[str, Any], row: Row, see
 
 
 def _checkpoint_bytes(missing: list[Trial]) -> dict[str, int]:
-    """Size of a checkpoint for each trunk to be trained; a trunk that cannot be used ends the command here."""
+    """Return the size of a checkpoint for each trunk to be trained.
+
+    Raises:
+        ConfigError: A trunk cannot be used [trunk-unusable].
+    """
     first = {trial.config.trunk: trial.config for trial in missing}
     networks = ((trunk, new_s4net(config)) for trunk, config in first.items())
-    return {trunk: sum(v.nbytes for v in network.state_dict().values()) for trunk, network in networks}
+    return {trunk: sum(tensor.nbytes for tensor in network.state_dict().values()) for trunk, network in networks}
 
 
 def _plan(config: AblateConfig, table: Table, trials: Trials, weights: Mapping[str, int]) -> dict[str, Any]:
@@ -173,17 +178,17 @@ def _plan(config: AblateConfig, table: Table, trials: Trials, weights: Mapping[s
 
 
 def _run_missing(config: AblateConfig, trials: Trials, pictures: list[CocoPicture], events: Events) -> list[Failure]:
-    """Train what is not finished; returns the trainings that diverged."""
+    """Train what is not finished, and return the trainings that diverged."""
     seconds = [trial.result()["seconds"] for trial in trials.values() if trial.is_finished]
     failures: list[Failure] = []
     for number, ((name, seed), trial) in enumerate(trials.items(), start=1):
         if trial.is_finished:
-            drop_state(trial)  # a kill may have come between the mark and this
+            drop_state(trial)  # a kill may have come after the mark and before the removal
             continue
         place = f"training {number} of {len(trials)}, {trial.label}"
         events.info(f"{place}: {'goes on' if trial.config.resume else 'starts'}")
         try:
-            result = run_trial(trial, pictures, events)
+            result = run_trial(trial, train, pictures, events)
         except DivergedError as error:
             failures.append(Failure(name, seed, trial.folder, error.message))
             events.warn(f"{place}: {error}")

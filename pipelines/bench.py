@@ -1,4 +1,4 @@
-"""Stage `s4 bench`: speed of S4Net and of the networks that one would take instead, in one process and one run."""
+"""Stage `s4 bench`: the speed of S4Net beside that of the networks one would take instead, in one run."""
 
 import os
 import platform
@@ -18,19 +18,20 @@ from pipelines.engine.timing import MOST_OTHERS, Stopwatch, Timing, interleave
 from pipelines.errors import ConfigError
 from pipelines.events import Events
 from pipelines.files import atomic_write, write_json
+from pipelines.pseudo_label import pseudo_label
 from pipelines.report.speed_plot import speed_plot
-from pipelines.studies.bench_rows import Comparison, Row, Setup
-from pipelines.studies.bench_rows.branch import compare_branch
-from pipelines.studies.bench_rows.labels import PICTURES, as_network_takes, compare_end_to_end, sample_pictures
-from pipelines.studies.bench_rows.networks import Subject, random_subject, trained_config, trained_subject
-from pipelines.studies.bench_rows.training import compare_training
-from pipelines.studies.bench_rows.variants import (
+from pipelines.studies.bench_rows.comparison import Comparison, Row, Setup
+from pipelines.studies.bench_rows.end_to_end import PICTURES, compare_end_to_end, network_inputs, sample_pictures
+from pipelines.studies.bench_rows.inference import (
     GPU_BATCHES,
     LIMIT,
     compare_inference,
     compare_proposals,
     compare_trunks,
 )
+from pipelines.studies.bench_rows.mask_branch import compare_branch
+from pipelines.studies.bench_rows.networks import Subject, random_subject, trained_config, trained_subject
+from pipelines.studies.bench_rows.training import compare_training
 from s4net import PRESETS
 
 _TRAINING_BATCH = 4
@@ -38,23 +39,24 @@ _PACKAGES = ("s4-segmentation", "torch", "torchvision", "timm", "numpy", "ultral
 
 
 def bench(config: BenchConfig, events: Events) -> dict[str, Any]:
-    """Times what `--what` names.
+    """Time what `--what` names.
 
     Args:
-        config: See `BenchConfig`.
+        config: Settings of `s4 bench`.
         events: Progress and warnings.
 
     Returns:
-        rows: list of {name, ms (median of a call), images_per_second, ratio, spread (width between the quartiles over
-        the median), quartiles_ms, precision, samples, dropped, noisy, busy, ...}; ms and ratio are None beside a `note`
-        that says why a row was not timed. The ratio is the time that the peer takes for a picture over the row's, or
-        that of the row named by `against`. peer, threads, precision, device; busy: cores that other processes took,
-        mean over all samples; versions, cpu, and the settings.
+        {rows, peer, threads, precision, device, busy, versions, cpu, ...} and the settings. `busy` is the number of
+        cores that other processes took, a mean over all samples. `rows` is a list of {name, ms (median of a call),
+        images_per_second, ratio, spread (distance of the quartiles over the median), quartiles_ms, precision, samples,
+        dropped, noisy, busy, ...}. The ratio is the peer's time for a picture over the row's own; where the row has
+        `against`, the row of that name takes the peer's place. In a row that was not timed, ms and ratio are None, and
+        `note` says why.
 
     Raises:
-        ConfigError: Settings that do not go together, an unknown trunk.
-        InputError: Weights or pictures that cannot be used.
-        MachineError: No such device, or no packages for generated scenes.
+        ConfigError: The settings do not go together, or the trunk is unknown.
+        InputError: The weights or the pictures cannot be used.
+        MachineError: There is no such device, or the packages for generated scenes are not installed.
     """
     _check(config)
     device = choose_device(config.device)
@@ -75,7 +77,7 @@ def bench(config: BenchConfig, events: Events) -> dict[str, Any]:
 
 
 def _check(config: BenchConfig) -> None:
-    """Refuses options that would be without effect."""
+    """Refuse options that would be without effect [bench-option]."""
     uses = {
         "--weights": ("inference", "end-to-end"),
         "--images": ("inference", "end-to-end"),
@@ -119,18 +121,18 @@ def _compare(config: BenchConfig, setup: Setup, scratch: Path) -> Comparison:
         "proposals": lambda: compare_proposals(setup),
         "trunks": lambda: compare_trunks(setup, GPU_BATCHES if on_gpu else (setup.batch,)),
         "training": lambda: compare_training(setup),
-        "end-to-end": lambda: compare_end_to_end(setup, config.weights, config.images, scratch),
+        "end-to-end": lambda: compare_end_to_end(setup, pseudo_label, config.weights, config.images, scratch),
     }
     return what[config.what]()
 
 
 def _subjects(config: BenchConfig, setup: Setup, scratch: Path) -> list[Subject]:
-    """A trained network on real pictures, or a random one of each preset."""
+    """Return a trained network on real pictures, or a random one of each preset."""
     if config.weights is None:
         return [random_subject(setup, preset, setup.trunk) for preset in PRESETS]
     paths = sample_pictures(config.images, scratch, PICTURES)
-    images = as_network_takes(paths, setup)
-    # Every batch is full.
+    images = network_inputs(paths, setup)
+    # A multiple of the batch size makes every batch full.
     images = images.repeat(setup.batch, 1, 1, 1) if setup.batch > 1 else images
     return [trained_subject(setup, config.weights, images)]
 
@@ -192,13 +194,13 @@ def _row(row: Row, comparison: Comparison, timings: Mapping[str, Timing]) -> dic
 
 
 def _per_image(name: str, comparison: Comparison, timings: Mapping[str, Timing]) -> float:
-    """Seconds a picture of a row; batches may differ."""
+    """Return the seconds that a row takes for a picture; the batches of rows may differ."""
     images = next(row.images for row in comparison.rows if row.name == name)
     return timings[name].seconds / images
 
 
 def _add_limit_shares(rows: list[dict[str, Any]]) -> None:
-    """Adds `limit_share` where operations were counted: their rate over that of the row that only multiplies."""
+    """Add `limit_share` where operations were counted: their rate over the rate of the row that only multiplies."""
     rates = {row["precision"]: row["gflop"] / row["ms"] for row in rows if row["name"].startswith(LIMIT)}
     for row in rows:
         if "gflop" in row:
@@ -207,7 +209,7 @@ def _add_limit_shares(rows: list[dict[str, Any]]) -> None:
 
 @contextmanager
 def _threads(number: int | None) -> Iterator[None]:
-    """Sets the threads of torch inside the context; None leaves them."""
+    """Set the threads of torch inside the context; None leaves them as they are."""
     before = torch.get_num_threads()
     torch.set_num_threads(number or before)
     try:
@@ -227,7 +229,7 @@ def _versions() -> dict[str, str | None]:
 
 
 def _processor() -> str:
-    """Model, cores and instruction set, as far as the system tells."""
+    """Return the processor's model, cores and instruction set, as far as the system tells."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -238,7 +240,7 @@ def _processor() -> str:
 
 
 def _write(out: Path, result: dict[str, Any]) -> None:
-    """Keeps the result and its plot, one pair of files for each `--what`."""
+    """Write the result and its plot, one pair of files for each `--what`."""
     write_json(out / f"{result['what']}.json", result)
     where = f"{result['image_size']} pixels, {result['device']}, {result['threads']} threads"
     title = f"s4 bench --what {result['what']}: {where}"

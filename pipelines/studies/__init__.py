@@ -1,1 +1,1 @@
-"""What ablate, bench and demo are made of: trials, tables, rows."""
+"""What `s4 ablate`, `s4 bench` and `s4 demo` are made of: trials, tables, rows."""

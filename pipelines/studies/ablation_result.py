@@ -14,7 +14,7 @@ from pipelines.data.coco import CocoPicture
 from pipelines.engine.run_dir import environment
 from pipelines.engine.version import __version__
 from pipelines.events import Events
-from pipelines.files import sha256_lines, write_json, write_text
+from pipelines.files import plain, sha256_lines, write_json, write_text
 from pipelines.metrics.judged_pictures import JudgedPictures, judge
 from pipelines.metrics.occlusion import occluded_subset, strictly_occluded_subset
 from pipelines.metrics.seed_averages import METRICS, seed_averages
@@ -29,12 +29,19 @@ Trials = dict[tuple[str, int], Trial]
 """Every training of a table, by the name of its row and its seed."""
 
 Figures = dict[str, dict[str, Any]]
-"""`seed_averages` of one row, by the subset of the pictures."""
+"""The `seed_averages` of one row for each subset of the pictures."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A training that diverged: its row and seed, where it lies, and what was not finite."""
+    """A training that diverged.
+
+    Attributes:
+        row: Name of its row.
+        seed: Its seed.
+        run: Its folder.
+        reason: What was not finite.
+    """
 
     row: str
     seed: int
@@ -42,12 +49,12 @@ class Failure:
     reason: str
 
     def as_json(self) -> dict[str, Any]:
-        """A line of failures.jsonl."""
+        """Return the record of failures.jsonl."""
         return {**asdict(self), "run": self.run.as_posix()}
 
 
 def write_failures(out: Path, failures: Sequence[Failure]) -> None:
-    """Write OUT/failures.jsonl; without failures there is none, also where an earlier command left one."""
+    """Write OUT/failures.jsonl; without failures, remove the file of an earlier command."""
     path = out / "failures.jsonl"
     if failures:
         write_text(path, "".join(json.dumps(failure.as_json()) + "\n" for failure in failures))
@@ -67,13 +74,13 @@ def write_table(
     """Score every finished training of a table, and write OUT/tableN.json and OUT/tableN.md.
 
     Args:
-        config: settings of `s4 ablate`.
-        settings: what to print as the settings of the study.
-        table: what the trainings are about.
-        trials: its trainings, finished but for `failures`.
-        pictures: test pictures.
-        failures: trainings that diverged.
-        events: progress.
+        config: Settings of `s4 ablate`.
+        settings: What to print as the settings of the study.
+        table: The table to write.
+        trials: Its trainings, finished except for `failures`.
+        pictures: Test pictures.
+        failures: Trainings that diverged.
+        events: Progress.
 
     Returns:
         The short form of the JSON file; see `pipelines.ablate.ablate`.
@@ -96,6 +103,7 @@ def write_table(
     ]
     if table.number == 3 and judged:
         _add_speed(result["rows"], config, pictures, events)
+    result = plain(result)
     result["reading"] = reading(result)
     files = {kind: config.out / f"table{table.number}.{kind}" for kind in ("json", "md")}
     write_json(files["json"], result)
@@ -111,7 +119,7 @@ def _head(
     pictures: list[CocoPicture],
     subsets: Mapping[str, NDArray[np.int64]],
 ) -> dict[str, Any]:
-    """What was compared, on what, and how."""
+    """Return what was compared, on what, and how."""
     return {
         "schema": "s4/ablate/1",
         "s4_version": __version__,
@@ -131,7 +139,7 @@ def _head(
 
 
 def _judged(trials: Trials, pictures: list[CocoPicture], events: Events) -> dict[str, dict[int, JudgedPictures]]:
-    """The finished trainings by row and seed, compared with the truth."""
+    """Compare the finished trainings with the truth; the outcome is kept by row and seed."""
     judged: dict[str, dict[int, JudgedPictures]] = {}
     finished = {key: trial for key, trial in trials.items() if trial.is_finished}
     with events.progress(len(finished), "score") as progress:
@@ -142,7 +150,7 @@ def _judged(trials: Trials, pictures: list[CocoPicture], events: Events) -> dict
 
 
 def _subsets(pictures: list[CocoPicture]) -> dict[str, NDArray[np.int64]]:
-    """Positions of the pictures that are scored together: all, and both definitions of occlusion."""
+    """Return the positions of the pictures of each subset: all, and both definitions of occlusion."""
     members = {"occluded": set(occluded_subset(pictures)), "occluded_strict": set(strictly_occluded_subset(pictures))}
     positions = {
         name: np.flatnonzero([picture.image_id in ids for picture in pictures]) for name, ids in members.items()
@@ -156,7 +164,7 @@ def _figures(
     reference: str | None,
     events: Events,
 ) -> dict[str, Figures]:
-    """For each row its `seed_averages` on each subset that has pictures."""
+    """Return for each row its `seed_averages` on each subset that has pictures."""
     figures: dict[str, Figures] = {row: {} for row in judged}
     scored = {name: chosen for name, chosen in subsets.items() if len(chosen) and judged}
     with events.progress(RESAMPLES * len(scored), "intervals") as progress:
@@ -169,12 +177,12 @@ def _figures(
 def _trainings(
     row: str, trials: Trials, nets: Mapping[int, JudgedPictures], everything: NDArray[np.int64]
 ) -> list[dict[str, Any]]:
-    """What each finished training of a row took, and its scores on all test pictures."""
+    """Return for each finished training of a row what it took, and its scores on all test pictures."""
     return [{**trials[row, seed].result(), **net.scores(everything)} for seed, net in nets.items()]
 
 
 def _add_speed(rows: list[dict[str, Any]], config: AblateConfig, pictures: list[CocoPicture], events: Events) -> None:
-    """Give each row with a finished training `speed`, measured on its first one."""
+    """Add `speed` to each row, measured on its first finished training; None without one."""
     folders = {
         row["name"]: config.out / row["trained"]["folder"] / f"seed{row['trainings'][0]['seed']}"
         for row in rows
@@ -186,7 +194,7 @@ def _add_speed(rows: list[dict[str, Any]], config: AblateConfig, pictures: list[
 
 
 def _short(result: Mapping[str, Any]) -> dict[str, Any]:
-    """The result without intervals and trainings: what a terminal shows."""
+    """Return the result without intervals and trainings, as a terminal shows it."""
     names = ("schema", "table", "title", "seeds", "images", "list_sha256", "occluded", "occluded_strict", "reference")
     return {**{name: result[name] for name in names}, "rows": [_short_row(row) for row in result["rows"]]}
 
@@ -195,7 +203,8 @@ def _short_row(row: Mapping[str, Any]) -> dict[str, Any]:
     figures: Figures = row["figures"]
     short = {"name": row["name"], "trainings": len(row["trainings"])}
     for subset, prefix in (("all", ""), ("occluded", "occluded_")):
-        short |= {prefix + m: figures[subset][m]["mean"] if subset in figures else None for m in METRICS}
+        means = {metric: figures[subset][metric]["mean"] if subset in figures else None for metric in METRICS}
+        short |= {prefix + metric: mean for metric, mean in means.items()}
     short |= row.get("speed") or {}
     short["differs"] = [metric for metric in METRICS if excludes_zero(figures.get("all", {}).get(metric, {}))]
     return short

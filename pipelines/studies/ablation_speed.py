@@ -32,16 +32,16 @@ def detection_speed(
     """Time `net.detect` at batch 1: network, proposals and masks at network size; no file, resizing or pasting.
 
     Args:
-        runs: run folder of each network, at least one.
-        pictures: the first few are used, over and over.
-        events: progress.
-        device: as in every stage.
-        precision: likewise.
-        repeats: passes over all networks; they take turns, so that a slow moment of the machine falls on all alike.
+        runs: Run folder of each network, at least one.
+        pictures: Test pictures; the first few are used, over and over.
+        events: Progress.
+        device: Value of `--device`.
+        precision: Value of `--precision`.
+        repeats: Passes over all networks. The networks take turns, so that a slow moment of the machine troubles all.
 
     Returns:
-        For each network {ms, images_per_second, ratio}: median of a picture, its inverse, and images/s as a multiple of
-        the slowest network's.
+        For each network {ms, images_per_second, ratio}: the median time of a picture, its inverse, and images/s as a
+        multiple of those of the slowest network.
     """
     place = choose_device(device)
     networks = {name: load_s4net(run, device=device, precision=precision) for name, run in runs.items()}
@@ -59,12 +59,13 @@ def detection_speed(
 
 
 def _work(network: S4NetPredictor, pictures: Sequence[CocoPicture]) -> Callable[[], None]:
-    """Return what is timed: detection on the next picture, which waits on the device as the network takes it."""
+    """Return the function that detects on the next picture; the pictures wait on the device at network size."""
     images = [to_network(open_image(picture.path), network.image_size)[None] for picture in pictures]
-    ready = cycle([(i.to(network.device).float() / 255).contiguous(memory_format=torch.channels_last) for i in images])
+    on_device = (image.to(network.device).float() / 255 for image in images)
+    following = cycle([image.contiguous(memory_format=torch.channels_last) for image in on_device])
 
     def detect() -> None:
         with torch.inference_mode(), autocast(network.precision, network.device):
-            network.net.detect(next(ready))
+            network.net.detect(next(following))
 
     return detect

@@ -25,7 +25,11 @@ _SURE = 0.3  # instances scored below are not drawn
 
 @dataclass(frozen=True)
 class DemoPaths:
-    """Where the demo keeps its parts, all below `--out`."""
+    """Where the demo keeps its parts.
+
+    Attributes:
+        out: Folder of all parts, that of `--out`.
+    """
 
     out: Path
 
@@ -81,10 +85,10 @@ def write_report(
     """Write the page.
 
     Args:
-        paths: the demo's folder, every stage done.
-        results: the figures of `results.json`.
-        scores: results of `evaluate` for "labels", "weak" and "upper".
-        found: result of `evaluate` for S4Net.
+        paths: The demo's parts, every stage done.
+        results: The figures of `results.json`.
+        scores: Results of `evaluate` for "labels", "weak" and "upper"; None where nothing was judged.
+        found: Result of `evaluate` for S4Net.
     """
     sections = [_instances(paths, found), _labels(paths, scores["labels"]), _networks(paths, scores)]
     render_report(

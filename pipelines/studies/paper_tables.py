@@ -13,11 +13,11 @@ class PaperFigures:
     """One line of a table, in per cent.
 
     Attributes:
-        map50, map70: mAP^0.5 and mAP^0.7, which the paper says follow COCO; the only evaluator ever released computes
-            `release_map` instead, so that is presumably what they are.
-        occluded50, occluded70: mAP_O, the same on pictures with occlusion, a set that was never published.
-        fps: pictures a second on a GTX 1080 Ti.
-        metric: what the figures were measured by, where the table mixes metrics.
+        map50, map70: mAP^0.5 and mAP^0.7. The paper says that they follow COCO. The only evaluator ever released
+            computes `release_map`, so the figures presumably are that.
+        occluded50, occluded70: mAP_O, the same figures on pictures with occlusion, a set that was never published.
+        fps: Pictures a second on a GTX 1080 Ti.
+        metric: Metric of the figures, where the table mixes metrics.
     """
 
     map50: float
@@ -33,11 +33,11 @@ class Row:
     """One row: the settings that it is about, and its figures in the paper.
 
     Attributes:
-        name: short and unique in its table.
-        trunk: trunk of `s4 train`.
+        name: Short name, unique in its table.
+        trunk: Trunk of `s4 train`.
         roi: RoI layer.
-        alpha: ring width.
-        paper: None where the paper has no such row.
+        alpha: Ring width.
+        paper: Figures of the paper; None where the paper has no such row.
     """
 
     name: str
@@ -48,9 +48,9 @@ class Row:
 
     @property
     def folder(self) -> str:
-        """The name of what is trained; rows of different tables that train the same share it."""
+        """Name of the folder of the row's trainings; rows of different tables that train the same share it."""
         parts = [f"trunk={self.trunk.replace('/', '-')}", f"roi={self.roi}"]
-        if self.roi in ("ternary", "expanded"):  # the others have no ring
+        if self.roi in ("ternary", "expanded"):  # other layers have no ring
             parts.append(f"alpha={self.alpha:.4g}")
         return ",".join(parts)
 
@@ -60,11 +60,11 @@ class Table:
     """A table of the paper.
 
     Attributes:
-        number, title: as in the paper.
-        rows: what is trained.
-        reference: name of the row that the others are compared with; None: nothing to compare.
-        quoted: rows of other methods and of the paper, quoted, by method.
-        notes: what a reader must know to compare.
+        number, title: Those of the paper.
+        rows: What is trained.
+        reference: Name of the row that the others are compared with; None: nothing to compare.
+        quoted: Figures that the paper gives for whole methods, by method.
+        notes: What a reader must know to compare.
     """
 
     number: int
@@ -113,12 +113,12 @@ _METHODS = {
 
 
 def paper_table(number: int, trunk: str, trunks: Sequence[str]) -> Table:
-    """One of the paper's tables with our choice of trunks.
+    """Return one of the paper's tables with our choice of trunks.
 
     Args:
-        number: 1 (RoI layers), 2 (ring width), 3 (trunks) or 4 (other methods).
-        trunk: trunk of every row of tables 1, 2 and 4.
-        trunks: the rows of table 3.
+        number: Number of the table: 1 (RoI layers), 2 (ring width), 3 (trunks) or 4 (other methods).
+        trunk: Trunk of every row of tables 1, 2 and 4.
+        trunks: Trunks of the rows of table 3.
     """
     return {1: _table_1, 2: _table_2, 4: _table_4}[number](trunk) if number != 3 else _table_3(trunks)
 

@@ -1,11 +1,11 @@
 """One training of a comparison: train, detect on the test pictures, and leave a mark that both are done.
 
-FOLDER/  the run folder of `s4 train`; of its checkpoints only best.pt stays when the training is done
+FOLDER/  the run folder of `s4 train`; only best.pt stays of its checkpoints when the training is done
          detections.json   what the network finds on the test pictures
          result.json       written last: the trial is finished
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from pipelines.data.coco import CocoPicture, encode_masks
 from pipelines.data.images import open_image
 from pipelines.errors import InputError
 from pipelines.events import Events
-from pipelines.files import read_json, write_json
+from pipelines.files import plain, read_json, write_json
 from pipelines.metrics.instance_ap import PictureDetections
 from pipelines.networks.load import load_s4net
-from pipelines.train import train
+
+TrainCommand = Callable[[TrainConfig, Events], dict[str, Any]]
+"""The function of `s4 train`, given by whoever may import commands."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ class Trial:
     """A training, finished or not.
 
     Attributes:
-        label: how messages name it.
-        config: settings of the training; its `run` is the folder.
+        label: Name of the trial in messages.
+        config: Settings of the training; its `run` is the folder.
     """
 
     label: str
@@ -46,10 +48,10 @@ class Trial:
         return (self.folder / "result.json").exists()
 
     def result(self) -> dict[str, Any]:
-        """What `run_trial` returned when the trial was finished.
+        """Read what `run_trial` wrote when the trial was finished.
 
         Raises:
-            InputError: the file is missing or damaged.
+            InputError: The file is missing or damaged.
         """
         content = read_json(self.folder / "result.json")
         if not isinstance(content, dict):
@@ -57,10 +59,10 @@ class Trial:
         return content
 
     def detections(self, pictures: Sequence[CocoPicture]) -> list[PictureDetections]:
-        """What the trained network finds on the test pictures; from its file, or found anew where that is gone.
+        """Return what the trained network finds on the test pictures: from the file, or found anew without one.
 
         Raises:
-            InputError: the file is damaged or of other pictures, or the trained network is gone.
+            InputError: The file is damaged or of other pictures, or the trained network is gone.
         """
         path = self.folder / "detections.json"
         if not path.exists():
@@ -78,39 +80,40 @@ class Trial:
         return InputError(f"{found}; {advice}", "trial-damaged")
 
 
-def run_trial(trial: Trial, pictures: Sequence[CocoPicture], events: Events) -> dict[str, Any]:
+def run_trial(trial: Trial, train: TrainCommand, pictures: Sequence[CocoPicture], events: Events) -> dict[str, Any]:
     """Bring a trial to its end; started again after a kill, it goes on from the training's last checkpoint.
 
     Args:
-        trial: not finished yet.
-        pictures: test pictures.
-        events: receives the lines of the training.
+        trial: A trial that is not finished.
+        train: The command that trains.
+        pictures: Test pictures.
+        events: Receives the lines of the training.
 
     Returns:
-        {seed, steps, seconds, images_per_second, best_step, val_ap50}.
+        {seed, steps, seconds, images_per_second, best_step, val_ap50}. val_ap50 is None without validation pictures,
+        and nan where they have no instance.
 
     Raises:
-        S4Error: what `train` raises.
+        S4Error: Those of `train`.
     """
-    # An own channel: the training's log file is not that of whoever compares trainings.
+    # A channel of its own, because the log file of the training belongs to the training alone.
     summary = train(trial.config, Events(events.stream))
-    # Detections from before a kill may be those of an earlier checkpoint.
+    # A file from before a kill may have the detections of an earlier checkpoint.
     (trial.folder / "detections.json").unlink(missing_ok=True)
     trial.detections(pictures)
-    best = summary["best"]["value"]
     result = {
         "seed": trial.config.seed,
         **{name: summary[name] for name in ("steps", "seconds", "images_per_second")},
         "best_step": summary["best"]["step"],
-        "val_ap50": None if best is None or np.isnan(best) else best,
+        "val_ap50": summary["best"]["value"],
     }
-    write_json(trial.folder / "result.json", result)
+    write_json(trial.folder / "result.json", plain(result))
     drop_state(trial)
     return result
 
 
 def drop_state(trial: Trial) -> None:
-    """Remove what only an unfinished training needs: its last state is four times the size of the weights."""
+    """Remove the last state, which only an unfinished training needs: it has four times the size of the weights."""
     (trial.folder / "checkpoints" / "last.pt").unlink(missing_ok=True)
 
 

@@ -18,9 +18,7 @@ from pipelines.errors import ConfigError, DivergedError, InputError, Stopped
 from pipelines.events import Events
 from pipelines.files import write_json
 from pipelines.metrics.instance_ap import PictureDetections
-from pipelines.studies import ablation_result as ablate_result
-from pipelines.studies import trial
-from pipelines.studies.paper_tables import paper_table
+from pipelines.studies import ablation_result, trial
 
 ROI_LAYERS = ["roialign", "roipool", "binary", "expanded", "ternary"]
 TRUNK = "timm/mobilenetv3_small_050"
@@ -97,10 +95,10 @@ def single(config: AblateConfig) -> AblateConfig:
 @pytest.fixture
 def trainings(monkeypatch: pytest.MonkeyPatch) -> FakeTrainings:
     fake = FakeTrainings()
-    monkeypatch.setattr(trial, "train", fake)
+    monkeypatch.setattr(stage, "train", fake)
     monkeypatch.setattr(trial, "_detect", found)
     monkeypatch.setattr(stage, "new_s4net", lambda config: torch.nn.Linear(1, 249))  # 1,992 bytes
-    monkeypatch.setattr(ablate_result, "RESAMPLES", 2)
+    monkeypatch.setattr(ablation_result, "RESAMPLES", 2)
     return fake
 
 
@@ -330,42 +328,12 @@ def test_progress_tells_number_row_seed_and_time_left(
     assert "training 8 of 10, binary, seed 1: finished; 2 left, about 0 min\n" in err
 
 
-@pytest.mark.parametrize("damage", ["{}", "[{}]", "[]"])
-def test_detections_of_other_pictures_are_refused(single: AblateConfig, trainings: FakeTrainings, damage: str) -> None:
-    ablate(single, Events())
-    path = next(single.out.rglob("detections.json"))
-    path.write_text(damage)
-    with pytest.raises(InputError, match=r"detections\.json.*remove it.*trial-damaged"):
-        ablate(single, Events())
-    path.unlink()
-    ablate(single, Events())
-    assert len(trainings.done) == 1
-
-
 @pytest.mark.parametrize(
     ("text", "flag"), [("0,0", "--seeds"), ("", "--seeds"), ("a", "--seeds"), ("x,x", "--trunks"), ("a,", "--trunks")]
 )
 def test_lists_are_checked(config: AblateConfig, text: str, flag: str) -> None:
     with pytest.raises(ConfigError, match=flag):
         replace(config, **{flag[2:]: text})
-
-
-def test_the_tables_are_those_of_the_paper() -> None:
-    tables = {number: paper_table(number, "resnet50", ["resnet101", "resnet50", "mine"]) for number in (1, 2, 3, 4)}
-    figures = {n: [(r.paper.map50, r.paper.map70) for r in t.rows if r.paper] for n, t in tables.items()}
-    assert figures[1] == [(85.2, 61.5), (85.2, 61.1), (85.5, 62.4), (86.7, 63.6)]
-    assert figures[2] == [(85.9, 62.5), (86.4, 63.4), (86.7, 63.6), (86.5, 63.3), (86.2, 62.4), (85.9, 62.0)]
-    assert figures[3] == [(88.1, 66.8), (86.7, 63.6)]
-    assert [figure.map50 for figure in tables[4].quoted.values()] == [65.3, 86.7]
-    assert [row.alpha for row in tables[2].rows] == [0, 1 / 6, 1 / 3, 1 / 2, 2 / 3, 1]
-    # What the tables have in common is trained once; masks without a ring do not depend on its width.
-    common = tables[1].rows[4].folder
-    assert common == tables[2].rows[2].folder == tables[3].rows[1].folder == tables[4].rows[0].folder
-    assert common == "trunk=resnet50,roi=ternary,alpha=0.3333"
-    assert tables[1].rows[2].folder == "trunk=resnet50,roi=binary"
-    assert tables[3].rows[2].paper is None
-    for table in tables.values():
-        assert table.reference is None or table.reference in {row.name for row in table.rows}
 
 
 @pytest.mark.slow

@@ -1,8 +1,8 @@
 """The networks that are timed: S4Net with random or trained weights, and boxes like those of real pictures.
 
-Speed does not depend on the values of weights, except where they decide how much there is to do: how many boxes are
-found, and how large they are. So random networks are given boxes; proposals are decoded, sorted and suppressed as
-always, and then exchanged for as many as a row asks for.
+The values of the weights decide how many boxes are found, and how large they are; on nothing else does speed depend.
+Random networks are therefore given boxes. Their own proposals are decoded, sorted and suppressed as always, and then
+exchanged for as many boxes as a row asks for.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,29 +17,29 @@ from pipelines.config import Preset, TrainConfig, from_json, to_json
 from pipelines.engine.checkpoint import load_checkpoint, save_checkpoint, weights_file
 from pipelines.networks.build import new_s4net
 from pipelines.networks.load import load_s4net
-from pipelines.studies.bench_rows import Setup
+from pipelines.studies.bench_rows.comparison import Setup
 from s4net import S4Net
 from s4net.network import DenseOutput
 
 ACCURACY = "ap50"
-"""The score of a trained network, of its best checkpoint on the val pictures of its training."""
+"""The score of a trained network: that of its best checkpoint on the val pictures of its training."""
 
 MEDIAN_SIDES = {"small": 60, "medium": 110, "large": 190}
 """Median box side in pixels of a picture of side 320."""
 
 _MOST = 100
 _SPREAD = 0.4  # standard deviation of the logarithm of a box's side
-_STRETCH = 0.25  # and of the logarithm of width / height
+_STRETCH = 0.25  # standard deviation of the logarithm of width / height
 
 
 def random_boxes(count: int, size: int, median: float, seed: int = 0) -> Tensor:
-    """Boxes of log-normal sizes anywhere in a picture.
+    """Draw boxes of log-normal sizes anywhere in a picture.
 
     Args:
-        count: How many, at most 100; fewer are the first of more.
+        count: Number of boxes, at most 100; a smaller number gives the first ones of a larger number.
         size: Side of the picture in pixels.
         median: Median side of a box (square root of its area) in a picture of side 320.
-        seed: Of the random numbers.
+        seed: Seed of the random numbers.
 
     Returns:
         [count, 4] float32 xyxy in pixels, inside the picture, no side shorter than 4 pixels.
@@ -54,11 +54,11 @@ def random_boxes(count: int, size: int, median: float, seed: int = 0) -> Tensor:
 
 @torch.no_grad()
 def settle_batch_norm(model: nn.Module, *inputs: Any) -> None:
-    """Gives every BatchNorm the statistics of one forward pass, so that random weights keep activations in bounds.
+    """Give every BatchNorm the statistics of one forward pass, so that random weights keep activations in bounds.
 
     Args:
-        model: Left in evaluation mode.
-        inputs: Of the forward pass.
+        model: Changed in place, and left in evaluation mode.
+        inputs: Inputs of the forward pass.
     """
     model.eval()
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
@@ -73,7 +73,7 @@ def settle_batch_norm(model: nn.Module, *inputs: Any) -> None:
 
 
 def freeze_batch_norm(model: nn.Module) -> nn.Module:
-    """Sets training mode with BatchNorm as S4Net has it: fixed statistics, no gradient; convolutions learn."""
+    """Set training mode in place, with BatchNorm as in S4Net: fixed statistics and no gradient."""
     model.train()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -83,7 +83,7 @@ def freeze_batch_norm(model: nn.Module) -> nn.Module:
 
 
 def random_config(setup: Setup, preset: Preset, trunk: str) -> TrainConfig:
-    """The settings of a network with random weights."""
+    """Return the settings of a network with random weights."""
     nowhere = Path("random")
     return TrainConfig(
         images=nowhere,
@@ -97,7 +97,7 @@ def random_config(setup: Setup, preset: Preset, trunk: str) -> TrainConfig:
 
 
 def random_s4net(setup: Setup, preset: Preset, trunk: str) -> S4Net:
-    """An S4Net in evaluation mode with random weights that keep the size of the signal.
+    """Build an S4Net in evaluation mode, with random weights that keep the size of the signal.
 
     Raises:
         ConfigError: The trunk is unknown.
@@ -114,25 +114,25 @@ def random_s4net(setup: Setup, preset: Preset, trunk: str) -> S4Net:
     return net.eval()
 
 
-def plain(net: S4Net) -> S4Net:
-    """The reference path: whole maps for every box, BatchNorm as layers of its own, NCHW."""
+def reference_form(net: S4Net) -> S4Net:
+    """Set the reference form in place: whole maps for every box, separate BatchNorm layers, NCHW."""
     net.mask_branch.windowed = False
     return net.eval()
 
 
 def give_boxes(net: S4Net, median: float, size: int, pictures: int) -> None:
-    """Exchanges the proposals of a random network, after they are selected as always, for `random_boxes`.
+    """Make a random network exchange its proposals, once they are selected, for `random_boxes`.
 
-    A picture gets as many as the setting `proposals` says, whatever was selected, scored 0.9 and less.
+    A picture gets as many boxes as the setting `proposals` says, with scores from 0.9 downwards.
 
     Args:
         net: Changed in place.
         median: See `random_boxes`.
-        size: Likewise.
+        size: See `random_boxes`.
         pictures: Most pictures in a call.
     """
     select, device = net.propose, net.trunk.mean.device
-    # Made here and not in the call, which is timed.
+    # They are made outside of `propose`, because that call is timed.
     boxes = torch.stack([random_boxes(_MOST, size, median, seed) for seed in range(pictures)]).to(device)
     scores = torch.linspace(0.9, 0.4, _MOST, device=device).expand(pictures, _MOST)
 
@@ -148,11 +148,11 @@ class Subject:
     """An S4Net to time.
 
     Attributes:
-        name: of its rows.
-        make: returns it anew, in evaluation mode and not prepared for inference.
-        pictures: [N, 3, S, S] in 0..1 that it is timed on, N a multiple of the batch.
-        few: the settings with which few boxes reach the mask branch, and what the rows call that.
-        facts: further keys of its rows.
+        name: Start of the names of its rows.
+        make: Builds the network anew, in evaluation mode and not prepared for inference.
+        pictures: [N, 3, S, S] in 0..1 to time it on, N a multiple of the batch.
+        few: The settings with which few boxes reach the mask branch, and how row names call that.
+        facts: Further keys of its rows.
     """
 
     name: str
@@ -163,7 +163,10 @@ class Subject:
 
 
 def random_subject(setup: Setup, preset: Preset, trunk: str) -> Subject:
-    """An S4Net with random weights and medium boxes; few boxes are 3, as many as a score gate leaves of a picture."""
+    """Return an S4Net with random weights and medium boxes.
+
+    Few boxes are 3 here: a score gate leaves as many in a typical picture.
+    """
 
     def make() -> S4Net:
         net = random_s4net(setup, preset, trunk)
@@ -176,20 +179,20 @@ def random_subject(setup: Setup, preset: Preset, trunk: str) -> Subject:
 
 
 def trained_config(weights: Path) -> TrainConfig:
-    """The settings with which a network was trained.
+    """Return the settings with which a network was trained.
 
     Raises:
-        InputError: No checkpoint there, or one of another kind.
+        InputError: There is no checkpoint, or one of another kind.
     """
     load_s4net(weights, device="cpu")  # says what is wrong with a file
     return from_json(TrainConfig, load_checkpoint(weights_file(weights))["config"])
 
 
 def trained_subject(setup: Setup, weights: Path, pictures: Tensor) -> Subject:
-    """A trained S4Net on real pictures; few boxes are those above a score.
+    """Return a trained S4Net on real pictures; few boxes are those above a score.
 
     Raises:
-        InputError: No checkpoint there, or one of another kind.
+        InputError: There is no checkpoint, or one of another kind.
     """
     config, content = trained_config(weights), load_checkpoint(weights_file(weights))
 
@@ -209,12 +212,12 @@ def trained_subject(setup: Setup, weights: Path, pictures: Tensor) -> Subject:
 
 @torch.no_grad()
 def save_random(setup: Setup, pictures: Tensor, proposals: int, paths: Mapping[int, Path]) -> None:
-    """Writes checkpoints of random weights that find confident boxes of about the medium size in every picture.
+    """Write checkpoints of random weights that find confident boxes of about the medium size in every picture.
 
     Args:
         setup: What all rows share.
-        pictures: [N, 3, S, S] in 0..1 on which the boxes get their size.
-        proposals: Boxes of a picture by which the size is judged.
+        pictures: [N, 3, S, S] in 0..1 on which the sizes of the boxes are measured.
+        proposals: Number of boxes of each picture that are measured.
         paths: Number of proposals -> file; the weights of all files are the same.
     """
     net = random_s4net(setup, setup.preset, setup.trunk)
@@ -226,7 +229,7 @@ def save_random(setup: Setup, pictures: Tensor, proposals: int, paths: Mapping[i
     background.zero_()
     foreground.fill_(1.0)
     net.settings = replace(net.settings, proposals=proposals)
-    for _ in range(4):  # boxes of another size overlap more or less, so that others survive
+    for _ in range(4):  # boxes of another size overlap differently, so that other boxes survive suppression
         boxes = torch.cat([net.detect(picture[None])[0].boxes for picture in pictures])
         median = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sqrt().median()
         # Width and height are the last two of an anchor's four offsets, as logarithms.

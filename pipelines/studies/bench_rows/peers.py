@@ -1,7 +1,7 @@
 """The networks that S4Net is compared with, as a user gets them: fp32, NCHW, nothing folded but what they fold.
 
-Their weights are random, for the weights of a hub may be out of reach; what depends on values is set like a trained
-network's and said so.
+Their weights are random, for the weights of a hub may be out of reach. Where speed depends on the values of weights,
+the settings give a random network as much to do as a trained one has.
 """
 
 import importlib
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.detection import maskrcnn_resnet50_fpn, retinanet_resnet50_fpn
 
-from pipelines.studies.bench_rows import Comparison, Row, Setup, without_gradients
+from pipelines.studies.bench_rows.comparison import Comparison, Row, Setup, without_gradients
 from pipelines.studies.bench_rows.networks import settle_batch_norm
 
 MASK_RCNN = "Mask R-CNN R50-FPN"
@@ -23,13 +23,13 @@ YOLO_SIZES = ("n", "s", "m", "l")
 YOLO_MISSING = "not installed: pip install 's4-segmentation[benchmark]'"
 
 DETECTIONS = 20
-# Pairs of box and class that pass the score threshold, not fewer than in a trained Mask R-CNN with its threshold 0.05.
-# Random scores are all alike: at that threshold nothing passes, at 0 all 90,000 pairs, which no trained network has.
+# Pairs of box and class that pass the score threshold; a trained Mask R-CNN has no more at its threshold 0.05.
+# Random scores are all alike: at 0.05 no pair passes, at 0 all 90,000 pairs, which no trained network has.
 _CANDIDATES = 500
 
 
 def mask_rcnn(setup: Setup) -> Any:
-    """Mask R-CNN of torchvision at the common picture size, in evaluation mode, every layer free to learn."""
+    """Build torchvision's Mask R-CNN at the common picture size, in evaluation mode, every layer free to learn."""
     model = maskrcnn_resnet50_fpn(
         weights=None,
         weights_backbone=None,
@@ -43,7 +43,7 @@ def mask_rcnn(setup: Setup) -> Any:
 
 
 def retinanet(setup: Setup) -> Any:
-    """RetinaNet of torchvision at the common picture size, in evaluation mode, every layer free to learn."""
+    """Build torchvision's RetinaNet at the common picture size, in evaluation mode, every layer free to learn."""
     model = retinanet_resnet50_fpn(
         weights=None,
         weights_backbone=None,
@@ -56,9 +56,9 @@ def retinanet(setup: Setup) -> Any:
 
 
 def mask_rcnn_rows(setup: Setup) -> list[Row]:
-    """Mask R-CNN with 20 detections from a trained network's number of candidates (the peer), from all, and with none.
+    """Return three rows of Mask R-CNN: 20 detections from few candidates (the peer), 20 from all, and none.
 
-    Asserts that 20 detections came out of the first two.
+    The few candidates are as many as in a trained network. The numbers of detections are asserted.
     """
     model, pictures = mask_rcnn(setup), list(setup.noise())
     rows = []
@@ -76,18 +76,21 @@ def mask_rcnn_rows(setup: Setup) -> list[Row]:
 
 
 def peer_rows(setup: Setup) -> list[Row]:
-    """Mask R-CNN and RetinaNet."""
+    """Return the rows of Mask R-CNN and RetinaNet."""
     boxes_only, pictures = retinanet(setup), list(setup.noise())
     run = without_gradients(lambda: boxes_only(pictures), setup, "fp32")
     return [*mask_rcnn_rows(setup), Row(name=RETINANET, run=run, images=len(pictures))]
 
 
 def yolo(setup: Setup) -> Comparison:
-    """YOLO11-seg in four sizes, fused by its own `fuse()`, without suppression and mask assembly; or why not."""
+    """Return rows of YOLO11-seg in four sizes, or why there are none.
+
+    The networks are fused by their own `fuse()`; suppression and mask assembly are left out.
+    """
     names = [f"YOLO11{size}-seg (network only)" for size in YOLO_SIZES]
     if importlib.util.find_spec("ultralytics") is None:
         return Comparison(peer=MASK_RCNN, rows=[], missing=dict.fromkeys(names, YOLO_MISSING))
-    # It installs packages and asks its servers for news unless told not to.
+    # Without these variables ultralytics installs packages and asks its servers for news.
     os.environ |= {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
     threads = torch.get_num_threads()
     build: Callable[..., Any] = importlib.import_module("ultralytics.nn.tasks").SegmentationModel
@@ -115,7 +118,10 @@ def _at_threshold(model: Any, pictures: list[Tensor], threshold: float) -> Calla
 
 @torch.no_grad()
 def _trained_like_threshold(model: Any, pictures: list[Tensor]) -> float:
-    """The score that `_CANDIDATES` pairs of box and class (without background) reach in each picture, on average."""
+    """Return the score that `_CANDIDATES` pairs of box and class reach in each picture, on average.
+
+    Pairs with the background do not count.
+    """
     scores: list[Tensor] = []
     hook = model.roi_heads.box_predictor.register_forward_hook(
         lambda _module, _inputs, output: scores.append(output[0].softmax(dim=1)[:, 1:].flatten())

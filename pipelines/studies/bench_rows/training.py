@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pipelines.config import Precision, Preset
 from pipelines.engine.precision import autocast
-from pipelines.studies.bench_rows import Comparison, Row, Setup
+from pipelines.studies.bench_rows.comparison import Comparison, Row, Setup
 from pipelines.studies.bench_rows.networks import freeze_batch_norm, random_boxes, random_s4net
 from pipelines.studies.bench_rows.peers import MASK_RCNN, RETINANET, mask_rcnn, retinanet
 
@@ -28,9 +28,10 @@ Losses = Callable[[], dict[str, Tensor]]
 
 
 def compare_training(setup: Setup) -> Comparison:
-    """Mask R-CNN, RetinaNet and S4Net; all convolutions learn but where a row says so, BatchNorm is frozen in all.
+    """Compare a training step of Mask R-CNN, RetinaNet and S4Net.
 
-    S4Net always freezes BatchNorm; a peer that did not would do more than is compared.
+    All convolutions learn, unless a row says otherwise. BatchNorm is frozen in all networks, because S4Net always
+    freezes it: a peer that did not would do more work.
     """
     images, targets = setup.noise(), _targets(setup)
     rows = []
@@ -75,13 +76,13 @@ def _s4net_losses(net: Any, images: Tensor, targets: list[dict[str, Tensor]]) ->
 
 
 def _targets(setup: Setup) -> list[dict[str, Tensor]]:
-    """For each picture ten boxes and their ellipses as masks [10, S, S], with labels for the peers."""
+    """Return for each picture ten boxes, their ellipses as masks [10, S, S], and labels for the peers."""
     place = torch.arange(setup.size, dtype=torch.float32) + 0.5
     targets = []
     for seed in range(setup.batch):
         boxes = random_boxes(_INSTANCES, setup.size, _MEDIAN_SIDE, seed)
         centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
-        x, y = (((place - centre[:, i, None]) / half[:, i, None]) ** 2 for i in (0, 1))
+        x, y = (((place - centre[:, axis, None]) / half[:, axis, None]) ** 2 for axis in (0, 1))
         masks = (y[:, :, None] + x[:, None, :] <= 1).to(torch.uint8)
         labels = torch.ones(_INSTANCES, dtype=torch.int64)
         target = {"boxes": boxes, "labels": labels, "masks": masks}

@@ -1,4 +1,4 @@
-"""Rows from a picture's file to the file of its label map: a simple loop against `s4 pseudo-label` itself."""
+"""Rows from a picture's file to the file of its label map: a simple loop beside `s4 pseudo-label` itself."""
 
 import io
 import time
@@ -23,10 +23,12 @@ from pipelines.data.transforms import to_network
 from pipelines.events import Events
 from pipelines.files import write_text
 from pipelines.networks.load import load_s4net
-from pipelines.pseudo_label import pseudo_label
-from pipelines.studies.bench_rows import Comparison, Row, Setup, without_gradients
-from pipelines.studies.bench_rows.networks import plain, save_random, trained_subject
+from pipelines.studies.bench_rows.comparison import Comparison, Row, Setup, without_gradients
+from pipelines.studies.bench_rows.networks import reference_form, save_random, trained_subject
 from s4net import S4Net
+
+LabelCommand = Callable[[PseudoLabelConfig, Events], object]
+"""The function of `s4 pseudo-label`, given by whoever may import commands."""
 
 PICTURES = 8
 NAIVE = "simple loop, fp32 NCHW, whole maps, 20 proposals"
@@ -39,15 +41,15 @@ _SCENE_SIDE = 432  # as many pixels as a picture of VOC
 
 @dataclass(frozen=True)
 class Task:
-    """Pictures to label and the network that does it.
+    """Pictures to label, and the network that labels them.
 
     Attributes:
-        images: folder of the pictures.
-        paths: the pictures.
-        keywords: CSV table, one keyword for each picture.
-        weights: checkpoint that sends few boxes to the mask branch (random: 3; trained: those that score enough).
-        all_weights: checkpoint of the same weights that sends 20.
-        kept: most instances of a picture that are painted.
+        images: Folder of the pictures.
+        paths: The pictures.
+        keywords: CSV table with one keyword for each picture.
+        weights: Checkpoint that sends few boxes to the mask branch (random: 3; trained: those that score enough).
+        all_weights: Checkpoint of the same weights that sends 20 boxes.
+        kept: Most instances of a picture that are painted.
     """
 
     images: Path
@@ -59,12 +61,15 @@ class Task:
 
 
 def sample_pictures(images: Path | None, folder: Path, count: int) -> list[Path]:
-    """Copies a few pictures.
+    """Copy a few pictures into `pictures/` of a folder.
 
     Args:
-        images: Folder with the pictures to take, over and over where there are too few; None for generated scenes.
-        folder: The pictures come into `pictures/` in it.
-        count: How many.
+        images: Folder with the pictures, which are repeated where there are too few; None for generated scenes.
+        folder: Destination.
+        count: Number of copies.
+
+    Returns:
+        The copies.
 
     Raises:
         InputError: No picture, or a damaged one.
@@ -85,21 +90,21 @@ def sample_pictures(images: Path | None, folder: Path, count: int) -> list[Path]
     return paths
 
 
-def as_network_takes(paths: Sequence[Path], setup: Setup) -> Tensor:
-    """Pictures [N, 3, S, S] in 0..1 on the device."""
+def network_inputs(paths: Sequence[Path], setup: Setup) -> Tensor:
+    """Return pictures [N, 3, S, S] in 0..1 on the device."""
     pictures = torch.stack([to_network(open_image(path), setup.size) for path in paths])
     return pictures.to(setup.device).float() / 255
 
 
 def make_task(setup: Setup, weights: Path | None, images: Path | None, folder: Path, count: int = PICTURES) -> Task:
-    """Lays out pictures and weights.
+    """Lay out pictures, keywords and weights in a folder.
 
     Args:
         setup: What all rows share.
         weights: Trained network; None for random weights.
         images: See `sample_pictures`.
-        folder: Likewise; receives the keywords and random weights too.
-        count: Likewise.
+        folder: Destination.
+        count: Number of pictures.
 
     Raises:
         InputError: No picture, a damaged one, or weights that cannot be used.
@@ -111,12 +116,12 @@ def make_task(setup: Setup, weights: Path | None, images: Path | None, folder: P
     if weights is not None:
         return Task(paths[0].parent, paths, keywords, weights, weights, 20)
     checkpoints = {_FEW: folder / "few.pt", 20: folder / "all.pt"}
-    save_random(setup, as_network_takes(paths[:PICTURES], setup), _FEW, checkpoints)
+    save_random(setup, network_inputs(paths[:PICTURES], setup), _FEW, checkpoints)
     return Task(paths[0].parent, paths, keywords, checkpoints[_FEW], checkpoints[20], _FEW)
 
 
 def label_settings(setup: Setup, task: Task, precision: Precision, out: Path) -> PseudoLabelConfig:
-    """The settings of `s4 pseudo-label` for a task."""
+    """Return the settings of `s4 pseudo-label` for a task."""
     return PseudoLabelConfig(
         images=task.images,
         weights=task.weights,
@@ -129,15 +134,28 @@ def label_settings(setup: Setup, task: Task, precision: Precision, out: Path) ->
     )
 
 
-def compare_end_to_end(setup: Setup, weights: Path | None, images: Path | None, folder: Path) -> Comparison:
-    """The simple loop, the command, and the network alone on the same pictures; arguments as `make_task`."""
+def compare_end_to_end(
+    setup: Setup, label: LabelCommand, weights: Path | None, images: Path | None, folder: Path
+) -> Comparison:
+    """Compare the simple loop, the command, and the network alone on the same pictures.
+
+    Args:
+        setup: What all rows share.
+        label: The command.
+        weights: See `make_task`.
+        images: See `make_task`.
+        folder: See `make_task`.
+
+    Raises:
+        S4Error: Those of `make_task`.
+    """
     task, best = make_task(setup, weights, images, folder), setup.precisions[-1]
-    net = plain(trained_subject(setup, task.all_weights, torch.empty(0)).make())
+    net = reference_form(trained_subject(setup, task.all_weights, torch.empty(0)).make())
     loop = without_gradients(lambda: _simple_loop(net, setup, task, folder / "simple"), setup, "fp32")
     rows = [Row(name=NAIVE, run=loop, images=len(task.paths))]
     for precision in setup.precisions:
         config = label_settings(setup, task, precision, folder)
-        run = _command(config, folder)
+        run = _command(label, config, folder)
         rows.append(
             Row(name=f"s4 pseudo-label, {precision}, score gate", run=run, images=len(task.paths), precision=precision)
         )
@@ -148,7 +166,10 @@ def compare_end_to_end(setup: Setup, weights: Path | None, images: Path | None, 
 
 
 def _simple_loop(net: S4Net, setup: Setup, task: Task, out: Path) -> None:
-    """What one writes first: a picture at a time, every mask at full size, PNG as Pillow writes it by default."""
+    """Label the pictures as one writes it first.
+
+    One picture at a time, every mask at full size, PNG at Pillow's own compression level.
+    """
     out.mkdir(exist_ok=True)
     value = VOC_CLASSES.index(_KEYWORD) + 1
     for path in task.paths:
@@ -164,13 +185,13 @@ def _simple_loop(net: S4Net, setup: Setup, task: Task, out: Path) -> None:
         for number in chosen.nonzero()[: task.kept, 0].tolist():
             x0, y0, x1, y1 = boxes[number]
             label_map[y0:y1, x0:x1][masks[number, y0:y1, x0:x1].cpu().numpy()] = value
-        label = Image.fromarray(label_map)
-        label.putpalette(voc_palette())
-        label.save(out / f"{path.stem}.png")
+        png = Image.fromarray(label_map)
+        png.putpalette(voc_palette())
+        png.save(out / f"{path.stem}.png")
 
 
-def _command(config: PseudoLabelConfig, folder: Path) -> Callable[[], float]:
-    """The stage as it is, into a new folder; its seconds are those of the pictures, loading the network left out."""
+def _command(label: LabelCommand, config: PseudoLabelConfig, folder: Path) -> Callable[[], float]:
+    """Return the function that runs the command into a new folder, and gives the seconds without loading."""
 
     def run() -> float:
         moments: list[float] = []
@@ -181,14 +202,14 @@ def _command(config: PseudoLabelConfig, folder: Path) -> Callable[[], float]:
 
         with TemporaryDirectory(dir=folder) as out:
             # The progress reads the clock when it begins and at every picture.
-            pseudo_label(replace(config, out=Path(out) / "labels"), Events(io.StringIO(), clock))
+            label(replace(config, out=Path(out) / "labels"), Events(io.StringIO(), clock))
         return moments[-1] - moments[0]
 
     return run
 
 
 def _network_alone(setup: Setup, task: Task, precision: str) -> Callable[[], object]:
-    """The network of the command on pictures that lie ready in memory, coarse masks as result."""
+    """Return the function that runs the command's network on pictures in memory, up to coarse masks."""
     predictor = load_s4net(task.weights, min_score=_MIN_SCORE / 3, device=str(setup.device), precision=precision)
-    pictures = as_network_takes(task.paths, setup).contiguous(memory_format=torch.channels_last)
+    pictures = network_inputs(task.paths, setup).contiguous(memory_format=torch.channels_last)
     return lambda: [predictor.net.detect(picture[None]) for picture in pictures]

@@ -1,4 +1,4 @@
-"""Rows of the whole S4Net: in its reference form and prepared, with more and fewer boxes, on other trunks."""
+"""Rows of the whole S4Net at inference: both its forms, more and fewer boxes, other trunks; and its peers."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -10,13 +10,13 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from pipelines.errors import MachineError
-from pipelines.studies.bench_rows import Comparison, Row, Setup, without_gradients
-from pipelines.studies.bench_rows.networks import Subject, plain, random_subject
+from pipelines.studies.bench_rows.comparison import Comparison, Row, Setup, without_gradients
+from pipelines.studies.bench_rows.networks import Subject, random_subject, reference_form
 from pipelines.studies.bench_rows.peers import MASK_RCNN, mask_rcnn_rows, peer_rows, yolo
 from s4net import S4Net
 
 LIMIT = "arithmetic limit"
-"""Start of the names of rows that only multiply: `limit_share` of the other rows is their share of that rate."""
+"""Start of the name of a row that only multiplies; `limit_share` of another row is its share of that row's rate."""
 
 TABLE_3 = ("resnet101", "resnet50", "vgg16", "mobilenet_v1")
 TRUNKS = (*TABLE_3, "efficientnet_lite0")
@@ -25,7 +25,7 @@ GPU_BATCHES = (1, 8, 32, 128)
 
 
 def compare_inference(setup: Setup, subjects: Sequence[Subject]) -> Comparison:
-    """S4Nets in their reference form and prepared, beside the peers."""
+    """Compare S4Nets, in the reference form and prepared, with the peers."""
     yolos = yolo(setup)
     own = [row for subject in subjects for row in _subject_rows(setup, subject)]
     return Comparison(peer=MASK_RCNN, rows=peer_rows(setup) + yolos.rows + own, missing=yolos.missing)
@@ -34,7 +34,7 @@ def compare_inference(setup: Setup, subjects: Sequence[Subject]) -> Comparison:
 def _subject_rows(setup: Setup, subject: Subject) -> Iterator[Row]:
     best, (few, label) = setup.precisions[-1], subject.few
     prepared = subject.make().prepare_for_inference()
-    yield _row(setup, subject, "plain fp32 NCHW", plain(subject.make()), "fp32")
+    yield _row(setup, subject, "plain fp32 NCHW", reference_form(subject.make()), "fp32")
     for precision in setup.precisions:
         yield _row(setup, subject, f"prepared {precision}", prepared, precision)
     yield _row(setup, subject, f"prepared {best}", prepared, best, few, label)
@@ -46,24 +46,29 @@ def _subject_rows(setup: Setup, subject: Subject) -> Iterator[Row]:
 
 
 def compare_proposals(setup: Setup) -> Comparison:
-    """The cost of more boxes; each number is compared with the reference form at the same number."""
+    """Compare numbers of boxes, each with the reference form at the same number of boxes."""
     subject = random_subject(setup, setup.preset, setup.trunk)
-    reference, prepared = plain(subject.make()), subject.make().prepare_for_inference()
+    reference, prepared = reference_form(subject.make()), subject.make().prepare_for_inference()
     rows = []
     for count in PROPOSALS:
         settings, label = {"proposals": count}, f"{count} proposals"
         base = _row(setup, subject, "plain fp32 NCHW", reference, "fp32", settings, label)
-        own = [_row(setup, subject, f"prepared {p}", prepared, p, settings, label) for p in setup.precisions]
+        own = [
+            _row(setup, subject, f"prepared {precision}", prepared, precision, settings, label)
+            for precision in setup.precisions
+        ]
         rows += [replace(row, against=base.name) for row in (base, *own)]
     return Comparison(peer=f"{subject.name}, plain fp32 NCHW, 20 proposals", rows=rows)
 
 
 def compare_trunks(setup: Setup, batches: Sequence[int]) -> Comparison:
-    """Prepared S4Nets on the trunks of Table 3 and the small one, Mask R-CNN, and the most that the device can do.
+    """Compare prepared S4Nets on several trunks with Mask R-CNN and with the most that the device can do.
+
+    The trunks are those of Table 3, and EfficientNet-Lite0.
 
     Args:
         setup: What all rows share.
-        batches: Pictures per call; Mask R-CNN takes the first number.
+        batches: Numbers of pictures per call; Mask R-CNN takes the first number.
     """
     peer = mask_rcnn_rows(replace(setup, batch=batches[0]))[0]
     rows = [peer, *(_limit_row(setup, precision) for precision in setup.precisions)]
@@ -81,17 +86,17 @@ def compare_trunks(setup: Setup, batches: Sequence[int]) -> Comparison:
 
 
 def compile_dense(net: S4Net) -> S4Net:
-    """Has torch.compile take over what is computed once per picture; the number of boxes varies, so they stay."""
+    """Compile, in place, what is computed once per picture; the mask branch stays, as the number of boxes varies."""
     for part in (net.trunk, net.fpn, net.head):
         part.compile(dynamic=False)
     return net
 
 
 def _compiled_now(row: Row) -> Row:
-    """The row, after the call that compiles its network.
+    """Call a row once, so that its network is compiled, and return the row.
 
     Raises:
-        MachineError: It cannot be compiled here.
+        MachineError: The network cannot be compiled on this machine [compile-failed].
     """
     try:
         row.run()
@@ -111,7 +116,7 @@ def _row(
     settings: dict[str, Any] | None = None,
     label: str = "",
 ) -> Row:
-    """A row of one form of a network, with some of its settings changed."""
+    """Return the row of one form of a network, with some of its settings changed."""
     batches = torch.split(subject.pictures, setup.batch)
     run = _on_pictures(net, batches, settings or {})
     return Row(
@@ -124,7 +129,7 @@ def _row(
 
 
 def _on_pictures(net: S4Net, batches: Sequence[Tensor], settings: dict[str, Any]) -> Callable[[], object]:
-    """One call of the network, masks at picture size included; every call takes the next batch."""
+    """Return the function that runs the network on the next batch, up to masks at picture size."""
     layout = torch.channels_last if net.mask_branch.windowed else torch.contiguous_format  # the plain form is NCHW
     own = replace(net.settings, **settings)
     following = cycle([batch.contiguous(memory_format=layout) for batch in batches])
@@ -137,7 +142,10 @@ def _on_pictures(net: S4Net, batches: Sequence[Tensor], settings: dict[str, Any]
 
 
 def _gflop(subject: Subject) -> float:
-    """Billions of floating-point operations of a call, 2 for each multiply-and-add of convolutions and products."""
+    """Return the billions of floating-point operations of one call.
+
+    Convolutions and matrix products count, with 2 operations for each multiply-and-add.
+    """
     net = subject.make()  # the counter does not know packed convolutions
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         net(subject.pictures)
@@ -145,14 +153,14 @@ def _gflop(subject: Subject) -> float:
 
 
 def _limit_row(setup: Setup, precision: str) -> Row:
-    """The fastest thing that a network could do: one large convolution (processor) or product of matrices (GPU)."""
+    """Return the row of the fastest work for the device: a large convolution (processor) or matrix product (GPU)."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     work: Callable[[], object]
     if setup.device.type == "cpu":
         conv = torch.nn.Conv2d(256, 256, 3, padding=1, dtype=dtype).to(memory_format=torch.channels_last)
-        x = torch.rand(20, 256, 40, 40).to(dtype=dtype, memory_format=torch.channels_last)
+        maps = torch.rand(20, 256, 40, 40).to(dtype=dtype, memory_format=torch.channels_last)
         gflop = 2 * 9 * 256**2 * 20 * 40**2 / 1e9
-        work, what = lambda: conv(x), "3x3 convolution, 256 channels"
+        work, what = lambda: conv(maps), "3x3 convolution, 256 channels"
     else:
         side = 8192
         matrix = torch.rand(side, side, dtype=dtype, device=setup.device)

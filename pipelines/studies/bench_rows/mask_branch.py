@@ -1,4 +1,4 @@
-"""Rows of the mask branch alone: whole maps against windows, for boxes of three sizes."""
+"""Rows of the mask branch alone: whole maps beside windows, for boxes of three sizes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pipelines.config import Preset
 from pipelines.engine.precision import autocast
-from pipelines.studies.bench_rows import Comparison, Row, Setup, without_gradients
+from pipelines.studies.bench_rows.comparison import Comparison, Row, Setup, without_gradients
 from pipelines.studies.bench_rows.networks import MEDIAN_SIDES, random_boxes, random_s4net
 from s4net import S4Net
 
@@ -17,9 +17,9 @@ _BOXES = 20
 
 
 def compare_branch(setup: Setup) -> Comparison:
-    """20 boxes of each size in both layouts; windows are compared with whole maps of the same arithmetic.
+    """Compare windows with whole maps of the same arithmetic, for 20 boxes of each size in both layouts.
 
-    The rows of windows tell by how much their masks differ from those of whole maps in fp32, inside the boxes.
+    A row of windows also has the difference between its logits and the logits of whole maps in fp32, inside the boxes.
     """
     rows = []
     for preset, layout in _LAYOUTS.items():
@@ -43,7 +43,7 @@ def compare_branch(setup: Setup) -> Comparison:
 
 
 class _Work:
-    """The mask branch of a network on the same features and boxes, again and again."""
+    """Runs the mask branch of a network on the same features and boxes at every call."""
 
     def __init__(self, setup: Setup, net: S4Net, boxes: list[Tensor], precision: str, windowed: bool) -> None:
         self.setup, self.net, self.boxes, self.precision, self.windowed = setup, net, boxes, precision, windowed
@@ -51,7 +51,7 @@ class _Work:
             self.dense = net.dense(setup.noise())
 
     def __call__(self) -> tuple[Tensor, Tensor]:
-        """Mask logits [N, h, w] and the region [N, h, w] in which they count."""
+        """Return mask logits [N, h, w] and the region [N, h, w] in which they count."""
         self.net.mask_branch.windowed = self.windowed
         logits, covered = self.net.masks(self.dense, self.boxes)
         return logits, covered.region
@@ -62,7 +62,7 @@ class _Work:
         return Row(name=name, run=run, images=images, precision=self.precision, against=against, facts=facts or {})
 
     def difference(self, exact: "_Work") -> dict[str, float]:
-        """Largest difference of the logits inside the boxes, and the largest logit for scale."""
+        """Return the largest difference of the logits inside the boxes, and the largest logit for scale."""
         with torch.inference_mode():
             logits, region = exact()
             with autocast(self.precision, self.setup.device):
