@@ -14,6 +14,7 @@ from deeplab import DeepLab, MultiScale, build_deeplab, pixel_loss, predict_logi
 from deeplab.build import TIMM_NAMES
 from pipelines.config import DeepLabTrainConfig, to_json
 from pipelines.config.recipes import NETWORK_RECIPES, DeepLabRecipe, deeplab_recipe
+from pipelines.data.checking import require_same_size
 from pipelines.data.classes import ClassList, load_classes
 from pipelines.data.images import find_images, open_image
 from pipelines.data.label_crops import LabelledPictures, random_crop, reduced_size
@@ -270,8 +271,7 @@ def validator(config: DeepLabTrainConfig, classes: ClassList) -> Callable[[nn.Mo
         matrix = ConfusionMatrix(classes.n_outputs)
         for picture_path, mask_path in files:
             image, truth = open_image(picture_path), read_label_map(mask_path)
-            if truth.shape != image.shape[:2]:
-                raise InputError(f"{mask_path}: another size than {picture_path}, expected the same", "label-size")
+            require_same_size(mask_path, truth.shape, picture_path, image.shape[:2])
             # Reduced as in training; the probabilities come back at the picture's size.
             height, width = truth.shape
             scale = reduced_size(height, width, longest_side(config))[0] / height

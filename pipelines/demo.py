@@ -19,7 +19,7 @@ from pipelines.deeplab_train import deeplab_train
 from pipelines.errors import ConfigError
 from pipelines.evaluate import evaluate
 from pipelines.events import Events
-from pipelines.files import read_json, write_json
+from pipelines.files import plain, read_json, write_json
 from pipelines.pseudo_label import pseudo_label
 from pipelines.studies.demo_report import DemoPaths, write_report
 from pipelines.train import train
@@ -32,12 +32,12 @@ class DemoSizes:
     """How much the demo makes and trains.
 
     Attributes:
-        side: pixels of a scene.
-        instance_scenes, test_scenes: scenes with masks that S4Net learns from and is tested on.
-        keyword_scenes, val_scenes: scenes that are labelled from their keywords, and held out for the mIoU.
-        s4net_steps, image_size: of `s4 train`.
-        min_score: of `s4 pseudo-label`.
-        deeplab_steps, crop: of `s4 deeplab-train`, on labels and on exact masks alike.
+        side: Side of a scene in pixels.
+        instance_scenes, test_scenes: Scenes with masks that S4Net learns from, and that it is tested on.
+        keyword_scenes, val_scenes: Scenes that are labelled from their keywords, and scenes held out for the mIoU.
+        s4net_steps, image_size: Settings of `s4 train`.
+        min_score: Setting of `s4 pseudo-label`.
+        deeplab_steps, crop: Settings of `s4 deeplab-train`, on labels and on exact masks alike.
     """
 
     side: int
@@ -65,7 +65,7 @@ FULL = DemoSizes(
     deeplab_steps=300,
     crop=161,
 )
-# The plumbing alone, in seconds.
+# Tries the plumbing alone, in seconds.
 SMALL = DemoSizes(
     side=96,
     instance_scenes=8,
@@ -84,15 +84,16 @@ def demo(config: DemoConfig, events: Events) -> dict[str, Any]:
     """Run the chain; started again after a kill, it goes on where it was.
 
     Args:
-        config: settings of `s4 demo`.
-        events: progress and log lines.
+        config: Settings of `s4 demo`.
+        events: Progress and log lines.
 
     Returns:
-        {ap50, ap70, label_miou, miou, upper_bound_miou, ratio, seconds, report}; scores are fractions 0..1.
+        {ap50, ap70, label_miou, miou, upper_bound_miou, ratio, seconds, report}; scores are fractions 0..1, None where
+        nothing could be judged.
 
     Raises:
-        ConfigError: the folder holds a demo of other settings [demo-differs].
-        MachineError: the `[demo]` packages are not installed.
+        ConfigError: The folder holds a demo of other settings [demo-differs].
+        MachineError: The `[demo]` packages are not installed.
     """
     started = time.monotonic()
     sizes, paths = SMALL if config.small else FULL, DemoPaths(config.out)
@@ -118,7 +119,7 @@ def demo(config: DemoConfig, events: Events) -> dict[str, Any]:
     events.info("4/4 measure mIoU on held-out scenes")
     weak = evaluate(_scored(config, paths, "val", weights=paths.weak), events)
     upper = evaluate(_scored(config, paths, "val", weights=paths.upper), events)
-    results = {
+    figures = {
         "ap50": found["ap50"],
         "ap70": found["ap70"],
         "label_miou": quality["miou"],
@@ -127,13 +128,14 @@ def demo(config: DemoConfig, events: Events) -> dict[str, Any]:
         "ratio": weak["miou"] / upper["miou"] if upper["miou"] else None,
         "seconds": round(time.monotonic() - started, 1),
     }
+    results = plain(figures)
     write_json(paths.results, results)
-    write_report(paths, results, {"labels": quality, "weak": weak, "upper": upper}, found)
+    write_report(paths, results, plain({"labels": quality, "weak": weak, "upper": upper}), plain(found))
     return {**results, "report": str(paths.report)}
 
 
 def _claim(config: DemoConfig, paths: DemoPaths) -> None:
-    """Keep the settings in the folder, and refuse one that was begun with others."""
+    """Write the settings into the folder, or refuse a folder that was begun with other settings [demo-differs]."""
     settings = {"seed": config.seed, "small": config.small}
     if paths.settings.exists():
         before = read_json(paths.settings)
@@ -152,7 +154,7 @@ def _write_scenes(config: DemoConfig, sizes: DemoSizes, paths: DemoPaths, events
     events.info(f"draw scenes with {len(SHAPES)} kinds of shapes")
     write_instances(paths.instances, sizes.instance_scenes, "train", config.seed, sizes.side)
     write_instances(paths.instances, sizes.test_scenes, "test", config.seed, sizes.side)
-    # Another seed: S4Net has never seen the scenes that it labels.
+    # With another seed, S4Net has never seen the scenes that it labels.
     write_voc(paths.voc, sizes.keyword_scenes, sizes.val_scenes, config.seed + 1, sizes.side)
     write_json(finished, to_json(config))
 
@@ -213,7 +215,7 @@ def _train_deeplab(config: DemoConfig, sizes: DemoSizes, paths: DemoPaths, event
             network=_TRUNK,
             steps=sizes.deeplab_steps,
             crop=sizes.crop,
-            # The labels miss more than they add, and after so few steps what is doubtful is background to the network.
+            # The labels miss more than they add. After so few steps the network takes doubtful pixels for background.
             loss="plain" if exact else "balanced",
             seed=config.seed,
             resume=_goes_on(run),

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config import EvaluateConfig
+from pipelines.data.checking import require_same_size
 from pipelines.data.classes import load_classes
 from pipelines.data.voc import read_class_map, read_split
 from pipelines.errors import ConfigError
 from pipelines.events import Events
 from pipelines.files import sha256_lines
-from pipelines.scoring.files import existing, list_truths, pictures_and_truths, require_same_size
+from pipelines.scoring.files import existing, list_truths, pictures_and_truths
 from pipelines.scoring.semantic import (
     compare_with,
     open_pseudo_labels,
@@ -117,7 +118,7 @@ def _score_labels(config: EvaluateConfig, events: Events) -> dict[str, Any]:
 
     def read_pair(image_id: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         found, truth = read_class_map(files[image_id], classes), read_class_map(truths[image_id], classes)
-        require_same_size(files[image_id], found, truths[image_id], truth)
+        require_same_size(files[image_id], found.shape, truths[image_id], truth.shape)
         return found, truth
 
     result, overlaps = score_label_folder(labels, list(files), read_pair, config.workers, events)

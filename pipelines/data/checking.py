@@ -1,4 +1,4 @@
-"""Look at every picture before a long job starts: a damaged one should cost a minute, not a night."""
+"""Checks of pictures and label maps before a long job starts: a damaged file should cost a minute, not a night."""
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,11 +12,11 @@ def check_pictures(paths: Sequence[Path], workers: int) -> None:
     """Decode every picture once.
 
     Args:
-        paths: files.
-        workers: threads.
+        paths: Files of the pictures.
+        workers: Threads.
 
     Raises:
-        InputError: the first picture that cannot be used, and how many others there are.
+        InputError: The first picture that cannot be used, and how many others there are.
     """
     with ThreadPoolExecutor(max(1, workers)) as pool:
         errors = [error for error in pool.map(_problem, paths) if error is not None]
@@ -25,20 +25,44 @@ def check_pictures(paths: Sequence[Path], workers: int) -> None:
         raise InputError(f"{errors[0].message}{others}", errors[0].rule)
 
 
+def require_same_size(
+    file: ImageFile, found: Sequence[int], other: ImageFile, expected: Sequence[int], what: str = "label map"
+) -> None:
+    """Refuse a label map that has another size than its picture or its truth.
+
+    Args:
+        file: The label map.
+        found: Its (height, width) in pixels.
+        other: The picture, or the label map, that it belongs to.
+        expected: (height, width) of the other file.
+        what: What the file is, for the message.
+
+    Raises:
+        InputError: The sizes differ [label-size].
+    """
+    if tuple(found) != tuple(expected):
+        sizes = [f"{width}x{height}" for height, width in (found, expected)]
+        message = f"{file}: {what} is {sizes[0]}, expected {sizes[1]} as in {other}; make both the same size"
+        raise InputError(message, "label-size")
+
+
 class Headers:
-    """The sizes of pictures and label maps from their headers, each file read once however often it is asked for."""
+    """The sizes of pictures and label maps from their headers; each file is read once, however often it is asked for.
+
+    Several threads read at once, because a disk far away makes each of them wait.
+    """
 
     def __init__(self, threads: int = 8) -> None:
-        """Starts empty.
+        """Start empty.
 
         Args:
-            threads: How many read at once; a disk far away is waited for in each.
+            threads: Number of files that are read at once.
         """
         self._threads = threads
         self._known: dict[ImageFile, tuple[int, int] | InputError] = {}
 
     def read(self, paths: Iterable[ImageFile]) -> dict[ImageFile, tuple[int, int] | InputError]:
-        """The (height, width) of each file, or what is wrong with it."""
+        """Return the (height, width) of each file, or what is wrong with it."""
         paths = list(dict.fromkeys(paths))
         new = [path for path in paths if path not in self._known]
         with ThreadPoolExecutor(self._threads) as pool:

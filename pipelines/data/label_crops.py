@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
+from pipelines.data.checking import require_same_size
 from pipelines.data.classes import IGNORE, VOC_CLASSES
 from pipelines.data.images import ImageFile, image_size, open_image
 from pipelines.data.label_folder import LabelFolder
@@ -128,14 +129,10 @@ class LabelledPictures:
         confidence = self._labels.read_confidence(self.ids[index]) if self._reads_confidence else None
         if confidence is not None:
             sizes[self._labels.confidence_path(self.ids[index])] = confidence.shape
-        height, width = image_size(self._pictures[self.ids[index]])
+        picture = self._pictures[self.ids[index]]
+        expected = image_size(picture)
         for file, size in sizes.items():
-            if size != (height, width):
-                raise InputError(
-                    f"{file}: {size[1]}x{size[0]} pixels, expected {width}x{height} as in "
-                    f"{self._pictures[self.ids[index]]}; make both the same size",
-                    "label-size",
-                )
+            require_same_size(file, size, picture, expected, "label map" if file == path else "confidence map")
         values = np.flatnonzero(np.bincount(palette_map.ravel(), minlength=256))
         strangers = values[~self._known[values]]
         if strangers.size:

@@ -30,17 +30,17 @@ def seed_averages(
     """Score methods on some pictures.
 
     Args:
-        methods: for each method its trainings by seed; each has at least one.
-        chosen: [m] the pictures to score on, at least one.
-        reference: the method that the others are compared with, over the seeds that both have.
-        resamples: samples of the pictures behind an interval; each is drawn once and used for all methods.
-        on_resample: called after each.
+        methods: For each method its trainings by seed, at least one.
+        chosen: [m] positions of the pictures to score on, at least one.
+        reference: The method that the others are compared with, over the seeds that both have.
+        resamples: Samples of the pictures behind an interval; each is drawn once and used for all methods.
+        on_resample: Called after each sample.
 
     Returns:
         For each method and metric {mean, sd, low, high, by_seed, difference}: mean over seeds; standard deviation over
-        seeds (n - 1), None for one seed; ends of the 95 % interval over pictures; the value of each seed; and the same
-        five of the method minus the reference, None for the reference itself and without a common seed. Numbers are
-        fractions, None if undefined.
+        seeds (n - 1); ends of the 95 % interval over pictures; the value of each seed. `difference` has the same five
+        numbers for the method minus the reference; it is None for the reference itself and without a common seed.
+        Numbers are fractions, nan where undefined, as the standard deviation of one seed is.
     """
 
     def scores(positions: Indices) -> dict[str, dict[int, Scores]]:
@@ -80,9 +80,4 @@ def _by_seed(scores: dict[str, dict[int, Scores]], reference: str | None) -> dic
 
 def _estimate(seeds: list[float], ends: tuple[float, float]) -> dict[str, Any]:
     sd = float(np.std(seeds, ddof=1)) if len(seeds) > 1 else math.nan
-    numbers = {"mean": fmean(seeds), "sd": sd, "low": ends[0], "high": ends[1]}
-    return {**{name: _known(number) for name, number in numbers.items()}, "by_seed": [_known(s) for s in seeds]}
-
-
-def _known(number: float) -> float | None:
-    return None if math.isnan(number) else number
+    return {"mean": fmean(seeds), "sd": sd, "low": ends[0], "high": ends[1], "by_seed": seeds}

@@ -1,6 +1,6 @@
 """Part of stage `s4 evaluate`: how well a salient-instance network finds the objects of a data set it never saw.
 
-The union of its sure instances is compared with the pixels of any class, so no class needs to be known.
+The union of the network's sure instances is compared with the pixels of all classes, so no class needs to be known.
 """
 
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config import EvaluateConfig
+from pipelines.data.checking import require_same_size
 from pipelines.data.classes import IGNORE
 from pipelines.data.images import open_image
 from pipelines.data.voc import read_label_map
-from pipelines.errors import InputError
 from pipelines.events import Events
 from pipelines.metrics.confusion import mean_of_known
 
@@ -22,18 +22,18 @@ from pipelines.metrics.confusion import mean_of_known
 def score_foreground(
     config: EvaluateConfig, pictures: Mapping[str, Path], truths: Mapping[str, Path], events: Events
 ) -> dict[str, Any]:
-    """Scores a network on pictures with label maps; pixels that are 255 there are not judged.
+    """Score a network on pictures with label maps; pixels that are 255 in a label map are not judged.
 
     Args:
-        config: With `weights` and `min_score`.
+        config: Settings, with `weights` and `min_score`.
         pictures: File of each picture by its id, at least one.
         truths: Label map of each picture; every index but 0 and 255 is foreground, whatever classes there are.
-        events: Where progress goes.
+        events: Receives progress.
 
     Returns:
-        `foreground_iou`, the mean of the pictures' IoU, without those where neither the truth nor the network has any
-        foreground; `foreground_iou_pooled`, from the pixels of all pictures together; `images`; `min_score`; `flip`.
-        IoU are fractions 0..1, None where nothing could be judged.
+        `foreground_iou`, the mean of the pictures' IoU, without pictures where neither the truth nor the network has
+        any foreground; `foreground_iou_pooled`, from the pixels of all pictures together; `images`; `min_score`;
+        `flip`. An IoU is a fraction 0..1, nan where nothing could be judged.
 
     Raises:
         InputError: A file or the weights are damaged, or a label map is not of its picture's size [label-size].
@@ -57,8 +57,8 @@ def score_foreground(
     shared, either = np.array(counts, np.float64).T
     ious = np.divide(shared, either, out=np.full(len(counts), np.nan), where=either > 0)
     return {
-        "foreground_iou": None if np.isnan(ious).all() else mean_of_known(ious),
-        "foreground_iou_pooled": float(shared.sum() / either.sum()) if either.any() else None,
+        "foreground_iou": mean_of_known(ious),
+        "foreground_iou_pooled": float(shared.sum() / either.sum()) if either.any() else float("nan"),
         "images": len(counts),
         "min_score": config.min_score,
         "flip": config.flip,
@@ -66,14 +66,9 @@ def score_foreground(
 
 
 def _count(masks: NDArray[Any], truth_file: Path, picture: Path) -> tuple[int, int]:
-    """Judged pixels that masks [N, H, W] and truth share, and those that either has."""
+    """Count the judged foreground pixels that the masks [N, H, W] and the truth share, and those that either has."""
     truth = read_label_map(truth_file)
-    if truth.shape != masks.shape[1:]:
-        sizes = "{1}x{0}".format(*truth.shape), "{1}x{0}".format(*masks.shape[1:])
-        raise InputError(
-            f"{truth_file}: label map is {sizes[0]}, expected {sizes[1]} as {picture}; use the map of this picture",
-            "label-size",
-        )
+    require_same_size(truth_file, truth.shape, picture, masks.shape[1:])
     found, judged = masks.any(axis=0), truth != IGNORE
     real = truth != 0
     return int((found & real & judged).sum()), int(((found | real) & judged).sum())

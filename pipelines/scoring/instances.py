@@ -1,11 +1,11 @@
-"""Part of stage `s4 evaluate`: mask AP of salient instances against a COCO file.
+"""Part of stage `s4 evaluate`: mask AP of salient instances, compared with a COCO file.
 
-The paper's mAP_O looks at pictures with occlusion and does not define them, so three readings are scored: pictures with
-boxes that share area, pictures with instances that are really close, and the occluded instances of all pictures.
+The paper's mAP_O is about pictures with occlusion, which the paper does not define. So three readings are scored:
+pictures with boxes that share area, pictures with instances that are really close, and the occluded instances of all
+pictures.
 """
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,19 +22,19 @@ from pipelines.metrics.occlusion import occluded_instances, occluded_subset, str
 
 
 def score_instances(config: EvaluateConfig, events: Events) -> dict[str, Any]:
-    """Scores a network on every picture of `config.annotations`.
+    """Score a network on every picture of `config.annotations`.
 
     Args:
-        config: With `images`, `annotations` and `weights`.
-        events: Where progress goes.
+        config: Settings, with `images`, `annotations` and `weights`.
+        events: Receives progress.
 
     Returns:
         Scores (`ap, ap50, ap70, ap75, release_map50, release_map70`) over all pictures; `ci95` with the 95 % bootstrap
-        interval over pictures of each; `occluded` and `occluded_strict` with the scores and `images` of these subsets;
-        `occluded_instances` with `ap` to `ap75` over all pictures where the other instances are ignored, and
-        `instances`, the number of those that are not; `by_source` with the scores and `images` of each source that the
-        file names, if it names any; `flip`, whether mirror images were read too; `images`; `annotations_sha256`.
-        Scores are fractions 0..1, None where there is no instance.
+        interval over pictures of each score; `occluded` and `occluded_strict` with the scores and `images` of these
+        subsets; `occluded_instances` with `ap` to `ap75` over all pictures, where instances without occlusion are
+        ignored, and `instances`, the number of the others; `by_source` with the scores and `images` of each source
+        that the file names, if it names any; `flip`, whether mirror images were read too; `images`;
+        `annotations_sha256`. Scores are fractions 0..1, nan where there is no instance.
 
     Raises:
         InputError: The annotations, a picture or the weights are missing, damaged, or do not fit each other.
@@ -47,13 +47,13 @@ def score_instances(config: EvaluateConfig, events: Events) -> dict[str, Any]:
     def scores(image_ids: Iterable[str]) -> dict[str, Any]:
         wanted = set(image_ids)
         chosen = [index for index, picture in enumerate(pictures) if picture.image_id in wanted]
-        return {**_numbers(judged.scores(np.array(chosen, np.int64))), "images": len(chosen)}
+        return {**judged.scores(np.array(chosen, np.int64)), "images": len(chosen)}
 
     sources = sorted({picture.source for picture in pictures} - {""})
     by_source = {source: scores(each.image_id for each in pictures if each.source == source) for source in sources}
     return {
         **scores(picture.image_id for picture in pictures),
-        "ci95": {name: [_number(end) for end in ends] for name, ends in judged.intervals().items()},
+        "ci95": {name: list(ends) for name, ends in judged.intervals().items()},
         "occluded": scores(occluded_subset(pictures)),
         "occluded_strict": scores(strictly_occluded_subset(pictures)),
         "occluded_instances": _on_occluded_instances(pictures, detections),
@@ -80,17 +80,8 @@ def _detect(config: EvaluateConfig, pictures: Sequence[CocoPicture], events: Eve
 
 def _on_occluded_instances(
     pictures: Sequence[CocoPicture], detections: Sequence[PictureDetections]
-) -> dict[str, float | int | None]:
+) -> dict[str, float | int]:
     occluded = occluded_instances(pictures)
     ignored = {image_id: ~flags for image_id, flags in occluded.items()}
     scores = accumulate(match_pictures(pictures, detections, ignored))
-    return {**_numbers(scores), "instances": sum(int(flags.sum()) for flags in occluded.values())}
-
-
-def _numbers(scores: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: _number(score) for name, score in scores.items()}
-
-
-def _number(score: float) -> float | None:
-    """None for nan: JSON has no nan."""
-    return None if math.isnan(score) else score
+    return {**scores, "instances": sum(int(flags.sum()) for flags in occluded.values())}

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.checking import require_same_size
 from pipelines.data.classes import IGNORE, ClassList
 from pipelines.data.images import open_picture
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.rle import decode_masks
-from pipelines.errors import InputError
 from pipelines.events import Events
 from pipelines.files import Journal
 from pipelines.metrics.boundary_iou import boundary_counts, boundary_iou
@@ -74,7 +74,7 @@ def score_label_folder(
         false_positives, false_negatives {name: share of the class's union}; boundary_iou and boundary_per_class;
         worst [{image_id, miou}]; assignment {right, wrong, unassigned, background, accuracy} or None without records;
         reliability [{confidence [low, high], pixels, precision}] of labelled foreground, background_reliability of
-        labelled background. Fractions 0..1, or None where nothing could be judged.
+        labelled background. Fractions 0..1, nan where nothing could be judged.
     """
     n = folder.classes.n_outputs
     records = {record["image_id"]: record for record in Journal(folder.path / "records.jsonl").read()}
@@ -84,7 +84,7 @@ def score_label_folder(
         return _Counts(
             confusion(truth, labels, n),
             boundary_counts(truth, labels, n),
-            _levels(truth, labels, folder.confidence_path(image_id)),
+            _levels(truth, labels, folder.label_path(image_id), folder.confidence_path(image_id)),
             _assignment(truth, records.get(image_id), folder.classes),
         )
 
@@ -106,7 +106,7 @@ def score_label_folder(
         bool(records),
     )
     of_pictures = np.stack(overlaps)
-    return {**result, "miou_interval": [_known(end) for end in miou_interval(of_pictures)]}, of_pictures
+    return {**result, "miou_interval": list(miou_interval(of_pictures))}, of_pictures
 
 
 def _result(
@@ -122,23 +122,23 @@ def _result(
     outlines = boundary_iou(total.boundary)
     named, wrong, unassigned, background = total.assignment.tolist()
     return {
-        "miou": _known(quality.miou),
-        "miou_kept": _known(quality.miou_kept),
-        "coverage": _known(quality.coverage),
-        "precision_kept": _known(quality.precision_kept),
+        "miou": quality.miou,
+        "miou_kept": quality.miou_kept,
+        "coverage": quality.coverage,
+        "precision_kept": quality.precision_kept,
         "per_class": _by_name(classes, quality.iou),
         "per_class_kept": _by_name(classes, matrix.iou_kept()),
         "false_positives": _by_name(classes, _shares(called - right, union)),
         "false_negatives": _by_name(classes, _shares(of_class - right, union)),
-        "boundary_iou": _known(mean_of_known(outlines)),
+        "boundary_iou": mean_of_known(outlines),
         "boundary_per_class": _by_name(classes, outlines),
-        "worst": [{"image_id": image_id, "miou": _known(score)} for score, image_id in worst],
+        "worst": [{"image_id": image_id, "miou": score} for score, image_id in worst],
         "assignment": {
             "right": named,
             "wrong": wrong,
             "unassigned": unassigned,
             "background": background,
-            "accuracy": _known(_share(named, named + wrong + unassigned)),
+            "accuracy": _share(named, named + wrong + unassigned),
         }
         if has_records
         else None,
@@ -154,24 +154,21 @@ def _curve(levels: NDArray[np.int64]) -> list[dict[str, Any]]:
         {
             "confidence": [level / _LEVELS, (level + 1) / _LEVELS],
             "pixels": int(pixels),
-            "precision": _known(_share(good, pixels)),
+            "precision": _share(good, pixels),
         }
         for level, (pixels, good) in enumerate(levels)
     ]
 
 
-def _levels(truth: NDArray[np.uint8], labels: NDArray[np.uint8], confidence: Path) -> NDArray[np.int64]:
+def _levels(
+    truth: NDArray[np.uint8], labels: NDArray[np.uint8], label_file: Path, confidence: Path
+) -> NDArray[np.int64]:
     """`_Counts.levels` of one picture, from truth and labels [H, W] and its 8-bit map; zeros without a map."""
     counts = np.zeros((2, _LEVELS, 2), np.int64)
     if confidence.is_file():
         with open_picture(confidence) as image:
             values = np.asarray(image.convert("L"))
-        if values.shape != truth.shape:
-            sizes = "{1}x{0}".format(*values.shape), "{1}x{0}".format(*truth.shape)
-            message = (
-                f"{confidence}: confidence map is {sizes[0]}, {sizes[1]} as the labels expected; make the labels anew"
-            )
-            raise InputError(message, "label-size")
+        require_same_size(confidence, values.shape, label_file, labels.shape, "confidence map")
         level = np.minimum(values.astype(np.int64) * _LEVELS // 255, _LEVELS - 1)
         for row, kind in enumerate((labels == 0, (labels > 0) & (labels != IGNORE))):
             counted = kind & (truth != IGNORE)
@@ -216,13 +213,8 @@ def _shares(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.flo
 
 
 def _share(part: int, whole: int) -> float:
-    return part / whole if whole else float("nan")
+    return float(part / whole) if whole else float("nan")
 
 
-def _known(value: float) -> float | None:
-    """None for nan: JSON has no nan."""
-    return None if np.isnan(value) else float(value)
-
-
-def _by_name(classes: ClassList, values: NDArray[np.float64]) -> dict[str, float | None]:
-    return {name: _known(float(value)) for name, value in zip(("background", *classes.names), values, strict=True)}
+def _by_name(classes: ClassList, values: NDArray[np.float64]) -> dict[str, float]:
+    return {name: float(value) for name, value in zip(("background", *classes.names), values, strict=True)}

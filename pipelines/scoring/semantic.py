@@ -3,7 +3,6 @@
 Scoring files needs numpy and Pillow alone: torch comes in only with a network to run.
 """
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config import EvaluateConfig
+from pipelines.data.checking import require_same_size
 from pipelines.data.classes import ClassList, load_classes
 from pipelines.data.images import open_image
 from pipelines.data.label_folder import LabelFolder, open_labels
@@ -22,7 +22,7 @@ from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.files import sha256_lines
 from pipelines.metrics.confusion import ConfusionMatrix, confusion, overlap
-from pipelines.metrics.miou_bootstrap import Interval, Overlaps, compare_miou, miou_interval
+from pipelines.metrics.miou_bootstrap import Overlaps, compare_miou, miou_interval
 from pipelines.scoring.files import (
     existing,
     list_pictures,
@@ -30,7 +30,6 @@ from pipelines.scoring.files import (
     pictures_and_truths,
     require_apart,
     require_files,
-    require_same_size,
 )
 
 
@@ -121,7 +120,7 @@ def compare_with(
 
     Returns:
         {versus: {source, miou, ratio, ratio_interval, difference, difference_interval}}: the other's own mIoU, and the
-        scored one's as a share of it and minus it, with 95 % intervals over pictures. None where nothing was judged.
+        scored one's as a share of it and minus it, with 95 % intervals over pictures. nan where nothing was judged.
     """
     if other is None:
         return {}
@@ -130,11 +129,11 @@ def compare_with(
     return {
         "versus": {
             "source": str(other.path),
-            "miou": number(judged.matrix.miou()),
-            "ratio": number(compared.ratio),
-            "ratio_interval": ends(compared.ratio_interval),
-            "difference": number(compared.difference),
-            "difference_interval": ends(compared.difference_interval),
+            "miou": judged.matrix.miou(),
+            "ratio": compared.ratio,
+            "ratio_interval": list(compared.ratio_interval),
+            "difference": compared.difference,
+            "difference_interval": list(compared.difference_interval),
         }
     }
 
@@ -158,16 +157,6 @@ def open_pseudo_labels(folder: Path, classes: ClassList) -> LabelFolder:
 def scales_of(config: EvaluateConfig) -> tuple[float, ...]:
     """`--scales` as numbers."""
     return tuple(float(scale) for scale in config.scales.split(","))
-
-
-def number(value: float) -> float | None:
-    """None for nan: JSON has no nan."""
-    return None if math.isnan(value) else value
-
-
-def ends(interval: Interval) -> list[float | None]:
-    """[low, high] for JSON."""
-    return [number(end) for end in interval]
 
 
 def _files(folder: Path, files: dict[str, Path], classes: ClassList, workers: int) -> LabelSource:
@@ -220,9 +209,9 @@ def _score(
     judged = _judge(source, truths, classes, events)
     iou = zip(("background", *classes.names), judged.matrix.iou(), strict=True)
     return {
-        "miou": number(judged.matrix.miou()),
-        "miou_interval": ends(miou_interval(judged.overlaps)),
-        "per_class": {name: number(float(value)) for name, value in iou},
+        "miou": judged.matrix.miou(),
+        "miou_interval": list(miou_interval(judged.overlaps)),
+        "per_class": {name: float(value) for name, value in iou},
         "images": len(truths),
         "missing": len(ids) - len(truths),
         "split": config.split,
@@ -232,7 +221,7 @@ def _score(
         "flip": config.flip,
         "crf": config.crf,
         **({"crf_preset": config.crf_preset} if config.crf else {}),
-        "pixel_accuracy": number(judged.matrix.pixel_accuracy()),
+        "pixel_accuracy": judged.matrix.pixel_accuracy(),
         **compare_with(other, judged.overlaps, truths, classes, events),
     }
 
@@ -241,7 +230,7 @@ def _judge(source: LabelSource, truths: dict[str, Path], classes: ClassList, eve
     def count(image_id: str) -> NDArray[np.int64]:
         path, labels = source.read(image_id)
         truth = read_class_map(truths[image_id], classes)
-        require_same_size(path, labels, truths[image_id], truth)
+        require_same_size(path, labels.shape, truths[image_id], truth.shape)
         return confusion(truth, labels, classes.n_outputs)
 
     if source.threads == 1:

@@ -1,7 +1,7 @@
 """Part of stage `s4 convert`: label maps as the archive that the PASCAL VOC test server takes.
 
-The server reads PNG files in a fixed tree, and shows no more than a score: a wrong palette, for one, scores about 0. So
-everything is checked here, before it is sent.
+The server reads PNG files in a fixed tree, and shows no more than a score: a wrong palette scores about 0, for example.
+So everything is checked here, before the archive is sent.
 """
 
 import gzip
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines.config import ConvertConfig
+from pipelines.data.checking import require_same_size
 from pipelines.data.classes import VOC_CLASSES, voc_palette
 from pipelines.data.images import find_image_files, image_size, open_picture
 from pipelines.data.voc import encode_label_map, read_label_map, read_split
@@ -31,22 +32,23 @@ _PALETTE = np.array(voc_palette(), np.uint8).reshape(256, 3)
 
 
 def pack_for_server(config: ConvertConfig, events: Events) -> dict[str, Any]:
-    """Writes the archive: `results/VOC2012/Segmentation/comp6_test_cls/<id>.png`, the pictures of the list exactly.
+    """Write the archive, with `results/VOC2012/Segmentation/comp6_test_cls/<id>.png` for every picture of the list.
 
     The same label maps give the same bytes.
 
     Args:
-        config: With `predictions` and `voc`.
+        config: Settings, with `predictions` and `voc`.
         events: Receives progress.
 
     Returns:
-        images: in the archive; extra: label maps of the folder that are not on the list; reencoded: those that were not
-        of mode P with the VOC palette; competition, split, list_sha256, sha256 of the archive, out.
+        {images, extra, reencoded, competition, split, list_sha256, sha256, out}: `images` in the archive; `extra` label
+        maps of the folder that are not on the list; `reencoded` label maps that were not of mode P with the VOC
+        palette; `sha256` of the archive.
 
     Raises:
-        InputError: Label maps are missing [predictions-missing], of another size than the picture [label-size], hold
+        InputError: Label maps are missing [predictions-missing], have another size than the picture [label-size], hold
             anything but the classes [label-value], have a palette that contradicts their indices [label-palette], or
-            the rules of `read_label_map`.
+            break a rule of `read_label_map`.
     """
     folder, voc = config.predictions, config.voc
     assert folder is not None and voc is not None
@@ -83,7 +85,7 @@ def pack_for_server(config: ConvertConfig, events: Events) -> dict[str, Any]:
 
 
 def _checked(path: Path, picture: Path) -> tuple[bytes, bool]:
-    """The PNG of a label map for the server, and whether it was stored otherwise."""
+    """Return the PNG of a label map for the server, and whether the file is stored otherwise."""
     label_map = read_label_map(path)
     with open_picture(path) as image:
         as_expected = image.mode == "P" and _agrees(path, image, label_map)
@@ -95,21 +97,16 @@ def _checked(path: Path, picture: Path) -> tuple[bytes, bool]:
             "predictions of a network, not pseudo labels",
             "label-value",
         )
-    height, width = image_size(picture)
-    if label_map.shape != (height, width):
-        raise InputError(
-            f"{path}: label map is {label_map.shape[1]}x{label_map.shape[0]}, expected {width}x{height} as in "
-            f"{picture}; write label maps at picture size",
-            "label-size",
-        )
+    require_same_size(path, label_map.shape, picture, image_size(picture))
     return encode_label_map(label_map), not as_expected
 
 
 def _agrees(path: Path, image: Image.Image, label_map: NDArray[np.uint8]) -> bool:
-    """Whether the palette is VOC's for all indices in use.
+    """Return whether the palette is VOC's for all indices in use.
 
     Raises:
-        InputError: All of them have colours of VOC classes, but not their own: the indices are no class indices.
+        InputError: All indices have colours of VOC classes, but not their own, so they are no class indices
+            [label-palette].
     """
     palette = np.zeros((256, 3), np.uint8)
     given = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
@@ -120,7 +117,7 @@ def _agrees(path: Path, image: Image.Image, label_map: NDArray[np.uint8]) -> boo
     classes = {tuple(colour): index for index, colour in enumerate(_PALETTE[: len(VOC_CLASSES) + 1].tolist())}
     meant = [classes.get(tuple(colour)) for colour in palette[used].tolist()]
     if len(set(meant)) == len(meant) and None not in meant:
-        index, class_index = next((i, m) for i, m in zip(used.tolist(), meant, strict=True) if i != m)
+        index, class_index = next(pair for pair in zip(used.tolist(), meant, strict=True) if pair[0] != pair[1])
         raise InputError(
             f"{path}: index {index} has the colour of class {class_index}, expected class indices; save the label map "
             "with VOC's own palette, not an adaptive one",
@@ -130,7 +127,7 @@ def _agrees(path: Path, image: Image.Image, label_map: NDArray[np.uint8]) -> boo
 
 
 def _write_archive(file: BinaryIO, entries: Iterable[tuple[str, bytes]]) -> None:
-    """A tar.gz that depends on nothing but its entries: no time, no user, no name of its own."""
+    """Write a tar.gz that depends on its entries alone: it has no time, no user and no name of its own."""
     with (
         gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,

@@ -163,7 +163,7 @@ def test_samples_are_network_classes_and_come_from_memory_the_second_time(tmp_pa
 
 def test_labels_of_another_size_are_named(tmp_path: Path) -> None:
     labels = folder(tmp_path, {"a": np.zeros((4, 6), np.uint8), "b": np.zeros((6, 4), np.uint8)})
-    with pytest.raises(InputError, match=r"b\.png: 4x6 pixels, expected 6x4 .*\[label-size\]"):
+    with pytest.raises(InputError, match=r"b\.png: label map is 4x6, expected 6x4 .*\[label-size\]"):
         opened(labels).check()
 
 
@@ -206,7 +206,7 @@ def test_confidence_is_complete_and_of_the_labels_size_or_named(tmp_path: Path) 
     with pytest.raises(InputError, match=r"confidence/b\.png: no such file, .* maps for b; .*\[confidence-missing\]"):
         opened(labels, confidence=True)
     labels.write_confidence("b", np.zeros((6, 4), np.uint8))
-    with pytest.raises(InputError, match=r"confidence/b\.png: 4x6 pixels, expected 6x4 .*\[label-size\]"):
+    with pytest.raises(InputError, match=r"confidence/b\.png: confidence map is 4x6, expected 6x4 .*\[label-size\]"):
         opened(labels, confidence=True).check()
     opened(labels).check()
 

@@ -65,7 +65,7 @@ def test_labels_are_scored_with_open_pixels_as_errors_and_on_the_kept_pixels(
         {"image_id": "b", "miou": pytest.approx(3 / 4)},
     ]
     assert result["assignment"] is None
-    assert all(level["pixels"] == 0 and level["precision"] is None for level in result["reliability"])
+    assert all(level["pixels"] == 0 and np.isnan(level["precision"]) for level in result["reliability"])
     assert (result["split"], result["source"]) == ("val", str(labels))
     assert result.keys() == LABEL_KEYS
 
@@ -78,20 +78,23 @@ def test_labels_of_each_confidence_are_scored_apart(voc: Path, labels: Path, cla
     Image.fromarray(np.array([[255, 30, 200], [0, 200, 200]], np.uint8)).save(confidence_of(labels, "a"))
     Image.fromarray(np.array([[255, 0, 255]], np.uint8)).save(confidence_of(labels, "b"))  # the dog is one
     result = evaluate(EvaluateConfig(voc=voc, labels=labels, classes=classes), Events())
-    levels = result["reliability"]
+    unknown, levels = np.nan, result["reliability"]
     assert [level["confidence"] for level in levels][:2] == [[0, 0.1], [0.1, 0.2]]
     # 30 / 255 = 0.118 and 200 / 255 = 0.784
     assert [level["pixels"] for level in levels] == [0, 1, 0, 0, 0, 0, 0, 1, 0, 1]
-    assert [level["precision"] for level in levels] == [None, 0, None, None, None, None, None, 1, None, 1]
+    precisions = [level["precision"] for level in levels]
+    expected = [unknown, 0, unknown, unknown, unknown, unknown, unknown, 1, unknown, 1]
+    assert precisions == pytest.approx(expected, nan_ok=True)
     # background: the first pixel of a and the last of b, both right, and the dog that b misses, of confidence 0
     background = result["background_reliability"]
     assert [level["pixels"] for level in background] == [1, 0, 0, 0, 0, 0, 0, 0, 0, 2]
-    assert [level["precision"] for level in background] == [0, *[None] * 8, 1]
+    precisions = [level["precision"] for level in background]
+    assert precisions == pytest.approx([0, *[unknown] * 8, 1], nan_ok=True)
 
 
 def test_a_confidence_map_of_another_size_is_refused(voc: Path, labels: Path, classes: str) -> None:
     Image.fromarray(np.zeros((3, 3), np.uint8)).save(confidence_of(labels, "a"))
-    with pytest.raises(InputError, match="confidence map is 3x3, 3x2 as the labels expected"):
+    with pytest.raises(InputError, match=r"confidence map is 3x3, expected 3x2 as in .*a\.png.*label-size"):
         evaluate(EvaluateConfig(voc=voc, labels=labels, classes=classes), Events())
 
 
