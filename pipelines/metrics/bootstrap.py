@@ -1,7 +1,6 @@
-"""How far a score could lie elsewhere on other pictures of the same kind: percentile bootstrap over pictures."""
+"""How far a score could differ on other pictures of the same kind: percentile bootstrap over pictures."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,54 +8,35 @@ from numpy.typing import NDArray
 Indices = NDArray[np.int64]
 
 
-@overload
-def interval(
-    statistic: Callable[[Indices], float], n: int, resamples: int = 1000, seed: int = 0, level: float = 0.95
-) -> tuple[float, float]: ...
-
-
-@overload
 def interval(
     statistic: Callable[[Indices], Mapping[str, float]],
     n: int,
     resamples: int = 1000,
     seed: int = 0,
     level: float = 0.95,
-) -> dict[str, tuple[float, float]]: ...
-
-
-def interval(
-    statistic: Callable[[Indices], float] | Callable[[Indices], Mapping[str, float]],
-    n: int,
-    resamples: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> tuple[float, float] | dict[str, tuple[float, float]]:
-    """Percentile bootstrap interval (Efron) of a score, or of several scores on the same samples.
+) -> dict[str, tuple[float, float]]:
+    """Return the percentile bootstrap interval (Efron) of each of several scores, all on the same samples.
 
     Args:
-        statistic: Receives the indices [n] of the drawn pictures, some of them more than once, and returns the score
-            on them, or scores by name; nan where the sample cannot be judged.
+        statistic: Receives the indices [n] of the drawn pictures, some of them more than once, and returns the scores
+            on them by name; nan where the sample cannot be judged.
         n: Number of pictures, at least 1.
         resamples: Random samples of n pictures, drawn with replacement.
-        seed: The same seed gives the same samples.
+        seed: Seed of the samples; the same seed gives the same samples.
         level: Share of the samples' scores inside the interval, between 0 and 1.
 
     Returns:
-        The lower and the upper end, or both by name. Samples that could not be judged are left out; nan when none
-        could.
+        The lower and the upper end for each score. Samples that could not be judged are left out; nan when none could.
 
     Raises:
         ValueError: There is no picture or no sample, or the level is no share.
     """
     scores = [statistic(drawn) for drawn in samples(n, resamples, seed)]
-    by_name = [score if isinstance(score, Mapping) else {"": score} for score in scores]
-    ends = {name: percentiles(np.array([score[name] for score in by_name], np.float64), level) for name in by_name[0]}
-    return ends if isinstance(scores[0], Mapping) else ends[""]
+    return {name: percentiles(np.array([score[name] for score in scores], np.float64), level) for name in scores[0]}
 
 
 def samples(n: int, resamples: int, seed: int) -> Iterator[Indices]:
-    """The indices [n] of the pictures drawn for each sample; arguments and errors as `interval`."""
+    """Yield the indices [n] of the pictures of each sample; arguments and errors as for `interval`."""
     if n < 1 or resamples < 1:
         raise ValueError(f"{n} pictures, {resamples} resamples; expected 1 or more of both")
     generator = np.random.default_rng(seed)
@@ -64,7 +44,11 @@ def samples(n: int, resamples: int, seed: int) -> Iterator[Indices]:
 
 
 def percentiles(values: NDArray[np.float64], level: float) -> tuple[float, float]:
-    """The range that leaves out equal shares of the values [R] below and above; those that are nan do not count.
+    """Return the range that leaves out equal shares of the values [R] below and above it.
+
+    Args:
+        values: [R]; nan does not count.
+        level: Share of the values inside the range, between 0 and 1.
 
     Returns:
         Lower and upper end; nan when every value is nan.

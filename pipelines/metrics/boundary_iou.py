@@ -1,4 +1,4 @@
-"""Boundary IoU: how well outlines fit, whatever the size of the object (Cheng et al., CVPR 2021); needs numpy alone."""
+"""Boundary IoU: how well outlines fit, for objects of every size (Cheng et al., CVPR 2021); needs numpy alone."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,13 +6,13 @@ from numpy.typing import NDArray
 from pipelines.data.classes import IGNORE
 
 WIDTH = 0.02
-"""Width of the strip that counts, as a share of the picture's diagonal; the paper's."""
+"""Width of the strip that counts, as a share of the picture's diagonal, as in the paper."""
 
 
 def inner_boundary(mask: NDArray[np.bool_], distance: int) -> NDArray[np.bool_]:
-    """Return the pixels of a mask [H, W] at most `distance` pixels, diagonals included, from what is outside of it.
+    """Return the pixels of a mask [H, W] whose outside is at most `distance` pixels away, diagonals included.
 
-    Beyond the picture all is outside, as in the authors' code.
+    All that is beyond the picture is outside, as in the authors' code.
     """
     side = 2 * distance + 1
     padded = np.pad(mask.astype(np.int32), ((distance + 1, distance), (distance + 1, distance)))
@@ -26,9 +26,9 @@ def boundary_counts(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], n: 
     """Count for each class of one picture the pixels on both boundaries and on either.
 
     Args:
-        truth: [H, W] class indices 0..n-1; 255 = not to be judged.
+        truth: [H, W] class indices 0..n-1; 255 is not judged.
         prediction: [H, W] class indices; other values belong to no class.
-        n: number of classes with the background.
+        n: Number of classes with the background.
 
     Returns:
         [n, 2] intersection and union.

@@ -1,7 +1,7 @@
-"""Confusion matrices over label maps and the scores that follow from them; needs numpy alone.
+"""Confusion matrices over label maps, and the scores that follow from them; needs numpy alone.
 
-A score of a data set comes from one matrix over all its pictures, never from a mean over pictures: the mean would
-count a class absent from a picture as if it had been judged there.
+A score of a data set comes from one matrix over all its pictures, never from a mean over pictures: a mean would count a
+class that is absent from a picture as if it had been judged in that picture.
 """
 
 import numpy as np
@@ -11,22 +11,23 @@ from pipelines.data.classes import IGNORE
 
 
 def confusion(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], n: int) -> NDArray[np.int64]:
-    """Counts the pixels of one picture by true and by predicted class.
+    """Count the pixels of one picture by true and by predicted class.
 
     Args:
-        truth: [H, W] class indices 0..n-1; 255 = not to be judged.
+        truth: [H, W] class indices 0..n-1; 255 is not judged.
         prediction: [H, W] class indices 0..n-1; every other value means "no class" and can never be right.
         n: Number of classes with the background, 1..255.
 
     Returns:
-        [n, n + 1] counts: row = true class, column = predicted class, the last column = no class predicted.
+        [n, n + 1] counts: a row for each true class, a column for each predicted class, and a last column for pixels
+        without a predicted class.
 
     Raises:
         ValueError: The maps differ in shape, or the truth holds a value that is neither below n nor 255.
     """
     if truth.shape != prediction.shape:
         raise ValueError(f"truth has shape {truth.shape}, prediction {prediction.shape}")
-    # A table over all byte pairs costs one pass and no boolean indexing, and shows values that must not be there.
+    # A table over all pairs of bytes takes one pass without boolean indexing, and shows values that are not allowed.
     codes = truth.astype(np.uint16) * np.uint16(256) + prediction
     pairs = np.bincount(codes.ravel(), minlength=65536).reshape(256, 256)
     if pairs[n:IGNORE].any():
@@ -47,7 +48,7 @@ class ConfusionMatrix:
     """
 
     def __init__(self, n: int) -> None:
-        """Starts with no pixel counted.
+        """Start with no pixel counted.
 
         Args:
             n: Number of classes with the background, 1..255.
@@ -56,35 +57,38 @@ class ConfusionMatrix:
         self.matrix: NDArray[np.int64] = np.zeros((n, n + 1), dtype=np.int64)
 
     def update(self, truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> None:
-        """Adds one picture; arguments and errors as `confusion`."""
+        """Add one picture; arguments and errors as for `confusion`."""
         self.add(confusion(truth, prediction, self.n))
 
     def add(self, counts: NDArray[np.int64]) -> None:
-        """Adds counts [n, n + 1] made by `confusion`, say in another thread."""
+        """Add counts [n, n + 1] made by `confusion`, for example in another thread."""
         self.matrix += counts
 
     def iou(self) -> NDArray[np.float64]:
-        """IoU of each class [n]; pixels without a predicted class are misses; nan = in neither truth nor prediction."""
+        """Return the IoU of each class [n].
+
+        A pixel without a predicted class is a miss. The IoU is nan for a class in neither truth nor prediction.
+        """
         return _iou(self.matrix)
 
     def miou(self) -> float:
-        """Mean of `iou` over the classes that have one; nan when none has."""
+        """Return the mean of `iou` over the classes that have one; nan when none has."""
         return mean_of_known(self.iou())
 
     def iou_kept(self) -> NDArray[np.float64]:
-        """IoU of each class [n] over the pixels that have a predicted class; the others are left out."""
+        """Return the IoU of each class [n] over the pixels that have a predicted class."""
         return _iou(self.matrix[:, : self.n])
 
     def pixel_accuracy(self) -> float:
-        """Share of judged pixels that are right; nan when no pixel was judged."""
+        """Return the share of judged pixels that are right; nan when no pixel was judged."""
         return _share(self._right(), self.matrix.sum())
 
     def coverage(self) -> float:
-        """Share of judged pixels that have a predicted class; nan when no pixel was judged."""
+        """Return the share of judged pixels that have a predicted class; nan when no pixel was judged."""
         return _share(self._kept(), self.matrix.sum())
 
     def precision_kept(self) -> float:
-        """Share of right pixels among those with a predicted class; nan when there are none."""
+        """Return the share of right pixels among those with a predicted class; nan when there are none."""
         return _share(self._right(), self._kept())
 
     def _right(self) -> np.int64:
@@ -95,16 +99,19 @@ class ConfusionMatrix:
 
 
 def mean_of_known(values: NDArray[np.float64]) -> float:
-    """Mean of the values [K] that are not nan; nan (without numpy's warning) when there is none."""
+    """Return the mean of the values [K] that are not nan; nan, without numpy's warning, when there is none."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")
 
 
 def overlap(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """What an IoU needs of counts [n, n + 1] made by `confusion`, and what can be added over pictures.
+    """Return the intersection and the union of each class, which can be added over pictures.
+
+    Args:
+        counts: [n, n + 1] made by `confusion`.
 
     Returns:
-        [2, n] pixels of each class that are right, and pixels that are of it or are called so.
+        [2, n]: for each class the pixels that are right, and the pixels that are of the class or are called so.
     """
     right = np.diagonal(counts)
     return np.stack([right, counts.sum(axis=1) + counts[:, : len(counts)].sum(axis=0) - right])

@@ -1,4 +1,4 @@
-"""What a network did on each picture, once compared with the truth, scored over any choice of the pictures."""
+"""The outcome of a network on each picture, compared with the truth once and scored over any choice of the pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ class JudgedPictures:
     """Outcome on each of n pictures.
 
     Attributes:
-        matches: n entries, COCO's matching.
+        matches: COCO's matching, n entries.
         release50: [n] AP of the released evaluator at IoU 0.5; nan for a picture without a true instance.
-        release70: [n] the same at IoU 0.7.
+        release70: [n] AP of the released evaluator at IoU 0.7; nan likewise.
     """
 
     matches: Sequence[PictureMatches]
@@ -27,7 +27,10 @@ class JudgedPictures:
     release70: NDArray[np.float64]
 
     def scores(self, chosen: Indices) -> dict[str, float]:
-        """Both metrics over pictures [m], which may repeat.
+        """Return both metrics over chosen pictures.
+
+        Args:
+            chosen: [m] positions of the pictures; a picture may occur more than once.
 
         Returns:
             `ap, ap50, ap70, ap75` (COCO, pooled) and `release_map50, release_map70` (mean over pictures), fractions;
@@ -40,11 +43,11 @@ class JudgedPictures:
         }
 
     def intervals(self, resamples: int = 1000, seed: int = 0) -> dict[str, tuple[float, float]]:
-        """95 % bootstrap interval over the pictures of each of the `scores`."""
+        """Return the 95 % bootstrap interval over the pictures of each of the `scores`."""
         return interval(self.scores, len(self.matches), resamples, seed)
 
 
 def judge(pictures: Sequence[CocoPicture], detections: Sequence[PictureDetections]) -> JudgedPictures:
-    """Compares detections with the truth; arguments as in `match_pictures`."""
+    """Compare detections with the truth; arguments as for `match_pictures`."""
     matches = match_pictures(pictures, detections)
     return JudgedPictures(matches, release_aps(pictures, detections, 0.5), release_aps(pictures, detections, 0.7))

@@ -1,7 +1,7 @@
-"""How far an mIoU could lie elsewhere on other pictures, and whether one really is above another.
+"""How far an mIoU could differ on other pictures, and whether one mIoU really is above another.
 
-The pictures are drawn anew, their counts are added, and the mIoU is taken of the sums, as of the data set itself. Two
-sets of predictions are compared on the same samples: what makes a picture hard for both cancels out.
+The pictures are drawn anew, and their counts are added; the mIoU is that of the sums, as for the data set.
+Two sets of predictions are compared on the same samples: what makes a picture hard for both cancels out.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from pipelines.metrics.bootstrap import percentiles, samples
 
 RESAMPLES = 1000
 LEVEL = 0.95
-_AT_ONCE = 2**22  # numbers of the matrix of samples and pictures: 32 MB, whatever the number of pictures
+_AT_ONCE = 2**22  # most entries of the matrix of samples and pictures: 32 MB for any number of pictures
 
 Overlaps = NDArray[np.int64]  # [N, 2, n] of N pictures, see `pipelines.metrics.confusion.overlap`
 Interval = tuple[float, float]
@@ -25,10 +25,10 @@ class Comparison:
     """The mIoU of some predictions beside that of others; nan where nothing could be judged.
 
     Attributes:
-        ratio: The first as a share of the second.
-        ratio_interval: Ends of its 95 % interval over pictures.
-        difference: The first minus the second.
-        difference_interval: Ends of its 95 % interval over pictures.
+        ratio: The first mIoU as a share of the second.
+        ratio_interval: Ends of the 95 % interval of the ratio over pictures.
+        difference: The first mIoU minus the second.
+        difference_interval: Ends of the 95 % interval of the difference over pictures.
     """
 
     ratio: float
@@ -38,12 +38,12 @@ class Comparison:
 
 
 def miou_interval(overlaps: Overlaps, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
-    """95 % percentile interval over pictures of the mIoU.
+    """Return the 95 % percentile interval of the mIoU over pictures.
 
     Args:
-        overlaps: [N, 2, n] of each picture; N is at least 1.
+        overlaps: [N, 2, n] of N pictures, at least one.
         resamples: Samples of N pictures, drawn with replacement.
-        seed: The same seed gives the same samples.
+        seed: Seed of the samples; the same seed gives the same samples.
 
     Returns:
         Lower and upper end; nan when no sample could be judged.
@@ -55,13 +55,13 @@ def miou_interval(overlaps: Overlaps, resamples: int = RESAMPLES, seed: int = 0)
 
 
 def compare_miou(overlaps: Overlaps, others: Overlaps, resamples: int = RESAMPLES, seed: int = 0) -> Comparison:
-    """Compares two sets of predictions for the same pictures on the same samples.
+    """Compare two sets of predictions for the same pictures, on the same samples of the pictures.
 
     Args:
-        overlaps: [N, 2, n] of each picture; N is at least 1.
+        overlaps: [N, 2, n] of N pictures, at least one.
         others: [N, 2, n] of the other predictions, in the same order.
-        resamples: As in `miou_interval`.
-        seed: As in `miou_interval`.
+        resamples: See `miou_interval`.
+        seed: See `miou_interval`.
 
     Raises:
         ValueError: There is no picture or no sample, or the shapes differ.
@@ -79,10 +79,10 @@ def compare_miou(overlaps: Overlaps, others: Overlaps, resamples: int = RESAMPLE
 
 
 def _resampled(overlaps: Overlaps, resamples: int, seed: int) -> NDArray[np.float64]:
-    """Scores each sample: mIoU [R].
+    """Return the mIoU [R] of each sample.
 
-    A sample is a row of how often each picture was drawn, so the sums of all samples are one product of matrices; in
-    float64 it is exact up to 2^53 pixels.
+    A row of a matrix says how often each picture was drawn for a sample. So the sums of all samples are one product of
+    matrices, which is exact in float64 up to 2^53 pixels.
     """
     count, _, n = overlaps.shape
     flat = overlaps.reshape(count, 2 * n).astype(np.float64)
@@ -94,7 +94,7 @@ def _resampled(overlaps: Overlaps, resamples: int, seed: int) -> NDArray[np.floa
 
 
 def _miou(overlaps: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.float64]:
-    """The mIoU [R] of sums [R, 2, n], over the classes that a sample has; nan where it has none."""
+    """Return the mIoU [R] of sums [R, 2, n], over the classes that a sample has; nan where it has none."""
     right, union = overlaps[:, 0].astype(np.float64), overlaps[:, 1]
     known = union > 0
     total = np.divide(right, union, out=np.zeros_like(right), where=known).sum(axis=1)
@@ -102,7 +102,7 @@ def _miou(overlaps: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.float
 
 
 def _ratio(values: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Their quotient [R], nan where the second is not above 0."""
+    """Return the quotients [R] of the values; nan where the second value is not above 0."""
     result = np.full(len(values), np.nan)
     np.divide(values, others, out=result, where=others > 0)
     return result

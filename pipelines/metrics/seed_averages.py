@@ -1,7 +1,7 @@
 """Figures of a method trained with several seeds, with their uncertainty: over seeds, and over test pictures.
 
-The interval answers how far the average of these very trainings could lie elsewhere on other pictures; the spread over
-seeds, how far another training would lie on these pictures. Methods are compared in pairs, on the same pictures and
+The interval answers how far the average of these very trainings could differ on other pictures. The spread over seeds
+answers how far another training would differ on these pictures. Methods are compared in pairs, on the same pictures and
 seeds: what makes a picture or a seed hard for both cancels out.
 """
 

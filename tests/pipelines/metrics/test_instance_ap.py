@@ -20,7 +20,6 @@ from pipelines.metrics.instance_ap import (
     match_pictures,
     release_ap,
     release_aps,
-    release_map,
 )
 from pipelines.metrics.occlusion import occluded_subset
 
@@ -119,35 +118,33 @@ def test_release_matching_is_done_anew_for_every_number_of_detections() -> None:
 def test_release_match_needs_an_overlap_strictly_above_the_threshold() -> None:
     truth = picture("a", block(0, 0, 10, 10))
     half = detections("a", (0.9, block(0, 0, 10, 5)))
-    assert release_map([truth], [half], 0.5) == 0.0
-    assert release_map([truth], [half], 0.49) == 1.0
+    assert release_aps([truth], [half], 0.5).tolist() == [0.0]
+    assert release_aps([truth], [half], 0.49).tolist() == [1.0]
 
 
-def test_release_map_is_the_mean_over_pictures_and_pooled_ap_is_not() -> None:
+def test_the_released_evaluator_judges_each_picture_alone_and_coco_pools_them() -> None:
     # Picture a: its only detection is right with score 0.2. Picture b: its only detection is wrong with score 0.9.
     pictures = [picture("a", block(0, 0, 10, 10)), picture("b", block(0, 0, 10, 10))]
     found = [detections("a", (0.2, block(0, 0, 10, 10))), detections("b", (0.9, block(20, 20, 30, 30)))]
-    assert release_map(pictures, found, 0.5) == 0.5
+    assert release_aps(pictures, found, 0.5).tolist() == [1.0, 0.0]
     # Pooled: wrong, right. Precision 1/2 up to recall 1/2: 51 of COCO's 101 recall steps.
     assert coco_ap(pictures, found)["ap50"] == pytest.approx(0.5 * 51 / 101)
 
 
-def test_release_map_counts_undetected_pictures_and_leaves_out_those_without_instances() -> None:
+def test_released_ap_is_0_for_undetected_pictures_and_nan_for_those_without_instances() -> None:
     pictures = [picture("a", block(0, 0, 9, 9)), picture("b", block(0, 0, 9, 9)), picture("empty")]
     found = [detections("a", (0.5, block(0, 0, 9, 9))), detections("empty", (0.9, block(0, 0, 9, 9)))]
-    assert release_map(pictures, found, 0.5) == 0.5
-    assert release_map([pictures[0], pictures[1]], [found[0], detections("b")], 0.5) == 0.5
-    assert math.isnan(release_map([pictures[2]], found, 0.5))
+    assert release_aps([pictures[0], pictures[1]], [found[0], detections("b")], 0.5).tolist() == [1.0, 0.0]
     np.testing.assert_array_equal(release_aps(pictures, found, 0.5), [1.0, 0.0, np.nan])
 
 
-def test_release_map_ranks_by_score_and_cuts_at_the_limit() -> None:
+def test_released_ap_ranks_by_score_and_cuts_at_the_limit() -> None:
     truth = picture("a", block(0, 0, 10, 10))
     wrong = [(0.5 + index / 100, block(20, 20, 30, 30)) for index in range(4)]
     found = detections("a", (0.1, block(0, 0, 10, 10)), *wrong)
     # Last of 5 by score: precision 0 for k < 5, then (1/5, recall 1): one triangle of 1/5 * 1 / 2.
-    assert release_map([truth], [found], 0.5) == pytest.approx(0.1)
-    assert release_map([truth], [found], 0.5, max_detections=4) == 0.0
+    assert release_aps([truth], [found], 0.5) == pytest.approx([0.1])
+    assert release_aps([truth], [found], 0.5, max_detections=4).tolist() == [0.0]
 
 
 def test_coco_ap_of_one_detection_counts_the_thresholds_that_it_reaches() -> None:
@@ -300,7 +297,7 @@ def test_scoring_leaves_its_input_as_it_was_and_prints_nothing(capsys: pytest.Ca
     pictures, found = random_scene(9)
     before = repr((pictures, found))
     coco_ap(pictures, found)
-    release_map(pictures, found, 0.5)
+    release_aps(pictures, found, 0.5)
     assert repr((pictures, found)) == before
     assert capsys.readouterr().out == ""
 
