@@ -46,9 +46,9 @@ def probabilities(seed: int) -> np.ndarray:
     generator = np.random.default_rng(seed)
     evidence = np.zeros((CLASSES, HEIGHT, WIDTH), np.float32)
     evidence[0] = 0.5
-    for one in evidence[1:]:
+    for of_class in evidence[1:]:
         y, x = generator.integers(HEIGHT - 150), generator.integers(WIDTH - 150)
-        one[y : y + 150, x : x + 150] = 1
+        of_class[y : y + 150, x : x + 150] = 1
     softened = np.exp(3 * gaussian_filter(evidence, (0, 12, 12)))
     return (softened / softened.sum(axis=0)).astype(np.float32)
 

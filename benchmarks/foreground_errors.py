@@ -1,11 +1,11 @@
-"""Where foreground is wrong: near the true outlines, or far from them; of label folders and of DeepLabs.
+"""How far from the true outlines the foreground of label folders and of DeepLabs is wrong.
 
     python benchmarks/foreground_errors.py labels/seed0 --voc animals --split train_aug --classes animals/classes.txt
     python benchmarks/foreground_errors.py runs/weak runs/upper --voc animals --split val --classes animals/classes.txt
 
-Prints, in percent of all true foreground, what is false foreground, what is missed, and what is named as another class.
-The first two are told apart by the distance of the pixel to the nearest one that truly is of the other kind. What the
-truth leaves open is of neither kind: where it leaves a strip along outlines, there is nothing nearer than its width.
+Prints false foreground, missed foreground, and foreground named as another class, in percent of all true foreground.
+False and missed pixels are counted by their distance to the nearest pixel that truly is of the other kind. A pixel that
+the truth leaves open is of neither kind. Where open pixels lie along the outlines, no distance is below their width.
 """
 
 import argparse
@@ -34,8 +34,8 @@ def errors(truth: LabelMap, label: LabelMap) -> NDArray[np.int64]:
     """Count pixels [2, 5]: false foreground and missed foreground at each distance.
 
     Args:
-        truth: [H, W], 0 background, 255 open.
-        label: the same; what it leaves open is neither.
+        truth: [H, W] class indices; 0 is background, 255 is open.
+        label: [H, W] class indices; a pixel that it leaves open is neither false nor missed.
     """
     background, foreground = truth == 0, (truth != 0) & (truth != IGNORE)
     distance = np.where(background, distance_transform_edt(~foreground), distance_transform_edt(~background))

@@ -1,8 +1,8 @@
-"""Speed of our COCO mask AP against pycocotools, the evaluator that everybody uses, on the same detections.
+"""Speed of our COCO mask AP beside pycocotools, the evaluator that everybody uses, on the same detections.
 
 Both start from run-length masks in memory and end with the AP at the ten thresholds, 20 detections a picture. For
-pycocotools only `evaluate` and `accumulate` are timed: the index that it needs is built before. The two take turns, and
-the medians are compared; that they agree is checked first.
+pycocotools only `evaluate` and `accumulate` are timed: its index is built before. First the two must agree. Then they
+take turns, and the medians are compared.
 
     python benchmarks/instance_ap.py [--pictures 300] [--detections 20] [--rounds 7]
 """
@@ -12,9 +12,6 @@ import contextlib
 import io
 import json
 import os
-import statistics
-import time
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,17 +23,18 @@ from pycocotools.cocoeval import COCOeval
 
 from pipelines.data.coco import CocoPicture
 from pipelines.data.rle import Rle, boxes_of, encode_masks
+from pipelines.engine.timing import interleave
 from pipelines.metrics.instance_ap import MAX_DETECTIONS, PictureDetections, coco_ap
 
 HEIGHT, WIDTH = 300, 400
 
 
 def main() -> None:
-    """Measures and prints one JSON object."""
+    """Measure and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=300)
     parser.add_argument("--detections", type=int, default=20, help="of a picture")
-    parser.add_argument("--rounds", type=int, default=7, help="after one that does not count")
+    parser.add_argument("--rounds", type=int, default=7, help="passes over both")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     pictures, detections = scenes(options.pictures, options.detections, np.random.default_rng(options.seed))
@@ -46,7 +44,15 @@ def main() -> None:
     difference = max(abs(ours[name] - theirs[name]) for name in ours)
     if difference > 1e-9:
         raise SystemExit(f"the two disagree: {ours} and {theirs}")
-    seconds = interleaved([lambda: coco_ap(pictures, detections), lambda: by_pycocotools(*indices)], options.rounds)
+
+    def s4() -> None:
+        coco_ap(pictures, detections)
+
+    def pycocotools() -> None:
+        by_pycocotools(*indices)
+
+    timings = interleave({"s4": s4, "pycocotools": pycocotools}, options.rounds)
+    seconds = {name: timing.seconds for name, timing in timings.items()}
     print(
         json.dumps(
             {
@@ -54,9 +60,9 @@ def main() -> None:
                 "detections": options.detections,
                 "ap": ours["ap"],
                 "largest_difference": difference,
-                "s4_ms": round(1000 * seconds[0], 2),
-                "pycocotools_ms": round(1000 * seconds[1], 2),
-                "ratio": round(seconds[1] / seconds[0], 2),
+                "s4_ms": round(1000 * seconds["s4"], 2),
+                "pycocotools_ms": round(1000 * seconds["pycocotools"], 2),
+                "ratio": round(seconds["pycocotools"] / seconds["s4"], 2),
                 "rounds": options.rounds,
                 "load": os.getloadavg()[0],
                 "pycocotools": version("pycocotools"),
@@ -65,21 +71,10 @@ def main() -> None:
     )
 
 
-def interleaved(works: list[Callable[[], Any]], rounds: int) -> list[float]:
-    """Median seconds of each work; they take turns, so that a busy neighbour troubles all of them."""
-    times: list[list[float]] = [[] for _ in works]
-    for _ in range(rounds):
-        for work, seconds in zip(works, times, strict=True):
-            start = time.perf_counter()
-            work()
-            seconds.append(time.perf_counter() - start)
-    return [statistics.median(seconds) for seconds in times]
-
-
 def scenes(
     n_pictures: int, n_detections: int, generator: np.random.Generator
 ) -> tuple[list[CocoPicture], list[PictureDetections]]:
-    """Pictures with one to four ellipses; a third of the detections lie near one of them, the others anywhere."""
+    """Make pictures with one to four ellipses; a third of the detections lie near an ellipse, the others anywhere."""
     pictures, detections = [], []
     for number in range(n_pictures):
         # Centre, then half axes, in pixels: x, y, a, b.
@@ -92,20 +87,20 @@ def scenes(
         path = Path(f"{image_id}.jpg")
         pictures.append(CocoPicture(image_id, path, HEIGHT, WIDTH, "", boxes_of(rles), tuple(rles)))
         scores = generator.random(n_detections)
-        scores[: len(near)] += 0.5  # right ones are surer, as those of a trained network
+        scores[: len(near)] += 0.5  # right detections are surer, as with a trained network
         detections.append(PictureDetections(image_id, scores, ellipses(np.concatenate([near, far]))))
     return pictures, detections
 
 
 def ellipses(shapes: NDArray[np.float64]) -> list[Rle]:
-    """Masks of ellipses [N, 4] (centre x, y and half axes in pixels)."""
+    """Return the masks of ellipses [N, 4], given by centre x, y and half axes in pixels."""
     x, y, a, b = shapes.T[:, :, None, None]
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     return encode_masks(((columns - x) / a) ** 2 + ((rows - y) / b) ** 2 <= 1)
 
 
 def coco_indices(pictures: list[CocoPicture], detections: list[PictureDetections]) -> tuple[COCO, COCO]:
-    """The same as pycocotools wants it: truth and detections."""
+    """Return truth and detections as pycocotools takes them."""
     images = [{"id": number, "height": HEIGHT, "width": WIDTH} for number in range(len(pictures))]
     truths = [
         {"image_id": number, "segmentation": rle} for number, picture in enumerate(pictures) for rle in picture.rles
@@ -129,7 +124,7 @@ def _index(images: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> C
 
 
 def by_pycocotools(truth: COCO, found: COCO) -> dict[str, float]:
-    """AP of pycocotools on the same terms: one class, objects of every size, 20 detections."""
+    """Return the AP of pycocotools on the same terms: one class, objects of every size, 20 detections."""
     judge = COCOeval(truth, found, "segm")
     judge.params.useCats, judge.params.maxDets = 0, [MAX_DETECTIONS]
     judge.params.areaRng, judge.params.areaRngLbl = [[0, 1e10]], ["all"]

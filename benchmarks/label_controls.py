@@ -1,14 +1,14 @@
-r"""Labels to compare a strategy with: all instances taken together, and the best that keywords could have been.
+r"""Labels to compare a strategy with: the union of all instances, and the best possible keywords.
 
     s4 predict --images animals/JPEGImages --weights runs/s4net --min-score 0.3 --out found
     python benchmarks/label_controls.py union found/instances.json --out union.json
     python benchmarks/label_controls.py oracle found/instances.json --voc animals --split train_aug \
         --classes animals/classes.txt --keywords animals/keywords_train_aug.csv --out oracle
 
-`union` writes one mask for each picture, the saliency that the paper's Table 5 compares with, for
-`s4 pseudo-label --instances union.json`. `oracle` gives each instance that keyword of its picture which most of its
-mask shows in truth, and writes label maps for `s4 evaluate --predictions oracle`: no assignment of whole instances can
-be better. It reads true masks; nothing that is trained may come of it.
+`union` writes one mask for each picture, for `s4 pseudo-label --instances union.json`. Such masks are the saliency that
+the paper's Table 5 compares with. `oracle` writes label maps for `s4 evaluate --predictions oracle`. It gives each
+instance the keyword of its picture that covers most of its mask in truth, so no assignment of whole instances can be
+better. It reads true masks: nothing may be trained on its label maps.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def union(arguments: argparse.Namespace) -> None:
 
 
 def oracle(arguments: argparse.Namespace) -> None:
-    """Write label maps."""
+    """Write the label maps of the best keywords."""
     content = json.loads(arguments.instances.read_text())
     found = by_picture(content)
     images = {Path(image["file_name"]).with_suffix("").as_posix(): image for image in content["images"]}
@@ -88,7 +88,7 @@ def oracle(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Run one of the two."""
+    """Run one of the two commands."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     for run in (union, oracle):

@@ -1,4 +1,4 @@
-"""Label maps beside the true outlines, without the photographs, which are mostly not ours to publish.
+"""Label maps under the true outlines, without the photographs, most of which may not be published.
 
     python benchmarks/label_failures.py labels/graph --voc animals --classes animals/classes.txt \
         --ids 2010_001211,2009_001962 --out failures.png
@@ -23,7 +23,7 @@ from pipelines.data.label_folder import open_labels
 from pipelines.data.voc import read_class_map, truth_path
 
 _COLUMNS = 3
-_PALE = 0.45  # of the palette's colours, so that black lines show
+_PALE = 0.45  # strength of the palette's colours; paler colours let black lines show
 
 
 def draw(arguments: argparse.Namespace) -> None:

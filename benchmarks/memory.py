@@ -23,7 +23,7 @@ from pipelines.studies.bench_rows.end_to_end import label_settings, make_task
 
 
 def main() -> None:
-    """Labels the pictures and prints the growth."""
+    """Label the pictures and print the growth."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=1000)
     parser.add_argument("--first", type=int, default=200, help="picture at which the comparison begins")
@@ -38,7 +38,7 @@ def main() -> None:
     sizes: list[float] = []
 
     def clock() -> float:
-        # The progress reads it when it begins and then at every picture: sizes[n] is that after n pictures.
+        # The progress reads the clock when it begins and after every picture: sizes[n] is the size after n pictures.
         sizes.append(resident_mib())
         return time.monotonic()
 
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def resident_mib() -> float:
-    """Memory of this process that is in RAM now."""
+    """Return the memory of this process that is in RAM now, in MiB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 2**20
 

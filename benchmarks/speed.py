@@ -1,4 +1,4 @@
-"""The speed claims, measured: runs `s4 bench` for each and sets the ratios beside what is claimed.
+"""The speed claims, measured: runs `s4 bench` for each claim, and compares the ratios with what is claimed.
 
 Each comparison is a process of its own, and every ratio comes from one run. Exit code 1 if a claim does not hold.
 
@@ -17,11 +17,11 @@ class Claim(NamedTuple):
     """A ratio that rows must reach.
 
     Attributes:
-        what: comparison of `s4 bench`.
-        parts: of the names of the rows that it is about.
-        least: smallest ratio.
-        against: what the ratio is with.
-        base: name of the row that is ratio 1; None: that of the comparison.
+        what: Comparison of `s4 bench`.
+        parts: Parts of the names of the rows that must reach the ratio.
+        least: Smallest ratio that keeps the claim.
+        against: What the rows are compared with, in words.
+        base: Name of the row with ratio 1; None: the peer of the comparison.
     """
 
     what: str
@@ -31,11 +31,11 @@ class Claim(NamedTuple):
     base: str | None = None
 
 
-# Mask R-CNN with random weights has 90,000 scores that are all alike. Where all of them enter suppression, the other
-# peers' speeds relative to it are those that the claims were made with; the kinder threshold is printed beside.
+# Mask R-CNN with random weights has 90,000 scores that are all alike. The claims were made with all of them entering
+# suppression. The ratio at a kinder threshold is printed beside the claim.
 _ALL_BOXES = "Mask R-CNN R50-FPN, threshold 0"
 
-# The default preset, except where a comparison has a single one, the paper's.
+# The rows are those of the default preset; a comparison with a single preset has the paper's.
 CLAIMS = (
     Claim("inference", ("modern", "prepared fp32, 20 proposals"), 5, "Mask R-CNN fp32, threshold 0", _ALL_BOXES),
     Claim("inference", ("modern", "prepared bf16, 20 proposals"), 9, "Mask R-CNN fp32, threshold 0", _ALL_BOXES),
@@ -50,7 +50,7 @@ _WITH_WEIGHTS = {"inference", "end-to-end"}
 
 
 def main() -> None:
-    """Runs the comparisons and prints a table."""
+    """Run the comparisons and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="for JSON files and plots")
     parser.add_argument("--repeats", type=int, default=12)
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def measure(what: str, options: argparse.Namespace) -> dict[str, Any]:
-    """The result of `s4 bench`; its progress goes to stderr."""
+    """Run `s4 bench` and return its result; its progress goes to stderr."""
     command = [sys.executable, "-c", _S4, "bench", "--what", what, "--json", "--out", str(options.out)]
     command += ["--repeats", str(options.repeats), "--trunk", options.trunk]
     if options.weights and what in _WITH_WEIGHTS:
@@ -86,7 +86,7 @@ def measure(what: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def verdict(row: dict[str, Any], ratio: float, claim: Claim) -> str:
-    """Whether a row keeps the claim, and by how much."""
+    """Say whether a row keeps the claim, and by how much."""
     word = "holds" if ratio >= claim.least else "FAILS"
     noisy = ", noisy" if row["noisy"] else ""
     kinder = "" if claim.base is None else f"; {row['ratio']:.2f}x where 500 boxes pass its threshold"

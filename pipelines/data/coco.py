@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.checking import first_names
 from pipelines.data.images import image_size
 from pipelines.data.rle import Rle, boxes_of, decode_masks, encode_masks, read_rle
 from pipelines.errors import InputError
@@ -15,18 +16,16 @@ from pipelines.files import read_json
 
 __all__ = ["CocoPicture", "encode_masks", "load_coco"]
 
-_NAMES_SHOWN = 5
-
 
 @dataclass(frozen=True, eq=False)
 class CocoPicture:
-    """One picture with its instances; the categories of the file are not kept, every instance is salient.
+    """One picture with its instances; the categories of the file are not kept, because every instance is salient.
 
     Attributes:
         image_id: File name without suffix, with `/`.
-        path: Where the picture lies.
-        height: In pixels, as `open_image` gives it.
-        width: In pixels.
+        path: File of the picture.
+        height: Height in pixels, as `open_image` gives it.
+        width: Width in pixels, as `open_image` gives it.
         source: Where the picture was taken from, if the file says so; otherwise empty.
         boxes: [N, 4] float32 xyxy in pixels, half-open, tight around the masks; N may be 0.
         rles: N masks as compressed run lengths.
@@ -41,12 +40,12 @@ class CocoPicture:
     rles: tuple[Rle, ...]
 
     def masks(self) -> NDArray[np.uint8]:
-        """[N, H, W] uint8 0/1, decoded anew at every call."""
+        """Decode the masks [N, H, W] uint8, 0 or 1, anew at every call."""
         return decode_masks(self.rles, self.height, self.width)
 
 
 def load_coco(annotations: Path, images: Path) -> list[CocoPicture]:
-    """Reads an annotation file and checks it against its pictures, of which only the headers are read.
+    """Read an annotation file, and compare it with the headers of its pictures.
 
     Crowd regions (`iscrowd`) and masks without a single pixel are left out: neither is an instance to find.
 
@@ -55,10 +54,11 @@ def load_coco(annotations: Path, images: Path) -> list[CocoPicture]:
         images: Folder that the file names are relative to.
 
     Returns:
-        The pictures in the order of the file, those without instances included.
+        The pictures in the order of the file, also those without instances.
 
     Raises:
-        InputError: Anything missing, doubled or contradictory [coco-*], damaged JSON [json-damaged], damaged pictures.
+        InputError: Something is missing, doubled or contradictory [coco-*], the JSON is damaged [json-damaged], or a
+            picture is damaged.
     """
     if not images.is_dir():
         raise InputError(
@@ -82,7 +82,7 @@ class _Entry:
 
 
 def _read_entries(file: Path, items: list[dict[str, Any]], images: Path) -> dict[int | str, _Entry]:
-    """The picture entries by their number in the file, each checked against its picture."""
+    """Return the picture entries by their number in the file, each compared with its picture."""
     entries: dict[int | str, _Entry] = {}
     for position, item in enumerate(items):
         where = f"{file}: images[{position}]"
@@ -127,10 +127,9 @@ def _read_entry(where: str, item: dict[str, Any], images: Path) -> _Entry:
 def _reject_missing(file: Path, entries: dict[int | str, _Entry]) -> None:
     missing = [entry.path.name for entry in entries.values() if not entry.path.is_file()]
     if missing:
-        names = ", ".join(missing[:_NAMES_SHOWN]) + (", ..." if len(missing) > _NAMES_SHOWN else "")
         raise InputError(
-            f"{file}: {len(missing)} of {len(entries)} pictures are not in the folder ({names}), expected all of them; "
-            "check --images",
+            f"{file}: {len(missing)} of {len(entries)} pictures are not in the folder ({first_names(missing)}), "
+            "expected all of them; check --images",
             "coco-picture-missing",
         )
 
@@ -160,7 +159,7 @@ def _check_size(file: Path, entry: _Entry) -> None:
 def _read_masks(
     file: Path, items: list[dict[str, Any]], entries: dict[int | str, _Entry]
 ) -> dict[int | str, list[Rle]]:
-    """The masks of every picture, by the picture's number in the file."""
+    """Return the masks of every picture, by the picture's number in the file."""
     masks: dict[int | str, list[Rle]] = defaultdict(list)
     seen = set()
     for position, item in enumerate(items):

@@ -1,19 +1,19 @@
-"""Instances in COCO's form, as other programs read them."""
+"""Instances in COCO's form, for other programs."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 
 def coco_json(records: Iterable[Mapping[str, Any]], categories: Mapping[str, int]) -> dict[str, Any]:
-    """The instances of pictures as one COCO object.
+    """Return the instances of pictures as one COCO object.
 
     Args:
-        records: One for each picture: file_name, height, width, and instances {box xyxy in pixels and half-open, score,
-            keyword, area, segmentation}. Those with `failed` are left out, and instances whose keyword is None.
+        records: A record for each picture: file_name, height, width, and instances {box xyxy in pixels and half-open,
+            score, keyword, area, segmentation}. Records with `failed` are left out, and instances without a keyword.
         categories: The id of each keyword.
 
     Returns:
-        images, annotations and categories; ids of the first two count from 1.
+        {images, annotations, categories}; the ids of images and annotations count from 1.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""The only opener of pictures: every mode becomes RGB, and every kind of damage an `InputError`."""
+"""The only place that opens pictures: every mode becomes RGB, and every kind of damage an `InputError`."""
 
 import io
 import os
@@ -25,9 +25,9 @@ ImageFile = Path | TarMember
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_PIXELS = 50_000_000
 
-# Pillow knows many more formats; rare decoders are where its security faults are found.
+# Pillow knows many more formats; its security faults are found in the rare decoders.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-# What Pillow's decoders raise on damaged data, besides OSError.
+# What Pillow's decoders raise on damaged data.
 _DAMAGE = (
     OSError,
     SyntaxError,
@@ -53,20 +53,21 @@ _ROTATIONS = {
 
 
 def open_image(path: ImageFile, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Reads a picture the way a viewer shows it.
+    """Read a picture the way a viewer shows it.
 
     EXIF rotation is applied, transparency lies over white, 16-bit values keep their upper byte, and of an animation
     the first frame is taken.
 
     Args:
         path: JPEG, PNG, WebP, BMP, GIF or TIFF; the content decides, not the suffix.
-        max_pixels: Larger pictures are refused from their header, before any memory is taken for them.
+        max_pixels: Limit; a larger picture is refused because of its header, before any memory is taken for it.
 
     Returns:
         [H, W, 3] uint8 RGB, 0..255.
 
     Raises:
-        InputError: [image-missing], [image-unreadable], [image-format], [image-damaged] or [image-too-large].
+        InputError: The picture cannot be used [image-missing] [image-unreadable] [image-format] [image-damaged]
+            [image-too-large].
     """
     with open_picture(path, max_pixels) as image:
         rotation = _rotation(image)
@@ -76,10 +77,10 @@ def open_image(path: ImageFile, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint
 
 
 def image_size(path: ImageFile) -> tuple[int, int]:
-    """The (height, width) that `open_image` will return, from the header alone.
+    """Return the (height, width) that `open_image` will give, from the header alone.
 
     Raises:
-        InputError: As `open_image`, for what a header shows.
+        InputError: As for `open_image`, as far as the header shows a fault.
     """
     with open_picture(path) as image:
         rotation = _rotation(image)
@@ -90,12 +91,12 @@ def image_size(path: ImageFile) -> tuple[int, int]:
 
 @contextmanager
 def open_picture(path: ImageFile, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
-    """Opens a picture for code that needs more than RGB, such as palette indices; decoding waits for `load`.
+    """Open a picture for code that needs more than RGB, such as palette indices; decoding waits for `load`.
 
-    Everything that goes wrong with the picture inside the `with` block leaves it as an `InputError`.
+    Every error of the picture inside the `with` block leaves the block as an `InputError`.
 
     Raises:
-        InputError: As `open_image`.
+        InputError: As for `open_image`.
     """
     try:
         with _source(path) as file, Image.open(file, formats=_FORMATS) as image:
@@ -111,7 +112,7 @@ def open_picture(path: ImageFile, max_pixels: int = MAX_PIXELS) -> Iterator[Imag
         ) from error
     except UnidentifiedImageError as error:
         raise _not_a_picture(path) from error
-    except _BOMBS as error:  # Pillow's own limit comes before this module sees the size
+    except _BOMBS as error:  # Pillow refuses it by its own limit, before the size is known here
         pixels = re.search(r"\((\d+) pixels\)", str(error))
         size = f"{int(pixels.group(1)) / 1e6:.0f} MP" if pixels else "a decompression bomb"
         raise _too_large(path, size, max_pixels) from error
@@ -122,22 +123,22 @@ def open_picture(path: ImageFile, max_pixels: int = MAX_PIXELS) -> Iterator[Imag
 
 
 def bytes_of(file: ImageFile) -> int:
-    """How many bytes a picture has on the disk; 0 for one that is not there."""
+    """Return how many bytes a picture has on the disk; 0 for a picture that is not there."""
     if isinstance(file, TarMember):
         return file.size
     return file.stat().st_size if file.is_file() else 0
 
 
 def find_images(folder: Path) -> dict[str, ImageFile]:
-    """Every picture below a folder and in its tars, hidden files and folders left out.
+    """Find every picture below a folder and in its tars; hidden files and folders are left out.
 
     Returns:
-        image_id -> where it lies, sorted by image_id. The id is the path relative to `folder`, without suffix, with
-        `/`; a tar counts as a folder of its name.
+        image_id -> where the picture lies, sorted by image_id. The id is the path relative to `folder`, without suffix,
+        with `/`; a tar counts as a folder of its name.
 
     Raises:
-        InputError: No such folder [folder-missing], no picture in it [folder-empty], two pictures that differ in their
-            suffix alone [image-id-twice], or a tar that cannot be read in place [shard-*].
+        InputError: There is no such folder [folder-missing], or no picture in it [folder-empty]; two pictures differ in
+            their suffix alone [image-id-twice]; or a tar cannot be read in place [shard-*].
     """
     found: list[ImageFile] = []
     for path in _walk(folder, (*IMAGE_SUFFIXES, TAR_SUFFIX, *COMPRESSED_SUFFIXES)):
@@ -149,7 +150,7 @@ def find_images(folder: Path) -> dict[str, ImageFile]:
 
 
 def find_image_files(folder: Path) -> dict[str, Path]:
-    """As `find_images`, of pictures that are files of their own; tars are not looked at."""
+    """Find every picture below a folder that is a file of its own, as `find_images` does; tars are left out."""
     return _by_id(folder, list(_walk(folder, IMAGE_SUFFIXES)), " ".join(IMAGE_SUFFIXES))
 
 
@@ -175,7 +176,7 @@ def _by_id(folder: Path, places: list[_Place], kinds: str) -> dict[str, _Place]:
 
 
 def write_png(path: Path, pixels: NDArray[np.uint8], palette: list[int] | None = None) -> None:
-    """Writes an 8-bit PNG atomically; see `encode_png`.
+    """Write an 8-bit PNG atomically; see `encode_png`.
 
     Raises:
         MachineError: The file cannot be written.
@@ -185,11 +186,11 @@ def write_png(path: Path, pixels: NDArray[np.uint8], palette: list[int] | None =
 
 
 def encode_png(pixels: NDArray[np.uint8], palette: list[int] | None = None) -> bytes:
-    """The bytes of an 8-bit PNG, at compression level 1: level 6 takes several times as long to save little.
+    """Return the bytes of an 8-bit PNG, at compression level 1: level 6 takes several times as long and saves little.
 
     Args:
         pixels: [H, W] or [H, W, 3] uint8.
-        palette: 768 numbers; then [H, W] pixels are indices into it.
+        palette: 768 numbers, to which pixels [H, W] are indices; None for grey values or RGB.
     """
     if pixels.dtype != np.uint8:
         raise ValueError(f"pixels are {pixels.dtype}, expected uint8")
@@ -206,10 +207,10 @@ def _source(path: ImageFile) -> AbstractContextManager[Path | BinaryIO]:
 
 
 def _walk(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    """Files in a fixed order; links to folders are followed, but each folder is visited once.
+    """Yield files in a fixed order; links to folders are followed, but each folder is visited once.
 
     Raises:
-        InputError: No such folder [folder-missing].
+        InputError: There is no such folder [folder-missing].
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder, expected one with pictures; check the path", "folder-missing")
@@ -227,7 +228,7 @@ def _walk(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
 
 
 def _rotation(image: Image.Image) -> Image.Transpose | None:
-    """How the stored pixels must be turned, read before decoding so that size and pixels always agree."""
+    """Return how the stored pixels must be turned; it is read before decoding, so that size and pixels always agree."""
     if image.format == "TIFF":
         return None  # Pillow turns these itself, and gives their turned size
     try:
@@ -251,7 +252,7 @@ def _to_rgb(path: ImageFile, image: Image.Image) -> Image.Image:
 
 
 def _upper_byte(path: ImageFile, image: Image.Image) -> Image.Image:
-    """16-bit grey to RGB; Pillow's own conversion would cut everything above 255 to white."""
+    """Convert 16-bit grey to RGB; Pillow's own conversion would make everything above 255 white."""
     values = np.asarray(image).astype(np.int64)
     if values.size and (values.min() < 0 or values.max() > 65535):
         raise InputError(

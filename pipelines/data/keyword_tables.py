@@ -16,7 +16,7 @@ from pipelines.errors import InputError
 from pipelines.files import read_json, read_text
 
 Named = Iterator[tuple[str, Iterable[str]]]
-"""A picture as the source names it, and some of its class names."""
+"""Pairs of a picture's name in the source and some of the picture's class names."""
 
 _COCO_NAMES = {
     "airplane": "aeroplane",
@@ -29,7 +29,7 @@ _COCO_NAMES = {
 
 
 def damaged(found: str, expected: str) -> InputError:
-    """Return the error of a file that does not say what it should."""
+    """Return the error of a file with other content than expected [keywords-file]."""
     return InputError(f"{found}, expected {expected}; correct the file", "keywords-file")
 
 
@@ -38,11 +38,11 @@ def read_table(path: Path, images: Iterable[str], classes: ClassList) -> Named:
 
     Args:
         path: `.csv`, `.npy`, `.txt`, `.json`, or a folder of `.mat`; see `pipelines.data.keywords_files`.
-        images: The image ids, of which alone a folder is asked.
+        images: Image ids; of a folder, only the files of these are read.
         classes: Classes in use, for tables that number them.
 
     Raises:
-        InputError: Missing, damaged or of another form [keywords-file].
+        InputError: The table is missing, damaged or of another form [keywords-file].
     """
     if path.is_dir():
         return _read_sbd(path, images)
@@ -77,7 +77,7 @@ def _read_csv(path: Path, classes: ClassList) -> Named:
 
 
 def _read_vectors(path: Path, classes: ClassList) -> Named:
-    """A dict of 0/1 vectors; its keys are picture names, or VOC ids as numbers: 2007000032 is 2007_000032."""
+    """Read a dict of 0/1 vectors; its keys are picture names, or VOC ids as numbers: 2007000032 is 2007_000032."""
     for key, vector in load_npy_dict(path).items():
         if isinstance(key, int | np.integer):
             name = f"{key // 1_000_000}_{key % 1_000_000:06d}"
@@ -105,7 +105,7 @@ def _classes_of_vector(path: Path, name: str, vector: Any, classes: ClassList) -
 
 
 def _read_numbers(path: Path, classes: ClassList) -> Named:
-    """Lines of a picture and its 0-based class numbers; they count VOC's classes when all classes in use are VOC's."""
+    """Read lines of a picture and its class numbers from 0; they count VOC's classes where all in use are VOC's."""
     names = VOC_CLASSES if classes.is_voc else classes.names
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         name, *indices = line.split() or [""]
@@ -117,7 +117,7 @@ def _read_numbers(path: Path, classes: ClassList) -> Named:
 
 
 def _read_coco(path: Path, classes: ClassList) -> Named:
-    """COCO JSON: the categories of a picture's annotations, by VOC's names; where they lie is not looked at."""
+    """Read the categories of each picture's annotations in COCO JSON, by VOC's names; no box and no mask is read."""
     content = read_json(path)
     try:
         names = {category["id"]: str(category["name"]) for category in content["categories"]}
@@ -134,7 +134,7 @@ def _read_coco(path: Path, classes: ClassList) -> Named:
 
 
 def _read_sbd(folder: Path, images: Iterable[str]) -> Named:
-    """SBD's `cls` folder: one `.mat` a picture, whose `CategoriesPresent` counts VOC's classes from 1."""
+    """Read SBD's `cls` folder: one `.mat` a picture, whose `CategoriesPresent` counts VOC's classes from 1."""
     found = 0
     for image_id in images:
         path = folder / f"{PurePosixPath(image_id).name}.mat"

@@ -1,10 +1,10 @@
 """Keywords of pictures, from every form in which data sets give them.
 
-A picture's keywords come in the order of the class list, each once. Pictures that a source does not name, or names
-without any class of the list, are not returned: there is nothing to tell their instances apart by.
+A picture's keywords come in the order of the class list, each once. A picture without any class of the list is not
+returned, because nothing tells its instances apart.
 
-VOC classes that are not in use are passed over wherever they are named. Folder names, VOC XML and COCO JSON may hold
-any other word as well, for they are made for whole data sets; a word in a CSV table must be a class.
+VOC classes that are not in use are passed over in every source. Folder names, VOC XML and COCO JSON may have any other
+word as well, because they describe whole data sets. A word in a CSV table must be a class.
 """
 
 import re
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
+from pipelines.data.checking import first_names
 from pipelines.data.classes import VOC_CLASSES, ClassList
 from pipelines.data.images import ImageFile
 from pipelines.data.keyword_tables import Named, damaged, read_table
@@ -24,16 +25,15 @@ from pipelines.files import read_text
 
 Keywords = dict[str, tuple[str, ...]]  # image_id -> class names
 
-_NAMES_SHOWN = 5
 _LONGEST_TEXT = 1 << 16  # bytes of a text beside a picture: room for any list of classes
-_ABSENT = "-1"  # in VOC's lists; 1 is present, and 0 present but hard to see, which class vectors count as well
+_ABSENT = "-1"  # in VOC's lists; 1 is present, and 0 is present but hard to see, as in class vectors
 _LIST_LINE = re.compile(r"(\S+)\s+(-1|0|1)")
 
 
 def read_keywords(
     source: str, images: dict[str, ImageFile], folder: Path, classes: ClassList, split: str | None = None
 ) -> Keywords:
-    """Reads the keywords of pictures.
+    """Read the keywords of pictures.
 
     Args:
         source: `auto`, which takes the first of these that is there: what the places of pictures tell (sub-folders and
@@ -41,26 +41,25 @@ def read_keywords(
             in `../ImageSets/Main`, VOC XML in `../Annotations` or beside the pictures. Or a file: CSV with the
             columns `image,keywords` and `;` between keywords, `.npy` with class vectors, `.txt` with class numbers,
             `.json` in COCO's form, or the folder of SBD's `.mat` files.
-        images: image_id -> where it lies, as `find_images(folder)` gives it.
+        images: Where each picture lies, by image_id, as `find_images(folder)` gives it.
         folder: The pictures' folder.
         classes: Classes in use.
         split: Takes only pictures of this VOC split, from its own lists in `Main` where it has them; None takes all.
 
     Returns:
-        image_id -> keywords, in the order of `images`; a part of the pictures, and never empty.
+        image_id -> keywords, in the order of `images`; some of the pictures, at least one.
 
     Raises:
-        InputError: No keyword found [keywords-none], a damaged source [keywords-file], a keyword that is no class
-            [class-unknown], a picture that is not there [keywords-picture-missing], or an unknown split
+        InputError: No keyword is found [keywords-none], the source is damaged [keywords-file], a keyword is no class
+            [class-unknown], a picture is not in the folder [keywords-picture-missing], or the split is unknown
             [split-missing].
     """
     where, words, strict = _named_words(source, images, folder, classes, split)
     missing = [image_id for image_id in words if image_id not in images]
     if missing:
-        names = ", ".join(missing[:_NAMES_SHOWN]) + (", ..." if len(missing) > _NAMES_SHOWN else "")
         raise InputError(
-            f"{where}: {len(missing)} of {len(words)} pictures are not in the folder ({names}), expected all of them; "
-            "check --images",
+            f"{where}: {len(missing)} of {len(words)} pictures are not in the folder ({first_names(missing)}), "
+            "expected all of them; check --images",
             "keywords-picture-missing",
         )
     table = {
@@ -69,8 +68,8 @@ def read_keywords(
     table = {image_id: keywords for image_id, keywords in table.items() if keywords}
     if not table:
         raise InputError(
-            f"{where}: no picture has a keyword among {', '.join(classes.names[:_NAMES_SHOWN])}, ..., expected one or "
-            "more; check --keywords and --classes",
+            f"{where}: no picture has a keyword among {first_names(classes.names)}, expected one or more; check "
+            "--keywords and --classes",
             "keywords-none",
         )
     return table
@@ -79,13 +78,13 @@ def read_keywords(
 def keyword_faults(
     source: str, images: dict[str, ImageFile], folder: Path, classes: ClassList, split: str | None = None
 ) -> list[InputError]:
-    """All that is wrong with the keywords of pictures, where `read_keywords` stops at the first.
+    """Return all faults in the keywords of pictures, where `read_keywords` stops at the first.
 
-    Pictures that are on the list of the split and not in the folder count as well.
+    A picture that is on the list of the split and not in the folder is a fault too.
 
     Args:
-        source: As for `read_keywords`, like the others.
-        images: image_id -> where it lies.
+        source: See `read_keywords`.
+        images: Where each picture lies, by image_id.
         folder: The pictures' folder.
         classes: Classes in use.
         split: The VOC split, or None.
@@ -111,7 +110,7 @@ def keyword_faults(
 def _named_words(
     source: str, images: dict[str, ImageFile], folder: Path, classes: ClassList, split: str | None
 ) -> tuple[str, dict[str, set[str]], bool]:
-    """Where the keywords stand, every picture's words, and whether each word must be a class."""
+    """Return where the keywords stand, the words of every picture, and whether each word must be a class."""
     if source == "auto":
         where, named = _find_source(images, folder, classes, split)
         strict = False
@@ -122,7 +121,7 @@ def _named_words(
 
 
 def _words_by_picture(named: Named, images: dict[str, ImageFile], wanted: set[str] | None) -> dict[str, set[str]]:
-    """Gathers every picture's words, whichever way its name is written."""
+    """Gather the words of every picture, for each way to write the picture's name."""
     words: dict[str, set[str]] = defaultdict(set)
     for name, some in named:
         inside = name.lstrip("/").removeprefix("./").removeprefix("JPEGImages/")
@@ -133,14 +132,14 @@ def _words_by_picture(named: Named, images: dict[str, ImageFile], wanted: set[st
 
 
 def _in_use(where: str, image_id: str, words: set[str], classes: ClassList, strict: bool) -> tuple[str, ...]:
-    """A picture's words that are classes in use, in the order of the class list."""
+    """Return the words of a picture that are classes in use, in the order of the class list."""
     for stranger in _strangers(where, image_id, words, classes) if strict else ():
         raise stranger
     return tuple(name for name in classes.names if name in words)
 
 
 def _strangers(where: str, image_id: str, words: set[str], classes: ClassList) -> list[InputError]:
-    """An error for each word of a picture that is no class; classes of VOC that are not in use are none either."""
+    """Return an error for each word of a picture that is neither a class in use nor another class of VOC."""
     errors = []
     for word in sorted(words - set(classes.names)):
         if not (classes.is_voc and word in VOC_CLASSES):
@@ -152,7 +151,7 @@ def _strangers(where: str, image_id: str, words: set[str], classes: ClassList) -
 
 
 def _split_ids(voc: Path, split: str | None) -> set[str] | None:
-    """The pictures of a split; None when all count, because no split was asked for or only `Main` knows it."""
+    """Return the pictures of a split; None for all pictures, where no split is asked for or only `Main` knows it."""
     if split is None:
         return None
     only_main = not (voc / "ImageSets" / "Segmentation" / f"{split}.txt").is_file() and any(_lists(voc, split))
@@ -162,7 +161,7 @@ def _split_ids(voc: Path, split: str | None) -> set[str] | None:
 def _find_source(
     images: dict[str, ImageFile], folder: Path, classes: ClassList, split: str | None
 ) -> tuple[str, Named]:
-    """The source that `auto` stands for, and its content."""
+    """Return the source that `auto` stands for, and its content."""
     words = ((image_id, _place_words(image_id, path, classes)) for image_id, path in images.items())
     by_place = [(image_id, some) for image_id, some in words if some]
     if by_place:
@@ -181,7 +180,10 @@ def _find_source(
 
 
 def _place_words(image_id: str, path: ImageFile, classes: ClassList) -> list[str]:
-    """The classes that a picture's place stands for: of the innermost telling folder, its name, or files beside it."""
+    """Return the classes that a picture's place tells.
+
+    They are those of the innermost folder that names a class, of the picture's own name, or of files beside it.
+    """
     place = PurePosixPath(image_id)
     synset = synset_of_picture(place.name)
     names = [*reversed(place.parent.parts), *([synset] if synset else [])]
@@ -189,18 +191,18 @@ def _place_words(image_id: str, path: ImageFile, classes: ClassList) -> list[str
         found = _class_named(name, classes)
         if found:
             return [found]
-    # A synset that is no class in use settles it: a number beside the picture would say no more.
+    # Where a synset names no class in use, a number beside the picture would say no more.
     return [] if isinstance(path, Path) or any(map(is_synset, names)) else _words_beside(path, classes)
 
 
 def _class_named(word: str, classes: ClassList) -> str | None:
-    """The class in use that a word or synset means."""
+    """Return the class in use that a word or synset means; None without one."""
     name = class_of_synset(word) or word
     return name if name in classes.names else None
 
 
 def _words_beside(picture: TarMember, classes: ClassList) -> list[str]:
-    """The classes that `key.cls` or `key.txt` names, as names or synsets with `;` between them."""
+    """Return the classes that `key.cls` or `key.txt` names, as names or synsets with `;` between them."""
     number: tuple[TarMember, str] | None = None
     for member in picture.beside:
         text = read_member(member, _LONGEST_TEXT).decode("utf-8", "replace")
@@ -219,7 +221,7 @@ def _lists(voc: Path, split: str) -> Iterator[Path]:
 
 
 def _class_lists(voc: Path, classes: ClassList, split: str | None) -> list[tuple[str, Path]]:
-    """The per-class lists of a split, or of all splits when that one has none of its own."""
+    """Return the per-class lists of a split, or of all splits where this split has none of its own."""
     paths = sorted(_lists(voc, split)) if split is not None else []
     paths = paths or sorted(_lists(voc, "*"))
     by_length = sorted(classes.names, key=len, reverse=True)  # `sea_lion` before `sea`
@@ -246,7 +248,7 @@ def _xml_of(image_id: str, path: ImageFile, folder: Path) -> Path | None:
 
 
 def _read_xml(path: Path) -> list[str]:
-    """The names of a picture's objects; the names of their parts, such as `head`, lie one level deeper."""
+    """Read the names of a picture's objects; names of parts, such as `head`, lie one level deeper and are left out."""
     try:
         root = ElementTree.fromstring(read_text(path))
     except (ElementTree.ParseError, ValueError) as error:

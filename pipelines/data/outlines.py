@@ -17,7 +17,7 @@ def _arc(radius: float, start: float, stop: float, centre: float = 0.0) -> Point
 
 
 def regular_polygon(corners: int, radii: tuple[float, ...] = (1.0,)) -> Points:
-    """Corners at equal angles round the origin, the first at the top; the radii take turns."""
+    """Return corners at equal angles round the origin, the first at the top; the radii take turns."""
     angles = np.arange(corners) * 2 * np.pi / corners - np.pi / 2
     polygon: Points = np.resize(radii, corners)[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     return polygon
@@ -27,13 +27,13 @@ def _cross() -> Points:
     arm, reach = 0.3, 0.95
     quarter = np.array([(arm, -reach), (arm, -arm), (reach, -arm)])
     turn = np.array([(0.0, 1.0), (-1.0, 0.0)])  # a quarter turn, for row vectors
-    return np.concatenate([quarter @ np.linalg.matrix_power(turn, k) for k in range(4)])
+    return np.concatenate([quarter @ np.linalg.matrix_power(turn, turns) for turns in range(4)])
 
 
 def _heart() -> Points:
-    t = np.linspace(0, 2 * np.pi, 80)
-    x = 16 * np.sin(t) ** 3
-    y = -(13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t))
+    angle = np.linspace(0, 2 * np.pi, 80)
+    x = 16 * np.sin(angle) ** 3
+    y = -(13 * np.cos(angle) - 5 * np.cos(2 * angle) - 2 * np.cos(3 * angle) - np.cos(4 * angle))
     return np.stack([x, y - 2], axis=1) / 16
 
 
@@ -65,7 +65,7 @@ SHAPES = tuple(_OUTLINES)
 
 
 def random_outline(shape: str, diameter: float, generator: np.random.Generator) -> tuple[Points, ...]:
-    """The shape's outlines in pixels round the origin, turned and squeezed a little."""
+    """Return the outlines of a shape in pixels round the origin, turned and squeezed a little."""
     angle = generator.uniform(-np.pi, np.pi)
     turn = np.array([(np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))])
     aspect = generator.uniform(0.85, 1.18)
@@ -73,7 +73,7 @@ def random_outline(shape: str, diameter: float, generator: np.random.Generator) 
 
 
 def rasterise(outlines: tuple[Points, ...], centre: NDArray[np.float64], side: int) -> NDArray[np.float32]:
-    """[side, side] share of each pixel that lies inside; the second outline is a hole."""
+    """Return the share [side, side] of each pixel that lies inside; the second outline is a hole."""
     canvas = Image.new("L", (side * _OVERSAMPLING,) * 2)
     draw = ImageDraw.Draw(canvas)
     for points, fill in zip(outlines, (255, 0), strict=False):

@@ -1,8 +1,8 @@
 """The journal of a folder of predictions, kept so that a run can be broken off and repeated.
 
 A record is added when the picture's file is in place. `finish` orders the records, lists what failed, and writes the
-instances, if that is what is predicted. Runs over several lists may share a folder, and nothing in it depends on which
-came first.
+instances, where instances are predicted. Runs over several lists may share a folder; its content does not depend on
+their order.
 """
 
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ SALIENT = "salient"
 
 
 class PredictionRecords:
-    """The records of a folder of label maps `<id>.png`, or of one with instances.
+    """The records of a folder of label maps `<id>.png`, or of a folder with instances.
 
-    A record has image_id, and either file_name, bytes, height, width and perhaps instances, or failed.
+    A record has image_id, and either `failed` or file_name, bytes, height, width and perhaps instances.
 
     Attributes:
         folder: The folder.
@@ -29,24 +29,24 @@ class PredictionRecords:
     """
 
     def __init__(self, folder: Path, holds_maps: bool) -> None:
-        """Names the files; nothing is touched."""
+        """Name the files; nothing is read or written."""
         self.folder, self.holds_maps = folder, holds_maps
         self._journal = Journal(folder / RECORDS)
 
     def map_path(self, image_id: str) -> Path:
-        """Where the label map of a picture lies."""
+        """Return the file of a picture's label map."""
         return self.folder / f"{image_id}.png"
 
     def claim(self, settings: Mapping[str, Any], dry_run: bool = False) -> None:
-        """Ties the folder to the settings that its predictions are made with.
+        """Tie the folder to the settings of its predictions.
 
         Args:
-            settings: JSON values.
-            dry_run: Only look whether that would be possible.
+            settings: Settings as JSON values.
+            dry_run: Whether only to check that the folder can be tied to them.
 
         Raises:
-            ConfigError: It is tied to others already [predictions-differ], or holds files of another origin, which
-                label maps could overwrite [out-foreign].
+            ConfigError: The folder is tied to other settings [predictions-differ], or has other files, which label
+                maps could overwrite [out-foreign].
         """
         path = self.folder / SETTINGS
         if path.exists():
@@ -62,7 +62,7 @@ class PredictionRecords:
             write_json(path, dict(settings))
 
     def done(self, retry_failed: bool = False) -> dict[str, Record]:
-        """image_id -> newest record of every picture that is finished: recorded, and its file in place.
+        """Return the newest record of every finished picture by image_id; its file is in place as well.
 
         Args:
             retry_failed: Whether a picture that failed counts as not finished.
@@ -75,12 +75,12 @@ class PredictionRecords:
         return done
 
     def add(self, record: Record) -> None:
-        """Records a picture whose file is in place."""
+        """Add the record of a picture whose file is in place."""
         self._journal.append(record)
         self._journal.sync()
 
     def finish(self) -> None:
-        """Orders the records, and writes what is made of all of them."""
+        """Order the records, and write the files that depend on all of them."""
         newest = self._newest()
         records = [newest[image_id] for image_id in sorted(newest)]
         write_records(self.folder, records)

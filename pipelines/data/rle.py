@@ -1,7 +1,7 @@
 """Masks of COCO files: run lengths and polygons, checked before the decoder sees them.
 
-pycocotools believes what it is given: counts that end too early make it show uninitialised memory as a mask, and far
-polygon corners make it allocate without limit. Hence the checks, and a decoder of our own.
+pycocotools does not check its input. Counts that end too early make it show uninitialised memory as a mask; far corners
+of a polygon make it allocate memory without limit. So this module has checks and a decoder of its own.
 """
 
 from collections.abc import Sequence
@@ -17,15 +17,16 @@ _LONGEST_NUMBER = 7  # characters of one run length: 5 bits each, so up to 2**34
 
 
 def read_rle(segmentation: Any, height: int, width: int) -> Rle:
-    """Brings any form of a COCO segmentation to compressed run lengths.
+    """Convert any form of a COCO segmentation to compressed run lengths.
 
     Args:
         segmentation: Compressed or uncompressed run lengths, or a list of polygons [x0, y0, x1, y1, ...].
-        height: Of the picture in pixels.
-        width: Of the picture in pixels.
+        height: Height of the picture in pixels.
+        width: Width of the picture in pixels.
 
     Raises:
-        ValueError: With what was found; the caller knows in which file and annotation.
+        ValueError: The segmentation cannot be used. The message says what was found; file and annotation are up to the
+            caller.
     """
     if isinstance(segmentation, list):
         return _from_polygons(segmentation, height, width)
@@ -48,13 +49,13 @@ def read_rle(segmentation: Any, height: int, width: int) -> Rle:
 
 
 def encode_masks(masks: NDArray[np.uint8] | NDArray[np.bool_]) -> list[Rle]:
-    """Compresses masks.
+    """Compress masks.
 
     Args:
         masks: [N, H, W] uint8 0/1 or bool; N may be 0.
 
     Returns:
-        N run lengths as they stand in JSON: counts are text.
+        N run lengths as in JSON: counts are text.
     """
     if masks.ndim != 3:
         raise ValueError(f"masks have shape {masks.shape}, expected [N, H, W]")
@@ -65,7 +66,7 @@ def encode_masks(masks: NDArray[np.uint8] | NDArray[np.bool_]) -> list[Rle]:
 
 
 def decode_masks(rles: Sequence[Rle], height: int, width: int) -> NDArray[np.uint8]:
-    """[N, H, W] uint8 0/1 masks of N run lengths that `read_rle` or `encode_masks` gave."""
+    """Return masks [N, H, W] uint8, 0 or 1, of N run lengths that `read_rle` or `encode_masks` gave."""
     masks = np.zeros((len(rles), height, width), np.uint8)
     for mask, rle in zip(masks, rles, strict=True):
         runs = _unpack(rle["counts"])
@@ -75,7 +76,7 @@ def decode_masks(rles: Sequence[Rle], height: int, width: int) -> NDArray[np.uin
 
 
 def boxes_of(rles: Sequence[Rle]) -> NDArray[np.float32]:
-    """[N, 4] float32: the tightest half-open xyxy box of each mask, in pixels; an empty mask gives an empty box."""
+    """Return the tightest half-open xyxy box [N, 4] float32 of each mask, in pixels; an empty box for an empty mask."""
     if not rles:
         return np.zeros((0, 4), np.float32)
     boxes = np.asarray(coco_mask.toBbox(list(rles)), np.float32)  # xywh
@@ -84,10 +85,10 @@ def boxes_of(rles: Sequence[Rle]) -> NDArray[np.float32]:
 
 
 def _unpack(counts: str) -> NDArray[np.int64]:
-    """The run lengths in a compressed string.
+    """Return the run lengths in a compressed string.
 
-    Each character holds 5 bits and, in bit 5, whether the number goes on; bit 4 of its last character is the sign.
-    From the fourth number on, a number is the difference to the one two before it.
+    Each character has 5 bits of a number and, in bit 5, whether the number goes on. Bit 4 of a number's last character
+    is its sign. From the fourth number on, a number is the difference to the number two places before.
     """
     codes = np.frombuffer(counts.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64) - 48
     if codes.size == 0 or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:

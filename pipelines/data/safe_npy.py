@@ -1,4 +1,4 @@
-"""Reading the one pickled object that weakly supervised segmentation passes around, without running its code."""
+"""Pickled tables of class vectors, as weakly supervised segmentation exchanges them, read without running code."""
 
 import pickle
 from pathlib import Path
@@ -8,8 +8,8 @@ import numpy as np
 
 from pipelines.errors import InputError
 
-# What a NumPy array of numbers needs to be rebuilt, under the module names of NumPy 1 and 2. A pickle that asks for
-# anything else could run any code.
+# What a NumPy array of numbers is rebuilt with, under the module names of NumPy 1 and 2. A pickle that asks for any
+# other name could run any code.
 _ARRAY_PARTS = {"_reconstruct", "scalar", "_frombuffer", "ndarray", "dtype"}
 _ARRAY_MODULES = {
     "numpy",
@@ -18,7 +18,7 @@ _ARRAY_MODULES = {
     "numpy._core.multiarray",
     "numpy._core.numeric",
 }
-# Byte strings inside a pickle of protocol 2 come as a call of this encoder.
+# In a pickle of protocol 2, a byte string is a call of this encoder.
 _TEXT_PARTS = {("_codecs", "encode")}
 
 
@@ -26,21 +26,25 @@ class _ArrayUnpickler(pickle.Unpickler):
     """Knows NumPy arrays and plain containers only."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Looks up what the pickle asks to be called."""
+        """Look up what the pickle asks to be called.
+
+        Raises:
+            UnpicklingError: It is no part of an array.
+        """
         if (module in _ARRAY_MODULES and name in _ARRAY_PARTS) or (module, name) in _TEXT_PARTS:
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
 
 def load_npy_dict(path: Path) -> dict[Any, Any]:
-    """Reads a dict that `numpy.save` wrote.
+    """Read a dict that `numpy.save` wrote.
 
     Args:
         path: An `.npy` file with one dict of plain values and arrays.
 
     Raises:
-        InputError: Missing [file-missing], damaged or not a dict [npy-damaged], or holding foreign objects
-            [npy-unsafe].
+        InputError: The file is missing [file-missing], is damaged or no dict [npy-damaged], or holds other objects
+            than arrays and plain values [npy-unsafe].
     """
     try:
         with path.open("rb") as file:

@@ -1,8 +1,8 @@
 """Generated scenes for `s4 demo`: named shapes cut from photographs, lying on other photographs, with exact masks.
 
-The photographs are those inside the scikit-image wheel, so nothing is downloaded. Each is cut in two: scenes to train
-on see only its left part and scenes to test on only its right part, with a gap between, so that the two share no pixel.
-A scene is a pure function of (seed, split, index).
+The photographs come with the scikit-image wheel, so nothing is downloaded. Each photograph is cut in two, with a gap
+between the parts: scenes to train on show its left part alone, and scenes to test on its right part alone. So they
+share no pixel. A scene is a pure function of (seed, split, index).
 """
 
 from dataclasses import dataclass
@@ -38,13 +38,13 @@ _TEXTURES = (
 _GROUNDS = ("brick", "grass", "gravel", "moon", "hubble_deep_field", "rocket")
 _TRAIN_PART, _TEST_PART = (0.0, 0.57), (0.6, 1.0)
 _SEVERAL_SHARE = 1 / 3  # of the scenes: more than one keyword
-_LEAST_VISIBLE = 0.6  # of an instance's area
+_LEAST_VISIBLE = 0.6  # of the area of an instance
 _LEAST_CONTRAST = 75.0  # distance of mean RGB colours between a shape and the ground below it
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One generated picture and what is on it.
+    """One generated picture and the shapes on it.
 
     Attributes:
         picture: [S, S, 3] uint8 RGB.
@@ -70,7 +70,7 @@ class Scene:
 
 @cache
 def _photograph(name: str, part: tuple[float, float]) -> NDArray[np.uint8]:
-    """[h, w, 3] RGB, the vertical strip of a bundled photograph between two shares of its width."""
+    """Return [h, w, 3] RGB: the vertical strip of a bundled photograph between two shares of its width."""
     try:
         from skimage import data
     except ImportError as error:
@@ -86,7 +86,7 @@ def _photograph(name: str, part: tuple[float, float]) -> NDArray[np.uint8]:
 
 
 def _crop(name: str, part: tuple[float, float], zoom: float, generator: np.random.Generator) -> NDArray[np.uint8]:
-    """[c, c, 3]: a random square of the photograph, `zoom` of its shorter side, turned and mirrored."""
+    """Cut out a random square [c, c, 3] of a photograph, `zoom` of its shorter side, turned and mirrored."""
     photograph = _photograph(name, part)
     height, width = photograph.shape[:2]
     cut = round(zoom * min(height, width))
@@ -96,28 +96,28 @@ def _crop(name: str, part: tuple[float, float], zoom: float, generator: np.rando
 
 
 def _scaled(crop: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
-    """[side, side, 3] in 0..255."""
+    """Scale a square to [side, side, 3] in 0..255."""
     image = Image.fromarray(np.ascontiguousarray(crop))
     return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR), np.float32)
 
 
 def _mean_colour(pixels: NDArray[Any]) -> NDArray[np.float32]:
-    """[3], of [h, w, 3] pixels, every third row and column."""
+    """Return the mean colour [3] of pixels [h, w, 3], from every third row and column."""
     mean: NDArray[np.float32] = pixels[::3, ::3].reshape(-1, 3).mean(axis=0, dtype=np.float32)
     return mean
 
 
 def _colour(generator: np.random.Generator, saturation: float) -> NDArray[np.float32]:
-    """[3] factors around 1 of a random hue."""
+    """Return factors [3] around 1, of a random hue."""
     hue = generator.random() * 2 * np.pi + np.array([0, 2, 4]) * np.pi / 3
     return (1 + saturation * np.cos(hue)).astype(np.float32)
 
 
 def _ground(part: tuple[float, float], side: int, generator: np.random.Generator) -> NDArray[np.float32]:
-    """[side, side, 3] in 0..255: a photograph with the contrast lowered, so that nothing on it stands out."""
+    """Return a ground [side, side, 3] in 0..255: a photograph of lower contrast, on which nothing stands out."""
     crop = _crop(str(generator.choice(_GROUNDS)), part, generator.uniform(0.55, 1), generator)
     contrast, level = generator.uniform((0.55, 0.75), (0.85, 1.15)).astype(np.float32)
-    # (x - mean) * contrast + mean, times the level and a faint hue, in one pass over the pixels.
+    # This is (x - mean) * contrast + mean, times the level and a faint hue, in one pass over the pixels.
     colour = level * _colour(generator, 0.15)
     ground = _scaled(crop, side) * (contrast * colour) + (1 - contrast) * _mean_colour(crop) * colour
     clipped: NDArray[np.float32] = np.clip(ground, 0, 255)
@@ -125,7 +125,7 @@ def _ground(part: tuple[float, float], side: int, generator: np.random.Generator
 
 
 def _shading(side: int, generator: np.random.Generator) -> NDArray[np.float32]:
-    """[side, side, 1] factors: light that falls in from one side."""
+    """Return factors [side, side, 1]: light that falls in from one side."""
     angle = generator.uniform(0, 2 * np.pi)
     ramp = np.linspace(-1, 1, side, dtype=np.float32)
     slope = np.cos(angle) * ramp[None, :] + np.sin(angle) * ramp[:, None]
@@ -136,12 +136,12 @@ def _shading(side: int, generator: np.random.Generator) -> NDArray[np.float32]:
 def _texture(
     part: tuple[float, float], side: int, below: NDArray[np.float32], generator: np.random.Generator
 ) -> NDArray[np.float32]:
-    """[side, side, 3] in 0..255: a photograph crop whose mean colour is far from `below`, the mean colour under it."""
+    """Return a texture [side, side, 3] in 0..255: a crop of a photograph, unlike `below`, the mean colour under it."""
     candidates = []
     for _ in range(8):
         crop = _crop(str(generator.choice(_TEXTURES)), part, generator.uniform(0.3, 0.8), generator)
         mean = _mean_colour(crop)
-        colour = _colour(generator, 0.45 if np.ptp(mean) < 5 else 0.2)  # grey photographs are dyed more
+        colour = _colour(generator, 0.45 if np.ptp(mean) < 5 else 0.2)  # a grey photograph is dyed more
         colour *= generator.uniform(0.8, 1.5)
         candidates.append((float(np.linalg.norm(mean * colour - below)), crop, colour))
         if candidates[-1][0] >= _LEAST_CONTRAST:
@@ -151,7 +151,7 @@ def _texture(
 
 
 def _add_clutter(ground: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:
-    """Dim scraps, thin lines and pale patches: things on the ground that do not stand out."""
+    """Add things to the ground that do not stand out: dim scraps, thin lines and pale patches."""
     side = len(ground)
     layer = Image.new("L", (side, side), 128)
     draw = ImageDraw.Draw(layer)
@@ -173,7 +173,7 @@ def _add_clutter(ground: NDArray[np.float32], generator: np.random.Generator) ->
 
 
 def _plan(generator: np.random.Generator) -> NDArray[np.int64]:
-    """Classes of 1 to 4 instances: in a third of the scenes several classes, otherwise 1 to 3 instances of one."""
+    """Draw the classes of 1 to 4 instances: several classes in a third of the scenes, otherwise a single one."""
     if generator.random() < _SEVERAL_SHARE:
         count = int(generator.integers(2, 5))
         kinds = generator.choice(len(SHAPES), int(generator.integers(2, min(count, 3) + 1)), replace=False)
@@ -183,9 +183,10 @@ def _plan(generator: np.random.Generator) -> NDArray[np.int64]:
 
 
 def _place(classes: NDArray[np.int64], side: int, generator: np.random.Generator) -> list[NDArray[np.float32]]:
-    """One opacity map [side, side] for each instance, the first lowest; every one stays visible enough.
+    """Return an opacity map [side, side] for each instance, the lowest first; each instance is visible enough.
 
-    Sizes and places are drawn together and drawn again until that holds, a little smaller each time, so that it ends.
+    Sizes and places are drawn together, and drawn again until that holds. The shapes are a little smaller each time, so
+    the search ends.
     """
     largest = min(0.66, 0.9 / len(classes) ** 0.45)
     for attempt in range(100):
@@ -202,7 +203,7 @@ def _place(classes: NDArray[np.int64], side: int, generator: np.random.Generator
 
 
 def _visible(opacities: list[NDArray[np.float32]]) -> list[NDArray[np.bool_]]:
-    """The part of each instance that no later one hides."""
+    """Return the part of each instance that no later one hides."""
     hidden = np.zeros(opacities[0].shape, bool)
     visible = []
     for opacity in reversed(opacities):
@@ -218,12 +219,12 @@ def _all_visible(opacities: list[NDArray[np.float32]]) -> bool:
 
 
 def make_scene(seed: int, split: str, index: int, side: int = 256) -> Scene:
-    """One scene with 1 to 4 shapes; the same arguments give the same scene.
+    """Make a scene with 1 to 4 shapes; the same arguments give the same scene.
 
     Args:
-        seed: 0 or more.
-        split: One of `SPLITS`.
-        index: 0 or more.
+        seed: Seed of the scenes, 0 or more.
+        split: Stream of the scenes, one of `SPLITS`.
+        index: Number of the scene, 0 or more.
         side: Height and width in pixels.
 
     Raises:
@@ -246,13 +247,13 @@ def make_scene(seed: int, split: str, index: int, side: int = 256) -> Scene:
 
 
 def write_instances(folder: Path, n: int, split: str, seed: int, side: int = 256) -> Path:
-    """Writes scenes as a set of salient instances: pictures and one COCO JSON file, without the shapes' names.
+    """Write scenes as a set of salient instances: pictures and one COCO JSON file, without the names of the shapes.
 
     Args:
-        folder: Receives `images/` and `<split>.json`; may hold other splits already.
+        folder: Receives `images/` and `<split>.json`; it may have other splits already.
         n: Number of scenes.
-        split: One of `SPLITS`.
-        seed: 0 or more.
+        split: Stream of the scenes, one of `SPLITS`.
+        seed: Seed of the scenes, 0 or more.
         side: Height and width in pixels.
 
     Returns:
@@ -285,13 +286,13 @@ def write_instances(folder: Path, n: int, split: str, seed: int, side: int = 256
 
 
 def write_voc(folder: Path, n_train: int, n_val: int, seed: int, side: int = 256) -> Path:
-    """Writes scenes as a VOC folder: pictures, exact label maps, the lists `train` and `val`, `classes.txt`, keywords.
+    """Write scenes as a VOC folder: pictures, exact label maps, the lists `train` and `val`, `classes.txt`, keywords.
 
     Args:
         folder: Receives the layout.
         n_train: Number of scenes to label and train on.
-        n_val: Number of scenes to evaluate on; no photograph's part is in both.
-        seed: 0 or more. The scenes differ from those of `write_instances` with the same seed.
+        n_val: Number of scenes to evaluate on, from other parts of the photographs.
+        seed: Seed of the scenes, 0 or more; they differ from those of `write_instances` with the same seed.
         side: Height and width in pixels.
 
     Returns:

@@ -1,8 +1,8 @@
-"""The ImageNet synsets that belong to a VOC class, for folders named the ImageNet way.
+"""The ImageNet synsets of each VOC class, for folders named the ImageNet way.
 
-Taken in are the synsets that the VOC annotation guidelines would call by the class's name. So wolves are no dogs, lions
-no cats, trams no buses, ambulances and trucks no cars. Animals are taken by whole branches of WordNet, whose numbers
-follow each other; of things, the classes of ImageNet-1k and the class's own synset.
+A class has the synsets that the VOC annotation guidelines would call by its name. So wolves are no dogs, lions no cats,
+trams no buses, ambulances and trucks no cars. An animal has whole branches of WordNet, whose numbers follow each other.
+A thing has its own synset, and its classes in ImageNet-1k.
 Source of the ids: the synset lists of ILSVRC 2012 and of the whole of ImageNet, and WordNet 3.0.
 """
 
@@ -46,12 +46,12 @@ _PICTURE = re.compile(r"(n[0-9]{8})_[0-9]+")
 
 
 def is_synset(word: str) -> bool:
-    """Whether a word has the form of a synset's id, such as n02084071; it need not be one of a VOC class."""
+    """Return whether a word has the form of a synset's id, such as n02084071, of a VOC class or not."""
     return _SYNSET.fullmatch(word) is not None
 
 
 def class_of_synset(word: str) -> str | None:
-    """The VOC class of a synset's id; None for every other word."""
+    """Return the VOC class of a synset's id; None for every other word."""
     number = _SYNSET.fullmatch(word)
     if number is None:
         return None
@@ -60,6 +60,6 @@ def class_of_synset(word: str) -> str | None:
 
 
 def synset_of_picture(name: str) -> str | None:
-    """The synset in a picture's name as ImageNet writes it: n02084071_1234; None for other names."""
+    """Return the synset in a picture's name as ImageNet writes it: n02084071_1234; None for other names."""
     parts = _PICTURE.fullmatch(name)
     return parts.group(1) if parts else None

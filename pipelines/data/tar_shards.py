@@ -1,9 +1,9 @@
-"""Tar files full of pictures, read where they are: an index of their members, and each member as a file of its own.
+"""Tar files full of pictures, read in place: an index of their members, and each member as a file of its own.
 
-Only headers are read for the index, and of a picture only its own bytes; nothing is unpacked, so a name in a tar can
-reach no place on the disk. A tar stands for a folder of its name, which covers both layouts in use: the shards of
-WebDataset (`shard-000000.tar` with `key.jpg` and `key.cls`), and ImageNet's tar for each synset (`n02123045.tar`), also
-when all of these lie in one more tar.
+The index takes the headers alone, and a picture its own bytes alone. Nothing is unpacked, so a name in a tar can reach
+no place on the disk. A tar stands for a folder of its name. That covers both layouts in use: the shards of WebDataset
+(`shard-000000.tar` with `key.jpg` and `key.cls`), and ImageNet's tar for each synset (`n02123045.tar`), also where all
+of these lie in one more tar.
 """
 
 import io
@@ -18,11 +18,11 @@ from pipelines.errors import InputError
 
 TAR_SUFFIX = ".tar"
 COMPRESSED_SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
-KEYWORD_SUFFIXES = (".cls", ".txt")  # of the members beside a picture that may tell its keywords, best first
+KEYWORD_SUFFIXES = (".cls", ".txt")  # of members beside a picture that may have its keywords, best first
 
 # The first bytes of gzip, bzip2, xz and zstd.
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
-# What tarfile raises on damaged headers, besides its own errors and OSError.
+# What tarfile raises on damaged headers.
 _DAMAGE = (tarfile.TarError, OSError, ValueError, OverflowError, LookupError, TypeError, RecursionError, MemoryError)
 
 
@@ -32,9 +32,9 @@ class TarMember:
 
     Attributes:
         tar: The tar file on the disk.
-        member: Its name in there, with `/`; a tar inside the tar counts as a folder of its name.
+        member: Name of the file in the tar, with `/`; a tar inside the tar counts as a folder of its name.
         offset: Where its bytes begin in the tar file.
-        size: How many they are.
+        size: Number of its bytes.
         beside: Members of the same name whose suffix is one of `KEYWORD_SUFFIXES`, in that order.
     """
 
@@ -46,31 +46,32 @@ class TarMember:
 
     @property
     def name(self) -> str:
-        """How messages name it without the folders above the tar: `shard.tar:key.jpg`."""
+        """Name in messages, without the folders above the tar: `shard.tar:key.jpg`."""
         return f"{self.tar.name}:{self.member}"
 
     def __str__(self) -> str:
-        """How messages name it: `folder/shard.tar:key.jpg`."""
+        """Return the name in messages: `folder/shard.tar:key.jpg`."""
         return f"{self.tar}:{self.member}"
 
     def relative_to(self, folder: Path) -> PurePosixPath:
-        """Its place below a folder that holds the tar: `shard/key.jpg`."""
+        """Return the place below a folder that holds the tar: `shard/key.jpg`."""
         return PurePosixPath(self.tar.relative_to(folder).with_suffix(""), self.member)
 
 
 def index_tar(tar: Path, suffixes: tuple[str, ...]) -> list[TarMember]:
-    """The pictures of a tar, in its order, hidden members left out.
+    """Return the pictures of a tar, in its order; hidden members are left out.
 
     Args:
         tar: The file.
-        suffixes: What a picture's name ends with, in small letters.
+        suffixes: Endings of a picture's name, in small letters.
 
     Returns:
-        One entry for each picture; none is no error.
+        An entry for each picture; a tar may be without any.
 
     Raises:
-        InputError: Unreadable [shard-unreadable], compressed [shard-compressed], damaged or cut off [shard-damaged]; or
-            a picture in it that is a link or sparse [shard-link], or whose name leads out of the tar [shard-path].
+        InputError: The tar cannot be read [shard-unreadable], is compressed [shard-compressed], damaged or cut off
+            [shard-damaged]; a name is there twice [image-id-twice]; a picture is a link or sparse [shard-link]; or its
+            name leads out of the tar [shard-path].
     """
     found: dict[str, TarMember] = {}
     twice = []
@@ -86,16 +87,16 @@ def index_tar(tar: Path, suffixes: tuple[str, ...]) -> list[TarMember]:
 
 
 def open_member(member: TarMember) -> BinaryIO:
-    """A member as a binary file for reading; bytes are read when they are asked for.
+    """Open a member as a binary file; its bytes are read when they are asked for.
 
     Raises:
-        OSError: As `open` of the tar.
+        OSError: The tar cannot be opened.
     """
     return cast(BinaryIO, io.BufferedReader(_Window(member.tar, member.offset, member.size)))
 
 
 def read_member(member: TarMember, at_most: int) -> bytes:
-    """The first bytes of a member.
+    """Read the first bytes of a member.
 
     Raises:
         InputError: The tar is gone or cannot be read [shard-unreadable].
@@ -105,7 +106,7 @@ def read_member(member: TarMember, at_most: int) -> bytes:
 
 
 def compressed(tar: Path) -> InputError:
-    """The error of a compressed tar."""
+    """Return the error of a compressed tar."""
     return InputError(
         f"{tar}: is compressed and cannot be read in place, expected a plain tar; unpack it, write it anew without "
         "compression, or move it away",
@@ -114,22 +115,22 @@ def compressed(tar: Path) -> InputError:
 
 
 def _scan(tar: Path, suffixes: tuple[str, ...], within: TarMember | None = None) -> Iterator[TarMember]:
-    """Every member whose name ends with one of the suffixes; those of a tar inside the tar too.
+    """Yield every member whose name ends with one of the suffixes, also members of a tar inside the tar.
 
     Args:
         tar: The file on the disk.
-        suffixes: In small letters.
-        within: The tar inside the tar that is looked at; None for the whole.
+        suffixes: Endings of names, in small letters.
+        within: The tar inside the tar to read; None for the whole.
     """
     base = 0 if within is None else within.offset
     above = PurePosixPath() if within is None else PurePosixPath(within.member).with_suffix("")
     wanted = suffixes if within is not None else (*suffixes, TAR_SUFFIX)
     with open_member(within or TarMember(tar, "", 0, tar.stat().st_size)) as file:
-        # mode "r:" takes plain tars alone
+        # Mode "r:" takes plain tars alone.
         with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as archive:
             reached = -1
             while (info := archive.next()) is not None:
-                # These would fill the memory: a large tar has a million.
+                # tarfile keeps all members, and a million of them would fill the memory.
                 archive.members.clear()  # type: ignore[attr-defined]
                 if archive.offset <= reached:
                     raise tarfile.ReadError("a header points backwards")
@@ -143,12 +144,16 @@ def _scan(tar: Path, suffixes: tuple[str, ...], within: TarMember | None = None)
                     else:
                         yield member
             file.seek(archive.offset)
-            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):  # tarfile takes a damaged header for the end
+            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):  # tarfile takes a damaged header for the end of the tar
                 raise tarfile.ReadError("a header is damaged")
 
 
 def _is_shown(tar: Path, name: str) -> bool:
-    """Whether a member takes part: hidden ones do not, and names that lead out of the tar are refused."""
+    """Return whether a member is shown, that is, not hidden.
+
+    Raises:
+        InputError: Its name leads out of the tar [shard-path].
+    """
     inside = PurePosixPath(name)
     if inside.is_absolute() or ".." in inside.parts or "\0" in name:
         raise InputError(
@@ -168,7 +173,7 @@ def _refuse_odd_kind(tar: Path, info: tarfile.TarInfo) -> None:
 
 
 def _with_keywords(member: TarMember, found: dict[str, TarMember]) -> TarMember:
-    """Adds what lies beside a picture: `a.v2.cls` or, as WebDataset cuts names at the first dot, `a.cls`."""
+    """Add the files beside a picture `a.v2.jpg`: `a.v2.cls`, or `a.cls`, as WebDataset cuts names at the first dot."""
     path = PurePosixPath(member.member)
     stems = dict.fromkeys([path.stem, path.name.split(".")[0]])
     names = [path.with_name(f"{stem}{suffix}").as_posix() for suffix in KEYWORD_SUFFIXES for stem in stems]
@@ -178,7 +183,7 @@ def _with_keywords(member: TarMember, found: dict[str, TarMember]) -> TarMember:
 
 @contextmanager
 def _explained(tar: Path) -> Iterator[None]:
-    """Turns what goes wrong with a tar into an `InputError`."""
+    """Turn the errors of a tar into an `InputError`."""
     try:
         yield
     except (FileNotFoundError, PermissionError) as error:
@@ -193,7 +198,7 @@ def _explained(tar: Path) -> Iterator[None]:
 
 
 class _Window(io.RawIOBase):
-    """A part of a file as a file: bytes outside of it do not exist."""
+    """A part of a file as a file of its own, which has no bytes outside of the part."""
 
     def __init__(self, path: Path, offset: int, size: int) -> None:
         self._file = path.open("rb", buffering=0)

@@ -19,13 +19,13 @@ class Augmentation:
     """What training varies.
 
     Attributes:
-        flip: probability of a horizontal flip.
-        scale: range of magnification; below 1 the picture is surrounded by plain colour, above 1 it is cropped.
-        stretch: largest factor between horizontal and vertical magnification.
-        colour: range of brightness, contrast and saturation around 1.
-        scale_probability: share of samples that are scaled and shifted at all.
-        paste: share of samples over which instances of another picture are pasted.
-        paste_scale: range of magnification of that other picture.
+        flip: Probability of a horizontal flip.
+        scale: Range of magnification; below 1 the picture is surrounded by plain colour, above 1 it is cropped.
+        stretch: Largest factor between horizontal and vertical magnification.
+        colour: Range of brightness, contrast and saturation around 1.
+        scale_probability: Share of samples that are scaled and shifted at all.
+        paste: Share of samples over which instances of another picture are pasted.
+        paste_scale: Range of magnification of that other picture.
     """
 
     flip: float = 0.5
@@ -55,9 +55,9 @@ def augment(
     Args:
         picture: [H, W, 3] RGB.
         masks: [N, H, W] of 0 and 1; N may be 0.
-        size: side S of the network's input.
-        augmentation: what to vary.
-        generator: random numbers of this sample.
+        size: Side S of the network's input.
+        augmentation: What to vary.
+        generator: Random numbers of this sample.
 
     Returns:
         The image [3, S, S] uint8 and {boxes [M, 4] float32 xyxy half-open, masks [M, S, S] uint8}, without the
@@ -91,14 +91,14 @@ def paste(
 
     Args:
         image: [3, S, S] uint8 of the sample below.
-        target: its boxes and masks, as `augment` returns them.
-        other_image: [3, S, S] of the sample whose instances lie on top.
-        other_target: its boxes and masks.
-        generator: random numbers of this sample.
+        target: Boxes and masks of the sample below, as `augment` returns them.
+        other_image: [3, S, S] uint8 of the sample whose instances lie on top.
+        other_target: Boxes and masks of that other sample.
+        generator: Random numbers of this sample.
 
     Returns:
-        A new sample. What a pasted instance covers is gone from the masks below it; of those, an instance with less
-        than a quarter of itself, or less than 64 pixels, left is dropped.
+        A new sample. The masks below lose the pixels that a pasted instance covers. An instance below is dropped where
+        less than a quarter of it, or less than 64 pixels, is left.
     """
     taken = generator.random(len(other_target["masks"])) < 0.5
     if not len(taken):
@@ -137,11 +137,11 @@ def _window(
     for _ in range(10):
         factor = np.exp(generator.uniform(*np.log(augmentation.scale)))
         stretch = np.exp(generator.uniform(-1, 1) * np.log(augmentation.stretch) / 2)
-        w, h = max(1, round(width / (factor * stretch))), max(1, round(height / (factor / stretch)))
-        x0 = round(generator.uniform(min(0, width - w), max(0, width - w)))
-        y0 = round(generator.uniform(min(0, height - h), max(0, height - h)))
-        window = (x0, y0, x0 + w, y0 + h)
-        # A window that shows no instance teaches little: draw again.
+        columns, rows = max(1, round(width / (factor * stretch))), max(1, round(height / (factor / stretch)))
+        x0 = round(generator.uniform(min(0, width - columns), max(0, width - columns)))
+        y0 = round(generator.uniform(min(0, height - rows), max(0, height - rows)))
+        window = (x0, y0, x0 + columns, y0 + rows)
+        # A window that shows no instance teaches little, so another one is drawn.
         if not len(masks) or _visible(masks, window).any():
             return window
     return whole

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.classes import IGNORE
+from pipelines.metrics.confusion import quotients
 
 WIDTH = 0.02
 """Width of the strip that counts, as a share of the picture's diagonal, as in the paper."""
@@ -46,6 +47,4 @@ def boundary_counts(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], n: 
 
 def boundary_iou(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the IoU [n] of counts [n, 2] summed over pictures; nan for a class without boundary."""
-    result = np.full(len(counts), np.nan)
-    np.divide(counts[:, 0], counts[:, 1], out=result, where=counts[:, 1] > 0)
-    return result
+    return quotients(counts[:, 0], counts[:, 1])

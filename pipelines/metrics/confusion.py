@@ -117,11 +117,17 @@ def overlap(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.stack([right, counts.sum(axis=1) + counts[:, : len(counts)].sum(axis=0) - right])
 
 
+def quotients(
+    parts: NDArray[np.int64] | NDArray[np.float64], wholes: NDArray[np.int64] | NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return parts [K] over wholes [K], element by element; nan where the whole is not above 0."""
+    result = np.full(len(parts), np.nan)
+    np.divide(parts, wholes, out=result, where=wholes > 0)
+    return result
+
+
 def _iou(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    right, union = overlap(counts)
-    iou = np.full(len(counts), np.nan)
-    np.divide(right, union, out=iou, where=union > 0)
-    return iou
+    return quotients(*overlap(counts))
 
 
 def _share(part: np.int64, whole: np.int64) -> float:

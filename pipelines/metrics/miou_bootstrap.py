@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.metrics.bootstrap import percentiles, samples
+from pipelines.metrics.confusion import quotients
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -71,8 +72,8 @@ def compare_miou(overlaps: Overlaps, others: Overlaps, resamples: int = RESAMPLE
     own, other = (_miou(counts.sum(axis=0, dtype=np.int64)[None]) for counts in (overlaps, others))
     drawn, drawn_other = (_resampled(counts, resamples, seed) for counts in (overlaps, others))
     return Comparison(
-        ratio=float(_ratio(own, other)[0]),
-        ratio_interval=percentiles(_ratio(drawn, drawn_other), LEVEL),
+        ratio=float(quotients(own, other)[0]),
+        ratio_interval=percentiles(quotients(drawn, drawn_other), LEVEL),
         difference=float(own[0] - other[0]),
         difference_interval=percentiles(drawn - drawn_other, LEVEL),
     )
@@ -98,11 +99,4 @@ def _miou(overlaps: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.float
     right, union = overlaps[:, 0].astype(np.float64), overlaps[:, 1]
     known = union > 0
     total = np.divide(right, union, out=np.zeros_like(right), where=known).sum(axis=1)
-    return _ratio(total, known.sum(axis=1).astype(np.float64))
-
-
-def _ratio(values: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the quotients [R] of the values; nan where the second value is not above 0."""
-    result = np.full(len(values), np.nan)
-    np.divide(values, others, out=result, where=others > 0)
-    return result
+    return quotients(total, known.sum(axis=1).astype(np.float64))

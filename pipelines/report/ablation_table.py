@@ -1,4 +1,4 @@
-"""A table of `s4 ablate` for people: Markdown with our figures, the paper's beside them, and what they show."""
+"""A table of `s4 ablate` for people: Markdown with our figures beside the paper's, and what the figures show."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ _SUBSETS = {
     "occluded": "{n} pictures in which two true boxes share area",
     "occluded_strict": "{n} pictures with two boxes of IoU above 0.05, or with masks at most one pixel apart",
 }
-# The paper's columns beside ours, by subset; its occlusion set is unknown, so it stands beside the looser one alone.
+# The paper's columns by subset. Its occlusion set is unknown, so its figures stand beside our looser set alone.
 _PAPER = {
     "all": {"map50": "paper mAP.5", "map70": "paper mAP.7"},
     "occluded": {"occluded50": "paper mAP_O.5", "occluded70": "paper mAP_O.7"},
@@ -26,10 +26,10 @@ _ORDERED_BY = {"release_map50": "map50", "release_map70": "map70"}
 
 
 def markdown(result: Result) -> str:
-    """The whole table with settings, columns explained, and the reading.
+    """Return the whole table with settings, explained columns, and the reading.
 
     Args:
-        result: content of the table's JSON file, as `pipelines.studies.ablation_result` writes it.
+        result: Content of the table's JSON file, as `pipelines.studies.ablation_result` writes it.
     """
     parts = [f"# Table {result['table']}: {result['title']}", _settings(result), _legend(result)]
     for subset, title in _SUBSETS.items():
@@ -44,9 +44,12 @@ def markdown(result: Result) -> str:
 
 
 def reading(result: Result) -> list[str]:
-    """Sentences that say what the figures over all pictures show, and what they do not.
+    """Return sentences that say what the figures over all pictures show, and what they do not show.
 
     A row differs from the reference in a metric when the 95 % interval of the paired difference excludes 0.
+
+    Args:
+        result: Content of the table's JSON file, of which `reading` may be missing.
     """
     reference = result["reference"]
     rows = [row for row in result["rows"] if row["figures"]]
@@ -72,7 +75,7 @@ def reading(result: Result) -> list[str]:
 
 
 def excludes_zero(figure: Mapping[str, Any]) -> bool:
-    """Whether a figure of `seed_averages` differs from the reference's: 0 is outside the interval of the difference."""
+    """Return whether a figure of `seed_averages` differs from the reference: 0 is outside the difference's interval."""
     difference = figure.get("difference")
     if not difference or difference["low"] is None:
         return False
@@ -111,7 +114,7 @@ def _legend(result: Result) -> str:
 
 
 def _subset(result: Result, subset: str) -> list[str]:
-    """The table of one choice of pictures, and that of the differences where there is something to compare."""
+    """Return the table of one subset of the pictures, and the table of differences where there is one."""
     if not _count(result, subset):
         return ["No such picture."]
     paper = _paper_columns(result, subset)
@@ -147,22 +150,22 @@ def _speed(result: Result) -> list[str]:
 
 
 def _verdict(row: Mapping[str, Any], reference: str) -> str:
-    """What the differences of one row to the reference show, over all pictures."""
-    shown, open_ = [], []
+    """Return what the differences between one row and the reference show, over all pictures."""
+    shown, not_shown = [], []
     for metric, title in _METRICS.items():
         figure = row["figures"]["all"][metric]
         if excludes_zero(figure):
             shown.append(f"{title} {_direction(figure['difference'])}")
         else:
-            open_.append(title)
+            not_shown.append(title)
     if not row["figures"]["all"]["ap"]["difference"]:
         return f"{row['name']} against {reference}: no seed in common, not compared."
-    parts = shown + ([f"no difference shown in {', '.join(open_)} (the interval holds 0)"] if open_ else [])
+    parts = shown + ([f"no difference shown in {', '.join(not_shown)} (the interval holds 0)"] if not_shown else [])
     return f"{row['name']} against {reference}: {'; '.join(parts)}."
 
 
 def _direction(difference: Mapping[str, Any]) -> str:
-    """`lower by 1.9 [0.4, 3.4] in 3 of 3 seeds`, for a difference whose interval excludes 0."""
+    """Return `lower by 1.9 [0.4, 3.4] in 3 of 3 seeds` for a difference whose interval excludes 0."""
     sign = 1 if difference["mean"] > 0 else -1
     ends = sorted(100 * abs(difference[end]) for end in ("low", "high"))
     agree = sum(sign * value > 0 for value in difference["by_seed"])
@@ -172,7 +175,7 @@ def _direction(difference: Mapping[str, Any]) -> str:
 
 
 def _order(rows: Sequence[Mapping[str, Any]], metric: str) -> str:
-    """The rows from best to worst, ours and the paper's; empty for a single row."""
+    """Return the rows from best to worst, by our figures and by the paper's; empty for a single row."""
     own = {row["name"]: 100 * row["figures"]["all"][metric]["mean"] for row in rows}
     paper = {row["name"]: row["paper"][_ORDERED_BY[metric]] for row in rows if row["paper"]}
     if len(own) < 2:
@@ -204,7 +207,7 @@ def _differences(row: Mapping[str, Any], subset: str) -> list[str]:
 
 
 def _cell(estimate: Mapping[str, Any] | None, form: str) -> str:
-    """`76.3 ± 0.8 [73.5, 79.1]`."""
+    """Return `76.3 ± 0.8 [73.5, 79.1]`."""
     if not estimate or estimate["mean"] is None:
         return "-"
     mean, low, high = (form.format(100 * estimate[name]) for name in ("mean", "low", "high"))
@@ -213,7 +216,7 @@ def _cell(estimate: Mapping[str, Any] | None, form: str) -> str:
 
 
 def _paper_columns(result: Result, subset: str) -> dict[str, str]:
-    """The paper's columns that have at least one figure."""
+    """Return the paper's columns that have at least one figure."""
     lines = [row["paper"] or {} for row in result["rows"]] + list(result["quoted"].values())
     columns = _PAPER.get(subset, {})
     return {name: title for name, title in columns.items() if any(line.get(name) is not None for line in lines)}

@@ -1,4 +1,4 @@
-"""Charts as PNG files in memory, drawn without a display and without matplotlib's global state."""
+"""Charts as PNG files in memory; neither a display nor matplotlib's global state is needed."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -11,27 +11,27 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 _COLORS = ("#1d6fd1", "#e4572e", "#2a9d8f", "#8e44ad", "#f2a900", "#6c757d", "#c2185b", "#558b2f")
-_GREY = "#868e96"
+GREY = "#868e96"
 _SCORE_PREFIX = "val_"
-# Fields of a record that are neither loss nor score.
+# Fields of a record that are neither a loss nor a score.
 _NOT_DRAWN = frozenset({"step", "lr"})
 
 
 def loss_curves(records: Sequence[Mapping[str, Any]], title: str = "") -> bytes:
-    """Losses over the steps of a training and, in a second panel, its scores where it was evaluated.
+    """Draw the losses over the steps of a training and, in a second panel, the scores where there are any.
 
     Args:
-        records: Lines of a run's `metrics.jsonl`, each with `step`. Numbers named `val_...` are scores; the others
-            are losses, but for the learning rate.
-        title: Written above.
+        records: Lines of a run's `metrics.jsonl`, each with `step`. Numbers named `val_...` are scores. The other
+            numbers are losses, except for the learning rate.
+        title: Title above the panels.
 
     Returns:
-        A PNG file. Without anything to draw it holds empty axes that say so.
+        A PNG file. Where there is nothing to draw, the axes say so.
     """
     curves = _series(records)
     losses = {name: curve for name, curve in curves.items() if not name.startswith(_SCORE_PREFIX)}
     scores = {name.removeprefix(_SCORE_PREFIX): curve for name, curve in curves.items() if name not in losses}
-    figure = _figure(width=9 if scores else 4.4, height=3.4)
+    figure = new_figure(width=9 if scores else 4.4, height=3.4)
     panels = figure.subplots(1, 2 if scores else 1, squeeze=False)[0]
     _draw_losses(panels[0], losses)
     if scores:
@@ -42,23 +42,23 @@ def loss_curves(records: Sequence[Mapping[str, Any]], title: str = "") -> bytes:
         panels[1].legend(frameon=False, fontsize=9)
     if title:
         figure.suptitle(title, fontsize=11)
-    return _png(figure)
+    return _styled(figure)
 
 
 def per_class_bars(series: Mapping[str, Mapping[str, float | None]], title: str = "", label: str = "IoU") -> bytes:
-    """Scores of every class as groups of bars, one bar for each series.
+    """Draw the scores of every class as a group of bars, one bar for each series.
 
     Args:
-        series: For each series, by its name in the legend, the score 0..1 of each class; None = not judged (no bar).
-            Classes come in the order of the first series, those it lacks behind them.
-        title: Written above.
+        series: For each series, by its name in the legend, the score 0..1 of each class; None: not judged, no bar.
+            Classes come in the order of the first series; classes that it lacks follow.
+        title: Title above the bars.
         label: Name of the score.
 
     Returns:
         A PNG file.
     """
     names = list(dict.fromkeys(name for values in series.values() for name in values))
-    figure = _figure(width=max(5.0, 1.5 + 0.16 * len(names) * (2 + len(series))), height=3.4)
+    figure = new_figure(width=max(5.0, 1.5 + 0.16 * len(names) * (2 + len(series))), height=3.4)
     axes: Axes = figure.subplots()
     width = 0.8 / max(1, len(series))
     for number, (color, (legend, values)) in enumerate(zip(_cycle(len(series)), series.items(), strict=True)):
@@ -76,11 +76,11 @@ def per_class_bars(series: Mapping[str, Mapping[str, float | None]], title: str 
         axes.legend(frameon=False, fontsize=9, ncols=len(series), loc="lower center", bbox_to_anchor=(0.5, 1.0))
     if title:
         figure.suptitle(title, fontsize=11)
-    return _png(figure)
+    return _styled(figure)
 
 
 def _series(records: Sequence[Mapping[str, Any]]) -> dict[str, tuple[list[int], list[float]]]:
-    """Steps and values by name, in order of appearance; values that are no finite number are left out."""
+    """Return steps and values by name, in order of appearance; a value that is no finite number is left out."""
     curves: dict[str, tuple[list[int], list[float]]] = {}
     for record in records:
         for name, value in record.items():
@@ -93,11 +93,11 @@ def _series(records: Sequence[Mapping[str, Any]]) -> dict[str, tuple[list[int], 
 
 
 def _draw_losses(axes: Axes, losses: Mapping[str, tuple[list[int], list[float]]]) -> None:
-    """The single losses smoothed; the total also as it was measured, pale behind its smooth line."""
+    """Draw each loss smoothed; the total also as it was measured, pale behind its smooth line."""
     for color, (name, (steps, values)) in zip(_cycle(len(losses)), losses.items(), strict=True):
         is_total = name == "total"
         if is_total:
-            axes.plot(steps, values, color=_GREY, alpha=0.35, linewidth=0.8)
+            axes.plot(steps, values, color=GREY, alpha=0.35, linewidth=0.8)
         shade, width = ("#212529", 2.0) if is_total else (color, 1.3)
         axes.plot(steps, _smooth(values), color=shade, linewidth=width, label=name)
     axes.set_title("loss", fontsize=10)
@@ -106,11 +106,11 @@ def _draw_losses(axes: Axes, losses: Mapping[str, tuple[list[int], list[float]]]
     if losses:
         axes.legend(frameon=False, fontsize=9)
     else:
-        axes.text(0.5, 0.5, "nothing recorded", ha="center", va="center", transform=axes.transAxes, color=_GREY)
+        axes.text(0.5, 0.5, "nothing recorded", ha="center", va="center", transform=axes.transAxes, color=GREY)
 
 
 def _smooth(values: Sequence[float]) -> NDArray[np.float64]:
-    """Centred mean over about a twentieth of the curve; at the ends over the part of the window that exists."""
+    """Return the centred mean over about a twentieth of the curve; at its ends the window is cut off."""
     array = np.asarray(values, dtype=np.float64)
     reach = len(array) // 40
     sums = np.concatenate([[0.0], np.cumsum(array)])
@@ -123,18 +123,24 @@ def _cycle(count: int) -> list[str]:
     return [_COLORS[number % len(_COLORS)] for number in range(count)]
 
 
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _png(figure: Figure) -> bytes:
+def _styled(figure: Figure) -> bytes:
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color="#dee2e6", linewidth=0.7)
         axes.set_axisbelow(True)
         axes.tick_params(labelsize=9)
+    return to_png(figure)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of a size in inches."""
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def to_png(figure: Figure) -> bytes:
+    """Return a figure as a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

@@ -21,10 +21,10 @@ Map = NDArray[np.floating[Any]]
 
 _BOX, _RING = "#ff9f1c", "#3a9bff"
 _INK, _GREY = "#212529", "#5c636a"
-# Black is zero, so that a map can be added to the light of a dimmed picture.
+# Black is zero, so that a map can be added as light to a dimmed picture.
 _GRADIENT, _FEATURES = colormaps["magma"], colormaps["RdBu_r"]
 _DIMMED = 0.42
-# Gradients fall off by orders of magnitude: a scale by the square root, up to this quantile, lets the tail be seen.
+# Gradients fall off by orders of magnitude. A scale by the square root, up to a quantile, makes small ones visible.
 _GAMMA, _TOP = 0.5, 0.998
 _MOST_ROWS = 3
 _FOOTNOTE = (
@@ -49,14 +49,14 @@ class MaskKind:
     """One column of gradient maps.
 
     Attributes:
-        name: binary, expanded or ternary.
+        name: Kind of the masks: binary, expanded or ternary.
         origin: Which network it is, and whether it was trained with these masks.
         maps: [N, h, w] gradient map of each instance.
         zones: [N, h, w] +1 in the box, -1 in the ring, 0 elsewhere.
-        masks: [N, h, w] what features are multiplied by.
+        masks: [N, h, w] factors of the features.
         region: [N, h, w] 0 or 1, the cells that count in the loss.
-        ring: [N] share of the gradient that lies in the ring, 0..1; nan where there is none.
-        ring_outside_loss: [N] the part of it in cells that do not count in the loss.
+        ring: [N] share of the gradient that lies in the ring, 0..1; nan where there is no gradient.
+        ring_outside_loss: [N] share of the gradient in cells of the ring that do not count in the loss.
         features: [h, w] features before masking, summed over channels.
     """
 
@@ -72,12 +72,12 @@ class MaskKind:
 
 
 def explain_figure(picture: NDArray[np.uint8], title: str, subtitle: str, kinds: Sequence[MaskKind]) -> bytes:
-    """Features in the first row; below, a row of gradient maps for each of the largest instances.
+    """Draw features in the first row, and below a row of gradient maps for each of the largest instances.
 
     Args:
-        picture: uint8 [H, W, 3] RGB.
-        title: Written above.
-        subtitle: Beside it: how the networks were trained.
+        picture: [H, W, 3] uint8 RGB.
+        title: Title above the figure.
+        subtitle: Text beside the title: how the networks were trained.
         kinds: Three columns; the features are those of the last one. The gradient maps of a row share one scale.
 
     Returns:
@@ -85,7 +85,7 @@ def explain_figure(picture: NDArray[np.uint8], title: str, subtitle: str, kinds:
     """
     last = kinds[-1]
     area = (last.zones > 0).sum(axis=(1, 2))
-    shown = [int(i) for i in np.argsort(-area, kind="stable")[:_MOST_ROWS]]
+    shown = [int(instance) for instance in np.argsort(-area, kind="stable")[:_MOST_ROWS]]
     aspect = min(picture.shape[0] / picture.shape[1], _HIGHEST)
     canvas = _Canvas(title, subtitle, len(shown), round(_PANEL * aspect))
     _draw_features(canvas, picture, last, shown)
@@ -101,7 +101,7 @@ def explain_figure(picture: NDArray[np.uint8], title: str, subtitle: str, kinds:
 
 
 def _draw_features(canvas: "_Canvas", picture: NDArray[np.uint8], kind: MaskKind, shown: Sequence[int]) -> None:
-    """The picture with its boxes and rings, and the features before and after masking."""
+    """Draw the picture with its boxes and rings, and the features before and after masking."""
     first, several = shown[0], len(shown) > 1
     axes = canvas.panel(0, 0, "picture", "ground-truth box (orange) and its ring (blue), in cells")
     axes.imshow(picture, interpolation="antialiased")
@@ -124,7 +124,7 @@ def _draw_features(canvas: "_Canvas", picture: NDArray[np.uint8], kind: MaskKind
 
 
 def _texts(kind: MaskKind, index: int, prefix: str) -> tuple[str, str]:
-    """Where the gradient lies, and whose it is."""
+    """Return heading and note of a gradient map: where the gradient lies, and of which network it is."""
     share = "no gradient" if np.isnan(kind.ring[index]) else f"ring {100 * kind.ring[index]:.0f} %"
     heading = f"{prefix}{kind.name} masks, {share}"
     if not kind.masks[index][kind.zones[index] < 0].any():
@@ -135,13 +135,16 @@ def _texts(kind: MaskKind, index: int, prefix: str) -> tuple[str, str]:
 
 
 def _gradient_scale(maps: Sequence[Map]) -> PowerNorm:
-    """One scale for the maps of an instance, up to nearly the largest value: one cell should not darken the rest."""
+    """Return one scale for the maps of an instance, up to nearly the largest value.
+
+    At the largest value itself, a single cell could darken all others.
+    """
     values = np.concatenate([of_kind[of_kind > 0] for of_kind in maps])
     return PowerNorm(_GAMMA, vmin=0, vmax=float(np.quantile(values, _TOP)) if len(values) else 1.0, clip=True)
 
 
 def _draw_zone(axes: Axes, zone: Map, picture: NDArray[np.uint8], tag: str = "") -> None:
-    """Box and outer side of the ring, along the borders of the cells that they touch."""
+    """Draw the box and the outer side of the ring, along the borders of the cells that they touch."""
     dark = [patheffects.withStroke(linewidth=3.2, foreground="#000000a0")]
     _draw_outline(axes, zone != 0, picture, _RING, linewidth=1.8, path_effects=dark)
     left, top = _draw_outline(axes, zone > 0, picture, _BOX, linewidth=1.8, path_effects=dark)
@@ -153,7 +156,7 @@ def _draw_zone(axes: Axes, zone: Map, picture: NDArray[np.uint8], tag: str = "")
 def _draw_outline(
     axes: Axes, cells: NDArray[np.bool_], picture: NDArray[np.uint8], color: str, **style: Any
 ) -> tuple[float, float]:
-    """The rectangle around the true cells [h, w]; returns its left and top in pixels of the picture."""
+    """Draw the rectangle around the true cells [h, w]; return its left and top in pixels of the picture."""
     rows, columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
     if not len(rows):
         return 0.0, 0.0
@@ -165,7 +168,7 @@ def _draw_outline(
 
 
 def _over(picture: NDArray[np.uint8], values: Map, norm: Normalize) -> NDArray[np.float64]:
-    """A map [h, w] as light added to the dimmed grey picture: [H, W, 3] in 0..1, the picture alone where it is 0."""
+    """Return a map [h, w] as light added to the dimmed grey picture: [H, W, 3] in 0..1."""
     grey = _DIMMED * (picture @ np.array([0.299, 0.587, 0.114]))[..., None] / 255
     rows = ((np.arange(picture.shape[0]) + 0.5) * values.shape[0] / picture.shape[0]).astype(int)
     columns = ((np.arange(picture.shape[1]) + 0.5) * values.shape[1] / picture.shape[1]).astype(int)
@@ -186,7 +189,7 @@ class _Canvas:
         self._text(_MARGIN, self._height - 12, _FOOTNOTE, fontsize=9, color=_GREY)
 
     def panel(self, row: int, column: int, heading: str, note: str) -> Axes:
-        """Axes without ticks under a heading and a note."""
+        """Add axes without ticks, under a heading and a note."""
         left, top = _MARGIN + column * (_PANEL + _GAP), self._top(row)
         axes = self._axes(left, top, _PANEL, self._panel_height)
         axes.set_axis_off()
@@ -196,7 +199,7 @@ class _Canvas:
         return axes
 
     def bar(self, row: int, norm: Normalize, colors: Colormap, label: str) -> None:
-        """A colour bar beside a row."""
+        """Add a colour bar beside a row."""
         axes = self._axes(_WIDTH - _BAR, self._top(row), 14, self._panel_height)
         bar = self.figure.colorbar(ScalarMappable(norm, colors), cax=axes, ticks=MaxNLocator(5))
         bar.outline.set_visible(False)
@@ -216,12 +219,12 @@ class _Canvas:
 
 
 def _png(figure: Figure) -> bytes:
-    """The figure with as many colours as fit into the largest file."""
+    """Return the figure as PNG, with as many colours as a file of the largest allowed size can have."""
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
     canvas.draw()  # type: ignore[no-untyped-call]
     pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])  # type: ignore[no-untyped-call]
-    # Every third pixel shows the colours that occur; to choose among all of them takes seconds.
+    # Every third pixel shows the colours that occur; to choose colours from all pixels takes seconds.
     sample = pixels.resize((pixels.width // 3, pixels.height // 3), Image.Resampling.NEAREST)
     for colors in _COLORS:
         palette = sample.quantize(colors, Image.Quantize.MAXCOVERAGE, kmeans=1)

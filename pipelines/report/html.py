@@ -1,4 +1,4 @@
-"""One HTML page that holds everything it shows, to open from disk or to send."""
+"""One HTML page that contains all it shows, to open from disk or to send."""
 
 import base64
 import io
@@ -31,7 +31,7 @@ class Picture:
 
     @classmethod
     def from_array(cls, pixels: NDArray[np.uint8], caption: str = "") -> "Picture":
-        """A photograph-like picture, uint8 [H, W, 3] RGB; stored as JPEG, a tenth of the size of PNG."""
+        """Make a picture of uint8 [H, W, 3] RGB, stored as JPEG, which has a tenth of the size of PNG."""
         buffer = io.BytesIO()
         # Full colour resolution: thin outlines in pure colours would smear without it.
         Image.fromarray(pixels).save(buffer, format="JPEG", quality=88, subsampling=0)
@@ -39,7 +39,7 @@ class Picture:
 
     @property
     def source(self) -> Markup:
-        """The picture as a data address."""
+        """The address of the picture: a `data:` URL that contains it."""
         kind = next((media for start, media in _MEDIA_TYPES.items() if self.data.startswith(start)), None)
         if kind is None:
             raise ValueError(f"picture {self.caption!r} starts with {self.data[:4]!r}, expected PNG or JPEG")
@@ -52,7 +52,7 @@ class Table:
 
     Attributes:
         columns: Headings. The first column names the row and is set left, the others right.
-        rows: One text for each column.
+        rows: Rows with one text for each column.
         caption: Text above.
     """
 
@@ -61,7 +61,7 @@ class Table:
     caption: str = ""
 
     def __post_init__(self) -> None:
-        """Checks that no row is short or long."""
+        """Refuse a row with more or fewer cells than there are columns."""
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise ValueError(f"row {list(row)} has {len(row)} cells, expected {len(self.columns)}")
@@ -72,10 +72,10 @@ class Section:
     """A part of the page: heading, text, tables, pictures, in this order.
 
     Attributes:
-        heading: Also the name of its entry in the contents.
+        heading: Heading of the part, and its entry in the contents.
         text: Plain text; an empty line starts a paragraph.
-        tables: Shown one below the other.
-        pictures: Flow in rows as wide as the window allows.
+        tables: Tables, shown one below the other.
+        pictures: Pictures, shown in rows as wide as the window allows.
     """
 
     heading: str
@@ -91,12 +91,12 @@ def render_report(
     summary: str = "",
     headline: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes the page atomically.
+    """Write the page atomically.
 
     Args:
         path: The HTML file.
         title: Heading of the page.
-        sections: Its parts.
+        sections: Parts of the page.
         summary: A sentence or two below the title.
         headline: The few figures that matter most, finished texts by their names.
 

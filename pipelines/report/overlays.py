@@ -13,7 +13,7 @@ from pipelines.data.classes import IGNORE, voc_palette
 Picture = NDArray[np.uint8]
 Color = tuple[int, int, int]
 
-# Hues far apart, none of them near skin, grass or sky; neighbours in the list differ most.
+# Hues far apart, and none near skin, grass or sky; neighbours in the list differ most.
 _INSTANCE_COLORS: tuple[Color, ...] = (
     (230, 57, 70),
     (29, 131, 237),
@@ -40,17 +40,17 @@ def draw_instances(
     scores: NDArray[np.floating[Any]] | None = None,
     opacity: float = 0.5,
 ) -> Picture:
-    """The picture with every instance tinted and outlined in its own colour, with its box and score.
+    """Draw every instance on a picture, tinted and outlined in its own colour, with its box and score.
 
     Args:
-        picture: uint8 [H, W, 3] RGB.
+        picture: [H, W, 3] uint8 RGB.
         boxes: [N, 4] xyxy in pixels, half-open.
-        masks: bool or 0/1 [N, H, W].
-        scores: [N]; None writes no scores, say for true instances. Higher ones are drawn on top.
+        masks: [N, H, W] bool, or 0 and 1.
+        scores: [N]; an instance with a higher score is drawn on top. None: no scores are written.
         opacity: Weight of the tint, 0..1.
 
     Returns:
-        uint8 [H, W, 3], a copy; unchanged for N = 0.
+        [H, W, 3] uint8, a copy; unchanged for N = 0.
     """
     canvas = picture.copy()
     order = range(len(masks)) if scores is None else np.argsort(scores, kind="stable")
@@ -75,16 +75,16 @@ def draw_instances(
 def draw_label_map(
     picture: Picture, label_map: NDArray[np.uint8], names: Mapping[int, str], opacity: float = 0.65
 ) -> Picture:
-    """The picture under its label map, with a legend of the classes that occur below it.
+    """Draw a label map over a picture, and a legend of the classes that occur below it.
 
     Args:
-        picture: uint8 [H, W, 3] RGB.
-        label_map: uint8 [H, W] palette indices; 0 = background (left as it is), 255 = ignore (striped).
-        names: Class name of each palette index; one without is shown as `class <index>`.
+        picture: [H, W, 3] uint8 RGB.
+        label_map: [H, W] uint8 palette indices; 0 is background, left as it is; 255 is ignore, striped.
+        names: Class name of each palette index; an index without a name is shown as `class <index>`.
         opacity: Weight of the class colours, 0..1.
 
     Returns:
-        uint8 [H + legend, W, 3]; the legend is as high as it needs to be, 0 when nothing but background occurs.
+        [H + legend, W, 3] uint8; the legend is as high as it needs to be, 0 when only background occurs.
     """
     palette = np.asarray(voc_palette(), dtype=np.uint8).reshape(256, 3)
     canvas = picture.copy()
@@ -104,13 +104,13 @@ def draw_label_map(
 
 
 def silhouettes(masks: NDArray[Any]) -> Picture:
-    """What stands for a picture that must not be shown: the shapes of its instances, dark grey, outlined in white.
+    """Draw what stands for a picture that must not be shown: its instances in dark grey, outlined in white.
 
     Args:
-        masks: bool or 0/1 [N, H, W].
+        masks: [N, H, W] bool, or 0 and 1.
 
     Returns:
-        uint8 [H, W, 3].
+        [H, W, 3] uint8.
     """
     canvas = np.full((*masks.shape[1:], 3), 45, np.uint8)
     for mask in masks.astype(bool):
@@ -120,14 +120,14 @@ def silhouettes(masks: NDArray[Any]) -> Picture:
 
 
 def side_by_side(pictures: Sequence[Picture], captions: Sequence[str]) -> Picture:
-    """Pictures in one row on white, each under its caption; smaller ones are not scaled.
+    """Put pictures into one row on white, each under its caption; no picture is scaled.
 
     Args:
-        pictures: One or more uint8 [H, W, 3], sizes may differ.
+        pictures: One or more [H, W, 3] uint8; their sizes may differ.
         captions: As many texts; a text too long for its picture is cut.
 
     Returns:
-        uint8 [caption + max H, sum of W and gaps, 3].
+        [caption + max H, sum of W and gaps, 3] uint8.
     """
     if len(pictures) != len(captions) or not pictures:
         raise ValueError(f"{len(pictures)} pictures with {len(captions)} captions")
@@ -137,7 +137,7 @@ def side_by_side(pictures: Sequence[Picture], captions: Sequence[str]) -> Pictur
     pen = ImageDraw.Draw(row)
     left = 0
     for picture, caption in zip(pictures, captions, strict=True):
-        # One pixel in: letters may reach out of their box to the left.
+        # The text starts one pixel to the right, because letters may reach out of their box to the left.
         pen.text((left + 1, 1), _fitted(caption, picture.shape[1] - 1), fill=_INK, font=_font())
         row.paste(Image.fromarray(picture), (left, _LINE + 2))
         left += picture.shape[1] + _GAP
@@ -145,20 +145,20 @@ def side_by_side(pictures: Sequence[Picture], captions: Sequence[str]) -> Pictur
 
 
 def _mixed(pixels: NDArray[np.uint8], color: NDArray[np.uint8] | Color, opacity: float) -> NDArray[np.uint8]:
-    """Pixels [M, 3] under a colour, or under one colour each."""
+    """Mix pixels [M, 3] with one colour, or with a colour for each pixel."""
     tinted = (1 - opacity) * pixels.astype(np.float32) + opacity * np.asarray(color, dtype=np.float32)
     return tinted.round().astype(np.uint8)
 
 
 def _outline(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The outermost pixels of a mask [H, W]: those with a 4-neighbour outside of it; the picture's edge is not."""
+    """Return the pixels of a mask [H, W] with a 4-neighbour outside of it; beyond the picture nothing is outside."""
     padded = np.pad(inside, 1, mode="edge")
     core = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return inside & ~core
 
 
 def _stripes(shape: tuple[int, ...]) -> Picture:
-    """Diagonal stripes [H, W, 3], which no class colour can be taken for."""
+    """Return diagonal stripes [H, W, 3], which cannot be mistaken for a class colour."""
     rows, columns = np.indices(shape)
     stripes: Picture = np.asarray(_STRIPES, dtype=np.uint8)[(rows + columns) // 4 % 2]
     return stripes
@@ -172,7 +172,7 @@ def _swatch(index: int, palette: NDArray[np.uint8]) -> Picture:
 
 
 def _legend(entries: list[tuple[str, Picture]], width: int) -> Picture:
-    """Swatches with names [rows * _LINE, W, 3], in as many rows as the width asks for."""
+    """Draw swatches with names [rows * _LINE, W, 3], in as many rows as the width asks for."""
     places, left, row = [], 4, 0
     for name, swatch in entries:
         needed = swatch.shape[1] + 5 + int(_font().getlength(name))
@@ -190,7 +190,7 @@ def _legend(entries: list[tuple[str, Picture]], width: int) -> Picture:
 
 
 def _tag(pen: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, color: Color) -> None:
-    """A short text on its colour, inside the picture at the top left corner of a box."""
+    """Draw a short text on its colour, inside the picture at the top left corner of a box."""
     x, y = max(corner[0], 0), max(corner[1], 0)
     right, bottom = pen.textbbox((x + 3, y + 2), text, font=_font())[2:]
     pen.rectangle((x, y, right + 3, bottom + 3), fill=color)
@@ -200,7 +200,7 @@ def _tag(pen: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, color: Co
 
 
 def _fitted(text: str, width: int) -> str:
-    """The text, cut with dots where it is wider than so many pixels."""
+    """Return the text, cut off with dots where it is wider than so many pixels."""
     if _font().getlength(text) <= width:
         return text
     while text and _font().getlength(text + "...") > width:

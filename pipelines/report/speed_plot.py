@@ -1,45 +1,40 @@
 """Speed of the rows of a benchmark and, for networks whose accuracy is known, speed against accuracy."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+
+from pipelines.report.charts import GREY, new_figure, to_png
 
 _COLORS = {"fp32": "#e4572e", "bf16": "#1d6fd1"}
-_GREY = "#868e96"
 _ROW_HEIGHT = 0.24  # inches
 
 
 def speed_plot(rows: Sequence[Mapping[str, Any]], peer: str, title: str = "") -> bytes:
-    """Draws a benchmark.
+    """Draw a benchmark.
 
     Args:
-        rows: As in the result of `s4 bench`: `name`, `images_per_second` and `ratio` (None: not timed, left out),
+        rows: Rows of the result of `s4 bench`: `name`, `images_per_second` and `ratio` (None: not timed, left out),
             `precision`, and for trained networks `accuracy` in 0..1.
         peer: Name of the row that ratios refer to; its speed is a vertical line.
-        title: Written above.
+        title: Title above the panels.
 
     Returns:
-        A PNG file: a dot for each row over images/s on a logarithmic scale, so that equal ratios are equal distances;
-        and a second panel, accuracy over images/s, where there is an accuracy.
+        A PNG file. The first panel has a dot for each row over images/s on a logarithmic scale, where equal ratios are
+        equal distances. A second panel has accuracy over images/s, where there is an accuracy.
     """
     timed = [row for row in rows if row.get("images_per_second")]
     judged = [row for row in timed if row.get("accuracy") is not None]
     height = max(2.6, 1.2 + _ROW_HEIGHT * len(timed))
-    figure = Figure(figsize=(14 if judged else 10, height), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(14 if judged else 10, height)
     panels = figure.subplots(1, 2, width_ratios=(3, 2)) if judged else [figure.subplots()]
     _draw_speeds(panels[0], timed, peer)
     if judged:
         _draw_accuracies(panels[1], judged)
     if title:
         figure.suptitle(title, fontsize=11)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+    return to_png(figure)
 
 
 def _draw_speeds(axes: Axes, rows: Sequence[Mapping[str, Any]], peer: str) -> None:
@@ -54,14 +49,14 @@ def _draw_speeds(axes: Axes, rows: Sequence[Mapping[str, Any]], peer: str) -> No
     axes.set_ylim(max(len(rows), 1) - 0.4, -0.6)
     reference = next((row["images_per_second"] for row in rows if row["name"] == peer), None)
     if reference is not None:
-        axes.axvline(reference, color=_GREY, linewidth=0.8, linestyle="--")
+        axes.axvline(reference, color=GREY, linewidth=0.8, linestyle="--")
     axes.set_xlabel("images per second")
     if rows:
         axes.set_xscale("log")
         speeds = [row["images_per_second"] for row in rows]
         axes.set_xlim(min(speeds) / 1.3, max(speeds) * 2.2)  # room for the texts
     else:
-        axes.text(0.5, 0.5, "nothing timed", ha="center", va="center", transform=axes.transAxes, color=_GREY)
+        axes.text(0.5, 0.5, "nothing timed", ha="center", va="center", transform=axes.transAxes, color=GREY)
     _finish(axes)
 
 
@@ -79,7 +74,7 @@ def _draw_accuracies(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _color(row: Mapping[str, Any]) -> str:
-    return _COLORS.get(str(row.get("precision")), _GREY)
+    return _COLORS.get(str(row.get("precision")), GREY)
 
 
 def _finish(axes: Axes) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import cast
 
 from pipelines.config import EvaluateConfig
+from pipelines.data.checking import first_names
 from pipelines.data.voc import image_path, read_split, truth_path
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
@@ -92,6 +93,6 @@ def require_files(files: dict[str, Path], what: str, advice: str, rule: str) -> 
     """
     missing = [path for path in files.values() if not path.is_file()]
     if missing:
-        names = ", ".join(path.name for path in missing[:_SHOWN]) + (", ..." if len(missing) > _SHOWN else "")
+        names = first_names([path.name for path in missing])
         found = f"{len(missing)} of {len(files)} {what} are missing ({names})"
         raise InputError(f"{missing[0].parent}: {found}, expected all; {advice}", rule)

@@ -16,7 +16,7 @@ from pipelines.data.classes import IGNORE
 from pipelines.data.images import open_image
 from pipelines.data.voc import read_label_map
 from pipelines.events import Events
-from pipelines.metrics.confusion import mean_of_known
+from pipelines.metrics.confusion import mean_of_known, quotients
 
 
 def score_foreground(
@@ -55,7 +55,7 @@ def score_foreground(
             counts.append(_count(found.masks.cpu().numpy()[sure], truths[image_id], path))
             progress.advance()
     shared, either = np.array(counts, np.float64).T
-    ious = np.divide(shared, either, out=np.full(len(counts), np.nan), where=either > 0)
+    ious = quotients(shared, either)
     return {
         "foreground_iou": mean_of_known(ious),
         "foreground_iou_pooled": float(shared.sum() / either.sum()) if either.any() else float("nan"),

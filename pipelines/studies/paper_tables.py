@@ -13,9 +13,10 @@ class PaperFigures:
     """One line of a table, in per cent.
 
     Attributes:
-        map50, map70: mAP^0.5 and mAP^0.7. The paper says that they follow COCO. The only evaluator ever released
-            computes `release_map`, so the figures presumably are that.
-        occluded50, occluded70: mAP_O, the same figures on pictures with occlusion, a set that was never published.
+        map50, map70: Figures called mAP^0.5 and mAP^0.7. The paper says that they follow COCO. The only evaluator ever
+            released computes the mean of `release_aps`, so that is presumably what they are.
+        occluded50, occluded70: Figures called mAP_O: the same on pictures with occlusion, a set that was never
+            published.
         fps: Pictures a second on a GTX 1080 Ti.
         metric: Metric of the figures, where the table mixes metrics.
     """

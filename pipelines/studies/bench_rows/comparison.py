@@ -51,7 +51,7 @@ class Row:
         name: Name of the row, unique in its comparison.
         run: One call; returns its seconds if it measures them itself.
         images: Pictures that a call works on.
-        precision: fp32 or bf16.
+        precision: Arithmetic, fp32 or bf16.
         against: Name of the row whose time is divided by the time of this row; empty: the comparison's peer.
         facts: Further keys of the row in the result.
     """

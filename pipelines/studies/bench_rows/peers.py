@@ -30,29 +30,12 @@ _CANDIDATES = 500
 
 def mask_rcnn(setup: Setup) -> Any:
     """Build torchvision's Mask R-CNN at the common picture size, in evaluation mode, every layer free to learn."""
-    model = maskrcnn_resnet50_fpn(
-        weights=None,
-        weights_backbone=None,
-        min_size=setup.size,
-        max_size=setup.size,
-        box_detections_per_img=DETECTIONS,
-        box_score_thresh=0,
-    ).to(setup.device)
-    settle_batch_norm(model, list(setup.noise(2)))
-    return model
+    return _build(maskrcnn_resnet50_fpn, setup, box_detections_per_img=DETECTIONS, box_score_thresh=0)
 
 
 def retinanet(setup: Setup) -> Any:
     """Build torchvision's RetinaNet at the common picture size, in evaluation mode, every layer free to learn."""
-    model = retinanet_resnet50_fpn(
-        weights=None,
-        weights_backbone=None,
-        min_size=setup.size,
-        max_size=setup.size,
-        detections_per_img=DETECTIONS,
-    ).to(setup.device)
-    settle_batch_norm(model, list(setup.noise(2)))
-    return model
+    return _build(retinanet_resnet50_fpn, setup, detections_per_img=DETECTIONS)
 
 
 def mask_rcnn_rows(setup: Setup) -> list[Row]:
@@ -102,6 +85,13 @@ def yolo(setup: Setup) -> Comparison:
         model.fuse(verbose=False)  # type: ignore[operator]
         rows.append(Row(name=name, run=without_gradients(_call(model, pictures), setup, "fp32"), images=len(pictures)))
     return Comparison(peer=MASK_RCNN, rows=rows)
+
+
+def _build(detector: Callable[..., nn.Module], setup: Setup, **settings: Any) -> Any:
+    sizes = {"min_size": setup.size, "max_size": setup.size}
+    model = detector(weights=None, weights_backbone=None, **sizes, **settings).to(setup.device)
+    settle_batch_norm(model, list(setup.noise(2)))
+    return model
 
 
 def _call(model: nn.Module, pictures: Tensor) -> Callable[[], object]:

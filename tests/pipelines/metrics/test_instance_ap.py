@@ -3,7 +3,6 @@ import io
 import itertools
 import math
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,35 +21,7 @@ from pipelines.metrics.instance_ap import (
     release_aps,
 )
 from pipelines.metrics.occlusion import occluded_subset
-
-SIDE = 40
-
-
-def block(x0: int, y0: int, x1: int, y1: int) -> NDArray[np.uint8]:
-    mask = np.zeros((SIDE, SIDE), np.uint8)
-    mask[y0:y1, x0:x1] = 1
-    return mask
-
-
-def rle(mask: NDArray[np.uint8]) -> dict[str, object]:
-    encoded = rle_masks.encode(np.asfortranarray(mask))
-    return {"size": encoded["size"], "counts": encoded["counts"].decode()}
-
-
-def picture(image_id: str, *masks: NDArray[np.uint8]) -> CocoPicture:
-    boxes = []
-    for mask in masks:
-        rows, columns = np.nonzero(mask)
-        boxes.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
-    return CocoPicture(
-        image_id=image_id,
-        path=Path(f"{image_id}.jpg"),
-        height=SIDE,
-        width=SIDE,
-        source="",
-        boxes=np.array(boxes, np.float32).reshape(-1, 4),
-        rles=tuple(rle(mask) for mask in masks),
-    )
+from tests.pipelines.metrics.block_pictures import SIDE, block, picture, rle
 
 
 def detections(image_id: str, *scored: tuple[float, NDArray[np.uint8]]) -> PictureDetections:

@@ -1,33 +1,9 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipelines.data.coco import CocoPicture
-from pipelines.data.rle import boxes_of, encode_masks
 from pipelines.metrics.occlusion import occluded_instances, occluded_subset, strictly_occluded_subset
-
-SIDE = 40
-
-
-def block(x0: int, y0: int, x1: int, y1: int) -> NDArray[np.uint8]:
-    mask = np.zeros((SIDE, SIDE), np.uint8)
-    mask[y0:y1, x0:x1] = 1
-    return mask
-
-
-def picture(image_id: str, *masks: NDArray[np.uint8]) -> CocoPicture:
-    rles = encode_masks(np.stack(masks) if masks else np.zeros((0, SIDE, SIDE), np.uint8))
-    return CocoPicture(
-        image_id=image_id,
-        path=Path(f"{image_id}.jpg"),
-        height=SIDE,
-        width=SIDE,
-        source="",
-        boxes=boxes_of(rles),
-        rles=tuple(rles),
-    )
+from tests.pipelines.metrics.block_pictures import block, picture
 
 
 def test_occluded_pictures_are_those_with_boxes_that_share_area() -> None:

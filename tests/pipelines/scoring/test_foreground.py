@@ -1,8 +1,7 @@
 import hashlib
 import json
-import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,22 +14,10 @@ from pipelines.errors import InputError
 from pipelines.evaluate import evaluate
 from pipelines.events import Events
 from pipelines.files import plain
+from tests.pipelines.scoring.fake_network import instances, load_instead
 
 # Two rows of pixels; whatever is neither 0 nor 255 is foreground, classes outside of VOC's list included.
 Rows = list[list[int]]
-
-
-class FakeTensor:
-    """An array with the two methods of a tensor that lead to numpy."""
-
-    def __init__(self, values: Any) -> None:
-        self.values = np.array(values)
-
-    def cpu(self) -> "FakeTensor":
-        return self
-
-    def numpy(self) -> NDArray[Any]:
-        return self.values
 
 
 def score(
@@ -48,20 +35,12 @@ def score(
         truth = Image.fromarray(np.array(rows, np.uint8))
         truth.save(root / "SegmentationClass" / f"{number}.png")
         Image.new("RGB", (3, 2), (100 * number,) * 3).save(root / "JPEGImages" / f"{number}.png")
-    options: list[dict[str, Any]] = []
 
     def network(picture: NDArray[np.uint8]) -> SimpleNamespace:
         pairs = found[int(picture[0, 0, 0]) // 100]  # the picture's colour tells its number
-        masks = np.array([rows for _, rows in pairs], bool).reshape(-1, 2, 3)
-        return SimpleNamespace(masks=FakeTensor(masks), scores=FakeTensor([value for value, _ in pairs]))
+        return instances(np.array([rows for _, rows in pairs], bool).reshape(-1, 2, 3), [value for value, _ in pairs])
 
-    def load_s4net(weights: Path, **given: Any) -> Any:
-        options.append(given)
-        return network
-
-    module = ModuleType("pipelines.networks.load")
-    module.load_s4net = load_s4net  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pipelines.networks.load", module)
+    options = load_instead(monkeypatch, network)
     config = EvaluateConfig(voc=root, weights=Path("run"), foreground=True, **settings)
     result = evaluate(config, Events())
     json.dumps(plain(result), allow_nan=False)

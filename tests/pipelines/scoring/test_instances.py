@@ -1,8 +1,7 @@
 import hashlib
 import json
-import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from pipelines.config import EvaluateConfig
 from pipelines.evaluate import evaluate
 from pipelines.events import Events
 from pipelines.files import plain
+from tests.pipelines.scoring.fake_network import instances, load_instead
 
 COCO_KEYS = {"ap", "ap50", "ap70", "ap75"}
 AP_KEYS = COCO_KEYS | {"release_map50", "release_map70"}
@@ -22,19 +22,6 @@ KEYS = AP_KEYS | {
 }  # fmt: skip
 
 Square = tuple[int, int, int]  # left, top, side
-
-
-class FakeTensor:
-    """An array with the two methods of a tensor that lead to numpy."""
-
-    def __init__(self, values: Any) -> None:
-        self.values = np.array(values)
-
-    def cpu(self) -> "FakeTensor":
-        return self
-
-    def numpy(self) -> NDArray[Any]:
-        return self.values
 
 
 def score(
@@ -63,11 +50,9 @@ def score(
         masks = np.zeros((len(squares), *picture.shape[:2]), bool)
         for mask, (x, y, side) in zip(masks, squares, strict=True):
             mask[y : y + side, x : x + side] = True
-        return SimpleNamespace(masks=FakeTensor(masks), scores=FakeTensor(np.linspace(0.9, 0.8, len(squares))))
+        return instances(masks, np.linspace(0.9, 0.8, len(squares)))
 
-    module = ModuleType("pipelines.networks.load")
-    module.load_s4net = lambda *args, **options: network  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pipelines.networks.load", module)
+    load_instead(monkeypatch, network)
     config = EvaluateConfig(images=folder, annotations=folder / "test.json", weights=Path("run"))
     result = evaluate(config, Events())
     json.dumps(plain(result), allow_nan=False)
