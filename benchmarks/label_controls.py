@@ -7,8 +7,8 @@ r"""Labels to compare a strategy with: the union of all instances, and the best 
 
 `union` writes one mask for each picture, for `s4 pseudo-label --instances union.json`. Such masks are the saliency that
 the paper's Table 5 compares with. `oracle` writes label maps for `s4 evaluate --predictions oracle`. It gives each
-instance the keyword of its picture that covers most of its mask in truth, so no assignment of whole instances can be
-better. It reads true masks: nothing may be trained on its label maps.
+instance the keyword of its picture that truly covers most of its mask. No assignment of whole instances can be better.
+`oracle` reads true masks: nothing may be trained on its label maps.
 """
 
 import argparse

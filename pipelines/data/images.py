@@ -55,8 +55,8 @@ _ROTATIONS = {
 def open_image(path: ImageFile, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Read a picture the way a viewer shows it.
 
-    EXIF rotation is applied, transparency lies over white, 16-bit values keep their upper byte, and of an animation
-    the first frame is taken.
+    EXIF rotation is applied. Transparency lies over white. 16-bit values keep their upper byte. An animation gives its
+    first frame.
 
     Args:
         path: JPEG, PNG, WebP, BMP, GIF or TIFF; the content decides, not the suffix.

@@ -2,8 +2,8 @@
 
 The index takes the headers alone, and a picture its own bytes alone. Nothing is unpacked, so a name in a tar can reach
 no place on the disk. A tar stands for a folder of its name. That covers both layouts in use: the shards of WebDataset
-(`shard-000000.tar` with `key.jpg` and `key.cls`), and ImageNet's tar for each synset (`n02123045.tar`), also where all
-of these lie in one more tar.
+(`shard-000000.tar` with `key.jpg` and `key.cls`), and ImageNet's tar for each synset (`n02123045.tar`). The tars of
+synsets may lie in one more tar.
 """
 
 import io

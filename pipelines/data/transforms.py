@@ -60,8 +60,8 @@ def augment(
         generator: Random numbers of this sample.
 
     Returns:
-        The image [3, S, S] uint8 and {boxes [M, 4] float32 xyxy half-open, masks [M, S, S] uint8}, without the
-        instances that the window cuts off (less than a quarter, or less than 64 pixels, in view).
+        The image [3, S, S] uint8 and {boxes [M, 4] float32 xyxy half-open, masks [M, S, S] uint8}. An instance is left
+        out where less than a quarter of it, or less than 64 pixels, is inside the window.
     """
     window = _window(masks, augmentation, generator)
     image = _resize(torch.from_numpy(_cut(picture, window, FILL)).permute(2, 0, 1), size)

@@ -27,7 +27,7 @@ def strictly_occluded_subset(pictures: Sequence[CocoPicture]) -> list[str]:
     """Return the ids of the pictures with two instances that are really close.
 
     Either the IoU of their boxes is above 0.05, or their masks meet when both grow by one pixel in all eight
-    directions, that is, when at most one pixel lies between them.
+    directions. Such masks have at most one pixel between them.
     """
     return [
         picture.image_id

@@ -9,10 +9,6 @@ from pipelines.data.voc import image_path, read_split, truth_path
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 
-_SHOWN = 5
-
-
-
 
 def pictures_and_truths(config: EvaluateConfig) -> tuple[list[str], dict[str, Path], dict[str, Path]]:
     """Return the ids of the list, and by id the files of the pictures and of their true label maps.

@@ -1,7 +1,7 @@
 """The networks that S4Net is compared with, as a user gets them: fp32, NCHW, nothing folded but what they fold.
 
 Their weights are random, for the weights of a hub may be out of reach. Where speed depends on the values of weights,
-the settings give a random network as much to do as a trained one has.
+settings make a random network do as much as a trained one.
 """
 
 import importlib
