@@ -1,6 +1,6 @@
 """Results drawn on pictures: instances, label maps, and rows of pictures to compare."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pipelines.data.classes import IGNORE, voc_palette
+from pipelines.data.classes import IGNORE, ClassList, voc_palette
 
 Picture = NDArray[np.uint8]
 Color = tuple[int, int, int]
@@ -29,6 +29,7 @@ _INSTANCE_COLORS: tuple[Color, ...] = (
 _INK: Color = (33, 37, 41)
 _PAPER: Color = (255, 255, 255)
 _STRIPES: tuple[Color, Color] = ((245, 245, 245), (150, 150, 150))
+_SWATCH = (12, 18)  # height and width of a colour in the legend
 _GAP = 8
 _LINE = 18
 
@@ -73,33 +74,33 @@ def draw_instances(
 
 
 def draw_label_map(
-    picture: Picture, label_map: NDArray[np.uint8], names: Mapping[int, str], opacity: float = 0.65
+    picture: Picture, label_map: NDArray[np.uint8], classes: ClassList, opacity: float = 0.65
 ) -> Picture:
     """Draw a label map over a picture, and a legend of the classes that occur below it.
 
     Args:
         picture: [H, W, 3] uint8 RGB.
-        label_map: [H, W] uint8 palette indices; 0 is background, left as it is; 255 is ignore, striped.
-        names: Class name of each palette index; an index without a name is shown as `class <index>`.
+        label_map: [H, W] uint8 positions in the class list; 0 is background, left as it is; 255 is ignore, striped.
+        classes: The class list.
         opacity: Weight of the class colours, 0..1.
 
     Returns:
         [H + legend, W, 3] uint8; the legend is as high as it needs to be, 0 when only background occurs.
     """
     palette = np.asarray(voc_palette(), dtype=np.uint8).reshape(256, 3)
+    colours = palette[classes.to_palette(np.arange(256, dtype=np.uint8))]  # [256, 3] by position
     canvas = picture.copy()
     labelled = (label_map != 0) & (label_map != IGNORE)
-    canvas[labelled] = _mixed(canvas[labelled], palette[label_map[labelled]], opacity)
+    canvas[labelled] = _mixed(canvas[labelled], colours[label_map[labelled]], opacity)
     ignored = label_map == IGNORE
     canvas[ignored] = _stripes(label_map.shape)[ignored]
-    present = [int(index) for index in np.unique(label_map) if index != 0]
-    for index in present:
-        if index != IGNORE:
-            canvas[_outline(label_map == index)] = _PAPER
-    entries = [
-        ("ignore" if index == IGNORE else names.get(index, f"class {index}"), _swatch(index, palette))
-        for index in present
-    ]
+    entries = []
+    for position in np.unique(label_map[label_map != 0]).tolist():
+        if position == IGNORE:
+            entries.append(("ignore", _stripes(_SWATCH)))
+        else:
+            canvas[_outline(label_map == position)] = _PAPER
+            entries.append((classes.name_of(position), np.broadcast_to(colours[position], (*_SWATCH, 3)).copy()))
     return np.concatenate([canvas, _legend(entries, picture.shape[1])])
 
 
@@ -162,13 +163,6 @@ def _stripes(shape: tuple[int, ...]) -> Picture:
     rows, columns = np.indices(shape)
     stripes: Picture = np.asarray(_STRIPES, dtype=np.uint8)[(rows + columns) // 4 % 2]
     return stripes
-
-
-def _swatch(index: int, palette: NDArray[np.uint8]) -> Picture:
-    shape = (12, 18)
-    if index == IGNORE:
-        return _stripes(shape)
-    return np.broadcast_to(palette[index], (*shape, 3)).copy()
 
 
 def _legend(entries: list[tuple[str, Picture]], width: int) -> Picture:

@@ -135,14 +135,13 @@ def _instances(paths: DemoPaths, found: Mapping[str, Any]) -> Section:
 
 def _labels(paths: DemoPaths, quality: Mapping[str, Any]) -> Section:
     classes = load_classes(str(paths.voc / "classes.txt"))
-    names = dict(zip(classes.indices, classes.names, strict=True))
     folder = open_labels(paths.labels, "pseudo", None)
     pictures = []
     for image_id, picture, truth in _scenes(paths, "train", folder.ids()):
         row = [
             picture,
-            draw_label_map(picture, folder.read_palette_map(image_id), names),
-            draw_label_map(picture, truth, names),
+            draw_label_map(picture, folder.read_label(image_id), classes),
+            draw_label_map(picture, classes.from_palette(truth), classes),
         ]
         pictures.append(Picture.from_array(side_by_side(row, ["scene", "label", "truth"]), image_id))
     keys = ("miou", "miou_kept", "coverage", "precision_kept")
@@ -157,12 +156,11 @@ def _labels(paths: DemoPaths, quality: Mapping[str, Any]) -> Section:
 
 def _networks(paths: DemoPaths, scores: Mapping[str, Mapping[str, Any]]) -> Section:
     classes = load_classes(str(paths.voc / "classes.txt"))
-    names = dict(zip(classes.indices, classes.names, strict=True))
     weak, upper = load_deeplab(paths.weak), load_deeplab(paths.upper)
     pictures = []
     for image_id, picture, truth in _scenes(paths, "val", None):
         maps = [weak(picture), upper(picture), truth]
-        row = [picture, *(draw_label_map(picture, label_map, names) for label_map in maps)]
+        row = [picture, *(draw_label_map(picture, classes.from_palette(label_map), classes) for label_map in maps)]
         captions = ["scene", "trained on labels", "trained on exact masks", "truth"]
         pictures.append(Picture.from_array(side_by_side(row, captions), image_id))
     series = {

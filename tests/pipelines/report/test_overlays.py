@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
+from pipelines.data.classes import ClassList
 from pipelines.report.overlays import draw_instances, draw_label_map, side_by_side, silhouettes
 
 GREY = np.full((40, 60, 3), 100, np.uint8)
+PEOPLE = ClassList.from_names(["person"])
 PERSON = (192, 128, 128)  # VOC's colour of index 15
 
 
@@ -29,7 +31,7 @@ def test_instance_is_tinted_inside_outlined_at_its_border_and_boxed() -> None:
 def test_drawing_leaves_the_picture_itself_alone_and_nothing_to_draw_changes_nothing() -> None:
     before = GREY.copy()
     draw_instances(GREY, np.array([[0, 0, 9, 9]]), square(0, 0, 9, 9)[None], np.array([0.5]))
-    draw_label_map(GREY, np.full((40, 60), 255, np.uint8), {})
+    draw_label_map(GREY, np.full((40, 60), 255, np.uint8), PEOPLE)
     assert (before == GREY).all()
     assert (draw_instances(GREY, np.zeros((0, 4)), np.zeros((0, 40, 60)), np.zeros(0)) == GREY).all()
 
@@ -61,9 +63,9 @@ def test_more_instances_than_colours_and_boxes_outside_of_the_picture_are_drawn(
 
 def test_label_map_shows_voc_colours_leaves_background_and_stripes_ignored_pixels() -> None:
     labels = np.zeros((40, 60), np.uint8)
-    labels[10:30, 10:30] = 15
+    labels[10:30, 10:30] = 1
     labels[:, 50:] = 255
-    drawn = draw_label_map(GREY, labels, {15: "person"}, opacity=0.5)
+    drawn = draw_label_map(GREY, labels, PEOPLE, opacity=0.5)
     assert drawn[20, 20].tolist() == [(100 + value) // 2 for value in PERSON]
     assert drawn[10, 20].tolist() == [255, 255, 255]  # outline
     assert (drawn[:40, 35:50] == 100).all()
@@ -73,18 +75,20 @@ def test_label_map_shows_voc_colours_leaves_background_and_stripes_ignored_pixel
 def test_legend_lies_below_and_names_only_what_occurs() -> None:
     labels = np.zeros((40, 200), np.uint8)
     picture = np.full((40, 200, 3), 100, np.uint8)
-    assert draw_label_map(picture, labels, {15: "person"}).shape == (40, 200, 3)
-    labels[0, 0] = 15
-    one = draw_label_map(picture, labels, {15: "person", 8: "cat"})
+    assert draw_label_map(picture, labels, PEOPLE).shape == (40, 200, 3)
+    labels[0, 0] = 1
+    one = draw_label_map(picture, labels, ClassList.from_names(["person", "cat"]))
     assert one.shape == (58, 200, 3)
     assert (one[40:].reshape(-1, 3) == PERSON).all(axis=1).sum() == 12 * 18  # one swatch, in full colour
     # named otherwise, the same picture has another legend
-    assert (draw_label_map(picture, labels, {})[40:] != one[40:]).any()
+    assert (draw_label_map(picture, labels, ClassList(("people",), (15,)))[40:] != one[40:]).any()
 
 
 def test_legend_wraps_into_as_many_rows_as_needed() -> None:
     labels = np.repeat(np.arange(1, 9, dtype=np.uint8), 40).reshape(8, 40)
-    drawn = draw_label_map(np.zeros((8, 40, 3), np.uint8), labels, {})
+    drawn = draw_label_map(
+        np.zeros((8, 40, 3), np.uint8), labels, ClassList.from_names([f"class {n}" for n in range(8)])
+    )
     assert drawn.shape == (8 + 8 * 18, 40, 3)  # nothing fits beside another in 40 pixels
 
 
