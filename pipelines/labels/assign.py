@@ -1,8 +1,9 @@
-"""Which keyword of its picture an instance belongs to, decided picture by picture.
+"""Chooses a keyword of the picture for each instance, picture by picture.
 
 Instances come without a class, pictures with one or several keywords. A single keyword goes to every instance of its
-picture. Among several, the class activation maps decide (compare Fan et al., "Associating Inter-Image Salient Instances
-for Weakly Supervised Semantic Segmentation", ECCV 2018, whose p_ij is a mean over the box; here over the mask).
+picture. Among several keywords, the attention maps (class activation maps) decide. Compare p_ij of Fan et al.,
+"Associating Inter-Image Salient Instances for Weakly Supervised Semantic Segmentation" (ECCV 2018): it is a mean over
+the box, here it is a mean over the mask.
 """
 
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ from pipelines.data.classes import IGNORE, Keywords
 from pipelines.labels.enlarge import mean_inside
 
 UNASSIGNED = IGNORE
-"""Stands in `Assignment.keyword` for an instance whose keyword is not known: its pixels are unknown as well."""
+"""Value in `Assignment.keyword` for an instance without keyword; equal to the label of unknown pixels."""
 
-# Limit for an instance that is given to a keyword without another. Without the limit, the instance of a class that was
-# found goes to the class that was not: on 75 photographs with several keywords, labels fell from 0.61 to 0.50 mIoU.
+# Least lead of an instance that is given to a keyword without any other instance. Without this limit, a keyword whose
+# object was not found takes the instance of another class. On 75 photographs with several keywords, labels fell from
+# 0.61 to 0.50 mIoU.
 _WORST_LEAD = -0.1
 
 
@@ -27,13 +29,14 @@ class Assignment:
     """The keywords of a picture's N instances, K being the number of its keywords.
 
     Attributes:
-        keyword: [N] int64, position of the keyword in the class list; `UNASSIGNED` where none is sure enough.
-        affinity: [N, K] float32, mean of the map of keyword k inside instance n; zeros where no map was consulted.
-        margin: [N] float32, lead of the instance's keyword over the best other one, in units of the maps. It is below
-            zero for an instance that was given to a keyword which no other instance could take. It is 1 where there is
+        keyword: [N] int64, position of the keyword in the class list; `UNASSIGNED` if no keyword is sure enough.
+        affinity: [N, K] float32, how much an instance looks like a keyword: mean of the attention map inside the mask,
+            or probability. Zeros if nothing tells.
+        margin: [N] float32, lead of the instance's keyword over the best other keyword, in units of the affinity. It is
+            below 0 for an instance that was given to a keyword which no other instance could take. It is 1 if there is
             no other keyword.
-        rule: How it was decided: `single`, `attention`, `graph`, `random`, or `none`. `none` stands for no instance, or
-            for several keywords that nothing tells apart.
+        rule: How the keywords were chosen: `single`, `attention`, `graph`, `random` or `none`. `none` stands for no
+            instance, or for several keywords that nothing tells apart.
     """
 
     keyword: NDArray[np.int64]
@@ -59,7 +62,7 @@ def assign_single(n: int, keywords: Keywords) -> Assignment:
 
 
 def assign_random(n: int, keywords: Keywords, generator: np.random.Generator) -> Assignment:
-    """Give each instance any keyword of the picture; a better strategy has to beat this.
+    """Give each instance any keyword of the picture; every other strategy has to beat this one.
 
     Args:
         n: Number of instances, 0 or more.
@@ -73,7 +76,10 @@ def assign_random(n: int, keywords: Keywords, generator: np.random.Generator) ->
 
 
 def assigned(keyword: NDArray[np.int64], affinity: NDArray[np.float32], keywords: Keywords, rule: str) -> Assignment:
-    """Complete an assignment [N] by the margins that follow from its affinities [N, K]; margin 1 where K is 1."""
+    """Make an assignment of keywords [N] and affinities [N, K]; the margins follow from the affinities.
+
+    If K is 1, the margins are 1 and the rule is `single`.
+    """
     n = len(affinity)
     if len(keywords) == 1 or not n:
         return Assignment(keyword, affinity, np.ones(n, np.float32), "single" if n else "none")
@@ -83,7 +89,7 @@ def assigned(keyword: NDArray[np.int64], affinity: NDArray[np.float32], keywords
 
 
 def leads(affinity: NDArray[np.float32], column: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return [N]: the affinity to the keyword of the given column minus that to the best other one."""
+    """Return [N] leads: the affinity in the given column [N] minus the best affinity in another column."""
     others = affinity.copy()
     instances = np.arange(len(affinity))
     others[instances, column] = -np.inf
@@ -94,18 +100,19 @@ def leads(affinity: NDArray[np.float32], column: NDArray[np.int64]) -> NDArray[n
 def assign_attention(
     masks: NDArray[np.bool_], maps: NDArray[np.float32], keywords: Keywords, margin: float
 ) -> Assignment:
-    """Choose keywords by the class activation maps.
+    """Choose keywords by the attention maps.
 
     1. An instance takes the keyword with the largest mean inside its mask, if that leads the second by `margin`.
-    2. Some keyword may have no instance after that. The best one-to-one assignment (largest sum of affinities) holds an
-       instance for it, and it takes that one whatever the margin: the picture shows the keyword somewhere. It does not
-       take the only instance of another keyword. Nor does it take one whose maps clearly speak for another keyword, for
-       then its own object was not found at all. This step needs N >= K.
-    3. The rest stays unassigned.
+    2. Some keyword may then have no instance, though the picture shows it somewhere. The best one-to-one assignment
+       (largest sum of affinities) names an instance for this keyword. The keyword takes this instance, whatever the
+       margin. There are two exceptions. The keyword does not take the only instance of another keyword. Nor does it
+       take an instance that clearly shows another keyword: its own object was then not found at all. Step 2 needs
+       N >= K.
+    3. All other instances stay unassigned.
 
     Args:
         masks: [N, H, W], N may be 0.
-        maps: [K, h, w] evidence of either sign, on one scale for all keywords. About 1 is strong.
+        maps: [K, h, w], above 0 for and below 0 against the keyword, on one scale for all keywords; about 1 is strong.
         keywords: The K keywords, in the order of the maps.
         margin: Smallest lead over the second keyword, in units of the maps.
     """
@@ -130,5 +137,5 @@ def assign_attention(
 
 
 def keyword_of(column: NDArray[np.int64], keywords: Keywords) -> NDArray[np.int64]:
-    """Return [N] positions in the class list of columns 0..K-1; `UNASSIGNED` for a column below 0."""
-    return np.array([*keywords.positions, UNASSIGNED], np.int64)[column]  # -1 is the last one
+    """Turn columns [N], 0..K-1 or -1, into positions in the class list; -1 gives `UNASSIGNED`."""
+    return np.array([*keywords.positions, UNASSIGNED], np.int64)[column]  # -1 is the last entry

@@ -1,15 +1,18 @@
 """Keywords for the instances of all pictures together: strategy `graph` of `s4 pseudo-label`.
 
-1. Evidence z_jk that instance j is of keyword k of its picture: at first the mean of the attention map inside the
-   mask, in log-odds. Then, three times, a linear classifier learns the keywords of the instances from their features,
-   those of pictures with one keyword and the surer part of the others, and its log-odds join the attention. A
-   classifier never judges what it learned from: two of them learn from one half of the pictures each.
-2. p_jk = softmax of z_jk over the keywords of the picture.
-3. The graph of `pipelines.labels.graph`: alike instances of different pictures get the same keyword.
+1. Evidence z_jk says how much instance j looks like keyword k of its picture, in log-odds. It starts as the mean of the
+   attention map inside the mask. Then there are three rounds. In each round, a linear classifier learns the keywords of
+   instances from their features. It learns from the instances of pictures with one keyword, and from the surer part of
+   the others. Its log-odds and those of the attention map together are the new evidence. No classifier judges what it
+   learned from: there are two, and each learns from one half of the pictures and judges the other half.
+2. Probability p_jk is the softmax of z_jk over the keywords of the picture.
+3. A graph gives the same keyword to instances of different pictures that look alike, see `pipelines.labels.graph`.
 
 The classifier takes the place of the semantic feature extractor of Fan et al. (ECCV 2018), which learns features by a
-centre loss; the rounds are ours, and so are the numbers below: on pictures of six classes, 87.0 % of the instances in
-pictures with several keywords got the right one from the maps alone, 90.4 % with the classifier, 91 % with the graph.
+centre loss. The rounds are ours, and so are the numbers below. On pictures of six classes, this share of the instances
+in pictures with several keywords got the right one: 87.0 % from the maps alone, 90.4 % with the classifier, 91 % with
+the graph.
+
 Instances that show several keywords are divided afterwards, see `pipelines.labels.divide`.
 """
 
@@ -27,23 +30,23 @@ from pipelines.labels.graph import assign_graph, mutual_neighbours
 from pipelines.labels.linear_probe import fit_probe
 
 _ROUNDS = 3
-_SURE = 0.8  # share of the undecided instances that a round learns from
-_ATTENTION = 0.2  # weight of the attention's log-odds beside those of the classifier
-_FEWEST = 10  # instances that a classifier can learn anything from
-NEIGHBOURS = 20
-UNARY_WEIGHT = 3.0  # lambda
-NOISE_PROBABILITY = 0.5  # p of no keyword: more likely wrong than right
+_SURE = 0.8  # share that a round learns from, of the instances in pictures with several keywords
+_ATTENTION = 0.2  # weight of the attention map's log-odds, those of the classifier having 1
+_FEWEST = 10  # instances; from fewer, a classifier learns nothing
+NEIGHBOURS = 20  # of each instance in the graph
+UNARY_WEIGHT = 3.0  # lambda in `pipelines.labels.graph`
+NOISE_PROBABILITY = 0.5  # p of no keyword: a keyword with a lower p is more likely wrong than right
 
 
 @dataclass(frozen=True, eq=False)
 class PictureInstances:
-    """The N instances of one picture, whose K keywords they share.
+    """The N instances of one picture, and its K keywords.
 
     Attributes:
-        number: Of the picture; its parity says which of two classifiers learns from it.
-        keywords: Of the picture.
-        features: [N, D] float32, means inside the masks; None without an instance.
-        log_odds: [N, K] float32, means of the attention maps inside the masks; None likewise.
+        number: Number of the picture. Pictures with even and with odd numbers are the two halves to learn from.
+        keywords: Keywords of the picture.
+        features: [N, D] float32, means inside the masks; None if there is no instance.
+        log_odds: [N, K] float32, means of the attention maps inside the masks; None if there is no instance.
     """
 
     number: int
@@ -54,13 +57,13 @@ class PictureInstances:
 
 @dataclass(frozen=True, eq=False)
 class InstanceSet:
-    """The N instances of a whole set of pictures, and the C classes of the list: class k + 1 has column k.
+    """The N instances of all pictures. Column k stands for position k + 1 of the C classes in the list.
 
     Attributes:
         features: [N, D] float32, means inside the masks.
-        attention: [N, C] float32, means of the attention maps inside the masks, in log-odds. Other classes than the
-            picture's keywords have 0.
-        allowed: [N, C], the keywords of each instance's picture; at least one each.
+        attention: [N, C] float32, means of the attention maps inside the masks, in log-odds; 0 for a class that is no
+            keyword of the picture.
+        allowed: [N, C] bool, the keywords of each instance's picture; at least one.
         pictures: [N] int64, number of each instance's picture.
     """
 
@@ -71,7 +74,7 @@ class InstanceSet:
 
     @classmethod
     def of(cls, pictures: Iterable[PictureInstances], classes: int) -> "InstanceSet | None":
-        """Join the instances of pictures; None if there is no instance."""
+        """Join the instances of all pictures; return None if there is no instance."""
         parts = []
         for picture in pictures:
             if picture.features is None or picture.log_odds is None:
@@ -94,11 +97,11 @@ def assign_set(pictures: Mapping[str, PictureInstances], classes: int) -> dict[s
     """Give every instance a keyword of its picture, or none.
 
     Args:
-        pictures: image_id -> its instances, in the order of their numbers.
-        classes: C, without background.
+        pictures: image_id -> instances of the picture, sorted by the number of the picture.
+        classes: Number C of classes, without background.
 
     Returns:
-        image_id -> the keywords of its instances, with p_jk as affinities.
+        image_id -> keywords of the picture's instances, with p_jk as affinities.
     """
     whole = InstanceSet.of(pictures.values(), classes)
     if whole is None:
@@ -116,7 +119,7 @@ def assign_set(pictures: Mapping[str, PictureInstances], classes: int) -> dict[s
 
 
 def unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Standardise features [N, D] over the instances and scale them to unit length: products are similarities."""
+    """Standardise features [N, D] over the instances and scale them to unit length; their products are similarities."""
     standard = features - features.mean(axis=0)
     standard /= standard.std(axis=0) + 1e-6
     scaled: NDArray[np.float32] = standard / (np.linalg.norm(standard, axis=1, keepdims=True) + 1e-6)
@@ -124,7 +127,7 @@ def unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def keyword_probabilities(instances: InstanceSet) -> NDArray[np.float32]:
-    """Return p_jk [N, C], 0 for what is not allowed: steps 1 and 2."""
+    """Return p_jk [N, C] of steps 1 and 2 above; 0 for classes that are not allowed."""
     allowed, attention = instances.allowed, instances.attention
     several = allowed.sum(axis=1) > 1
     evidence = np.where(allowed, attention, -np.inf)
@@ -138,7 +141,12 @@ def keyword_probabilities(instances: InstanceSet) -> NDArray[np.float32]:
 
 
 def _surest(evidence: NDArray[np.float32], several: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Mark [N] the instances whose keyword is known, and of the others those whose best keyword leads by most."""
+    """Mark [N] instances to learn from: those with one keyword, and of the others those whose best one leads most.
+
+    Args:
+        evidence: [N, C], minus infinity for classes that are not allowed.
+        several: [N], whether the instance's picture has several keywords; true at least once.
+    """
     best = np.sort(evidence, axis=1)
     lead = np.full(len(evidence), np.inf)
     lead[several] = best[several, -1] - best[several, -2]
@@ -149,7 +157,16 @@ def _surest(evidence: NDArray[np.float32], several: NDArray[np.bool_]) -> NDArra
 def _cross_fitted(
     instances: InstanceSet, keyword: NDArray[np.int64], learns: NDArray[np.bool_]
 ) -> NDArray[np.float32] | None:
-    """Return log-odds [N, C] of classifiers that have not seen the picture; None if there is too little to learn."""
+    """Return log-odds [N, C] for each instance, from the classifier that has not seen the instance's picture.
+
+    Args:
+        instances: All instances.
+        keyword: [N], column of the keyword that each instance teaches.
+        learns: [N], whether to learn from the instance.
+
+    Returns:
+        None if there is too little to learn from.
+    """
     features = torch.from_numpy(instances.features)
     truth = torch.nn.functional.one_hot(torch.from_numpy(keyword), instances.allowed.shape[1]).float()
     result = np.zeros(instances.allowed.shape, np.float32)

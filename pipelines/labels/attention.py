@@ -1,10 +1,11 @@
-"""Maps of where a picture shows each of its keywords, from a classifier that learned from the keywords alone.
+"""Attention maps: where a picture shows each of its keywords, from a classifier that learned from keywords alone.
 
-The trunk stays as ImageNet left it; only a linear layer on its pooled features is trained, which takes seconds once the
-features are there. Applied at every cell, the layer gives the log-odds of each keyword there. These are kept with
-their sign: a cell that speaks against a keyword tells as much as one that speaks for it (on pictures of animals and
-people, the mean of the signed map named 89 % of the instances, that of its positive part 87 %). Being log-odds, the
-maps of different keywords are on one scale already; dividing each by its own maximum made more mistakes (86 %).
+The trunk stays as ImageNet left it. Only a linear layer on its pooled features is trained. Once the features are
+computed, the training takes seconds. Applied at every cell, the layer gives the log-odds of each keyword there.
+
+The maps keep the sign of the log-odds (ours): a cell against a keyword tells as much as a cell for it. On pictures of
+animals and people, the mean of the signed map named 89 % of the instances right, the mean of its positive part 87 %.
+Log-odds of different keywords are on one scale already. Dividing each map by its own maximum made more mistakes (86 %).
 """
 
 import hashlib
@@ -34,23 +35,23 @@ KeywordsOf = Mapping[str, Keywords]
 """image_id -> the keywords of the picture."""
 
 ATTENTION = "attention.safetensors"
-"""The file of a classifier in the label folder that it was trained for."""
+"""Name of the classifier's file in a label folder."""
 
 _RECIPE = "1"  # part of the fingerprint: raise it when training or scaling changes
-_TRAINING_SIZE = 448
-_MAP_SIZES = (640,)  # mirror images are averaged as well; adding 448 changed nothing in the measurement above
-_HELD_OUT = 0.1
-_FEWEST_HELD_OUT = 10
-_SCALE_PICTURES = 64
+_TRAINING_SIZE = 448  # pixels, as in `_features`
+_MAP_SIZES = (640,)  # pixels; adding 448 did not change the figures above
+_HELD_OUT = 0.1  # share of the pictures
+_FEWEST_HELD_OUT = 10  # pictures; of fewer, no accuracy is reported
+_SCALE_PICTURES = 64  # about how many pictures `unit` is measured on
 
 
 @dataclass(frozen=True)
 class AttentionMaps:
-    """A trained classifier as a function of a picture.
+    """A trained attention network, as a function of a picture and its keywords.
 
     Attributes:
-        net: Its classifier holds one output for each class.
-        unit: What counts as 1 in the maps: the highest log-odds of a keyword in a picture that has it, on average.
+        net: The network; its classifier has one output for each class and none for background.
+        unit: Log-odds that count as 1 in the maps: the highest of a keyword in a picture that has it, on average.
         device: Where to compute.
         precision: `auto`, `fp32` or `bf16`.
     """
@@ -68,7 +69,8 @@ class AttentionMaps:
             keywords: The picture's K keywords.
 
         Returns:
-            [K, h, w] in units of `unit`, on one scale for all keywords; 0 says nothing, below 0 speaks against.
+            [K, h, w] float32 in units of `unit`, on one scale for all keywords. Values above 0 speak for the keyword,
+            values below 0 against it.
         """
         return self.look(picture, keywords)[0]
 
@@ -80,9 +82,10 @@ class AttentionMaps:
             keywords: The picture's K keywords.
 
         Returns:
-            The maps [K, h, w] as of a call, and features [D, h, w] of the first size, the mirror image averaged in.
+            maps: [K, h, w], see `__call__`.
+            features: [D, h, w] float32, the mean over the picture and its mirror image.
         """
-        chosen = torch.tensor(keywords.positions, device=self.device) - 1  # it has no output for background
+        chosen = torch.tensor(keywords.positions, device=self.device) - 1  # the classifier has no output for background
         total: Tensor | None = None
         first: Tensor | None = None
         for size in _MAP_SIZES:
@@ -99,7 +102,12 @@ class AttentionMaps:
         return maps, seen
 
     def save(self, path: Path, fingerprint: str) -> None:
-        """Write the classifier, without the trunk, atomically."""
+        """Write the classifier, without the trunk, atomically.
+
+        Args:
+            path: The file.
+            fingerprint: See `attention_fingerprint`.
+        """
         classifier = self.net.classifier
         tensors = {
             "weight": classifier.weight.detach().cpu().contiguous(),
@@ -134,7 +142,11 @@ def load_attention(
     device: torch.device,
     precision: str = "auto",
 ) -> AttentionMaps | None:
-    """Read a classifier that `AttentionMaps.save` wrote; None if there is none, or one made from something else."""
+    """Read a classifier that `AttentionMaps.save` wrote.
+
+    Returns:
+        None if the file is missing or damaged, or if its fingerprint is another one.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             if (file.metadata() or {}).get("fingerprint") != fingerprint:
@@ -161,14 +173,14 @@ def train_attention(
     """Train the classifier on image-level keywords; no mask is involved.
 
     Args:
-        images: image_id -> path.
-        keywords: image_id -> keywords; these pictures are trained on. Those that cannot be read are left out.
-        classes: The classifier's outputs.
+        images: image_id -> file.
+        keywords: image_id -> keywords, of all pictures to train on. Pictures that cannot be read are left out.
+        classes: One output of the classifier for each.
         trunk: As in `build_attention`.
-        trunk_state: Its weights; None: random.
+        trunk_state: Weights of the trunk; None for random ones.
         events: Receives progress and the accuracy on held-out pictures.
         seed: Chooses the held-out pictures, and the trunk's weights if they are random.
-        device: Where to compute; None: the CPU.
+        device: Where to compute; None for the CPU.
         precision: `auto`, `fp32` or `bf16`.
 
     Raises:
@@ -186,7 +198,7 @@ def train_attention(
     maps = AttentionMaps(net, 1.0, device, precision)
     some = readable[:: max(1, len(readable) // _SCALE_PICTURES)]
     peaks = [maps(open_image(images[image_id]), keywords[image_id]).max(axis=(1, 2)) for image_id in some]
-    # A classifier that learned nothing has no evidence to scale by.
+    # The lower limit is for a classifier that learned nothing: its log-odds are all about 0.
     return AttentionMaps(net, max(float(np.concatenate(peaks).mean()), 1e-3), device, precision)
 
 
@@ -215,7 +227,7 @@ def _set_classifier(net: AttentionNet, weight: Tensor, bias: Tensor) -> None:
 
 
 def _features(net: AttentionNet, picture: NDArray[np.uint8], size: int, device: torch.device) -> Tensor:
-    """Return features [2, D, h, w] of a picture and its mirror image, scaled to an area of about size x size."""
+    """Return features [2, D, h, w] of a picture and its mirror image, scaled to about size x size pixels in all."""
     height, width = picture.shape[:2]
     scale = size / (height * width) ** 0.5
     sides = [max(64, round(side * scale / 32) * 32) for side in (height, width)]
@@ -228,7 +240,10 @@ def _features(net: AttentionNet, picture: NDArray[np.uint8], size: int, device: 
 def _pooled_features(
     net: AttentionNet, images: Mapping[str, ImageFile], ids: Sequence[str], events: Events, precision: str
 ) -> tuple[list[str], Tensor]:
-    """Return the ids that can be read, and features [M, 2, D] of each picture and its mirror image, on the CPU."""
+    """Return the ids of the M readable pictures, and mean features [M, 2, D] of each and its mirror image.
+
+    The features are on the CPU.
+    """
     device = net.classifier.weight.device
     readable, pooled = [], []
     with events.progress(len(ids), "attention") as progress, torch.inference_mode():
@@ -247,11 +262,18 @@ def _pooled_features(
         raise InputError(
             f"{len(ids)} pictures with keywords: none can be read, at least one expected; restore them", "keywords-none"
         )
-    return readable, torch.stack(pooled).clone()  # cloned: an ordinary tensor, which can be trained on
+    return readable, torch.stack(pooled).clone()  # a tensor of inference mode cannot be trained on, its clone can
 
 
 def _report_held_out(pooled: Tensor, truth: Tensor, seed: int, events: Events) -> None:
-    """Tell how many keywords of unseen pictures a classifier gets right that is trained on the others."""
+    """Log how many keywords of held-out pictures a classifier gets right that learned from the others.
+
+    Args:
+        pooled: [M, 2, D] features of pictures and their mirror images.
+        truth: [M, C] of 0 and 1, the keywords.
+        seed: Chooses the held-out pictures.
+        events: Where the log line goes.
+    """
     held_out = round(_HELD_OUT * len(pooled))
     if held_out < _FEWEST_HELD_OUT:
         return
@@ -261,6 +283,6 @@ def _report_held_out(pooled: Tensor, truth: Tensor, seed: int, events: Events) -
     right = ((pooled[test, 0] @ weight.T + bias > 0) == (truth[test] > 0)).float()
     whole = right.amin(dim=1).mean()
     events.info(
-        f"attention: {100 * right.mean():.1f} % of keywords right on {held_out} held-out pictures, "
-        f"{100 * whole:.1f} % of pictures entirely"
+        f"attention: on {held_out} held-out pictures {100 * right.mean():.1f} % of keywords are right, "
+        f"and {100 * whole:.1f} % of pictures are right in every keyword"
     )

@@ -1,9 +1,11 @@
-"""What a cell of a picture shows, told by the labels of other pictures: a witness beside the instances.
+"""A classifier of cells: tells what each cell of a picture shows, having learned from the labels of other pictures.
 
-Labels from instances are wrong in lumps: a cushion beside the dog is found too, and labelled dog from one outline to
-the other. A linear classifier of single cells learns what most labels say, and has no room for single lumps. Its
-features stay as ImageNet left them. It never judges a picture that it has learned from: there are two classifiers, and
-each learns from one half of the pictures and judges the other half.
+It is a witness beside the instances. Labels from instances are wrong in whole pieces: a cushion beside the dog is found
+too, and all of it is labelled dog. A linear classifier of single cells learns what most labels say. It is too simple to
+learn single pieces by heart. Its features stay as ImageNet left them.
+
+No classifier judges a picture that it has learned from. There are two of them. Each learns from one half of the
+pictures and judges the other half.
 """
 
 import zlib
@@ -20,11 +22,11 @@ from pipelines.labels.attention import AttentionMaps
 from pipelines.labels.enlarge import enlarge
 from pipelines.labels.linear_probe import fit_softmax_probe
 
-_MOST_CELLS = 400_000  # of a whole set, half a gigabyte as float32
-_PER_PICTURE = (16, 128)  # at least and at most
+_MOST_CELLS = 400_000  # of all pictures together: half a gigabyte as float32
+_PER_PICTURE = (16, 128)  # cells, at least and at most
 CELL_WEIGHT = 0.5
-"""Of this witness, that of the instances being 1: cells blur outlines, and see less of a thing than an instance."""
-_FEWEST = 10  # cells that a classifier can learn anything from
+"""Weight of this witness; instances have 1. Cells blur outlines, and a cell shows less of a thing than an instance."""
+_FEWEST = 10  # cells; from fewer, a classifier learns nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,7 @@ class Cells:
 
     Attributes:
         features: [M, D] float16.
-        places: [M] int32, row * w + column.
+        places: [M] int32, row * w + column of each cell.
     """
 
     features: NDArray[np.float16]
@@ -41,25 +43,25 @@ class Cells:
 
 
 def cells_per_picture(pictures: int) -> int:
-    """Return how many cells of each picture to learn from in a set of so many pictures."""
+    """Return how many cells of each picture to learn from, 16 to 128, given the number of pictures."""
     least, most = _PER_PICTURE
     return int(np.clip(_MOST_CELLS // max(1, pictures), least, most))
 
 
 def sample_cells(features: NDArray[np.float32], count: int, image_id: str) -> Cells:
-    """Draw cells without repetition, the same ones for the same picture.
+    """Draw some cells of a picture, none of them twice.
 
     Args:
         features: [D, h, w].
-        count: How many; all of them where there are fewer.
-        image_id: What the choice depends on.
+        count: How many; all cells are taken if there are fewer.
+        image_id: Id of the picture. The same id draws the same cells again.
     """
     places = some_places(features.shape[1] * features.shape[2], count, image_id)
     return Cells(features.reshape(len(features), -1)[:, places].T.astype(np.float16), places)
 
 
 def some_places(total: int, count: int, image_id: str) -> NDArray[np.int32]:
-    """Draw [min(count, total)] of the places 0..total - 1, in order: the same ones for the same picture."""
+    """Draw min(count, total) of the places 0..total - 1, sorted; the same `image_id` draws the same places again."""
     generator = np.random.default_rng(zlib.crc32(image_id.encode()))
     places: NDArray[np.int32] = np.sort(generator.permutation(total)[:count]).astype(np.int32)
     return places
@@ -68,11 +70,11 @@ def some_places(total: int, count: int, image_id: str) -> NDArray[np.int32]:
 def labels_of_cells(
     label_map: NDArray[np.uint8], grid: tuple[int, int], places: NDArray[np.int32]
 ) -> NDArray[np.uint8]:
-    """Return the labels [M] of cells: the label of their pixels, 255 where these differ.
+    """Return the label [M] of each cell: that of its pixels, or 255 if its pixels differ.
 
     Args:
         label_map: [H, W].
-        grid: (h, w) cells that cover it.
+        grid: (h, w), how many cells cover the map.
         places: [M], see `Cells`.
     """
     edges = [np.arange(cells + 1) * pixels // cells for pixels, cells in zip(label_map.shape, grid, strict=True)]
@@ -80,7 +82,7 @@ def labels_of_cells(
     for number, place in enumerate(places.tolist()):
         row, column = divmod(place, grid[1])
         top, left = edges[0][row], edges[1][column]
-        # a cell of an enlarged picture is less than a pixel
+        # If the picture was enlarged for the network, a cell is smaller than a pixel.
         pixels = label_map[top : max(top + 1, edges[0][row + 1]), left : max(left + 1, edges[1][column + 1])]
         labels[number] = pixels[0, 0] if (pixels == pixels[0, 0]).all() else IGNORE
     return labels
@@ -91,7 +93,7 @@ class CellProbe:
     """Two classifiers of cells.
 
     Attributes:
-        weights: [2, 1 + C, D], of the classifier for pictures of even and of odd number.
+        weights: [2, 1 + C, D]; the first classifier judges pictures with even numbers, the second those with odd ones.
         biases: [2, 1 + C].
     """
 
@@ -101,16 +103,16 @@ class CellProbe:
     def __call__(
         self, features: NDArray[np.float32], number: int, keywords: Keywords, size: tuple[int, ...]
     ) -> NDArray[np.float32]:
-        """Return the probabilities of background and the picture's keywords, by the classifier that has not seen it.
+        """Return the probabilities of background and keywords, from the classifier that has not seen the picture.
 
         Args:
-            features: [D, h, w].
-            number: Of the picture, as in `fit_cells`.
-            keywords: The picture's K keywords.
-            size: (H, W).
+            features: [D, h, w] of the picture.
+            number: Number of the picture, as in `fit_cells`.
+            keywords: The K keywords of the picture.
+            size: (H, W) of the picture.
 
         Returns:
-            [1 + K, H, W], summing to 1, interpolated between the centres of the cells.
+            [1 + K, H, W], background first, summing to 1, interpolated between the centres of the cells.
         """
         chosen = [0, *keywords.positions]
         weights, biases = self.weights[number % 2][chosen], self.biases[number % 2][chosen]
@@ -121,16 +123,16 @@ class CellProbe:
 def fit_cells(
     features: NDArray[np.float16], labels: NDArray[np.uint8], pictures: NDArray[np.int64], classes: int
 ) -> CellProbe | None:
-    """Learn from the cells of a whole set.
+    """Learn from the cells of all pictures.
 
     Args:
         features: [N, D].
-        labels: [N], 0 background, 1..classes; 255 cells are left out.
+        labels: [N], 0 for background, 1..C for the classes. Cells of label 255 are left out.
         pictures: [N], number of each cell's picture.
-        classes: C, without background.
+        classes: Number C of classes, without background.
 
     Returns:
-        The classifiers; None where there is too little to learn from.
+        The classifiers; None if there is too little to learn from.
     """
     weights, biases = [], []
     for number in (0, 1):
@@ -146,10 +148,10 @@ def fit_cells(
 
 @dataclass(frozen=True, eq=False)
 class CellWitness:
-    """A callable: id, picture and keywords -> probabilities of background and these keywords alone.
+    """A callable: (image_id, picture, keywords) -> probabilities of background and these keywords alone.
 
     Attributes:
-        attention: The network whose features the cells are of.
+        attention: The network that computes the features of the cells.
         probe: The classifiers.
         numbers: image_id -> number of the picture, as in `fit_cells`.
     """

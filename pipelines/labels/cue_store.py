@@ -1,4 +1,4 @@
-"""The cues of a whole set of pictures, in a file for each picture: `<folder>/cues/<id>.npz`."""
+"""Cues in files, one for each picture: `<label folder>/cues/<id>.npz`."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,19 +10,19 @@ from pipelines.labels.cues import PictureCues, load_cues
 
 
 def take_over(earlier: Path, folder: Path, image_ids: Iterable[str]) -> int:
-    """Copy what was found for an earlier label folder to another: the attention network, and the cues of pictures.
+    """Copy the attention network and the cues of an earlier label folder to a new one.
 
-    What is there already stays as it is.
+    Files that the new folder already has stay as they are.
 
     Args:
-        earlier: A label folder with the same settings, see `check_earlier`.
-        folder: The other one.
-        image_ids: Of the pictures.
+        earlier: The earlier label folder, made with the same settings, see `check_earlier`.
+        folder: The new label folder.
+        image_ids: Pictures whose cues are wanted.
 
     Returns:
-        How many pictures the earlier one has cues of.
+        The number of these pictures that the earlier folder has cues of.
     """
-    # A damaged file is none: what it held is found again.
+    # A damaged file is not copied: its cues are found again.
     found = [name for name in map(_cue_name, image_ids) if load_cues(earlier / name) is not None]
     for name in (ATTENTION, *found):
         if (earlier / name).is_file() and not (folder / name).exists():
@@ -35,22 +35,22 @@ def _cue_name(image_id: str) -> str:
 
 
 class CueStore:
-    """Cues by image id.
+    """The cue files of a label folder, by image id.
 
     Attributes:
-        folder: The label folder that they belong to.
+        folder: The label folder.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Name the folder; nothing is touched."""
+        """Name the label folder; no file is touched."""
         self.folder = folder
 
     def path(self, image_id: str) -> Path:
-        """Return where the cues of a picture lie."""
+        """Return the path of a picture's cues."""
         return self.folder / _cue_name(image_id)
 
     def has(self, image_id: str) -> bool:
-        """Tell whether the cues of a picture are known."""
+        """Tell whether there is a file with the cues of a picture."""
         return self.path(image_id).is_file()
 
     def save(self, image_id: str, cues: PictureCues) -> None:
@@ -65,8 +65,6 @@ class CueStore:
         """
         cues = load_cues(self.path(image_id))
         if cues is None:
-            message = (
-                f"{self.path(image_id)}: missing or damaged, cues of a picture expected; remove it and start again"
-            )
-            raise InputError(message, "cues-damaged")
+            found = f"{self.path(image_id)}: missing or damaged, cues of a picture expected"
+            raise InputError(f"{found}; remove the file and start the same command again", "cues-damaged")
         return cues

@@ -1,7 +1,7 @@
-"""What is known of a picture before its instances get keywords.
+"""Cues: what the networks find in a picture, before its instances get keywords.
 
-Keywords may be given to the instances of a whole set of pictures together, which needs the cues of all of them at the
-same time. Then the cues lie in a file for each picture, some ten kilobytes, and labelling starts from there.
+The instances of all pictures may get their keywords together, which needs the cues of all pictures at the same time.
+In that case the cues of each picture are kept in a file of some ten kilobytes, and labelling reads the files.
 """
 
 import io
@@ -25,7 +25,7 @@ from pipelines.labels.instances import MaskSource
 from pipelines.labels.recognizer import Recognizer
 from s4net.instances import Instances
 
-FALLBACK = 1 / 3  # of the least score, for a picture that would otherwise be empty
+FALLBACK = 1 / 3  # share of `min_score` that is enough in a picture without a better instance
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class KeywordMaps:
 
     Attributes:
         maps: [K, h, w] float32 attention, see `AttentionMaps`.
-        unit: The log-odds of 1 in the maps.
+        unit: Log-odds that a value of 1 in the maps stands for.
     """
 
     maps: NDArray[np.float32]
@@ -51,8 +51,8 @@ class InstanceLooks:
     """What the N instances of a picture look like to the attention network.
 
     Attributes:
-        features: [N, D] float32, means of its features inside the masks.
-        log_odds: [N, K] float32, means of the keywords' maps inside the masks, in log-odds.
+        features: [N, D] float32, means of the network's features inside the masks.
+        log_odds: [N, K] float32, means of the attention maps inside the masks, in log-odds.
     """
 
     features: NDArray[np.float32]
@@ -64,13 +64,13 @@ class PictureCues:
     """The N instances of a picture, and how much they look like its K keywords.
 
     Attributes:
-        masks: [N, H, W] bool, each with a pixel at least.
+        masks: [N, H, W] bool, each with at least one pixel.
         scores: [N] float32 in 0..1.
-        attention: The maps of the keywords; None where they were not asked for.
-        looks: Of the instances; None where they were not asked for, or without an instance.
-        cells: Some cells of the attention network's features [D, h, w]; None likewise.
-        recognised: [N] float32 in 0..1, see `Recognizer`; None where it was not asked for.
-        windows: [K, h, w] float32 log-odds, see `Recognizer.windows`; None likewise.
+        attention: Attention maps of the keywords; None if not asked for.
+        looks: What the instances look like; None if not asked for, or if N is 0.
+        cells: Some cells of the attention network's features [D, h, w]; None if not asked for, or if N is 0.
+        recognised: [N] float32 in 0..1, see `Recognizer`; None if not asked for.
+        windows: [K, h, w] float32 log-odds, see `Recognizer.windows`; None if not asked for.
     """
 
     masks: NDArray[np.bool_]
@@ -99,8 +99,8 @@ class PictureCues:
         atomic_write(path, lambda file: file.write(content.getvalue()))
 
 
-# What the optional fields of `PictureCues` are called in a file. Writing and reading both follow these tables, and a
-# test sees to it that every optional field stands in one of them.
+# Names in the file of the optional fields of `PictureCues`. Writing and reading both follow these two tables. A test
+# checks that every optional field stands in one of them.
 _GROUPS: dict[str, tuple[type, dict[str, str]]] = {
     "attention": (KeywordMaps, {"maps": "maps", "unit": "unit"}),
     "looks": (InstanceLooks, {"features": "features", "log_odds": "log_odds"}),
@@ -110,7 +110,7 @@ _ARRAYS = ("recognised", "windows")
 
 
 def load_cues(path: Path) -> PictureCues | None:
-    """Read what `PictureCues.save` wrote; None if there is no such file, or a damaged one."""
+    """Read what `PictureCues.save` wrote; return None if the file is missing or damaged."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             height, width = content["size"].tolist()
@@ -131,16 +131,17 @@ def _number_or_array(value: NDArray[Any]) -> Any:
 
 @dataclass(frozen=True)
 class CueFinder:
-    """Looks at a picture with all networks.
+    """A callable: (image_id, picture, keywords) -> what all networks find in the picture.
 
     Attributes:
-        find: Where instances come from.
-        attention: The network that knows the keywords; None if none is needed.
-        min_score: Instances scored below are left out. A picture without any keeps its best one down to a third of it.
-        looks: Whether to keep what the instances of every picture look like.
-        fill: Whether maps are wanted of every picture, also of those without instance.
-        cells: How many cells of the features to keep of every picture.
-        recognise: Looks at each instance by itself, and with `looks` at windows; None if not asked for.
+        find: Source of the instances.
+        attention: The attention network; None if it is not needed.
+        min_score: Instances with a lower score are left out. If none is left, the best one stays from a third of
+            `min_score` on.
+        looks: Whether to keep what the instances look like, in every picture.
+        fill: Whether attention maps are needed for every picture, also without an instance.
+        cells: How many cells of the features to keep of every picture; 0 for none.
+        recognise: Judges each instance, and windows too if `looks` is set; None if not asked for.
     """
 
     find: MaskSource
@@ -155,12 +156,12 @@ class CueFinder:
         """Return the cues of a picture.
 
         Args:
-            image_id: Its id.
+            image_id: Id of the picture.
             picture: [H, W, 3] RGB.
-            keywords: Its keywords.
+            keywords: Keywords of the picture.
 
         Raises:
-            InputError: Nothing usable is known of it.
+            InputError: The source of instances knows nothing usable of the picture.
         """
         cues = self._look(image_id, picture, keywords)
         if self.recognise is None:
@@ -186,7 +187,10 @@ class CueFinder:
 
 
 def _confident(found: Instances, min_score: float) -> Instances:
-    """Keep the instances scored `min_score` or more and with a mask; without any, the best one down to a third."""
+    """Keep the instances that have a mask and a score of at least `min_score`.
+
+    If none is left, keep the best one that has a mask and a score of at least a third of `min_score`.
+    """
     with torch.inference_mode():
         seen = found.masks.flatten(1).any(dim=1)
         found = Instances(found.boxes[seen], found.scores[seen], found.masks[seen])

@@ -1,4 +1,4 @@
-"""Instances that show several keywords, cut into parts of one keyword each."""
+"""Divides instances that show several keywords into parts of one keyword each."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,32 +7,33 @@ from pipelines.data.classes import Keywords
 from pipelines.labels.assign import UNASSIGNED, Assignment, assigned, keyword_of, leads
 from pipelines.labels.enlarge import enlarge, mean_inside
 
-_LEAST_PROBABILITY = 1e-6  # before its logarithm
-_SMALLEST_PART = 0.15  # of an instance, to be cut out or to be left
-_SMALLEST_SHARE = 0.1  # of an instance that is divided by evidence: smaller parts are specks
+_LEAST_PROBABILITY = 1e-6  # so that its logarithm is finite
+_SMALLEST_PART = 0.15  # share of an instance: the least that is cut out, and the least that is left of it
+_SMALLEST_SHARE = 0.1  # share of an instance that is divided by evidence; smaller parts are specks
 
 Divided = tuple[NDArray[np.bool_], NDArray[np.int64], Assignment]
+"""Masks [M, H, W] of instances and parts, the instance [M] that each comes from, and their keywords."""
 
 
 def split_fused(
     masks: NDArray[np.bool_], assignment: Assignment, maps: NDArray[np.float32], keywords: Keywords
 ) -> Divided:
-    """Cut keywords that no instance took out of the instance that shows most of them, as a rider out of a horse.
+    """Cut each keyword without an instance out of the instance that shows most of it, as a rider off a horse.
 
-    A keyword is cut out where its map is the largest of all. The part and the rest must each be a fair share of the
-    instance. (In touching objects of two classes, taken as one, the maps named 79 % of the pixels right. The keyword
-    with the largest mean alone named 63 %.)
+    A keyword is cut out where its map is the largest of all maps. The part and the rest must each be at least 15 % of
+    the instance. (Touching objects of two classes were taken as one instance. The maps named 79 % of their pixels
+    right, the keyword with the largest mean 63 %.)
 
     Args:
         masks: [N, H, W].
-        assignment: Of `assign_attention` with these maps.
+        assignment: What `assign_attention` gave for these maps.
         maps: [K, h, w].
         keywords: The K keywords, in the order of the maps.
 
     Returns:
-        masks: [M, H, W], M >= N: the instances, less what was cut out, then the parts.
+        masks: [M, H, W], M >= N: first what is left of the instances, then the parts.
         parents: [M], the instance that each one comes from.
-        assignment: Of the M instances.
+        assignment: Keywords of the M masks.
     """
     parents, column = np.arange(len(masks)), keywords.columns(assignment.keyword)
     missing = sorted(set(range(len(maps))) - set(column.tolist()))
@@ -52,7 +53,7 @@ def split_fused(
             parents, column = np.append(parents, parent), np.append(column, index)
     affinity = mean_inside(masks, maps)
     best = affinity.argmax(axis=1)
-    # An instance that was undecided because it showed both keywords is no longer so without one of them.
+    # An instance may have been undecided because it showed two keywords. Once one of them is cut out, it is decided.
     was_cut = np.isin(np.arange(len(masks)), parents[len(areas) :])
     column = np.where((column < 0) & was_cut, best, column)
     lead = leads(affinity, np.where(column < 0, best, column))
@@ -64,20 +65,20 @@ def divide_by_evidence(
 ) -> Divided:
     """Divide instances that show several keywords, pixel by pixel.
 
-    What an instance is, and what each of its pixels looks like, are taken for two independent witnesses. Pixel x of
-    instance j is of the keyword k with the largest log p_jk + A_k(x). A keyword with less than a tenth of the instance
+    Two things are taken for independent witnesses: what the instance is, and what the pixel looks like. Pixel x of
+    instance j gets the keyword k with the largest log p_jk + A_k(x). A keyword with less than a tenth of the instance
     gets none of it. Instances without keyword stay whole.
 
     Args:
         masks: [N, H, W].
-        assignment: Their keywords, with probabilities p_jk as affinities.
+        assignment: Keywords of the instances, with probabilities p_jk as affinities.
         maps: [K, h, w], A_k in log-odds.
         keywords: The K keywords, in the order of the maps.
 
     Returns:
-        masks: [M, H, W], M >= N: what is left of the instances, then the parts.
+        masks: [M, H, W], M >= N: first what is left of the instances, then the parts.
         parents: [M], the instance that each one comes from.
-        assignment: Of the M masks; parts have the probabilities of their instance.
+        assignment: Keywords of the M masks; a part has the probabilities of its instance.
     """
     scaled = enlarge(maps, masks.shape[1:])
     prior = np.log(np.maximum(assignment.affinity, _LEAST_PROBABILITY))
@@ -88,7 +89,7 @@ def divide_by_evidence(
         best = (prior[instance][:, None] + scaled[:, inside]).argmax(axis=0)
         large = np.bincount(best, minlength=len(maps)) >= _SMALLEST_SHARE * len(best)
         main = int(column[instance])
-        if not large[main]:  # then all of it looks like another keyword
+        if not large[main]:  # nearly all of the instance looks like other keywords
             main = int(np.bincount(best, minlength=len(maps)).argmax())
         column[instance] = main
         for other in np.flatnonzero(large):

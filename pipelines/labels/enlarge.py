@@ -21,17 +21,17 @@ def enlarge(maps: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.floa
 
 
 def mean_inside(masks: NDArray[np.bool_], maps: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Average each map inside each mask, the maps being scaled bilinearly to the size of the masks.
+    """Return the mean of each map inside each mask, as if the maps were enlarged to the size of the masks.
 
-    The scaled maps are never made, as hundreds of feature maps would fill the memory. Interpolation is linear, so its
+    The enlarged maps are never made: hundreds of feature maps would fill the memory. Interpolation is linear, so its
     transpose, applied to the masks, gives the weight of every map cell in a mask.
 
     Args:
         masks: [N, H, W].
-        maps: [K, h, w], any size.
+        maps: [K, h, w], of any size.
 
     Returns:
-        [N, K]; 0 for an empty mask.
+        [N, K] float32; 0 for an empty mask.
     """
     rows = _interpolation(masks.shape[1], maps.shape[1])
     columns = _interpolation(masks.shape[2], maps.shape[2])

@@ -1,4 +1,4 @@
-"""Several witnesses of what a picture shows, made into one label map: probabilities, their pool, what stays open."""
+"""Fuses the opinions of instances and witnesses: probabilities of each pixel's class, their pool, what stays open."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from pipelines.labels.enlarge import enlarge
 from pipelines.labels.paint import worst_first
 
 FILLED_CONFIDENCE = 128
-"""Of a pixel that attention filled in: as likely wrong as right at its border."""
+"""Confidence of a pixel that attention maps filled in: at the border of the area, it is as likely wrong as right."""
 
-_BACKGROUND = 0.9  # outside of all instances, where what was not found may lie
-_SUREST = 0.95  # of an instance of score 1; one of score 0 has 0.5: each wins where nothing else speaks
-_LEAST_OF_KIND = 0.02  # of what is recognised as something else: so often it is mistaken
-_LEAST_PROBABILITY = 1e-4  # of a witness: none rules anything out
-_SHOWN = 0.5  # of attention maps, where about 1 is strong; best of 0.3, 0.5, 0.7 and 1 on pictures of six classes
+_BACKGROUND = 0.9  # probability outside all instances; the rest is for objects that were not found
+_SUREST = 0.95  # probability of the keyword at score 1; at score 0 it is 0.5, which still wins if nothing else speaks
+_LEAST_OF_KIND = 0.02  # probability of the keywords under any instance: so often the recogniser is mistaken
+_LEAST_PROBABILITY = 1e-4  # in an opinion, so that no witness rules anything out
+_SHOWN = 0.5  # in attention maps, where about 1 is strong; best of 0.3, 0.5, 0.7 and 1 on pictures of six classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +30,8 @@ class Painted:
         masks: [N, H, W] bool, N may be 0.
         scores: [N] float32 in 0..1.
         keyword: [N] int64, position of the keyword in the class list, or `UNASSIGNED`.
-        of_kind: [N] float32 in 0..1, how probably an instance without keyword shows anything that the keywords can
-            mean. NaN where nobody knows. None: nowhere.
+        of_kind: [N] float32 in 0..1, probability that an instance without keyword is of a kind with the keywords. NaN
+            if it is not known of the instance, None if it is not known of any.
     """
 
     masks: NDArray[np.bool_]
@@ -41,17 +41,18 @@ class Painted:
 
 
 def instance_probabilities(painted: Painted, keywords: Keywords, size: tuple[int, ...]) -> NDArray[np.float32]:
-    """Spread the scores of instances over the classes that a picture may show.
+    """Turn instances and their scores into probabilities of each pixel's class.
 
-    Where several instances lie over each other, the best one counts. A pixel under an instance of score s is of its
-    keyword with probability 0.5 + 0.45 s; the other classes share the rest. An instance without keyword may be of a
-    kind with the keywords with probability q. Then the keywords share q, at least 0.02, and background has the rest.
-    Where q is not known, all classes are equally probable.
+    - Where instances overlap, the one with the highest score counts.
+    - Under an instance of score s, its keyword has probability 0.5 + 0.45 s. The other classes share the rest.
+    - Under an instance without keyword, which is of a kind with the keywords with probability q, the keywords share q,
+      at least 0.02. Background has the rest. If q is not known, all classes are equally probable.
+    - Outside all instances, background has probability 0.9. The keywords share the rest.
 
     Args:
         painted: The instances.
-        keywords: The picture's K keywords.
-        size: (H, W).
+        keywords: The K keywords of the picture.
+        size: (H, W) of the picture.
 
     Returns:
         [1 + K, H, W], background first, then the keywords in their order; sums to 1.
@@ -75,7 +76,7 @@ def instance_probabilities(painted: Painted, keywords: Keywords, size: tuple[int
 
 
 def unassigned_pixels(painted: Painted, size: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Mark [H, W] where the instance on top has no keyword, and everywhere if there is no instance at all."""
+    """Mark the pixels [H, W] whose best instance has no keyword; mark all pixels if there is no instance."""
     unknown = np.full(size, not len(painted.masks))
     for instance in worst_first(painted.scores):
         unknown[painted.masks[instance]] = painted.keyword[instance] == UNASSIGNED
@@ -83,17 +84,17 @@ def unassigned_pixels(painted: Painted, size: tuple[int, ...]) -> NDArray[np.boo
 
 
 def pool(opinions: Sequence[NDArray[np.float32]], weights: Sequence[float]) -> NDArray[np.float32]:
-    """Merge what several witnesses say by the logarithmic opinion pool (Genest and Zidek, Statistical Science 1986).
+    """Merge opinions by the logarithmic opinion pool (Genest and Zidek, Statistical Science 1986).
 
-    Each opinion is raised to the power of its share in the weights. The product is scaled to sum to 1. The shares sum
-    to 1 as well, because these witnesses learn from each other: where all say the same, the pool is no surer than each.
+    Each opinion is raised to the power of its share in the weights. The product is scaled to sum to 1. The shares also
+    sum to 1, because witnesses learn from each other. Where all opinions agree, the pool is no surer than each of them.
 
     Args:
-        opinions: [1 + K, H, W] each, one at least.
-        weights: One for each, above 0.
+        opinions: [1 + K, H, W] each, at least one.
+        weights: One for each opinion, above 0.
 
     Returns:
-        [1 + K, H, W].
+        [1 + K, H, W], summing to 1.
     """
     if len(opinions) == 1:
         return opinions[0]
@@ -106,12 +107,12 @@ def pool(opinions: Sequence[NDArray[np.float32]], weights: Sequence[float]) -> N
 
 
 def weigh(probabilities: NDArray[np.float32], likelihood: NDArray[np.float32], power: float) -> NDArray[np.float32]:
-    """Update probabilities by Bayes' rule with evidence that they do not come from.
+    """Update probabilities by Bayes' rule with evidence that is independent of them.
 
     Args:
         probabilities: [1 + K, H, W].
         likelihood: [1 + K, H, W], above 0, in any unit.
-        power: 1 for evidence that counts once; less where the same is seen several times.
+        power: 1 for evidence that counts once; less if the same evidence is seen several times.
 
     Returns:
         [1 + K, H, W], summing to 1.
@@ -122,15 +123,12 @@ def weigh(probabilities: NDArray[np.float32], likelihood: NDArray[np.float32], p
 
 
 def shown_pixels(maps: NDArray[np.float32], number: int, size: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Mark where attention shows a keyword clearly, and more than any other keyword of the picture.
+    """Mark the pixels [H, W] where the map of a keyword is strong, and stronger than all other maps.
 
     Args:
         maps: [K, h, w], see `AttentionMaps`.
-        number: Place of the keyword among the maps.
-        size: (H, W).
-
-    Returns:
-        [H, W].
+        number: Index of the keyword's map.
+        size: (H, W) of the picture.
     """
     scaled = enlarge(maps, size)
     shown: NDArray[np.bool_] = (scaled.argmax(axis=0) == number) & (scaled[number] > _SHOWN)
@@ -138,7 +136,7 @@ def shown_pixels(maps: NDArray[np.float32], number: int, size: tuple[int, ...]) 
 
 
 def near_other_labels(label_map: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
-    """Mark pixels [H, W] that are at most `width` away, diagonals included, from one of another label."""
+    """Mark the pixels [H, W] that are at most `width` pixels, also diagonally, from a pixel of another label."""
     side = 2 * width + 1
     near: NDArray[np.bool_] = maximum_filter(label_map, side) != minimum_filter(label_map, side)
     return near

@@ -1,15 +1,18 @@
-"""Keywords for the instances of a whole set at once: alike instances of different pictures get the same one.
+"""A graph of all instances: those that look alike, in different pictures, get the same keyword.
 
 After Fan et al., "Associating Inter-Image Salient Instances for Weakly Supervised Semantic Segmentation" (ECCV 2018):
 instances are the vertices of a graph, edges join those that look alike, and the assignment maximises
 
     sum over edges (i, j) with equal keywords of w_ij  +  lambda * sum over instances j of p_j(its keyword)
 
-where an instance may only take a keyword of its own picture, or none. From LIID (TPAMI 2020) are the edges: mutual
-nearest neighbours, between pictures that share a keyword. Ours are: no keyword is worth a constant (the papers fix the
-share of instances that get none, whose Lagrange multiplier it is), and the solvers. Small components of the graph are
-solved exactly, as an integer programme; large ones by alpha-expansion (Boykov, Veksler and Zabih, PAMI 2001), which
-ends at most a factor of two away from the best and in practice closer.
+where an instance may only take a keyword of its own picture, or none.
+
+- The edges are those of LIID (TPAMI 2020): mutual nearest neighbours, in pictures that share a keyword.
+- Taking no keyword is worth a constant (ours). The papers fix the share of instances without keyword instead. The
+  constant is the Lagrange multiplier of that share.
+- The solvers are ours. Small components of the graph are solved exactly, as an integer programme. Large ones are solved
+  by alpha-expansion (Boykov, Veksler and Zabih, PAMI 2001). Its result is at most a factor of two from the best, and
+  closer in practice.
 """
 
 from dataclasses import dataclass
@@ -43,15 +46,15 @@ class Edges:
 def mutual_neighbours(
     features: NDArray[np.float32], pictures: NDArray[np.int64], allowed: NDArray[np.bool_], k: int
 ) -> Edges:
-    """Join instances that are among each other's k most alike, in pictures that share a keyword.
+    """Join two instances if each is among the k most similar to the other, in pictures that share a keyword.
 
-    Time grows with the square of the instances of a keyword, memory with their number.
+    Let M be the number of instances that may take a keyword. Time grows with the square of M, memory with M.
 
     Args:
-        features: [N, D] of unit length; the weight of an edge is their product, where above 0.
-        pictures: [N] number of each instance's picture.
-        allowed: [N, C], the keywords of each instance's picture.
-        k: neighbours of an instance, 1 or more.
+        features: [N, D] of unit length. The weight of an edge is the product of two of them; it must be above 0.
+        pictures: [N], number of each instance's picture.
+        allowed: [N, C] bool, the keywords of each instance's picture.
+        k: Neighbours of an instance, 1 or more.
     """
     n = len(features)
     nearest = np.full((n, k), -1, np.int64)
@@ -81,7 +84,7 @@ def _merge(
     candidates: NDArray[np.int64],
     similar: NDArray[np.float32],
 ) -> None:
-    """Keep for each row the k closest of those known and of the candidates [R, <= k], in place; each once."""
+    """Update the k nearest neighbours of the given rows [R], in place, with candidates [R, <= k]; keep each once."""
     k = nearest.shape[1]
     known = (candidates[:, :, None] == nearest[rows][:, None, :]).any(axis=2)
     pool = np.concatenate([nearest[rows], candidates], axis=1)
@@ -94,20 +97,20 @@ def _merge(
 def assign_graph(
     affinity: NDArray[np.float32], allowed: NDArray[np.bool_], edges: Edges, unary_weight: float, noise_affinity: float
 ) -> NDArray[np.int64]:
-    """Maximise the agreement along edges plus `unary_weight` times the affinity to the own keyword.
+    """Choose the keywords that maximise the sum above.
 
     Args:
-        affinity: [N, C], p of each instance and keyword.
-        allowed: [N, C]; other keywords are not considered.
-        edges: see `mutual_neighbours`.
-        unary_weight: lambda.
-        noise_affinity: p of getting no keyword, which agrees with nothing.
+        affinity: [N, C], p_j of each instance and keyword.
+        allowed: [N, C] bool, the keywords that an instance may take.
+        edges: See `mutual_neighbours`.
+        unary_weight: The factor lambda.
+        noise_affinity: The value p_j of no keyword. Two instances without keyword do not count as equal.
 
     Returns:
-        [N] int64 column of `affinity`; C for an instance that gets no keyword.
+        [N] int64, column of `affinity`; C for an instance that gets no keyword.
     """
     n, c = affinity.shape
-    # Column C is "no keyword"; what is not allowed is worth minus infinity.
+    # Column C stands for no keyword. A keyword that is not allowed is worth minus infinity.
     worth = np.full((n, c + 1), unary_weight * noise_affinity, np.float64)
     worth[:, :c] = np.where(allowed, unary_weight * affinity, -np.inf)
     labels: NDArray[np.int64] = worth.argmax(axis=1)
@@ -134,7 +137,8 @@ def assign_graph(
 def _exact(worth: NDArray[np.float64], edges: Edges, labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Solve a small component [n, C + 1] as an integer programme.
 
-    A binary variable says that an instance takes a keyword, a continuous one that both ends of an edge do.
+    There is a binary variable for each instance and keyword: the instance takes the keyword. There is a continuous one
+    for each edge and keyword: both ends take the keyword.
     """
     n, columns = worth.shape
     rows, keywords = np.nonzero(np.isfinite(worth))
@@ -163,7 +167,7 @@ def _exact(worth: NDArray[np.float64], edges: Edges, labels: NDArray[np.int64]) 
 
 
 def _alpha_expansion(worth: NDArray[np.float64], edges: Edges, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Improve the labels [n] by letting one keyword after the other grow as far as pays, until none does."""
+    """Improve the labels [n]: let one keyword after the other take instances, until no keyword raises the sum."""
     n, columns = worth.shape
     nothing = columns - 1
 
@@ -185,13 +189,13 @@ def _alpha_expansion(worth: NDArray[np.float64], edges: Edges, labels: NDArray[n
 
 
 def _expand(worth: NDArray[np.float64], edges: Edges, labels: NDArray[np.int64], alpha: int) -> NDArray[np.int64]:
-    """Return the best labels in which each instance keeps its own or takes `alpha`: a minimum cut."""
+    """Return the best labels in which each instance keeps its label or takes `alpha`, found as a minimum cut."""
     n, columns = worth.shape
     nothing = columns - 1
     free = np.isfinite(worth[:, alpha]) & (labels != alpha)
     if not free.any():
         return labels
-    # Cost of keeping and of taking, with what is lost along edges, which is at most their weight.
+    # Cost of keeping the label, and of taking alpha. An edge whose ends do not agree costs its weight.
     keep = -worth[np.arange(n), labels]
     take = np.where(free, -worth[:, alpha], keep)
     first, second, weight = edges.first, edges.second, edges.weight.astype(np.float64)
@@ -200,7 +204,7 @@ def _expand(worth: NDArray[np.float64], edges: Edges, labels: NDArray[np.int64],
         return np.where((np.asarray(a) == b) & (np.asarray(a) != nothing), 0, weight)
 
     at_first, at_second = labels[first], labels[second]
-    # E(keep, keep), E(keep, take), E(take, keep), E(take, take) of each edge; an end that is not free keeps.
+    # Costs of each edge: E(keep, keep), E(keep, take), E(take, keep), E(take, take). An end that is not free keeps.
     take_first, take_second = np.where(free[first], alpha, at_first), np.where(free[second], alpha, at_second)
     kk, kt = lost(at_first, at_second), lost(at_first, take_second)
     tk, tt = lost(take_first, at_second), lost(take_first, take_second)
@@ -210,7 +214,7 @@ def _expand(worth: NDArray[np.float64], edges: Edges, labels: NDArray[np.int64],
     np.add.at(taking, second, tt - tk)
     crossing = kt + tk - kk - tt
     source, sink = n, n + 1
-    # On the source's side: keep. Cutting source -> i is taking, cutting i -> sink is keeping.
+    # Instances on the source's side keep their label. Cutting source -> i means taking, cutting i -> sink keeping.
     whole = np.rint(np.concatenate([np.maximum(taking, 0), np.maximum(-taking, 0), crossing]) * _UNIT).astype(np.int64)
     tails = np.concatenate([np.full(n, source), np.arange(n), first])
     heads = np.concatenate([np.arange(n), np.full(n, sink), second])

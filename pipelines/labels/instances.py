@@ -1,6 +1,6 @@
-"""Where the instances of a picture come from: S4Net, a COCO JSON file of any other network, or a folder of masks.
+"""Sources of instances: S4Net, a COCO JSON file of any other network, or a folder of masks.
 
-A source is a function of a picture and its id, so that everything behind it is the same for all of them.
+Every source is a function of an image id and a picture. The rest of the program treats all sources alike.
 """
 
 from collections import defaultdict
@@ -24,24 +24,24 @@ from pipelines.networks import load
 from s4net.instances import Instances
 
 MaskSource = Callable[[str, NDArray[np.uint8]], Instances]
-"""image_id, picture [H, W, 3] -> its instances, class-agnostic, best first.
+"""(image_id, picture [H, W, 3]) -> instances of the picture, without classes, best first.
 
-Raises `InputError` where nothing usable is known of this picture; others may be well.
+A source raises `InputError` for a picture of which it knows nothing usable. It may still know other pictures.
 """
 
-_UNKNOWN = 255  # in a map of instance numbers: no instance, as in VOC's SegmentationObject
+_UNKNOWN = 255  # marks pixels of no instance in a map of instance numbers, as in VOC's SegmentationObject
 
 
 def open_source(config: PseudoLabelConfig, images: Collection[str], min_score: float) -> MaskSource:
-    """Load what finds the instances.
+    """Open the source of instances that the settings name.
 
     Args:
-        config: names the network or the masks.
-        images: image ids that will be asked for.
-        min_score: instances scored below may be left out.
+        config: Names the network or the masks.
+        images: Image ids that will be asked for.
+        min_score: Instances with a lower score may be left out.
 
     Raises:
-        InputError: it cannot be used.
+        InputError: The network or the masks cannot be used.
     """
     if config.instances is None:
         assert config.weights is not None
@@ -58,10 +58,13 @@ def open_source(config: PseudoLabelConfig, images: Collection[str], min_score: f
 
 
 def source_hash(config: PseudoLabelConfig, images: Collection[str]) -> dict[str, str]:
-    """Return {name of the setting: hash of what the instances come from}.
+    """Hash what the instances come from.
+
+    Returns:
+        {name: hash}; the name is `weights_sha256` for a network, `instances_sha256` for masks.
 
     Raises:
-        InputError: it is not there, or in a folder are masks of none of the pictures.
+        InputError: The network or the masks are missing, or a folder holds masks of none of the pictures.
     """
     if config.instances is None:
         assert config.weights is not None
@@ -72,17 +75,21 @@ def source_hash(config: PseudoLabelConfig, images: Collection[str]) -> dict[str,
 
 
 class CocoSource:
-    """Instances in COCO JSON: run lengths or polygons, with or without scores; categories are not looked at."""
+    """Instances in a COCO JSON file, as run lengths or polygons.
+
+    An instance without a score has score 1. Categories are ignored, and crowds are left out.
+    """
 
     def __init__(self, path: Path, images: Collection[str]) -> None:
-        """Read the file; masks are decoded picture by picture.
+        """Read the file; the masks are decoded later, picture by picture.
 
         Args:
-            path: the file.
-            images: image ids that will be asked for.
+            path: The file.
+            images: Image ids that will be asked for.
 
         Raises:
-            InputError: no COCO file [json-damaged] [coco-structure], or none of the pictures is in it [masks-none].
+            InputError: The file is no COCO JSON [json-damaged] [coco-structure], or it lists none of the pictures
+                [masks-none].
         """
         self.path = path
         content = read_json(path)
@@ -111,29 +118,29 @@ class CocoSource:
             rles = [read_rle(annotation.get("segmentation"), height, width) for annotation in found]
             scores = np.array([annotation.get("score", 1) for annotation in found], np.float32)
             if not ((scores >= 0) & (scores <= 1)).all():  # NaN fails as well
-                raise ValueError(f"scores are {scores.min()} to {scores.max()}, 0 to 1 expected")
+                raise ValueError(f"scores are {scores.min()} to {scores.max()}")
         except (ValueError, TypeError) as error:
-            message = f"{self.path}: {image_id}: {error}, masks of the picture's size expected; correct the file"
-            raise InputError(message, "coco-mask") from error
+            expected = "masks of the picture's size and scores of 0 to 1 expected"
+            raise InputError(f"{self.path}: {image_id}: {error}, {expected}; correct the file", "coco-mask") from error
         return _instances(decode_masks(rles, height, width).astype(bool), scores)
 
 
 class FolderSource:
-    """Masks as PNG files: `<id>.png` with a number for each instance, or a folder `<id>/` with a picture for each.
+    """Instances in picture files: one map of numbers `<id>.png`, or a folder `<id>/` with one mask for each instance.
 
-    In a map of numbers 0 is background and 255 unknown, as in VOC's SegmentationObject; in a picture of one instance,
-    what is not black belongs to it.
+    A map of numbers holds the number of the instance at each pixel. In it 0 is background and 255 unknown, as in VOC's
+    SegmentationObject. In a mask, every pixel that is not black belongs to the instance. All instances have score 1.
     """
 
     def __init__(self, path: Path, images: Collection[str]) -> None:
         """Look for the files.
 
         Args:
-            path: the folder.
-            images: image ids that will be asked for.
+            path: The folder.
+            images: Image ids that will be asked for.
 
         Raises:
-            InputError: none of the pictures has a mask there [masks-none].
+            InputError: The folder has masks of none of the pictures [masks-none].
         """
         self.path = path
         files: dict[str, list[Path]] = defaultdict(list)
@@ -163,7 +170,7 @@ class FolderSource:
             if values.shape != picture.shape[:2]:
                 found, expected = (f"{shape[1]}x{shape[0]}" for shape in (values.shape, picture.shape))
                 raise InputError(
-                    f"{file}: mask of {found}, {expected} as the picture expected; make it anew at full size",
+                    f"{file}: mask of {found}, {expected} as the picture expected; make the mask anew at that size",
                     "mask-size",
                 )
             masks += [values == i for i in np.unique(values) if i not in (0, _UNKNOWN)] if numbered else [values > 0]
@@ -177,7 +184,7 @@ def _brightness(file: Path) -> NDArray[np.uint8]:
 
 
 def _instances(masks: NDArray[np.bool_], scores: NDArray[np.float32]) -> Instances:
-    """Order masks [N, H, W] by their scores; those without a pixel are left out."""
+    """Return instances of masks [N, H, W] and scores [N], best first; masks without a pixel are left out."""
     order = [i for i in np.argsort(-scores, kind="stable") if masks[i].any()]
     chosen = torch.from_numpy(masks[order])
     return Instances(half_open_boxes(chosen), torch.from_numpy(scores[order]), chosen)
@@ -194,5 +201,5 @@ def _reject_strangers(path: Path, known: set[str], images: Collection[str]) -> N
 
 def _unlisted(path: Path, image_id: str) -> InputError:
     return InputError(
-        f"{path}: nothing about {image_id}, its masks or an entry without any expected; add it", "masks-missing"
+        f"{path}: nothing about {image_id}, masks or an entry without masks expected; add one", "masks-missing"
     )

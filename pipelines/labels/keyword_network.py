@@ -1,4 +1,4 @@
-"""The attention network of a label folder: trained once from the keywords of its pictures, then read from its file."""
+"""Opens the networks that judge keywords: the attention network of a label folder, and ImageNet's classifier."""
 
 from torch import Tensor
 
@@ -14,9 +14,18 @@ from s4net.trunk import timm_name
 
 
 def open_attention(config: PseudoLabelConfig, plan: LabelPlan, events: Events) -> AttentionMaps:
-    """The classifier of this label folder, from its file or trained now.
+    """Return the attention network of a label folder: read from its file, or trained now and written there.
 
-    Shards that start together each train it, and write the same one.
+    Shards that start together each train the network, and all write the same file.
+
+    Args:
+        config: Settings of the labels, with the label folder.
+        plan: The pictures and keywords to train on.
+        events: Receives progress of the training.
+
+    Raises:
+        ConfigError: The trunk is unknown [trunk-unusable].
+        InputError: No picture can be read [keywords-none].
     """
     state = _trunk_state(config)
     device = choose_device(config.device)
@@ -34,10 +43,10 @@ def open_attention(config: PseudoLabelConfig, plan: LabelPlan, events: Events) -
 
 
 def open_recognizer(config: PseudoLabelConfig) -> Recognizer:
-    """ImageNet's classifier for `--recognise`, with the trunk's own weights.
+    """Return ImageNet's classifier for `--recognise`, with the weights of `--trunk-weights`.
 
     Raises:
-        ConfigError: The trunk is unknown [trunk-unusable], or there are no such weights [recognise-unusable].
+        ConfigError: The trunk is unknown [trunk-unusable], or the weights hold no classifier [recognise-unusable].
     """
     return Recognizer(config.trunk, _trunk_state(config), choose_device(config.device), config.precision)
 

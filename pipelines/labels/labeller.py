@@ -1,4 +1,4 @@
-"""From the cues of one picture, and what all pictures taught, to its label map and its record."""
+"""Makes the label map and the record of one picture, from its cues and from what all pictures taught."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -35,7 +35,10 @@ from pipelines.labels.windows import WINDOW_WEIGHT
 from pipelines.networks.refine import refine
 
 Witness = Callable[[str, NDArray[np.uint8], Keywords], NDArray[np.float32]]
-"""Id, picture [H, W, 3] and its K keywords -> probabilities [1 + K, H, W], background first."""
+"""(image_id, picture [H, W, 3], its K keywords) -> probabilities [1 + K, H, W], background first.
+
+A witness has an opinion of its own on every pixel of a picture, beside the opinion of the instances.
+"""
 
 Maps = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """Label map [H, W] of positions in the class list, and confidence [H, W]."""
@@ -44,13 +47,13 @@ Maps = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 def gather_witnesses(
     plan: LabelPlan, evidence: Evidence, segmenter: Segmenter | None, attention: AttentionMaps | None
 ) -> list[tuple[Witness, float]]:
-    """Return the witnesses that are heard beside the instances, with their weights.
+    """Return the witnesses that are heard beside the instances, each with its weight.
 
     Args:
-        plan: The pictures, and what is asked of them.
+        plan: The pictures, and how to label them.
         evidence: What was learned from all pictures.
-        segmenter: The DeepLab of an earlier round; None without one.
-        attention: The network of the keywords, which cells need; None without one.
+        segmenter: The DeepLab of an earlier round, if there is one.
+        attention: The attention network, if there is one; the classifier of cells needs it.
     """
     witnesses: list[tuple[Witness, float]] = []
     if segmenter is not None:
@@ -62,7 +65,7 @@ def gather_witnesses(
 
 @dataclass(frozen=True, eq=False)
 class PictureLabels:
-    """What is written for a picture: its record, and maps [H, W] uint8 unless it failed."""
+    """What is written for a picture: its record, and two maps [H, W] uint8 unless the picture failed."""
 
     record: Record
     label_map: NDArray[np.uint8] | None = None
@@ -70,7 +73,7 @@ class PictureLabels:
 
 
 class PictureLabeller:
-    """Labels pictures, each by itself."""
+    """A callable: (image_id, picture, cues) -> labels of the picture."""
 
     def __init__(
         self,
@@ -79,13 +82,13 @@ class PictureLabeller:
         evidence: Evidence,
         witnesses: Sequence[tuple[Witness, float]] = (),
     ) -> None:
-        """Take what every picture is labelled with.
+        """Take what is the same for all pictures.
 
         Args:
-            config: Of the labels.
-            plan: The pictures, and what is asked of them.
+            config: Settings of the labels.
+            plan: The pictures, and how to label them.
             evidence: What was learned from all pictures.
-            witnesses: What is heard beside the instances, each with its weight, where that of the instances is 1.
+            witnesses: The witnesses beside the instances, each with its weight. Instances have weight 1.
         """
         self.config, self.plan, self.evidence, self.witnesses = config, plan, evidence, witnesses
         self.device = choose_device(config.device)
@@ -94,9 +97,9 @@ class PictureLabeller:
         """Label a picture.
 
         Args:
-            image_id: Its id.
+            image_id: Id of the picture.
             picture: [H, W, 3] RGB.
-            cues: Its N instances.
+            cues: Cues of the picture.
         """
         keywords = self.plan.keywords[image_id]
         named = name_instances(self.config, self.plan, image_id, cues, self.evidence.assignments.get(image_id))
@@ -129,28 +132,28 @@ class PictureLabeller:
     def _maps(
         self, image_id: str, picture: NDArray[np.uint8], painted: Painted, windows: NDArray[np.float32] | None
     ) -> Maps:
-        """Return label map and confidence, before anything is filled or marked as unsure."""
+        """Return label map and confidence, before `fill`, `border` and the share of foreground change them."""
         of_instances = compose_label_map(painted.masks, painted.scores, painted.keyword, picture.shape[:2])
         others_speak = bool(self.witnesses) or self.evidence.windows is not None
         if not others_speak and self.config.refine == "none":
             return of_instances
         label_map, confidence = self._of_all(image_id, picture, painted, windows)
-        # A keyword says that something is there: witnesses that leave nothing of it are not believed.
+        # A keyword says that the picture shows it. If the others leave no pixel of any keyword, they are not believed.
         shows_nothing = not ((label_map != 0) & (label_map != IGNORE)).any()
         return of_instances if others_speak and shows_nothing else (label_map, confidence)
 
     def _of_all(
         self, image_id: str, picture: NDArray[np.uint8], painted: Painted, windows: NDArray[np.float32] | None
     ) -> Maps:
-        """Return label map and confidence as instances, witnesses and windows tell them together, refined."""
+        """Return label map and confidence that follow from instances, witnesses and windows together, refined."""
         keywords, size = self.plan.keywords[image_id], picture.shape[:2]
         if not self.witnesses:
-            painted = replace(painted, of_kind=None)  # what looks like something else stays open
+            painted = replace(painted, of_kind=None)  # below, instances without keyword become 255 all the same
         opinions = [instance_probabilities(painted, keywords, size)]
         opinions += [witness(image_id, picture, keywords) for witness, _ in self.witnesses]
         probabilities = pool(opinions, [1.0, *(weight for _, weight in self.witnesses)])
         if self.evidence.windows is not None and windows is not None:
-            # Windows tell what an instance shows. Around it they are too coarse, and still see it.
+            # Windows only count inside instances. Just outside an instance, the coarse windows still see it.
             inside = painted.masks.any(axis=0)
             likelihood = np.where(inside, self.evidence.windows(windows, keywords, size), np.float32(1))
             probabilities = weigh(probabilities, likelihood, WINDOW_WEIGHT)
@@ -159,16 +162,16 @@ class PictureLabeller:
             refined = refine(probabilities, picture, self.config.crf_preset, self.device)
         winner = refined.argmax(axis=0)
         label_map = np.array([0, *keywords.positions], np.uint8)[winner]
-        if not self.witnesses:  # they see what lies under an instance without keyword
+        if not self.witnesses:  # only witnesses can tell what an instance without keyword shows
             label_map[unassigned_pixels(painted, size)] = IGNORE
-        # A mean field is sure of nearly everything it says. What was known before it says how far to trust a label.
+        # The CRF makes nearly every pixel sure. So confidence is the probability that the label had before the CRF.
         worth = np.take_along_axis(probabilities, winner[None], axis=0)[0]
         return label_map, np.rint(255 * worth).astype(np.uint8)
 
     def _rejected(self, label_map: NDArray[np.uint8]) -> str | None:
-        """Return the rule by which the whole picture is unknown, if one holds.
+        """Return the rule that makes the whole picture 255, if one holds.
 
-        A keyword says that something is there: a picture without any of it would teach that it is background.
+        A keyword says that the picture shows it. A label map without foreground would teach that it is background.
         """
         foreground = float(((label_map != 0) & (label_map != IGNORE)).mean())
         if (label_map == 0).all() or (label_map == IGNORE).all():
@@ -185,7 +188,11 @@ def _fill(
     label_map: NDArray[np.uint8],
     confidence: NDArray[np.uint8],
 ) -> list[str]:
-    """Label in place what the attention shows of keywords without instance; return those of which there is any."""
+    """Label, in place, the pixels where attention maps show a keyword that no instance got.
+
+    Returns:
+        Names of the keywords that got pixels.
+    """
     filled = []
     for number, (name, position) in enumerate(zip(keywords.names, keywords.positions, strict=True)):
         if position not in assignment.keyword:
@@ -199,8 +206,8 @@ def _fill(
 def _instance_records(named: NamedInstances, classes: ClassList) -> Sequence[dict[str, Any]]:
     """Describe each instance as a JSON object, in the order of the masks.
 
-    Boxes are those of the masks, half-open. The rule is that of the assignment, or `split` for a part that was cut out.
-    The doubt is why it is not labelled: `unrecognised`, `low-score`, or none.
+    `box` is the half-open box of the mask. `rule` is that of the assignment, or `split` for a part that was cut out.
+    `doubt` says why an instance is not labelled: `unrecognised` or `low-score`. It is None if the instance is sure.
     """
     masks, scores, assignment = named.masks, named.scores, named.assignment
     doubts = np.where(named.strange, "unrecognised", np.where(named.low, "low-score", "")).tolist()

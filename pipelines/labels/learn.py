@@ -1,4 +1,4 @@
-"""What the cues of a whole set of pictures teach, before the first of them is labelled."""
+"""Learns from the cues of all pictures, before the first picture is labelled."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,11 +20,11 @@ from pipelines.labels.windows import WindowProbe, fit_windows
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What was learned from the cues of all pictures; empty where each picture is labelled by itself.
+    """What was learned from the cues of all pictures; empty if each picture is labelled by itself.
 
     Attributes:
-        assignments: image_id -> the keywords of its instances, where the whole set decides them.
-        windows: What the windows of the cues are worth; None: nothing.
+        assignments: image_id -> keywords of its instances; empty if they are decided picture by picture.
+        windows: What the log-odds of windows are worth; None if that was not learned.
         cells: What cells show; None if that was not learned.
     """
 
@@ -34,17 +34,17 @@ class Evidence:
 
 
 def learn(config: PseudoLabelConfig, plan: LabelPlan, store: CueStore) -> Evidence:
-    """Learn from the cues of all pictures whose cues are known.
+    """Learn from all pictures whose cues are in the store.
 
-    Windows and cells learn from the label maps that instances alone give.
+    Windows and cells are learned from the label maps that instances alone give.
 
     Args:
-        config: Of the labels.
-        plan: The pictures of the set, and what is asked of them.
-        store: Their cues.
+        config: Settings of the labels.
+        plan: The pictures, and how to label them.
+        store: The cues of the pictures.
 
     Raises:
-        InputError: Cues are damaged [cues-damaged].
+        InputError: A file of cues is damaged [cues-damaged].
     """
     lesson = _Lesson(config, plan, store)
     assignments = lesson.assignments() if plan.strategy == "graph" else {}
@@ -53,7 +53,7 @@ def learn(config: PseudoLabelConfig, plan: LabelPlan, store: CueStore) -> Eviden
 
 
 class _Lesson:
-    """The pictures whose cues are known, and what there is to learn from them."""
+    """The pictures whose cues are in the store, and what can be learned from them."""
 
     def __init__(self, config: PseudoLabelConfig, plan: LabelPlan, store: CueStore) -> None:
         self.config, self.plan, self.store = config, plan, store
@@ -73,7 +73,7 @@ class _Lesson:
         return (None, None) if looks is None else (looks.features, looks.log_odds)
 
     def cells(self, assignments: Mapping[str, Assignment]) -> CellProbe | None:
-        """Learn what cells show; None where there is too little to learn from."""
+        """Learn what cells show; return None if there is too little to learn from."""
         features, labels, pictures = [], [], []
         for image_id in self.image_ids:
             cues = self.store.load(image_id)
@@ -89,13 +89,13 @@ class _Lesson:
         return fit_cells(np.concatenate(features), np.concatenate(labels), np.concatenate(pictures), self.n_classes)
 
     def windows(self, assignments: Mapping[str, Assignment]) -> WindowProbe | None:
-        """Learn what windows are worth that ImageNet's classifier has looked at; None where there is too little."""
+        """Learn what the log-odds of windows are worth; return None if there is too little to learn from."""
         log_odds, keywords, labels = [], [], []
         count = cells_per_picture(len(self.image_ids))
         for image_id in self.image_ids:
             cues = self.store.load(image_id)
             if cues.windows is None or not len(cues.masks):
-                continue  # without an instance, what the keywords name would be taken for background
+                continue  # without an instance, its label map shows even the keywords' objects as background
             positions, (height, width) = self.plan.keywords[image_id].positions, cues.windows.shape[1:]
             places = some_places(height * width, count, image_id)
             seen = labels_of_cells(self._label_map(image_id, cues, assignments), (height, width), places)
@@ -107,6 +107,6 @@ class _Lesson:
         return fit_windows(np.concatenate(log_odds), np.concatenate(keywords), np.concatenate(labels), self.n_classes)
 
     def _label_map(self, image_id: str, cues: PictureCues, assignments: Mapping[str, Assignment]) -> NDArray[np.uint8]:
-        """Return the label map [H, W] as instances alone tell it."""
+        """Return the label map [H, W] that the instances alone give."""
         painted = name_instances(self.config, self.plan, image_id, cues, assignments.get(image_id)).painted
         return compose_label_map(painted.masks, painted.scores, painted.keyword, cues.masks.shape[1:])[0]

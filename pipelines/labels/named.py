@@ -1,4 +1,7 @@
-"""The instances of one picture with their keywords: assigned, divided where they show several, doubted where unsure."""
+"""Names the instances of one picture: assigns keywords, divides instances that show several, doubts unsure ones.
+
+`pipelines.labels.assign` chooses keywords picture by picture, `assign_set` for all pictures together.
+"""
 
 import zlib
 from dataclasses import dataclass
@@ -14,7 +17,7 @@ from pipelines.labels.divide import divide_by_evidence, split_fused
 from pipelines.labels.fuse import Painted
 from pipelines.labels.plan import LabelPlan
 
-_RECOGNISED = 0.3  # of pictures of six classes, 2 % of the true animals are below, and most of what is none
+_RECOGNISED = 0.3  # on pictures of six classes, 2 % of the true animals are below, and most of what is no animal
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +26,11 @@ class NamedInstances:
 
     Attributes:
         masks: [M, H, W] bool.
-        scores: [M] float32, of the whole instance.
-        assignment: Their keywords.
+        scores: [M] float32; a part has the score of its whole instance.
+        assignment: Keywords of the instances and parts.
         parents: [M], the instance that each one comes from.
-        low: [M] bool, whether its score is too low for a label.
-        recognised: [M] float32 in 0..1, how probably it is of a kind with the keywords; None if not asked for.
+        low: [M] bool, whether the score is too low for a label.
+        recognised: [M] float32 in 0..1, see `Recognizer`; None if not asked for.
     """
 
     masks: NDArray[np.bool_]
@@ -39,17 +42,17 @@ class NamedInstances:
 
     @property
     def strange(self) -> NDArray[np.bool_]:
-        """[M] whether it looks like nothing that the keywords can mean."""
+        """[M] bool, whether the instance looks like nothing that the keywords can mean."""
         return np.zeros_like(self.low) if self.recognised is None else self.recognised < _RECOGNISED
 
     @property
     def sure(self) -> NDArray[np.bool_]:
-        """[M] whether nothing speaks against labelling it."""
+        """[M] bool, whether the instance gets a label: neither `low` nor `strange`."""
         return ~(self.low | self.strange)
 
     @property
     def painted(self) -> Painted:
-        """The instances as they are painted: those that are sure with their keyword, the others without."""
+        """The instances as they are painted: sure ones with their keyword, the others without keyword."""
         keyword = np.where(self.sure, self.assignment.keyword, UNASSIGNED)
         of_kind = None if self.recognised is None else np.where(self.strange, self.recognised, np.float32(np.nan))
         return Painted(self.masks, self.scores, keyword, of_kind)
@@ -61,11 +64,11 @@ def name_instances(
     """Give the instances of a picture their keywords, and divide those that show several.
 
     Args:
-        config: Of the labels.
-        plan: With the picture.
-        image_id: Of the picture.
-        cues: Its N instances.
-        assignment: Their keywords as the whole set tells them; None if the plan's strategy decides picture by picture.
+        config: Settings of the labels.
+        plan: The strategy, and the keywords of the picture.
+        image_id: Id of the picture.
+        cues: Cues of the picture.
+        assignment: The keywords that all pictures together gave; None if the strategy decides picture by picture.
     """
     keywords = plan.keywords[image_id]
     if assignment is None:

@@ -1,4 +1,4 @@
-"""What `s4 pseudo-label` is going to do: known, checked and told before anything is written."""
+"""The plan of `s4 pseudo-label`: pictures, keywords and strategy, checked before anything is written."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -20,29 +20,29 @@ from pipelines.labels.instances import source_hash
 
 Strategy = Literal["single", "attention", "graph", "random"]
 
-_RECIPE = 4  # of what no flag sets: raise it when labels change with the same flags
+_RECIPE = 4  # number of the method: raise it when the same flags give other labels than before
 
-# Settings that say what is made of the cues of a picture, and not what they are.
+# Settings that decide what is made of the cues of a picture. The cues themselves do not depend on these settings.
 _AFTER_CUES = (
     "sure_score", "margin", "segmenter_sha256", "refine", "crf_preset", "border", "least_foreground", "most_foreground",
 )  # fmt: skip
 
-_FEWEST_FOR_GRAPH = 20  # pictures with several keywords: in a smaller set hardly any instance has a fellow
-_FEWEST_FOR_CELLS = 20  # pictures: from fewer, a classifier of cells learns the pictures and not the keywords
+_FEWEST_FOR_GRAPH = 20  # pictures with several keywords; among fewer, hardly any instance finds one that looks like it
+_FEWEST_FOR_CELLS = 20  # pictures; from fewer, a classifier of cells learns the pictures instead of the keywords
 
 
 @dataclass(frozen=True)
 class LabelPlan:
-    """The pictures and what is asked of them.
+    """The pictures to label, and how to label them.
 
     Attributes:
-        images: image_id -> path of every picture with keywords, in order.
-        keywords: image_id -> its keywords.
+        images: image_id -> file of every picture with keywords, sorted by image_id.
+        keywords: image_id -> keywords of the picture.
         classes: The class list.
         shard: The share of the pictures that this run labels.
-        strategy: How instances of pictures with several keywords get theirs.
-        fill: Whether attention labels keywords without instance.
-        cells: Whether a classifier of cells is a witness.
+        strategy: How instances get keywords in pictures with several keywords.
+        fill: Whether attention maps label keywords that no instance got.
+        cells: Whether a classifier of cells is one of the witnesses, see `pipelines.labels.cells`.
     """
 
     images: dict[str, ImageFile]
@@ -55,36 +55,36 @@ class LabelPlan:
 
     @property
     def own(self) -> list[str]:
-        """The image ids of this shard."""
+        """Image ids of the pictures in this shard."""
         return self.shard.own(list(self.images))
 
     @cached_property
     def numbers(self) -> dict[str, int]:
-        """image_id -> number of each picture; it stays the same whether other pictures can be read or not."""
+        """image_id -> number of the picture. A picture keeps its number even if others cannot be read."""
         return {image_id: number for number, image_id in enumerate(self.images)}
 
     @property
     def uses_attention(self) -> bool:
-        """Whether a classifier of the keywords is needed."""
+        """Whether the attention network is needed."""
         return self.fill or self.cells or self.strategy in ("attention", "graph")
 
     @property
     def in_two_passes(self) -> bool:
-        """Whether something is learned from the instances of all pictures before the first is labelled."""
+        """Whether a first pass finds the cues of all pictures, to learn from them before a second pass labels."""
         return self.cells or self.strategy == "graph"
 
 
 def make_plan(config: PseudoLabelConfig) -> LabelPlan:
-    """Read the class list, the names of the pictures and the keywords.
+    """Read the class list, the names of the pictures and the keywords, and choose the strategy.
 
     Raises:
-        InputError: One of them is missing or unusable.
-        ConfigError: The labels would lie among the pictures [out-inside].
+        InputError: The class list, the pictures or the keywords are missing or unusable.
+        ConfigError: The label folder would lie inside the picture folder [out-inside].
     """
     if config.out.resolve().is_relative_to(config.images.resolve()):
         raise ConfigError(
-            f"--out {config.out}: lies among the pictures of {config.images}, a folder apart expected, or the next run "
-            "would take label maps for pictures; choose another",
+            f"--out {config.out}: lies among the pictures of {config.images}, a folder elsewhere expected: the next "
+            "run would take label maps for pictures; choose another --out",
             "out-inside",
         )
     classes = load_classes(config.classes)
@@ -94,14 +94,15 @@ def make_plan(config: PseudoLabelConfig) -> LabelPlan:
     several = sum(len(words) > 1 for words in keywords.values())
     ordered = {image_id: images[image_id] for image_id in sorted(keywords)}
     strategy = _strategy(config.assign, several)
-    # A strategy that is asked for by name, to be compared with others, gets no second witness.
+    # `auto` adds cells to graph, and to single where no picture has several keywords. `--assign single` by name is a
+    # baseline to compare with, so nothing is added to it.
     own = strategy == "graph" or (config.assign == "auto" and strategy == "single")
     cells = config.cells == "on" or (config.cells == "auto" and own and len(ordered) >= _FEWEST_FOR_CELLS)
     return LabelPlan(ordered, keywords, classes, config.part, strategy, config.fill, cells)
 
 
 def _strategy(asked: str, several: int) -> Strategy:
-    """Return what `--assign` means for a set with so many pictures of several keywords."""
+    """Return the strategy that `--assign` stands for, given the number of pictures with several keywords."""
     if asked == "random":
         return "random"
     if not several or asked == "single":
@@ -112,10 +113,12 @@ def _strategy(asked: str, several: int) -> Strategy:
 
 
 def label_settings(config: PseudoLabelConfig, plan: LabelPlan) -> dict[str, Any]:
-    """Collect everything that the labels depend on; no paths, so that a moved data set is the same one.
+    """Collect everything that the labels depend on, as JSON values.
+
+    Paths are left out, so that a data set which was moved counts as the same one.
 
     Raises:
-        InputError: What finds the instances is not there.
+        InputError: The weights or the instances are missing.
     """
     keyword_lines = (f"{image_id},{';'.join(plan.keywords[image_id].names)}" for image_id in plan.images)
     configuration: dict[str, Any] = {
@@ -161,24 +164,30 @@ def label_settings(config: PseudoLabelConfig, plan: LabelPlan) -> dict[str, Any]
 
 
 def check_earlier(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Check that what was found for another label folder is what would be found again.
+    """Check that the cues of an earlier label folder are those that would be found again.
 
     Args:
-        folder: The other folder.
-        settings: Those of this one, see `label_settings`.
+        folder: The earlier label folder.
+        settings: Settings of the new label folder, see `label_settings`.
 
     Raises:
-        InputError: It is no label folder.
-        ConfigError: Something that the cues of a picture depend on differs [cues-differ].
+        InputError: The earlier folder is no label folder.
+        ConfigError: A setting that cues depend on differs [cues-differ].
     """
     differences = settings_differences(read_json(folder / SETTINGS), settings, _AFTER_CUES)
     if differences:
         message = f"--cues-of {folder}: made with other settings, the same expected: {differences}"
-        raise ConfigError(f"{message}; leave it out, or make that folder anew", "cues-differ")
+        raise ConfigError(f"{message}; leave out --cues-of, or make that folder anew", "cues-differ")
 
 
 def tell(plan: LabelPlan, todo: list[str], events: Events) -> None:
-    """Tell what a run would do."""
+    """Log what a run would do.
+
+    Args:
+        plan: The pictures, and how to label them.
+        todo: Image ids of the pictures that this shard still has to label.
+        events: Where the log lines go.
+    """
     counts = Counter(word for words in plan.keywords.values() for word in words.names)
     several = sum(len(words) > 1 for words in plan.keywords.values())
     events.info(f"{len(plan.images)} pictures with keywords, {several} of them with several; strategy {plan.strategy}")

@@ -1,10 +1,12 @@
-"""Whether a part of a picture looks like something that the keywords can mean, to ImageNet's classifier (ours).
+"""Asks ImageNet's classifier whether part of a picture looks like something that the keywords can mean (ours).
 
-Salient things are not always what the keyword names: a cushion beside the cat is found too, and gets the only keyword.
-ImageNet's classifier has seen cushions by name. It is shown each instance on plain grey, so that the cat beside it
-cannot speak for it, and small windows all over the picture, for cat and cushion may be one instance. It tells how
-probable each is to be of a kind with the keywords. For an animal that is any animal: species are confused where
-something is small or cut, animals and things hardly ever. People it has hardly seen by name, but much that they wear.
+Salient things are not always what the keyword names. A cushion beside the cat is found too, and gets the only keyword.
+ImageNet's classifier knows cushions by name. It is shown each instance alone on grey, so that the cat beside the
+cushion does not count. Cat and cushion may also be one instance, so it is shown small windows all over the picture too.
+
+The answer is how probably the instance, or the window, is of a kind with the keywords. For an animal, all animals are
+of a kind. Of something small or cut, the classifier confuses the species, but hardly ever an animal with a thing.
+ImageNet names hardly any people, but much that people wear.
 """
 
 from collections.abc import Sequence
@@ -22,10 +24,10 @@ from pipelines.data.synsets import class_of_synset
 from pipelines.engine.precision import autocast
 from pipelines.errors import ConfigError
 
-_FIRST_THING = 2666196  # ImageNet-1k is in the order of its synsets: animals, then things from n02666196 (abacus) on
+_FIRST_THING = 2666196  # n02666196, abacus: in ImageNet-1k the numbers of animals are lower than those of things
 _ANIMALS = ("bird", "cat", "cow", "dog", "horse", "sheep")
 _PERSON = "person"
-# Of people ImageNet-1k has a scuba diver, a groom and a ball player alone, but it has what they wear: its names.
+# ImageNet-1k has three people: a scuba diver, a groom and a ball player. It has many things that people wear:
 _WORN = """
     abaya; academic gown; apron; bathing cap; bearskin; bib; bikini; bolo tie; bonnet; bow tie; brassiere;
     bulletproof vest; cardigan; cloak; clog; cowboy boot; cowboy hat; crash helmet; diaper; feather boa;
@@ -35,54 +37,55 @@ _WORN = """
     sunglass; sunglasses; sweatshirt; swimming trunks; trench coat; vestment; wig; Windsor tie
 """
 _CLASSES = 1000
-_SIDE = 224  # of an instance that is cut out
-_WINDOW, _STEP = 96, 48  # pixels
-_STEPS = 8, 64  # along the shorter side, so that a window has a quarter of it; at most along the longer one
-_BATCH = 32
-_MARGIN = 1.15  # side of the square that is cut out, as a share of the longer side of the mask
+_SIDE = 224  # pixels, of the square that shows an instance
+_WINDOW, _STEP = 96, 48  # pixels: side of a window, distance to the next window
+_STEPS = 8, 64  # windows along the shorter side, of which each spans a quarter; most windows along the longer side
+_BATCH = 32  # windows
+_MARGIN = 1.15  # side of the square round an instance, divided by the longer side of the mask
 _GREY = 127
 
 
 class Recognizer:
-    """A callable: picture, masks and keywords -> how probably each mask is of a kind with the keywords."""
+    """A callable: (picture, masks, keywords) -> probability that each mask is of a kind with the keywords."""
 
     def __init__(self, trunk: str, state: dict[str, Tensor] | None, device: torch.device, precision: str) -> None:
-        """Builds ImageNet's classifier.
+        """Build ImageNet's classifier.
 
         Args:
-            trunk: Any name of timm.
-            state: Its weights, with those of the classifier.
+            trunk: Any name of the timm library.
+            state: Weights of the trunk and its classifier.
             device: Where to compute.
             precision: `auto`, `fp32` or `bf16`.
 
         Raises:
-            ConfigError: There are no weights of a classifier of ImageNet's 1,000 classes [recognise-unusable].
+            ConfigError: The weights have no classifier of ImageNet's 1,000 classes [recognise-unusable].
         """
         try:
             self.net: nn.Module = build_classifier(trunk, state).to(device)
         except ValueError as error:
             raise ConfigError(
-                f"--recognise imagenet: {error}; take --trunk-weights imagenet, or leave it out", "recognise-unusable"
+                f"--recognise imagenet: {error}; take --trunk-weights imagenet, or leave out --recognise",
+                "recognise-unusable",
             ) from error
         self.device, self.precision = device, precision
 
     def __call__(
         self, picture: NDArray[np.uint8], masks: NDArray[np.bool_], keywords: Sequence[str]
     ) -> NDArray[np.float32]:
-        """Look at each mask by itself, and at its mirror image.
+        """Judge each instance alone on grey, averaged over the mirror image.
 
         Args:
             picture: [H, W, 3] RGB.
-            masks: [N, H, W], each with a pixel at least; N may be 0.
-            keywords: All of the picture's.
+            masks: [N, H, W], each with at least one pixel; N may be 0.
+            keywords: All keywords of the picture.
 
         Returns:
-            [N] in 0..1; all 1 where it is not known of every keyword what it would look like to ImageNet, and in
-            pictures with people.
+            [N] float32 in 0..1. All are 1 if a keyword has no kind in ImageNet, or if one keyword is `person`.
         """
         of_kind = kind_of(tuple(keywords))
-        # What people wear also lies about: it tells windows apart, but of instances in pictures with people it would
-        # turn down an eighth of the true ones and three fifths of the others, of which there are few.
+        # Clothes also lie about, without people. They serve to tell windows apart. But judged by them, an eighth of the
+        # true instances in pictures with people would be turned down. So would three fifths of the false ones: but
+        # these are few.
         if of_kind is None or _PERSON in keywords or not len(masks):
             return np.ones(len(masks), np.float32)
         crops = torch.stack([self._cut_out(picture, mask) for mask in masks]).to(self.device)
@@ -92,15 +95,17 @@ class Recognizer:
         return probability
 
     def windows(self, picture: NDArray[np.uint8], keywords: Sequence[str]) -> NDArray[np.float32]:
-        """Look at windows of a quarter of the shorter side, which overlap by half and know nothing of each other.
+        """Judge windows all over the picture, each alone.
+
+        A window spans a quarter of the picture's shorter side, and overlaps the next one by half.
 
         Args:
             picture: [H, W, 3] RGB.
-            keywords: K names.
+            keywords: Names of the K keywords.
 
         Returns:
-            [K, h, w], h or w being 8: log-odds that what a window shows is of a kind with the keyword, for the cell in
-            its middle; NaN for a keyword of which it is not known what it would look like to ImageNet.
+            [K, h, w] float32, where the shorter of h and w is 8, the longer at most 64. Each value is the log-odds that
+            the window centred there is of a kind with the keyword. NaN for a keyword that has no kind in ImageNet.
         """
         kinds = [kind_of((keyword,)) for keyword in keywords]
         least, most = _STEPS
@@ -111,7 +116,7 @@ class Recognizer:
             return result
         image = torch.from_numpy(picture).to(self.device).permute(2, 0, 1)[None].float() / 255
         image = F.interpolate(image, (rows * _STEP, columns * _STEP), mode="bilinear", antialias=True)
-        image = F.pad(image, (_STEP // 2,) * 4, mode="reflect")  # so that the middles of windows are those of cells
+        image = F.pad(image, (_STEP // 2,) * 4, mode="reflect")  # so that every window is centred on its cell
         # [1, 3, .., ..] -> [3, h, w, 96, 96] -> [h w, 3, 96, 96]
         cut = image[0].unfold(1, _WINDOW, _STEP).unfold(2, _WINDOW, _STEP).permute(1, 2, 0, 3, 4).flatten(0, 1)
         with torch.inference_mode(), autocast(self.precision, self.device):
@@ -125,7 +130,7 @@ class Recognizer:
 
     @staticmethod
     def _cut_out(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Tensor:
-        """[3, 224, 224] float 0..1: a square round the mask, grey outside of it."""
+        """Return [3, 224, 224] float in 0..1: a square round the mask, grey outside the mask."""
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         top, left = int(rows[0]), int(columns[0])
         height, width = int(rows[-1]) + 1 - top, int(columns[-1]) + 1 - left
@@ -140,11 +145,16 @@ class Recognizer:
 
 @cache
 def kind_of(keywords: tuple[str, ...]) -> NDArray[np.bool_] | None:
-    """Which of ImageNet's 1,000 classes are of a kind with one of the keywords [1000]; None if one is not known.
+    """Mark the classes of ImageNet that are of a kind with at least one keyword.
+
+    All animals are of a kind with an animal. People, and what people wear, are of a kind with `person`. With a thing,
+    those classes are of a kind that VOC calls by the same name.
 
     Args:
-        keywords: Names of VOC; for animals all animals are of a kind, for people what they wear, for things those that
-            VOC would call so.
+        keywords: Names of classes; only VOC's names have a kind.
+
+    Returns:
+        [1000] bool; None if a keyword has no kind.
     """
     info = ImageNetInfo()
     synsets = [info.index_to_label_name(index) for index in range(_CLASSES)]

@@ -1,10 +1,11 @@
-"""What windows of a picture that ImageNet's classifier has looked at say for each keyword.
+"""What the windows of a picture are worth, once ImageNet's classifier has looked at them.
 
-`Recognizer.windows` tells how much a window looks like any animal, say, or like something that people wear. How much
-that speaks for a cow, and against background, is learned from the labels that instances give to all pictures: two
-numbers for each keyword, which are too few to learn by heart which cushions were labelled cat. Instances, cells and
-DeepLab all stem from the same S4Net; how ImageNet names things does not, so it counts as evidence and not as one more
-opinion.
+`Recognizer.windows` tells how much a window looks like any animal, for example, or like clothes. `fit_windows` learns
+how much that speaks for a cow and against background. It learns from the labels that instances give to all pictures.
+It learns two numbers for each keyword. Two are too few to learn by heart which cushions were labelled cat.
+
+Instances, cells and DeepLab all go back to the same S4Net. ImageNet's classifier does not, so windows count as new
+evidence. They are not one more opinion in the pool, see `pipelines.labels.fuse`.
 """
 
 from dataclasses import dataclass
@@ -18,34 +19,35 @@ from pipelines.labels.enlarge import enlarge
 from pipelines.labels.linear_probe import fit_probe
 
 WINDOW_WEIGHT = 0.5
-"""The power of this likelihood: between two windows that overlap by half, what they say is partly the same."""
-_MOST = 8.0  # of a log-likelihood: none rules anything out
-_FEWEST = 10  # windows of the keyword, and of background, that anything can be learned from
+"""Power of the likelihood of windows. Neighbouring windows overlap by half, so they partly say the same."""
+_MOST = 8.0  # size of a log-likelihood, so that no window rules anything out
+_FEWEST = 10  # windows of the keyword, and of background; from fewer, nothing is learned
 
 
 @dataclass(frozen=True, eq=False)
 class WindowProbe:
-    """What log-odds of windows are worth.
+    """Turns the log-odds of windows into likelihoods of the classes.
 
     Attributes:
-        slopes: [1 + C] float32 by position in the class list, 0 or more; 0 for a class of which they say nothing.
-        offsets: [1 + C] float32, so that slope * log-odds + offset is the logarithm of how much more probable these
-            log-odds are on the class than on background.
+        slopes: [1 + C] float32 by position in the class list, 0 or more; 0 for a class that windows do not tell.
+        offsets: [1 + C] float32. slope * log-odds + offset is the logarithm of a likelihood ratio: how much more
+            probable these log-odds are on the class than on background.
     """
 
     slopes: NDArray[np.float32]
     offsets: NDArray[np.float32]
 
     def __call__(self, windows: NDArray[np.float32], keywords: Keywords, size: tuple[int, ...]) -> NDArray[np.float32]:
-        """Return how probable what the windows show is on each class, in units of that on background.
+        """Return the likelihood of each class: how probable the windows are on the class, divided by background.
 
         Args:
-            windows: [K, h, w] log-odds, NaN where nothing is known.
-            keywords: The picture's K keywords.
-            size: (H, W).
+            windows: [K, h, w] log-odds, NaN for a keyword without a kind in ImageNet.
+            keywords: The K keywords of the picture.
+            size: (H, W) of the picture.
 
         Returns:
-            [1 + K, H, W], above 0; 1 for background and where nothing is known, interpolated between the windows.
+            [1 + K, H, W] float32 above 0, background first, interpolated between the windows. It is 1 for background,
+            and for a keyword of which the windows tell nothing.
         """
         chosen = list(keywords.positions)
         worth = self.slopes[chosen, None, None] * windows + self.offsets[chosen, None, None]
@@ -62,20 +64,20 @@ class WindowProbe:
 def fit_windows(
     log_odds: NDArray[np.float32], keywords: NDArray[np.int32], labels: NDArray[np.uint8], classes: int
 ) -> WindowProbe | None:
-    """Learn from the windows of a whole set.
+    """Learn from the windows of all pictures.
 
-    By Bayes' rule a logistic regression of keyword against background gives the likelihood ratio times the odds of the
+    By Bayes' rule, a logistic regression of keyword against background gives the likelihood ratio times the odds of the
     sample. The odds are divided out.
 
     Args:
-        log_odds: [N] that a window is of a kind with a keyword of its picture; NaN where it is not known.
-        keywords: [N] position of that keyword in the class list.
-        labels: [N] position of the class that the window shows, 0 background; 255 is left out.
-        classes: C, without background.
+        log_odds: [N], that a window is of a kind with a keyword of its picture; NaN if the keyword has no kind.
+        keywords: [N], position of that keyword in the class list.
+        labels: [N], position of the class that the window shows, 0 for background. Windows of 255 are left out.
+        classes: Number C of classes, without background.
 
     Returns:
-        What they are worth: nothing for keywords with too little to learn from, or which look less like themselves
-        than background does. None if that holds for all.
+        The probe. A keyword has slope 0 if there is too little to learn from, or if background looks more like the
+        keyword than the keyword itself does. None if that holds for all keywords.
     """
     slopes, offsets = np.zeros(classes + 1, np.float32), np.zeros(classes + 1, np.float32)
     for position in range(1, classes + 1):
