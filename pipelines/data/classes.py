@@ -1,7 +1,8 @@
 """Class lists, and the two numberings of classes: palette indices in label files, 0..n in a network.
 
-Label files always hold VOC's index for a VOC class, also when only a few classes are in use, so that the files of
-different runs agree. A network counts its own classes without gaps. Both have 0 for background and 255 for "ignore".
+If all classes in use are VOC classes, label files hold VOC's indices. So files of different runs agree, even if a run
+uses only a few classes. Otherwise label files count the classes from 1 on. A network always counts its own classes,
+without gaps. Both numberings have 0 for background and 255 for "ignore".
 """
 
 from collections.abc import Sequence
@@ -41,10 +42,10 @@ _MOST_CLASSES = 254  # with background and 255 they fill a byte
 
 
 def voc_palette() -> list[int]:
-    """The colours of the VOC development kit: 256 x (red, green, blue), 0..255.
+    """Return the colours of the VOC development kit in one list: 256 x (red, green, blue), 0..255.
 
-    The bits of an index are dealt out to the three channels in turn, from the lowest bit of the index into the highest
-    bit of a channel, so that neighbouring indices differ strongly.
+    The bits of an index go to the three channels in turn, the lowest bits first. Each channel fills from its highest
+    bit, so that neighbouring indices have very different colours.
     """
     palette = []
     for index in range(256):
@@ -57,8 +58,8 @@ def voc_palette() -> list[int]:
 class ClassList:
     """The foreground classes in use; made with `from_names` or `load_classes`.
 
-    Inside the program a class is its position in this list, 1..n, and 0 is the background. Positions are the outputs of
-    the networks and the values of a `label_map`. Names and palette indices are for files and people alone.
+    Inside the program, a class is its position in this list, 1..n; 0 is the background. Networks have one output for
+    each position, and a `label_map` holds positions. Names and palette indices are for files and people alone.
 
     Attributes:
         names: Class names in the order of their positions; background is not among them.
@@ -70,14 +71,15 @@ class ClassList:
 
     @classmethod
     def from_names(cls, names: Sequence[str], source: str = "classes") -> "ClassList":
-        """Gives the names their palette indices: VOC's when all are VOC classes, otherwise 1..n.
+        """Give the names their palette indices: VOC's if all are VOC classes, otherwise 1..n.
 
         Args:
-            names: Class names without background.
-            source: The file or flag they come from, for messages.
+            names: Class names without background, 1 to 254.
+            source: The file or flag that the names come from, for messages.
 
         Raises:
-            InputError: None at all, too many, a name twice, or `background` among them.
+            InputError: There are no names or too many [classes-count], one is there twice [classes-twice], or one is
+                `background` [classes-background].
         """
         if not 1 <= len(names) <= _MOST_CLASSES:
             raise InputError(
@@ -97,7 +99,7 @@ class ClassList:
 
     @property
     def n_outputs(self) -> int:
-        """Outputs of a network for these classes: the classes and background."""
+        """Number of outputs of a network for these classes: the classes and background."""
         return len(self.names) + 1
 
     @property
@@ -106,13 +108,13 @@ class ClassList:
         return all(name in VOC_CLASSES for name in self.names)
 
     def from_palette(self, palette_map: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Turn palette indices, as files hold them, into positions.
+        """Turn the palette indices of a file into positions.
 
         Args:
             palette_map: [...] uint8 palette indices.
 
         Returns:
-            [...] uint8 positions 0..n; 255 for the indices of other classes.
+            [...] uint8 positions 0..n; 255 for all other indices.
         """
         table = np.full(256, IGNORE, np.uint8)
         table[0] = 0
@@ -120,7 +122,7 @@ class ClassList:
         return table[palette_map]
 
     def to_palette(self, label_map: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Turn positions into palette indices, as files hold them.
+        """Turn positions into the palette indices of a file.
 
         Args:
             label_map: [...] uint8 positions 0..n.
@@ -140,7 +142,7 @@ class ClassList:
         """Look up the keywords of a picture, in their order.
 
         Raises:
-            InputError: One of them is not in the list [class-unknown].
+            InputError: A keyword is not in the class list [class-unknown].
         """
         return Keywords(tuple(names), tuple(self.position(name) for name in names))
 
@@ -148,7 +150,7 @@ class ClassList:
         """Return the position 1..n of a class.
 
         Raises:
-            InputError: Not one of the classes [class-unknown]; the nearest name is given.
+            InputError: No class has this name [class-unknown]; the message gives the nearest name.
         """
         if name not in self.names:
             near = nearest_name(name, self.names)
@@ -163,7 +165,7 @@ class ClassList:
         return {"names": list(self.names), "indices": list(self.indices)}
 
     def to_json(self) -> list[str]:
-        """The names; `from_names` makes an equal list of them."""
+        """Return the names; `from_names` makes an equal list of them."""
         return list(self.names)
 
 
@@ -172,8 +174,8 @@ class Keywords:
     """The K keywords of a picture.
 
     Attributes:
-        names: As the user wrote them.
-        positions: The same classes as positions in the class list.
+        names: Names of the K classes, as in the class list.
+        positions: Positions of the same classes in the class list.
     """
 
     names: tuple[str, ...]
@@ -184,13 +186,13 @@ class Keywords:
         return len(self.names)
 
     def columns(self, positions: NDArray[np.integer]) -> NDArray[np.int64]:
-        """Find classes among the keywords.
+        """Return the place of each class among the keywords.
 
         Args:
             positions: [N] positions in the class list, or 255 for an unknown class.
 
         Returns:
-            [N] int64 in 0..K-1; -1 for what is no keyword of this picture.
+            [N] int64 in 0..K-1; -1 for a class that is no keyword of this picture.
         """
         table = np.full(256, -1, np.int64)
         table[list(self.positions)] = np.arange(len(self))
@@ -199,13 +201,13 @@ class Keywords:
 
 
 def load_classes(source: str) -> ClassList:
-    """Reads a class list.
+    """Read a class list.
 
     Args:
         source: `voc` for the twenty VOC classes, or a file with one name a line; blank lines are skipped.
 
     Raises:
-        InputError: No such file, or its names cannot be used as they are.
+        InputError: There is no such file [file-missing], or its names make no class list, see `ClassList.from_names`.
     """
     if source == "voc":
         return ClassList.from_names(VOC_CLASSES)

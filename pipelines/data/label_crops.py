@@ -1,4 +1,4 @@
-"""Pictures with label maps: checked before the training, kept decoded, and cut to random crops."""
+"""Pictures with label maps to train on: checked before the training, kept in memory, and cut to random crops."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,11 +14,11 @@ from pipelines.data.images import ImageFile, image_size, open_image
 from pipelines.data.label_folder import LabelFolder
 from pipelines.errors import InputError
 
-_CACHE_BYTES = 2**30  # a thousand pictures of 500 x 375 are three quarters of it
+_CACHE_BYTES = 2**30  # a thousand pictures of 500 x 375 fill three quarters
 _FILL = (124, 116, 104)  # ImageNet's mean: about 0 for the network
-_SCALES = (0.5, 1.5)
-_COLOUR = (0.85, 1.15)
-_SHOWN = 5
+_SCALES = (0.5, 1.5)  # least and largest
+_COLOUR = (0.85, 1.15)  # least and largest factor of brightness, contrast and colour
+_SHOWN = 5  # ids or values that a message names
 
 
 class Sample(NamedTuple):
@@ -26,9 +26,9 @@ class Sample(NamedTuple):
 
     Attributes:
         picture: [H, W, 3] RGB.
-        label: [H, W], 0..n and 255.
-        confidence: [H, W], 255 = certain; None: not known.
-        in_picture: [C] bool, the classes that the whole picture shows, without background; empty where nobody asked.
+        label: [H, W] positions in the class list, or 255.
+        confidence: [H, W], 255 = certain; None if not asked for.
+        in_picture: [C] bool, the classes that the whole picture shows, without background; empty if not known.
     """
 
     picture: NDArray[np.uint8]
@@ -54,20 +54,20 @@ class LabelledPictures:
         confidence: bool = False,
         least_confidence: float = 0.0,
     ) -> None:
-        """Checks that every id has a picture and a label map; `check` looks into them.
+        """Check that every id has a picture and a label map; `check` reads the files.
 
         Args:
             ids: Image ids, at least one.
-            pictures: Picture of each id.
-            labels: Where the label maps are.
-            longest_side: Larger pictures are reduced to it in pixels.
-            strict: Of VOC's classes, those outside the label folder's list are an error, instead of ignored.
-            confidence: Samples have the confidence map of the label folder.
-            least_confidence: Labels of classes with a lower confidence, 0..1, are left open; background stays.
+            pictures: image_id -> picture file.
+            labels: The folder of the label maps.
+            longest_side: In pixels; larger pictures are reduced to it.
+            strict: Whether VOC classes outside the folder's class list are an error; else their pixels become 255.
+            confidence: Whether samples have the confidence map of the label folder.
+            least_confidence: 0..1; class labels of a lower confidence become 255, background labels stay.
 
         Raises:
-            InputError: No picture [image-missing], no label map [label-missing] or no confidence map
-                [confidence-missing] for an id.
+            InputError: An id has no picture [image-missing], no label map [label-missing], or no confidence map though
+                one is needed [confidence-missing].
         """
         self.ids = list(ids)
         self._pictures, self._labels, self._longest_side = pictures, labels, longest_side
@@ -101,18 +101,21 @@ class LabelledPictures:
             )
 
     def __len__(self) -> int:
-        """Number of pictures."""
+        """Return the number of pictures."""
         return len(self.ids)
 
     def check(self, workers: int = 2) -> None:
-        """Reads every map and every picture's header, so that a training cannot fail on them hours later.
+        """Read every map and the header of every picture, so that a training does not fail on them hours later.
+
+        Args:
+            workers: Number of threads.
 
         Raises:
-            InputError: A file is damaged, sizes differ [label-size], a value is no class [label-value], or all pixels
-                of all label maps are 255 [labels-empty].
+            InputError: A file is damaged, sizes differ [label-size], a value is no class [label-value], or every pixel
+                of every label map is 255 [labels-empty].
         """
         with ThreadPoolExecutor(max(1, workers)) as pool:
-            labelled = list(pool.map(self._has_labels, range(len(self))))  # all of them, also behind the first
+            labelled = list(pool.map(self._has_labels, range(len(self))))  # a list: `any` alone would not read all
             if not any(labelled):
                 unsure = " or unsure" if self._least_confidence else ""
                 remedy = "lower --least-confidence, or make the labels anew" if unsure else "make the labels anew"
@@ -147,19 +150,22 @@ class LabelledPictures:
     def _sure(self, label: NDArray[np.uint8], confidence: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
         if confidence is None or not self._least_confidence:
             return label
-        # Background that is not sure stays: it is right more often than not, and without it a network that sees only
-        # sure background takes all that lies beside an object for the object.
+        # Unsure background stays, since it is right more often than not. A network that sees only sure background takes
+        # everything beside an object for part of the object.
         return np.where((confidence < self._least_confidence) & (label != 0), np.uint8(IGNORE), label)
 
     def _classes_in(self, label: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Tell which classes a label map shows [C], unsure ones included; all of them where nothing is labelled."""
+        """Mark the classes [C] that a label map shows, also unsure ones; mark all if every pixel is 255."""
         counts = np.bincount(label.ravel(), minlength=256)
-        nothing = counts[IGNORE] == counts.sum()  # open because nothing was found, not because nothing is there
+        nothing = counts[IGNORE] == counts.sum()  # nothing was found, which does not mean that nothing is there
         shown: NDArray[np.bool_] = (counts[1 : self._labels.classes.n_outputs] > 0) | nothing
         return shown
 
     def __getitem__(self, index: int) -> Sample:
-        """Picture, label map and confidence, reduced to the longest side; do not write into them."""
+        """Return a picture with label map and confidence, reduced to the longest side.
+
+        The arrays may be cached, so nothing may be written into them.
+        """
         sample = self._cache.get(index)
         if sample is None:
             picture = open_image(self._pictures[self.ids[index]])
@@ -178,7 +184,7 @@ class LabelledPictures:
 
 
 def reduced_size(height: int, width: int, longest_side: int) -> tuple[int, int]:
-    """Height and width with the longer one at most `longest_side`, the proportion kept."""
+    """Return height and width, in proportion, with the longer one reduced to at most `longest_side`."""
     factor = min(1.0, longest_side / max(height, width))
     return max(1, round(height * factor)), max(1, round(width * factor))
 
@@ -186,17 +192,18 @@ def reduced_size(height: int, width: int, longest_side: int) -> tuple[int, int]:
 def random_crop(
     sample: Sample, size: int, generator: np.random.Generator, scales: Sequence[float] = (), recolour: bool = True
 ) -> Sample:
-    """Scales, crops, mirrors and recolours a picture, and its label map and confidence alike.
+    """Cut a random crop out of a picture, scaled, mirrored and recoloured, and out of its maps alike.
 
     Args:
         sample: A picture with its label map.
         size: Side S of the crop in pixels, after scaling.
-        generator: Source of every choice.
-        scales: To choose from; none: any from 0.5 to 1.5.
-        recolour: Changes brightness, contrast and colour by up to 15 %.
+        generator: Source of all random choices.
+        scales: Scales to choose from; if empty, any from 0.5 to 1.5.
+        recolour: Whether to change brightness, contrast and colour by up to 15 %.
 
     Returns:
-        [S, S, 3] picture, [S, S] label map and confidence; outside the picture plain colour, 255 and 0.
+        [S, S, 3] picture, [S, S] label map and confidence. Pixels outside the picture have ImageNet's mean colour,
+        label 255 and confidence 0.
     """
     height, width = sample.label.shape
     scale = scales[int(generator.integers(len(scales)))] if scales else generator.uniform(*_SCALES)
@@ -235,7 +242,18 @@ def _mirrored(sample: Sample) -> Sample:
 
 
 def _span(start: float, side: float, extent: int, size: int) -> tuple[float, float, int, int]:
-    """Where a crop from `start` over `side` pixels shows the picture: from, to; first pixel and pixels of the crop."""
+    """Return which span of a picture a crop shows along one side, and where in the crop.
+
+    Args:
+        start: First pixel of the crop in the picture; may lie outside.
+        side: Pixels of the picture that the crop spans.
+        extent: Pixels of the picture along this side.
+        size: Pixels of the crop.
+
+    Returns:
+        first, last: The span, in pixels of the picture.
+        place, count: First pixel of the span in the crop, and how many pixels it fills.
+    """
     first, last = max(0.0, start), min(float(extent), start + side)
     place = min(size - 1, round((first - start) * size / side))
     end = min(size, round((last - start) * size / side))

@@ -1,4 +1,4 @@
-"""Folders of label maps: the toolkit's own pseudo labels, which carry a manifest, and flat folders of ground truth."""
+"""Folders of label maps: pseudo labels of this program, which have a manifest, and flat folders of ground truth."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ class LabelFolder:
     """Label maps by image id.
 
     Pseudo labels lie in `labels/<id>.png`, with `confidence/<id>.png` and `manifest.json` beside them. Ground truth
-    lies flat, `<id>.png`, and has neither. Sub-folders of the pictures are kept in both.
+    lies in `<id>.png`, without confidence or manifest. Both keep the sub-folders of the pictures.
 
     Attributes:
         path: The folder.
@@ -32,13 +32,13 @@ class LabelFolder:
     def __init__(
         self, path: Path, classes: ClassList, manifest: dict[str, Any] | None = None, flat: bool = False
     ) -> None:
-        """Names a folder to write to; `open_labels` opens one to read from.
+        """Name a folder to write to; `open_labels` opens one to read from.
 
         Args:
             path: The folder; it need not exist.
             classes: Classes of the labels.
-            manifest: Of the labels that are there.
-            flat: Whether label maps lie in the folder itself.
+            manifest: Manifest of the labels, if there is one.
+            flat: Whether label maps lie in the folder itself, as ground truth does.
         """
         self.path = path
         self.classes = classes
@@ -46,18 +46,18 @@ class LabelFolder:
         self._labels = path if flat else path / "labels"
 
     def label_path(self, image_id: str) -> Path:
-        """Where the label map of a picture lies."""
+        """Return the path of a picture's label map."""
         return self._labels / f"{image_id}.png"
 
     def confidence_path(self, image_id: str) -> Path:
-        """Where the confidence map of a picture lies, if it has one."""
+        """Return the path of a picture's confidence map, which need not exist."""
         return self.path / "confidence" / f"{image_id}.png"
 
     def ids(self) -> list[str]:
-        """The image ids that have a label map, sorted.
+        """Return the image ids that have a label map, sorted.
 
         Raises:
-            InputError: There is none [folder-missing], [folder-empty].
+            InputError: The folder of the label maps is missing [folder-missing] or holds no pictures [folder-empty].
         """
         found = find_image_files(self._labels)
         return [image_id for image_id, path in found.items() if path == self.label_path(image_id)]
@@ -66,23 +66,23 @@ class LabelFolder:
         """Read a label map [H, W] uint8 of positions in the class list; other classes and unknown pixels are 255.
 
         Raises:
-            InputError: Missing, damaged, or no label map.
+            InputError: The file is missing, damaged, or no label map.
         """
         return self.classes.from_palette(self.read_palette_map(image_id))
 
     def read_palette_map(self, image_id: str) -> NDArray[np.uint8]:
-        """Read the palette indices [H, W] uint8 as the file holds them.
+        """Read the palette indices [H, W] uint8 of a label map.
 
         Raises:
-            InputError: Missing, damaged, or no label map.
+            InputError: The file is missing, damaged, or no label map.
         """
         return read_label_map(self.label_path(image_id))
 
     def read_confidence(self, image_id: str) -> NDArray[np.uint8]:
-        """[H, W] uint8, 255 = certain.
+        """Read a confidence map [H, W] uint8, 255 = certain.
 
         Raises:
-            InputError: Missing or damaged.
+            InputError: The file is missing or damaged.
         """
         with open_picture(self.confidence_path(image_id)) as image:
             return np.asarray(image.convert("L"))
@@ -96,7 +96,7 @@ class LabelFolder:
         write_label_map(self.label_path(image_id), self.classes.to_palette(label_map))
 
     def write_confidence(self, image_id: str, confidence: NDArray[np.uint8]) -> None:
-        """Writes [H, W] uint8 confidence, 255 = certain, atomically.
+        """Write a confidence map [H, W] uint8, 255 = certain, atomically.
 
         Raises:
             MachineError: The file cannot be written.
@@ -104,29 +104,29 @@ class LabelFolder:
         write_png(self.confidence_path(image_id), confidence)
 
     def write_manifest(self, **facts: Any) -> None:
-        """Marks the folder as pseudo labels of its classes; written last, when all labels are in place.
+        """Mark the folder as pseudo labels of its classes; call this last, when all labels are in place.
 
         Args:
-            facts: What else to say about the labels, as JSON values.
+            facts: More entries of the manifest, as JSON values.
         """
         self.manifest = {"kind": PSEUDO, "classes": self.classes.to_json(), **facts}
         write_json(self.path / _MANIFEST, self.manifest)
 
 
 def open_labels(path: Path, kind: Literal["pseudo", "ground-truth"], classes: ClassList | None) -> LabelFolder:
-    """Opens a folder of label maps to read from.
+    """Open a folder of label maps to read from.
 
-    The kind must be what the folder says: nobody shall train on ground-truth masks, and believe the result to be
-    weakly supervised, because of a wrong path.
+    The kind must be the folder's own. Otherwise a wrong path could lead to training on ground-truth masks, and the
+    result would pass for weakly supervised.
 
     Args:
         path: The folder.
         kind: What the caller takes the labels for.
-        classes: Expected classes; None takes the manifest's, or VOC's for ground truth.
+        classes: Expected classes; None for those of the manifest, or VOC's for ground truth.
 
     Raises:
-        InputError: No such folder [folder-missing], no label map in it [folder-empty], labels of the other kind
-            [labels-unmarked] [labels-kind], or of other classes [labels-classes].
+        InputError: There is no such folder [folder-missing] or no label map in it [folder-empty], or the labels are of
+            the other kind [labels-unmarked] [labels-kind] or of other classes [labels-classes].
     """
     if not path.is_dir():
         raise InputError(f"{path}: no such folder, expected label maps; check the path", "folder-missing")

@@ -1,9 +1,11 @@
-"""The journal of pseudo labels: one record a picture, kept so that a run can be broken off, shared out and repeated.
+"""The journal of pseudo labels: one record for each picture, so that a run can be stopped, shared out and repeated.
 
-While work goes on, each shard appends to a journal of its own. When every picture has a record, whichever shard sees it
-first merges them: `records.jsonl` in the order of the pictures, `instances.json`, `failures.jsonl` and, last, the
-manifest that makes the folder usable. Merging twice, even at once, gives the same bytes. Nothing in these files depends
-on when, where or in how many runs the labels were made.
+During the work, each shard appends to a journal of its own. The first shard that finds a record of every picture merges
+the journals into `records.jsonl`, in the order of the pictures. With it go `failures.jsonl` and `instances.json`. Last
+comes the manifest, which makes the folder usable.
+
+Merging twice, even at the same time, gives the same bytes. Nothing in these files depends on when or where the labels
+were made, or in how many runs.
 """
 
 from collections import Counter
@@ -21,32 +23,33 @@ _SHARD_RECORDS = "records-*-of-*.jsonl"
 class LabelRecords:
     """The records of a label folder, as one shard sees them.
 
-    A record has image_id, and either height, width, keywords, missing, filled, rejected, instances, or failed.
+    Every record has image_id. That of a picture that failed has `failed` besides. All others have file_name, height,
+    width, keywords, missing, filled, rejected and instances.
 
     Attributes:
         folder: The label folder.
-        journal: Where this shard appends.
+        journal: The journal that this shard appends to.
     """
 
     def __init__(self, folder: LabelFolder, shard: tuple[int, int] = (1, 1)) -> None:
-        """Names the files; nothing is touched.
+        """Name the files; no file is touched.
 
         Args:
             folder: The label folder.
-            shard: (I, N), counted from 1.
+            shard: (I, N): this is shard I of N, counted from 1.
         """
         self.folder = folder
         self.journal = Journal(folder.path / f"records-{shard[0]}-of-{shard[1]}.jsonl")
 
     def claim(self, settings: Mapping[str, Any], dry_run: bool = False) -> None:
-        """Ties the folder to the settings that its labels are made with.
+        """Tie the folder to the settings that its labels are made with.
 
         Args:
             settings: JSON values.
-            dry_run: Only look whether that would be possible.
+            dry_run: Whether only to check that this is possible.
 
         Raises:
-            ConfigError: It is tied to others already [labels-differ].
+            ConfigError: The folder is tied to other settings already [labels-differ].
         """
         path = self.folder.path / SETTINGS
         if path.exists():
@@ -55,7 +58,7 @@ class LabelRecords:
             write_json(path, dict(settings))
 
     def done(self, retry_failed: bool = False) -> dict[str, Record]:
-        """image_id -> record of every picture that is finished: recorded, and its files in place.
+        """Return {image_id: record} of the finished pictures: those with a record, and with their files in place.
 
         Args:
             retry_failed: Whether a picture that failed counts as not finished.
@@ -73,20 +76,20 @@ class LabelRecords:
         return done
 
     def failures(self) -> set[str]:
-        """The pictures whose record says that they could not be read."""
+        """Return the image ids of the pictures that failed."""
         return {image_id for image_id, record in self._read().items() if "failed" in record}
 
     def add(self, record: Record) -> None:
-        """Records a picture whose files are in place."""
+        """Record a picture whose files are in place."""
         self.journal.append(record)
         self.journal.sync()
 
     def merge(self, image_ids: Sequence[str], settings: Mapping[str, Any]) -> bool:
-        """Makes the folder complete if every picture is finished.
+        """Complete the folder if every picture is finished.
 
         Args:
             image_ids: All pictures of all shards, in order.
-            settings: As for `claim`; they go into the manifest.
+            settings: As in `claim`; they go into the manifest.
 
         Returns:
             Whether the folder is complete.
@@ -106,27 +109,30 @@ class LabelRecords:
         return True
 
     def _read(self) -> dict[str, Record]:
-        """The newest record of every picture."""
+        """Return the newest record of every picture, by image id."""
         newest: dict[str, Record] = {}
         for path in sorted(self.folder.path.glob(_SHARD_RECORDS)):
-            for record in Journal(path).read():  # empty where another shard has just merged and removed it
-                # Of two shards' records of one picture, which are not in the order of time, that of the label counts.
+            for record in Journal(path).read():  # empty if another shard has just merged and removed the journal
+                # Records of two shards are in no order of time. Of one picture, the record that did not fail counts.
                 known = newest.get(record["image_id"])
                 if known is None or "failed" in known or "failed" not in record:
                     newest[record["image_id"]] = record
-        # Read last, since it is written before the journals are removed; but a journal is newer than it.
+        # The merged records are written before the journals are removed, so they are read last to miss none. But a
+        # journal that is still there is newer.
         merged = {record["image_id"]: record for record in Journal(self.folder.path / RECORDS).read()}
         return merged | newest
 
 
 def count_records(records: Sequence[Record]) -> dict[str, Any]:
-    """Counts of pictures, instances and keywords.
+    """Count pictures, instances and keywords.
 
     Returns:
-        images = labelled + empty + failed; empty pictures are unknown throughout, and `rejected` says how many by which
-        rule; instances = assigned + unassigned, and `doubted` says how many were not labelled all the same, by which
-        doubt; missing_keywords, of which no instance was found, and filled_keywords, those of them that attention
-        filled in, summed over the pictures.
+        images: labelled + empty + failed. In an empty picture every pixel is 255.
+        rejected: {rule: number of empty pictures}.
+        instances: assigned + unassigned.
+        doubted: {doubt: number of instances that were not labelled because of it}.
+        missing_keywords: Keywords without an instance, summed over the pictures.
+        filled_keywords: Keywords that attention maps filled in, summed over the pictures.
     """
     failed = sum("failed" in record for record in records)
     done = [record for record in records if "failed" not in record]

@@ -1,4 +1,4 @@
-"""The files that a folder of labels and one of predictions have in common: settings, records, failures."""
+"""Files that label folders and prediction folders have in common: settings, records, failures."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -9,13 +9,15 @@ from pipelines.errors import ConfigError
 from pipelines.files import read_json, write_text
 
 Record = dict[str, Any]
-"""What is known of a picture: image_id, and failed {rule, message} or whatever was made of it."""
+"""What is known of a picture: image_id, and either failed {rule, message} or what was made of the picture."""
 
 RECORDS, FAILURES, SETTINGS, INSTANCES = "records.jsonl", "failures.jsonl", "settings.json", "instances.json"
 
 
 def write_records(folder: Path, records: Sequence[Record]) -> None:
-    """Writes the records in their order, and apart those of the pictures that failed, if there are any.
+    """Write the records in their order, and once more those of failed pictures to a file of their own.
+
+    Without a failed picture, the file of failures is removed.
 
     Raises:
         MachineError: A file cannot be written.
@@ -29,15 +31,16 @@ def write_records(folder: Path, records: Sequence[Record]) -> None:
 
 
 def check_settings(path: Path, settings: Mapping[str, Any], what: str = "labels") -> None:
-    """Compares with the settings in a file.
+    """Check that settings are those in a file.
 
     Args:
-        path: The file, in the folder that is tied to its settings.
+        path: The settings file, in the folder that is tied to these settings.
         settings: JSON values.
-        what: What the folder holds, in one word.
+        what: What the folder holds, in one word, such as `labels`.
 
     Raises:
-        ConfigError: They differ [labels-differ], with `what` in the rule; the message names each difference.
+        ConfigError: The settings differ; the message names each difference. `what` is part of the rule
+            [labels-differ].
     """
     differences = settings_differences(read_json(path), settings)
     if differences:
@@ -46,7 +49,13 @@ def check_settings(path: Path, settings: Mapping[str, Any], what: str = "labels"
 
 
 def settings_differences(saved: Any, settings: Mapping[str, Any], leave_out: Collection[str] = ()) -> str:
-    """Says in which settings, at any depth, those read from a file differ from others; empty where they agree."""
+    """Describe where settings of a file differ from other settings, at any depth; return "" if they agree.
+
+    Args:
+        saved: What was read from the file.
+        settings: The other settings, JSON values.
+        leave_out: Names of settings that may differ.
+    """
     there, now = _flat(saved), _flat(json.loads(json.dumps(dict(settings))))
     names = [name for name in {**there, **now} if name not in leave_out and there.get(name) != now.get(name)]
     return "; ".join(f"{name} {_shown(now.get(name))} (there {_shown(there.get(name))})" for name in names)
@@ -57,7 +66,7 @@ def _lines(records: Iterable[Record]) -> str:
 
 
 def _flat(settings: Any) -> dict[str, Any]:
-    """Settings with the content of inner mappings beside the rest, to be compared one by one."""
+    """Return settings with the entries of inner mappings at the top, to be compared one by one."""
     flat: dict[str, Any] = {}
     for name, value in settings.items() if isinstance(settings, dict) else ():
         flat |= _flat(value) if isinstance(value, dict) else {name: value}

@@ -1,4 +1,4 @@
-"""Folders in the layout of PASCAL VOC: label maps, split lists and where a picture's files lie."""
+"""Folders in the layout of PASCAL VOC: label maps, split lists, and paths of a picture's files."""
 
 from pathlib import Path, PurePosixPath
 
@@ -17,16 +17,17 @@ _SHOWN = 5  # values that a message names
 
 
 def read_label_map(path: Path) -> NDArray[np.uint8]:
-    """Reads a label map.
+    """Read a label map.
 
     Args:
-        path: A picture of palette indices, of grey values that are indices, or in the colours of the VOC palette.
+        path: A picture file. Its pixels are palette indices, grey values that are indices, or colours of the VOC
+            palette.
 
     Returns:
         [H, W] uint8 palette indices, 255 = ignore.
 
     Raises:
-        InputError: Unreadable (the rules of `open_image`), or pixels that are no class indices [label-mode].
+        InputError: The file cannot be read (rules of `open_image`), or its pixels are no class indices [label-mode].
     """
     with open_picture(path) as image:
         if image.mode == "RGB":
@@ -44,17 +45,17 @@ def read_class_map(path: Path, classes: ClassList) -> NDArray[np.uint8]:
     """Read a label map as positions in a class list.
 
     Args:
-        path: As for `read_label_map`.
-        classes: The classes that are told apart.
+        path: As in `read_label_map`.
+        classes: The class list.
 
     Returns:
         [H, W] uint8, 0 for background, 1..n for the classes, 255 for all else.
 
     Raises:
-        InputError: Unreadable, or it holds a value that is no class [label-value].
+        InputError: The file cannot be read, or it holds a value that is no class [label-value].
     """
     palette_map = read_label_map(path)
-    # With a part of VOC's classes the other VOC classes are legal in a file; with own classes nothing else is.
+    # If the classes are VOC's, a file may also show VOC classes that are not in use. Otherwise no other class may show.
     highest = len(VOC_CLASSES) if classes.is_voc else max(classes.indices)
     strange = (palette_map > highest) & (palette_map != IGNORE)
     if strange.any():
@@ -65,7 +66,7 @@ def read_class_map(path: Path, classes: ClassList) -> NDArray[np.uint8]:
 
 
 def write_label_map(path: Path, label_map: NDArray[np.uint8]) -> None:
-    """Writes a label map atomically, as `encode_label_map` gives it; missing folders are made.
+    """Write a label map atomically, as `encode_label_map` encodes it; missing folders are made.
 
     Raises:
         MachineError: The file cannot be written.
@@ -75,7 +76,7 @@ def write_label_map(path: Path, label_map: NDArray[np.uint8]) -> None:
 
 
 def encode_label_map(label_map: NDArray[np.uint8]) -> bytes:
-    """The bytes of a PNG of mode P with the VOC palette.
+    """Return the bytes of a PNG of mode P with the VOC palette.
 
     Args:
         label_map: [H, W] uint8 palette indices.
@@ -86,10 +87,11 @@ def encode_label_map(label_map: NDArray[np.uint8]) -> bytes:
 
 
 def read_split(voc: Path, split: str) -> list[str]:
-    """The image ids of a split, in the order of its list in `ImageSets/Segmentation`.
+    """Return the image ids of a split, in the order of its list in `ImageSets/Segmentation`.
 
     Raises:
-        InputError: No such data set [folder-missing] or split [split-missing], or an unusable list (`read_id_list`).
+        InputError: There is no such data set [folder-missing] or split [split-missing], or the list is unusable, see
+            `read_id_list`.
     """
     if not voc.is_dir():
         raise InputError(f"{voc}: no such folder, expected one in VOC layout; check the path", "folder-missing")
@@ -102,13 +104,13 @@ def read_split(voc: Path, split: str) -> list[str]:
 
 
 def read_id_list(path: Path) -> list[str]:
-    """Image ids of a list file, one a line; blank lines are skipped.
+    """Read the image ids of a list file, one a line; blank lines are skipped.
 
     A line is an id, a picture's file name, or `/JPEGImages/x.jpg /SegmentationClass/x.png` as other projects write it.
 
     Raises:
-        InputError: Missing file, no id in it [list-empty], an id twice [list-twice], or one that leads out of the
-            picture folder [path-outside].
+        InputError: The file is missing or has no id [list-empty], an id is there twice [list-twice], or an id leads out
+            of the picture folder [path-outside].
     """
     ids: dict[str, int] = {}
     for number, line in enumerate(read_text(path).splitlines(), start=1):
@@ -132,24 +134,24 @@ def read_id_list(path: Path) -> list[str]:
 
 
 def strip_image_suffix(name: str) -> str:
-    """A picture's name without a picture suffix; other dots belong to the name."""
+    """Return a file name without its picture suffix; other dots belong to the name."""
     suffix = PurePosixPath(name).suffix
     return name[: -len(suffix)] if suffix.lower() in IMAGE_SUFFIXES else name
 
 
 def image_path(voc: Path, image_id: str) -> Path:
-    """Where a picture lies; the place of its JPEG when there is none."""
+    """Return the path of a picture; if there is no file, the path that its JPEG would have."""
     places = [voc / _PICTURES / f"{image_id}{suffix}" for suffix in IMAGE_SUFFIXES]
     return next((place for place in places if place.is_file()), places[0])
 
 
 def pictures_folder(voc: Path) -> Path:
-    """Where the pictures lie."""
+    """Return the folder of the pictures."""
     return voc / _PICTURES
 
 
 def truth_path(voc: Path, image_id: str) -> Path:
-    """Where a picture's ground-truth label map lies, also when SBD's maps have a folder of their own."""
+    """Return the path of a picture's ground-truth label map, also if SBD's maps have a folder of their own."""
     places = [voc / folder / f"{image_id}.png" for folder in _TRUTH]
     return next((place for place in places if place.is_file()), places[0])
 
@@ -162,7 +164,7 @@ def _id_of_line(line: str) -> str:
 
 
 def _indices_of_colours(path: Path, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """[H, W, 3] colours of the VOC palette to [H, W] indices."""
+    """Turn colours [H, W, 3] of the VOC palette into indices [H, W]."""
     weights = np.array([65536, 256, 1])
     known = np.array(voc_palette()).reshape(256, 3) @ weights
     order = np.argsort(known)
