@@ -1,4 +1,4 @@
-"""Stage `s4 deeplab-train`: a semantic segmentation network on label maps, pseudo or drawn by people."""
+"""Stage `s4 deeplab-train`: trains a semantic segmentation network on pseudo labels or ground truth."""
 
 import json
 import math
@@ -32,7 +32,7 @@ from pipelines.metrics.confusion import ConfusionMatrix
 from pipelines.networks.trunk_weights import trunk_state
 
 SOFT = "soft"
-_NEW_LAYERS_LR = 10.0
+_NEW_LAYERS_LR = 10.0  # learning rate of the new layers, that of the trunk being 1
 _VAL_SPLIT = "val"
 
 
@@ -41,9 +41,9 @@ class Batch(NamedTuple):
 
     Attributes:
         images: [B, 3, S, S] uint8.
-        targets: [B, S, S] uint8, classes of the network or 255.
-        in_picture: [B, C] bool, which classes the whole picture shows, without background.
-        confidence: [B, S, S] uint8 if it is asked for.
+        targets: [B, S, S] uint8, positions in the class list or 255.
+        in_picture: [B, C] bool, the classes that the whole picture shows, without background.
+        confidence: [B, S, S] uint8, 255 = certain; None if not asked for.
     """
 
     images: Tensor
@@ -53,17 +53,17 @@ class Batch(NamedTuple):
 
 
 def deeplab_train(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
-    """Trains a DeepLab.
+    """Train a DeepLab.
 
     Args:
         config: Settings of `s4 deeplab-train`.
-        events: Progress and log lines; says what the labels are.
+        events: Receives progress and log lines. One line tells what the labels are.
 
     Returns:
         {run, steps, seconds, images_per_second, best {metric, value, step}, losses}.
 
     Raises:
-        S4Error: Unusable input, a run that exists, divergence, or a stop by a signal.
+        S4Error: The input is unusable, the run exists, the training diverged, or a signal stopped it.
     """
     labels = _open_labels(config)
     pictures = training_pictures(config, labels)
@@ -91,11 +91,15 @@ def deeplab_train(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
 
 
 def identity(config: DeepLabTrainConfig, classes: ClassList) -> dict[str, Any]:
-    """What a checkpoint says of its network: enough to build it again and to read its outputs.
+    """Return what a checkpoint says of its network: enough to build it again and to read its outputs.
 
     Returns:
-        {kind, network, multi_scale as in the recipe, classes {names, indices in palettes}, longest_side: pixels to
-        which larger pictures are reduced, config}.
+        kind: `deeplab`.
+        network: Name of the network.
+        multi_scale: Whether the network runs at several scales, as in the recipe.
+        classes: {names, indices}, see `ClassList.described`.
+        longest_side: See `longest_side`.
+        config: All settings of the training.
     """
     recipe = deeplab_recipe(config.network, config.recipe)
     return {
@@ -109,7 +113,10 @@ def identity(config: DeepLabTrainConfig, classes: ClassList) -> dict[str, Any]:
 
 
 def longest_side(config: DeepLabTrainConfig) -> int:
-    """Pixels to which the longer side of a larger picture is reduced: a crop shall show a good part of the scene."""
+    """Return the longest side of a picture in pixels; larger ones are reduced.
+
+    Twice the side of a crop: so a crop shows a good part of the scene.
+    """
     return 2 * config.crop
 
 
@@ -128,10 +135,10 @@ def _describe(config: DeepLabTrainConfig, labels: LabelFolder, n_pictures: int, 
 
 
 def training_pictures(config: DeepLabTrainConfig, labels: LabelFolder) -> LabelledPictures:
-    """The pictures to train on, all of them checked.
+    """Return the pictures to train on, all of them checked.
 
     Raises:
-        InputError: A picture or label map is missing, damaged, or does not fit the other or the classes.
+        InputError: A picture or label map is missing or damaged, their sizes differ, or a label is no class.
     """
     ids = read_id_list(config.list) if config.list else labels.ids()
     strict = config.labels_are == "pseudo"
@@ -149,7 +156,7 @@ def training_pictures(config: DeepLabTrainConfig, labels: LabelFolder) -> Labell
 
 
 def new_deeplab(config: DeepLabTrainConfig, classes: ClassList) -> DeepLab | MultiScale:
-    """The network of a run, with ImageNet weights in its trunk, at the scales of the recipe.
+    """Build the network of a run, with the weights of `--trunk-weights` and the scales of the recipe.
 
     Raises:
         ConfigError: The weights do not fit the trunk [trunk-unusable].
@@ -168,7 +175,7 @@ def new_deeplab(config: DeepLabTrainConfig, classes: ClassList) -> DeepLab | Mul
 
 
 def loop_settings(config: DeepLabTrainConfig, recipe: DeepLabRecipe) -> LoopSettings:
-    """The loop's settings: the recipe under the flags."""
+    """Return the settings of the training loop: those of the flags, or else of the recipe."""
     steps = config.steps or recipe.steps
     return LoopSettings(
         steps=steps,
@@ -186,7 +193,7 @@ def loop_settings(config: DeepLabTrainConfig, recipe: DeepLabRecipe) -> LoopSett
 
 
 def parameter_groups(net: DeepLab | MultiScale, recipe: DeepLabRecipe) -> list[ParameterGroup]:
-    """Every parameter that learns, once: trunk and new layers, weights with decay and the rest without."""
+    """Group the parameters that learn: trunk and new layers, in each the weights with decay, the rest without."""
     groups = []
     for parameters, scale in ((list(net.trunk_parameters()), 1.0), (list(net.new_parameters()), _NEW_LAYERS_LR)):
         weights = [p for p in parameters if p.ndim > 1]
@@ -199,7 +206,7 @@ def parameter_groups(net: DeepLab | MultiScale, recipe: DeepLabRecipe) -> list[P
 def batch_maker(
     pictures: LabelledPictures, config: DeepLabTrainConfig, batch_size: int, here: Processes
 ) -> Callable[[int], Batch]:
-    """The pure function step -> batch."""
+    """Return the function step -> batch; it is pure, so a resumed run sees the same batches."""
     recipe = deeplab_recipe(config.network, config.recipe)
 
     def make(step: int) -> Batch:
@@ -222,16 +229,18 @@ def batch_maker(
 def losses(
     net: nn.Module, batch: Batch, device: torch.device, loss: str = "plain", at_cells: bool = False
 ) -> dict[str, Tensor]:
-    """{"total": the loss over the labelled pixels of a batch, summed over the scales if there are several}.
-
-    A network that also tells which classes a picture shows has a second part, "presence", which is added to the total.
+    """Return the losses of a batch.
 
     Args:
-        net: Images -> logits, or a list of them, or logits and those of the classes' presence.
+        net: Images -> logits, or a list of logits (one for each scale), or logits and presence logits of the classes.
         batch: See `Batch`.
-        device: Of the network.
+        device: Device of the network.
         loss: A name of `deeplab.losses.LOSSES`, or "soft".
         at_cells: As in `pixel_loss`.
+
+    Returns:
+        total: The loss to minimise. It is summed over the scales if there are several.
+        pixels, presence: The two parts of the total. Only a network with presence logits has them.
     """
     images, labels = batch.images.to(device, non_blocking=True), batch.targets.to(device, non_blocking=True).long()
     sure = None if batch.confidence is None else batch.confidence.to(device, non_blocking=True).float() / 255
@@ -254,10 +263,12 @@ def losses(
 
 
 def validator(config: DeepLabTrainConfig, classes: ClassList) -> Callable[[nn.Module, torch.device], dict[str, float]]:
-    """The function network -> {"miou"} over the val split of `--val-voc`, one scale.
+    """Return the function (network, device) -> {"miou"} over the val split of `--val-voc`, at one scale.
+
+    The function returns {} if nothing can be judged.
 
     Raises:
-        InputError: The list, or a picture or mask on it, is missing.
+        InputError: The list of the split is missing, or a picture or mask on the list.
     """
     voc = cast(Path, config.val_voc)
     files = [(image_path(voc, image_id), truth_path(voc, image_id)) for image_id in read_split(voc, _VAL_SPLIT)]
@@ -272,7 +283,7 @@ def validator(config: DeepLabTrainConfig, classes: ClassList) -> Callable[[nn.Mo
         for picture_path, mask_path in files:
             image, truth = open_image(picture_path), read_label_map(mask_path)
             require_same_size(mask_path, truth.shape, picture_path, image.shape[:2])
-            # Reduced as in training; the probabilities come back at the picture's size.
+            # The picture is reduced as in training; the logits come back at the picture's size.
             height, width = truth.shape
             scale = reduced_size(height, width, longest_side(config))[0] / height
             tensor = torch.from_numpy(image).to(device).permute(2, 0, 1).float().div_(255)

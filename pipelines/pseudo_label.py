@@ -1,11 +1,11 @@
-"""Label maps from salient instances and image-level keywords: `s4 pseudo-label`.
+"""Stage `s4 pseudo-label`: label maps from salient instances and image-level keywords.
 
-Each picture is an item of its own: its files are written first, then its record, so that a run which is killed and
-started again does what is missing and nothing else (see `pipelines.data.label_records`).
+Each picture is done by itself: its files are written first, then its record. A run that was killed and is started again
+does what is missing and nothing else (see `pipelines.data.label_records`).
 
-A picture in which no instance reaches `min_score` keeps its best one if that reaches a third of it: its keywords say
-that something is there, and a doubtful instance taught more than none. Failing that the whole picture is 255, for
-background would be wrong about the very object that it is known to show.
+If no instance of a picture reaches `min_score`, the best one is kept, provided that it reaches a third of `min_score`.
+The keywords say that something is there, and a doubtful instance taught more than none. Otherwise the whole picture is
+255: background would be wrong for the very object that the keywords name.
 """
 
 import time
@@ -38,22 +38,23 @@ from pipelines.labels.plan import LabelPlan, check_earlier, label_settings, make
 
 
 def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
-    """Labels every picture that has keywords.
+    """Label every picture that has keywords.
 
     Args:
         config: See `PseudoLabelConfig`.
         events: Receives progress and warnings.
 
     Returns:
-        images, labelled, empty, failed, instances, assigned, unassigned, missing_keywords, ...: counts of this shard,
-        earlier runs included, see `count_records`; seconds, images_per_second: of this run; out. With `dry_run` the
-        counts tell what is there already.
+        images, labelled, empty, failed, ...: Counts of this shard, earlier runs included, see `count_records`. With
+            `dry_run` they count what is there already.
+        seconds, images_per_second: Time and speed of this run.
+        out: The label folder.
 
     Raises:
-        ConfigError: The folder holds labels made with other settings [labels-differ], that of an earlier round cues
-            made with others [cues-differ], or bad settings.
+        ConfigError: The label folder was made with other settings [labels-differ], the cues of the earlier round were
+            made with other settings [cues-differ], or a setting is unusable.
         InputError: Pictures, keywords, classes or weights cannot be used.
-        Stopped: A signal came; the same command goes on.
+        Stopped: A signal came. The same command, started again, goes on.
     """
     start = time.monotonic()
     plan = make_plan(config)
@@ -73,7 +74,7 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
             events.info(f"keywords by strategy {plan.strategy}")
             _label_all(config, plan, todo, records, settings, events)
         if not records.merge(list(plan.images), settings):
-            events.info(f"{config.out}: not complete yet; the folder is usable when all shards are through")
+            events.info(f"{config.out}: not complete yet; the folder is usable when all shards have finished")
     done = records.done()
     counts = count_records([done[image_id] for image_id in plan.own if image_id in done])
     seconds = time.monotonic() - start
@@ -92,11 +93,11 @@ def _label_all(
     find = open_source(config, plan.images, config.min_score * FALLBACK)
     segmenter = None if config.segmenter is None else Segmenter(config, plan.classes)
     recognise = open_recognizer(config) if config.recognise == "imagenet" else None
-    records.claim(settings)  # not before everything that may be refused
+    records.claim(settings)  # after all that may still refuse the settings
     if config.cues_of is not None:
         found = take_over(config.cues_of, config.out, plan.images)
-        if plan.in_two_passes:  # else there are no cues, and the attention network is all
-            events.info(f"{config.cues_of}: what was found in {found} of {len(plan.images)} pictures is taken over")
+        if plan.in_two_passes:  # otherwise there are no cues, and only the attention network is copied
+            events.info(f"{config.cues_of}: the cues of {found} of {len(plan.images)} pictures are taken from there")
     attention = open_attention(config, plan, events) if plan.uses_attention else None
     look = CueFinder(
         find,
@@ -113,15 +114,15 @@ def _label_all(
         work.label(todo, label, lambda image_id, picture: look(image_id, picture, plan.keywords[image_id]))
         return
     store = CueStore(config.out)
-    # A picture belongs to the set if its cues are there: what has been labelled from them stays as it is.
+    # Cues are needed of every picture of this shard, even if it is labelled already: all pictures teach.
     given_up = records.failures() - set(todo)
     work.find([i for i in plan.own if i not in given_up and not store.has(i)], look, store)
     failed = records.failures()
     absent = [image_id for image_id in plan.images if image_id not in failed and not store.has(image_id)]
     if absent:
         events.info(
-            f"{config.out}: instances of shard {config.shard} are found, not those of {len(absent)} pictures "
-            "of other shards; start this shard again when the others have come here"
+            f"{config.out}: shard {config.shard} has found its instances, but {len(absent)} pictures of other shards "
+            "have none yet; start this shard again when the other shards have found theirs"
         )
         return
     evidence = learn(config, plan, store)
@@ -131,17 +132,17 @@ def _label_all(
 
 @dataclass(frozen=True)
 class _Work:
-    """Passes over the pictures of a plan; each does one picture after the other, and writes beside the next one."""
+    """Passes over the pictures of a plan, one after the other; a picture is written while the next one is worked on."""
 
     plan: LabelPlan
     records: LabelRecords
     events: Events
 
     def find(self, image_ids: list[str], look: CueFinder, store: CueStore) -> None:
-        """Find the instances of pictures, and keep their cues.
+        """Find the cues of pictures, and keep them in the store.
 
         Raises:
-            Stopped: A signal came; all that was done is kept.
+            Stopped: A signal came; what was done before is kept.
         """
 
         def work(image_id: str) -> None:
@@ -159,12 +160,12 @@ class _Work:
         """Label pictures.
 
         Args:
-            image_ids: Of the pictures.
-            label: Makes their labels.
-            cues_of: image id and picture [H, W, 3] -> its cues.
+            image_ids: Ids of the pictures.
+            label: Makes the labels of a picture.
+            cues_of: (image_id, picture [H, W, 3]) -> cues of the picture.
 
         Raises:
-            Stopped: A signal came; all that was done is kept.
+            Stopped: A signal came; what was done before is kept.
         """
 
         def work(image_id: str) -> PictureLabels:
@@ -177,10 +178,10 @@ class _Work:
         """Work on pictures one by one.
 
         Args:
-            image_ids: Of the pictures.
+            image_ids: Ids of the pictures.
             what: The caption of the progress.
-            work: Returns what is to be written of a picture, if anything.
-            last: Whether all is done after this pass, so that a stop that comes with its last picture is none.
+            work: image_id -> what to write of the picture, or None.
+            last: Whether this pass is the last. A signal that comes with its last picture then no longer stops the run.
         """
         total = len(self.plan.own)
         with (
@@ -205,7 +206,7 @@ class _Work:
 
 
 def _keep(labels: PictureLabels | None, records: LabelRecords) -> None:
-    """Write the files of a picture and, after them, its record: what has a record is complete."""
+    """Write the files of a picture first, then its record: a picture with a record is complete."""
     if labels is None:
         return
     if labels.label_map is not None and labels.confidence is not None:

@@ -45,8 +45,8 @@ def instance_probabilities(painted: Painted, keywords: Keywords, size: tuple[int
 
     - Where instances overlap, the one with the highest score counts.
     - Under an instance of score s, its keyword has probability 0.5 + 0.45 s. The other classes share the rest.
-    - Under an instance without keyword, which is of a kind with the keywords with probability q, the keywords share q,
-      at least 0.02. Background has the rest. If q is not known, all classes are equally probable.
+    - An instance without keyword may have a probability q of being of a kind with the keywords. Then the keywords share
+      q, at least 0.02, and background has the rest. If q is not known, all classes are equally probable.
     - Outside all instances, background has probability 0.9. The keywords share the rest.
 
     Args:

@@ -1,11 +1,10 @@
 """A graph of all instances: those that look alike, in different pictures, get the same keyword.
 
-After Fan et al., "Associating Inter-Image Salient Instances for Weakly Supervised Semantic Segmentation" (ECCV 2018):
-instances are the vertices of a graph, edges join those that look alike, and the assignment maximises
+After Fan et al., "Associating Inter-Image Salient Instances for Weakly Supervised Semantic Segmentation" (ECCV 2018).
+Instances are the vertices of a graph, and edges join those that look alike. An instance may only take a keyword of its
+own picture, or none. The assignment maximises
 
     sum over edges (i, j) with equal keywords of w_ij  +  lambda * sum over instances j of p_j(its keyword)
-
-where an instance may only take a keyword of its own picture, or none.
 
 - The edges are those of LIID (TPAMI 2020): mutual nearest neighbours, in pictures that share a keyword.
 - Taking no keyword is worth a constant (ours). The papers fix the share of instances without keyword instead. The

@@ -76,8 +76,8 @@ def fit_windows(
         classes: Number C of classes, without background.
 
     Returns:
-        The probe. A keyword has slope 0 if there is too little to learn from, or if background looks more like the
-        keyword than the keyword itself does. None if that holds for all keywords.
+        The probe, or None if all slopes are 0. A keyword has slope 0 if there is too little to learn from. It also has
+        slope 0 if background looks more like the keyword than the keyword itself does.
     """
     slopes, offsets = np.zeros(classes + 1, np.float32), np.zeros(classes + 1, np.float32)
     for position in range(1, classes + 1):

@@ -1,6 +1,6 @@
-"""How good a folder of pseudo labels is, by their true masks, which nothing else in the chain has seen.
+"""Scores a folder of pseudo labels against the true masks, which no earlier stage of the chain has seen.
 
-Needs numpy, Pillow and pycocotools alone.
+This needs numpy, Pillow and pycocotools alone, no torch.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -25,21 +25,23 @@ from pipelines.metrics.label_quality import label_quality
 from pipelines.metrics.miou_bootstrap import Overlaps, miou_interval
 
 _LEVELS = 10  # of confidence, in the reliability curve
-_WORST = 20  # pictures that are named
+_WORST = 20  # pictures that the result names
 
 ReadPair = Callable[[str], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+"""image_id -> label map and true label map [H, W], as 0..n and 255."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Counts:
-    """What one picture, or the sum of several, tells.
+    """Counts of one picture, or sums over several pictures.
 
     Attributes:
         confusion: [n, n + 1], see `ConfusionMatrix`.
         boundary: [n, 2], see `boundary_counts`.
-        levels: [2, _LEVELS, 2] pixels labelled background, then foreground, of each level of confidence; all of them
-            and those that are right.
-        assignment: instances in pictures with several keywords: right, wrong, without a keyword, on background.
+        levels: [2, _LEVELS, 2] numbers of pixels. First index: labelled background, labelled foreground. Second index:
+            level of confidence. Third index: all, right.
+        assignment: [4] numbers of instances in pictures with several keywords: right, wrong, without a keyword, on
+            background.
     """
 
     confusion: NDArray[np.int64]
@@ -62,19 +64,26 @@ def score_label_folder(
     """Compare labels with the truth.
 
     Args:
-        folder: the labels.
-        image_ids: the pictures that are scored; all have labels.
-        read_pair: reads the labels and the truth of a picture, as 0..n and 255 [H, W].
-        workers: threads.
-        events: receives progress.
+        folder: The labels.
+        image_ids: The pictures to score; all have labels.
+        read_pair: See `ReadPair`.
+        workers: Number of threads.
+        events: Receives progress.
 
     Returns:
-        The result, and the overlaps [N, 2, n] of the pictures. The result: miou, miou_kept, coverage, precision_kept,
-        per_class, images: see `LabelQuality`; miou_interval [low, high], 95 % over pictures; per_class_kept;
-        false_positives, false_negatives {name: share of the class's union}; boundary_iou and boundary_per_class;
-        worst [{image_id, miou}]; assignment {right, wrong, unassigned, background, accuracy} or None without records;
-        reliability [{confidence [low, high], pixels, precision}] of labelled foreground, background_reliability of
-        labelled background. Fractions 0..1, nan where nothing could be judged.
+        The result, and the overlaps [N, 2, n] of the pictures. Shares are 0..1, or NaN if nothing could be judged. The
+        result has these entries:
+
+        - images: Number of pictures.
+        - miou, miou_kept, coverage, precision_kept, per_class: See `LabelQuality`.
+        - miou_interval: [low, high], 95 % over pictures.
+        - per_class_kept: {name: IoU}, pixels without a label left out.
+        - false_positives, false_negatives: {name: share of the class's union}.
+        - boundary_iou, boundary_per_class: See `pipelines.metrics.boundary_iou`.
+        - worst: [{image_id, miou}], the worst pictures first.
+        - assignment: {right, wrong, unassigned, background, accuracy} of instances; None without records.
+        - reliability: [{confidence [low, high], pixels, precision}] of labelled foreground.
+        - background_reliability: The same of labelled background.
     """
     n = folder.classes.n_outputs
     records = {record["image_id"]: record for record in Journal(folder.path / "records.jsonl").read()}
@@ -149,7 +158,7 @@ def _result(
 
 
 def _curve(levels: NDArray[np.int64]) -> list[dict[str, Any]]:
-    """One kind of `_Counts.levels` [_LEVELS, 2] as the records of the result."""
+    """Turn one half of `_Counts.levels` [_LEVELS, 2] into the reliability curve of the result."""
     return [
         {
             "confidence": [level / _LEVELS, (level + 1) / _LEVELS],
@@ -163,7 +172,17 @@ def _curve(levels: NDArray[np.int64]) -> list[dict[str, Any]]:
 def _levels(
     truth: NDArray[np.uint8], labels: NDArray[np.uint8], label_file: Path, confidence: Path
 ) -> NDArray[np.int64]:
-    """`_Counts.levels` of one picture, from truth and labels [H, W] and its 8-bit map; zeros without a map."""
+    """Count `_Counts.levels` of one picture; return zeros if there is no confidence map.
+
+    Args:
+        truth: [H, W] true label map.
+        labels: [H, W] label map.
+        label_file: File of the label map.
+        confidence: File of the 8-bit confidence map.
+
+    Raises:
+        InputError: The confidence map is of another size [label-size], or cannot be read.
+    """
     counts = np.zeros((2, _LEVELS, 2), np.int64)
     if confidence.is_file():
         with open_picture(confidence) as image:
@@ -178,10 +197,11 @@ def _levels(
 
 
 def _assignment(truth: NDArray[np.uint8], record: dict[str, Any] | None, classes: ClassList) -> NDArray[np.int64]:
-    """Compare the keyword of each instance with the class that most of its mask shows, if its picture has several.
+    """Compare the keyword of each instance with the class that most of its mask shows.
 
     Returns:
-        [4] right, wrong, without a keyword, and those of which most is background or cannot be judged.
+        [4] numbers of instances: right, wrong, without a keyword, and mostly on background or on pixels that cannot be
+        judged. All are 0 if the picture has fewer than two keywords.
     """
     counts = np.zeros(4, np.int64)
     if record is None or len(record.get("keywords", ())) < 2:

@@ -1,6 +1,7 @@
-"""Part of stage `s4 evaluate`: mIoU of predicted label maps, from files or from a network, alone or beside others.
+"""Part of stage `s4 evaluate`: mIoU of predicted label maps, which come from files or from a network.
 
-Scoring files needs numpy and Pillow alone: torch comes in only with a network to run.
+With `--versus`, the mIoU is compared with that of other label maps. Scoring files needs numpy and Pillow alone. Only
+running a network needs torch.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -38,9 +39,9 @@ class LabelSource:
     """Where label maps come from.
 
     Attributes:
-        path: The folder, or the network.
-        read: Image id -> the file or network to blame, and the label map [H, W] as 0..n and 255.
-        threads: How many may read at once.
+        path: The folder of the files, or the weights of the network.
+        read: image_id -> the file or network to name in messages, and the label map [H, W] as 0..n and 255.
+        threads: How many threads may read at the same time.
     """
 
     path: Path
@@ -50,14 +51,14 @@ class LabelSource:
 
 @dataclass(frozen=True, eq=False)
 class _Judged:
-    """Counts of all pictures together, and [N, 2, n] of each; see `ConfusionMatrix` and `overlap`."""
+    """Counts of all pictures together (`ConfusionMatrix`), and of each picture [N, 2, n] (`overlap`)."""
 
     matrix: ConfusionMatrix
     overlaps: Overlaps
 
 
 def score_network(config: EvaluateConfig, events: Events) -> dict[str, Any]:
-    """Scores the semantic network `config.weights`; see `pipelines.evaluate.evaluate`."""
+    """Score the semantic network `config.weights`; see `pipelines.evaluate.evaluate`."""
     classes = load_classes(config.classes)
     ids, pictures, truths = pictures_and_truths(config)
     require_apart(config.save_predictions, truths)
@@ -66,7 +67,7 @@ def score_network(config: EvaluateConfig, events: Events) -> dict[str, Any]:
 
 
 def score_predictions(config: EvaluateConfig, events: Events) -> dict[str, Any]:
-    """Scores the label maps in `config.predictions`; see `pipelines.evaluate.evaluate`."""
+    """Score the label maps in `config.predictions`; see `pipelines.evaluate.evaluate`."""
     voc, folder, classes = cast(Path, config.voc), cast(Path, config.predictions), load_classes(config.classes)
     ids = read_split(voc, config.split)
     files = {image_id: folder / f"{image_id}.png" for image_id in ids}
@@ -76,19 +77,20 @@ def score_predictions(config: EvaluateConfig, events: Events) -> dict[str, Any]:
 
 
 def open_versus(config: EvaluateConfig, classes: ClassList, ids: Sequence[str]) -> LabelSource | None:
-    """What `--versus` names, ready to be read for every picture; None without it.
+    """Open what `--versus` names, to be read for every picture; return None if it is not given.
 
-    A file, or a folder with checkpoints in it, is a DeepLab, and read as `--scales`, `--flip` and `--crf` say. A folder
-    with a manifest is a label folder, any other a folder of label maps.
+    - A file, or a folder with checkpoints, is a DeepLab. It runs with `--scales`, `--flip` and `--crf`.
+    - A folder with a manifest is a label folder.
+    - Any other folder holds label maps.
 
     Args:
-        config: With `voc` and `versus`.
-        classes: What it must know.
-        ids: The pictures to compare on, at least one.
+        config: Settings of the evaluation, with `voc`.
+        classes: The class list.
+        ids: Image ids of the pictures to compare on, at least one.
 
     Raises:
-        ConfigError: A network of other classes [class-list-differs].
-        InputError: Nothing there [folder-missing], or a label map or picture is missing [versus-missing].
+        ConfigError: The network was trained for other classes [class-list-differs].
+        InputError: The path does not exist [folder-missing], or a label map or picture is missing [versus-missing].
     """
     path = config.versus
     if path is None:
@@ -96,7 +98,8 @@ def open_versus(config: EvaluateConfig, classes: ClassList, ids: Sequence[str]) 
     if path.is_file() or (path / "checkpoints").is_dir():
         return _network(path, config, classes, list_pictures(cast(Path, config.voc), list(ids)), None)
     if not path.is_dir():
-        raise InputError(f"--versus: {path} not found, label maps or a DeepLab expected; check it", "folder-missing")
+        message = f"--versus: {path} not found, label maps or a DeepLab expected; check the path"
+        raise InputError(message, "folder-missing")
     if (path / "manifest.json").is_file():
         labels = open_pseudo_labels(path, classes)
         files = {image_id: labels.label_path(image_id) for image_id in ids}
@@ -109,18 +112,19 @@ def open_versus(config: EvaluateConfig, classes: ClassList, ids: Sequence[str]) 
 def compare_with(
     other: LabelSource | None, overlaps: Overlaps, truths: dict[str, Path], classes: ClassList, events: Events
 ) -> dict[str, Any]:
-    """Compares what was scored with other predictions of the same pictures, on the same samples of them.
+    """Compare what was scored with other label maps of the same pictures, on the same bootstrap samples.
 
     Args:
-        other: What to compare with; None gives an empty result.
+        other: The other label maps; None gives an empty result.
         overlaps: [N, 2, n] of what was scored, in the order of `truths`.
-        truths: True label map of each picture.
-        classes: Of both.
-        events: Where progress goes.
+        truths: image_id -> file of the true label map.
+        classes: The class list.
+        events: Receives progress.
 
     Returns:
-        {versus: {source, miou, ratio, ratio_interval, difference, difference_interval}}: the other's own mIoU, and the
-        scored one's as a share of it and minus it, with 95 % intervals over pictures. nan where nothing was judged.
+        {versus: {source, miou, ratio, ratio_interval, difference, difference_interval}}. `miou` is that of the other
+        label maps. `ratio` is the scored mIoU divided by `miou`, `difference` is the scored mIoU minus `miou`. The
+        intervals are 95 % over pictures. Values are NaN if nothing could be judged.
     """
     if other is None:
         return {}
@@ -139,23 +143,23 @@ def compare_with(
 
 
 def open_pseudo_labels(folder: Path, classes: ClassList) -> LabelFolder:
-    """Opens a label folder to score it.
+    """Open a label folder to score it.
 
     Raises:
-        InputError: It has no manifest [labels-unmarked], or other classes [labels-classes].
+        InputError: The folder has no manifest [labels-unmarked], or other classes [labels-classes].
     """
     try:
         return open_labels(folder, "pseudo", classes)
     except InputError as error:
         if error.rule != "labels-unmarked":
             raise
-        # The advice for a training would not help here.
+        # The advice in the error is for `deeplab-train` and would not help here.
         found = f"{folder}: has no manifest, expected a label folder made by pseudo-label"
         raise InputError(f"{found}; score other label maps with --predictions", error.rule) from error
 
 
 def scales_of(config: EvaluateConfig) -> tuple[float, ...]:
-    """`--scales` as numbers."""
+    """Return `--scales` as numbers."""
     return tuple(float(scale) for scale in config.scales.split(","))
 
 
@@ -169,7 +173,7 @@ def _files(folder: Path, files: dict[str, Path], classes: ClassList, workers: in
 def _network(
     weights: Path, config: EvaluateConfig, classes: ClassList, pictures: dict[str, Path], save: Path | None
 ) -> LabelSource:
-    # These bring torch, which scoring files must not need.
+    # Imported here, since both import torch, and scoring files must not need torch.
     from pipelines.networks.load import load_deeplab
     from pipelines.networks.refine import refine
 
@@ -204,8 +208,17 @@ def _score(
     truths: dict[str, Path],
     events: Events,
 ) -> dict[str, Any]:
-    """The result of the stage for the pictures that have a truth here; `ids` are those of the whole list."""
-    other = open_versus(config, classes, list(truths))  # before the work: it may be unusable
+    """Score the pictures of `truths` and return the result of the stage.
+
+    Args:
+        config: Settings of the evaluation.
+        classes: The class list.
+        source: The label maps to score.
+        ids: All image ids of the list, also of pictures that are missing.
+        truths: image_id -> file of the true label map, for the pictures to score.
+        events: Receives progress.
+    """
+    other = open_versus(config, classes, list(truths))  # before the work, since it may be unusable
     judged = _judge(source, truths, classes, events)
     iou = zip(("background", *classes.names), judged.matrix.iou(), strict=True)
     return {
