@@ -11,7 +11,7 @@ THREE = Keywords(("cat", "dog", "cow"), (5, 2, 9))
 
 
 def maps_of(affinity: list[list[float]]) -> tuple[np.ndarray, np.ndarray]:
-    """Masks and maps whose means inside the masks are the given [N, K] table: one pixel for each instance."""
+    """Return masks of one pixel each, and maps whose means inside the masks are the table [N, K]."""
     table = np.array(affinity, np.float32)
     masks = np.eye(len(table), dtype=bool)[:, None, :]  # [N, 1, N]
     return masks, table.T[:, None, :]  # [K, 1, N]
@@ -73,15 +73,15 @@ def test_a_lead_below_the_margin_leaves_the_instance_unassigned():
 
 
 def test_the_only_candidate_of_a_keyword_needs_no_margin():
-    # The second instance is undecided, but keyword 1 has nobody else.
+    # The second instance is undecided, but keyword 1 has no other instance.
     result = assign_attention(*maps_of([[0.9, 0.1], [0.5, 0.49]]), TWO, margin=0.05)
     assert result.keyword.tolist() == [5, 2]
     assert result.margin[1] == pytest.approx(-0.01, abs=1e-6)
 
 
 def test_an_instance_is_not_taken_from_a_keyword_that_has_no_other():
-    # One-to-one: 0 -> 1, 1 -> 0 gives 0.85 + 0.9. But instance 0 by itself is sure of keyword 0 and instance 1 too, so
-    # that one of them must move; only the first has the assignment on its side.
+    # Both instances are sure of keyword 0, so one of them must move to keyword 1. The best one-to-one sum is
+    # 0.85 + 0.9: it moves instance 0.
     result = assign_attention(*maps_of([[0.9, 0.85], [0.9, 0.1]]), TWO, margin=0.05)
     assert result.keyword.tolist() == [2, 5]
 

@@ -7,9 +7,9 @@ from pipelines.labels.assign_set import InstanceSet, PictureInstances, assign_se
 
 
 def two_kinds(n: int, seed: int = 0, told: float = 0.5) -> tuple[InstanceSet, np.ndarray]:
-    """Instances of classes 0 and 1 that lie apart in features; a third of the pictures has both keywords.
+    """Make instances of classes 0 and 1 that lie apart in features; a third of the pictures has both keywords.
 
-    In those, the attention is right about the share `told` of the instances and wrong about the rest.
+    In that third, the attention is right about the share `told` of the instances and wrong about the rest.
     """
     generator = np.random.default_rng(seed)
     true = generator.integers(2, size=n)
@@ -23,7 +23,7 @@ def two_kinds(n: int, seed: int = 0, told: float = 0.5) -> tuple[InstanceSet, np
 
 
 def as_pictures(instances: InstanceSet) -> dict[str, PictureInstances]:
-    """Each instance in a picture of its own; classes 0 and 1 are the second and the first of the list's three."""
+    """Put each instance in a picture of its own; classes 0 and 1 are the second and the first in a list of three."""
     result = {}
     for number, allowed in enumerate(instances.allowed):
         own = np.flatnonzero(allowed)
@@ -34,7 +34,7 @@ def as_pictures(instances: InstanceSet) -> dict[str, PictureInstances]:
 
 
 def chosen(instances: InstanceSet) -> np.ndarray:
-    """Position in the class list of the keyword of each instance."""
+    """Return the position in the class list of each instance's keyword."""
     return np.array([assignment.keyword[0] for assignment in assign_set(as_pictures(instances), 3).values()])
 
 

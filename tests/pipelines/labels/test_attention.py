@@ -24,7 +24,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def picture_of(words: tuple[str, ...], number: int) -> np.ndarray:
-    """A grey picture with noise; red things lie on the left, green ones on the right."""
+    """Make a grey picture with noise; red things lie on the left, green ones on the right."""
     picture = np.random.default_rng(number).integers(60, 120, (48, 64, 3), np.uint8)
     if "red" in words:
         picture[8:40, 4:24] = (230, 20, 20)
@@ -61,7 +61,8 @@ def test_the_classifier_learns_the_keywords_and_its_maps_are_on_one_scale(data):
         logits = maps.net(torch.nn.functional.interpolate(tensor, (64, 64), mode="bilinear"))[0]
         right += [bool(logit > 0) == (name in words) for logit, name in zip(logits, CLASSES.names, strict=True)]
     assert np.mean(right) > 0.9
-    # `unit` is the mean of the highest value of present keywords over all 18 pictures, so that of the maps is 1.
+    # `unit` is the mean, over all 18 pictures, of the highest log-odds of present keywords. So the highest value of the
+    # maps is 1 in the mean.
     peaks = [
         maps(picture_of(words, number), CLASSES.keywords(words)).max(axis=(1, 2))
         for number, words in enumerate(keywords.values())
@@ -72,7 +73,8 @@ def test_the_classifier_learns_the_keywords_and_its_maps_are_on_one_scale(data):
 def test_maps_have_one_channel_a_keyword_at_the_aspect_of_the_picture(data):
     maps = train(*data)
     result = maps(np.zeros((40, 90, 3), np.uint8), CLASSES.keywords(["green"]))
-    assert result.shape[0] == 1 and result.shape[2] == 2 * result.shape[1]  # 96 x 1.5 is 144, and 64 high; stride 16
+    # As large as 96 x 96, the picture is 64 x 144 pixels; in multiples of 32 it is 64 x 128.
+    assert result.shape[0] == 1 and result.shape[2] == 2 * result.shape[1]
     assert result.dtype == np.float32
 
 

@@ -32,7 +32,7 @@ def test_large_sets_learn_from_fewer_cells_of_each_picture(pictures: int, cells:
 
 
 def test_a_picture_is_judged_by_what_others_say():
-    """The first feature is the keyword; the second is a lump of picture 0 alone, labelled like the keyword."""
+    """The first feature shows the keyword; the second shows a lump of picture 0 alone, labelled like the keyword."""
     rng = np.random.default_rng(0)
     labels = np.uint8([0, 1] * 200)
     features = np.stack([labels * 4 + rng.normal(size=400), rng.normal(size=400) / 10], axis=1)
@@ -56,7 +56,7 @@ def test_unknown_cells_teach_nothing_and_too_few_make_no_classifier():
     features, pictures = np.ones((30, 2), np.float16), np.arange(30)
     assert fit_cells(features, np.full(30, 255, np.uint8), pictures, 1) is None
     labels = np.full(30, 255, np.uint8)
-    labels[:18] = 1  # nine for each
+    labels[:18] = 1  # nine cells for each classifier
     assert fit_cells(features, labels, pictures, 1) is None
 
 
@@ -64,7 +64,7 @@ def test_probabilities_are_of_the_keywords_alone_and_interpolated():
     log = np.log(np.float32([1, 3, 2, 4]))  # background and three keywords
     weights = np.stack([np.zeros(4), log])[None].transpose(0, 2, 1)
     probe = CellProbe(np.repeat(weights, 2, axis=0).astype(np.float32), np.zeros((2, 4), np.float32))
-    features = np.float32([[[0, 0]], [[0, 1]]])  # cells in a row: all alike, and as the logarithms say
+    features = np.float32([[[0, 0]], [[0, 1]]])  # in the first cell all classes are alike, in the second as 1, 3, 2, 4
     shown = probe(features, 0, Keywords(("c", "a"), (3, 1)), (1, 4))
     assert shown.shape == (3, 1, 4)
     # pixel centres lie at 0 (clipped), 1/4, 3/4 and 1 of the way between the cells

@@ -26,7 +26,7 @@ class Attention:
 
 
 def instances(*scores: float) -> Instances:
-    """One instance for each score, all on the left half; the last one without a pixel."""
+    """Make one instance for each score, all on the left half; the last one has no pixel."""
     masks = torch.zeros(len(scores), 6, 8, dtype=torch.bool)
     masks[:-1, :, :2] = True
     return Instances(torch.zeros(len(scores), 4), torch.tensor(scores), masks)
@@ -45,7 +45,7 @@ def test_attention_is_asked_only_where_it_is_needed():
 
 def test_features_and_log_odds_are_means_inside_the_masks():
     cues = finder(instances(0.9, 0.8), looks=True)("a", PICTURE, ONE)
-    # The mask covers two of four columns of the left cell: before its centre, so all of it is the left cell's.
+    # The mask covers two of the left cell's four columns. They lie left of the cell's centre, so only this cell counts.
     assert cues.looks is not None
     np.testing.assert_allclose(cues.looks.features, [[1, 0]], atol=1e-6)
     np.testing.assert_allclose(cues.looks.log_odds, [[20]], atol=1e-5)
@@ -58,7 +58,7 @@ def test_a_doubtful_instance_is_kept_only_where_there_is_no_other():
 
 
 def equal(first: Any, second: Any) -> bool:
-    """Whether two values are the same throughout, in the fields of their fields too."""
+    """Tell whether two values are equal in all their fields, nested ones included."""
     if is_dataclass(first):
         return type(first) is type(second) and all(
             equal(getattr(first, field.name), getattr(second, field.name)) for field in fields(first)
@@ -77,9 +77,8 @@ def test_cues_come_back_from_their_file_as_they_were(tmp_path: Path):
         generator.random(3).astype(np.float32),
         np.float32([[[0.5, -7]], [[np.nan, np.nan]]]),
     )
-    assert not any(
-        value is None for value in vars(cues).values()
-    )  # or a field that was added later could be forgotten in the file
+    # Every field is set, or this test could not see that the file forgets one that was added later.
+    assert not any(value is None for value in vars(cues).values())
     cues.save(tmp_path / "folder" / "a.npz")
     loaded = load_cues(tmp_path / "folder" / "a.npz")
     assert loaded is not None and equal(cues, loaded)

@@ -20,7 +20,7 @@ TWO = Keywords(("cat", "dog"), (5, 2))  # class 5 of the list comes first
 
 
 def painted(*found: tuple[list[int], float, int]) -> Painted:
-    """One instance in a row of four pixels for each (its pixels, score, keyword)."""
+    """Make an instance for each (pixels, score, keyword), in a row of four pixels."""
     masks = np.zeros((len(found), *SIZE), bool)
     for mask, (pixels, _, _) in zip(masks, found, strict=True):
         mask[0, pixels] = True
@@ -30,7 +30,7 @@ def painted(*found: tuple[list[int], float, int]) -> Painted:
 def test_the_best_instance_on_top_gives_its_score_to_its_keyword():
     p = instance_probabilities(painted(([0, 1], 0.9, 5), ([1, 2], 0.8, 2)), TWO, SIZE)
     assert p.sum(axis=0) == pytest.approx(np.ones(SIZE))
-    # 0.5 + 0.45 * 0.9 = 0.905, and the rest for the two others; outside 0.9 for the background.
+    # The keyword has 0.5 + 0.45 * 0.9 = 0.905, and the two other classes share the rest. Outside, background has 0.9.
     assert p[:, 0, 0] == pytest.approx([0.0475, 0.905, 0.0475])
     assert p[:, 0, 1] == pytest.approx([0.0475, 0.905, 0.0475])
     assert p[:, 0, 2] == pytest.approx([0.07, 0.07, 0.86])
@@ -47,7 +47,7 @@ def test_one_that_looks_like_something_else_is_background_as_probably(of_kind: f
     found = replace(painted(([0], 0.9, UNASSIGNED), ([1], 0.9, 5)), of_kind=np.float32([of_kind, 0.1]))
     p = instance_probabilities(found, TWO, SIZE)
     assert p[:, 0, 0] == pytest.approx([background, (1 - background) / 2, (1 - background) / 2])
-    assert p[1, 0, 1] == pytest.approx(0.905)  # whatever is thought of one with a keyword
+    assert p[1, 0, 1] == pytest.approx(0.905)  # for an instance with a keyword, of_kind does not count
 
 
 @pytest.mark.parametrize("keywords", [1, 2, 25])
@@ -87,7 +87,7 @@ def test_an_opinion_is_never_so_sure_that_nothing_outweighs_it():
 
 def test_evidence_multiplies_the_odds():
     probabilities, likelihood = np.float32([[[0.8]], [[0.2]]]), np.float32([[[1]], [[4]]])
-    # 0.8 to 0.2 * 4, and with half the weight to 0.2 * 2.
+    # The odds are 0.8 to 0.2 * 4, and 0.8 to 0.2 * 2 with half the weight.
     assert weigh(probabilities, likelihood, 1)[:, 0, 0] == pytest.approx([0.5, 0.5])
     assert weigh(probabilities, likelihood, 0.5)[:, 0, 0] == pytest.approx([2 / 3, 1 / 3])
 

@@ -19,7 +19,7 @@ def objective(
     unary_weight: float,
     noise_affinity: float,
 ) -> float:
-    """What `assign_graph` maximises, written down anew; a label C stands for no keyword."""
+    """Return what `assign_graph` maximises, written down anew; label C stands for no keyword."""
     nothing = affinity.shape[1]
     worth = np.append(affinity, np.full((len(affinity), 1), noise_affinity), axis=1)
     alike = (labels[joined.first] == labels[joined.second]) & (labels[joined.first] != nothing)
@@ -39,7 +39,7 @@ def test_edges_join_mutual_neighbours_of_different_pictures():
     found = mutual_neighbours(features, np.arange(4), everything, 1)
     assert (found.first.tolist(), found.second.tolist()) == ([0], [1])
     assert found.weight[0] == pytest.approx(np.cos(np.radians(10)), abs=1e-6)
-    # In one picture, 0 and 10 cannot be joined: 10 <-> 30 are mutual then.
+    # Instances of one picture are not joined. If 0 and 10 are in one picture, 10 <-> 30 are mutual.
     found = mutual_neighbours(features, np.array([0, 0, 1, 2]), everything, 1)
     assert (found.first.tolist(), found.second.tolist()) == ([1], [2])
 
@@ -77,12 +77,12 @@ def test_neighbours_are_those_of_the_whole_matrix(seed, block, monkeypatch):
 
 
 def test_an_unsure_instance_follows_those_that_look_like_it():
-    # Instance 2 is on its own slightly more of keyword 1; its likes, of single-keyword pictures, are keyword 0.
+    # By itself, instance 2 is slightly more of keyword 1. The two that look like it can only be of keyword 0.
     affinity = np.array([[1, 0], [1, 0], [0.4, 0.5]], np.float32)
     allowed = np.array([[1, 0], [1, 0], [1, 1]], bool)
     joined = edges((0, 2, 0.9), (1, 2, 0.9))
     assert assign_graph(affinity, allowed, joined, 1.0, -1.0).tolist() == [0, 0, 0]
-    # 0.1 times the weight against two edges of 0.9: above 18, its own evidence wins.
+    # Its own evidence is 0.1 times the weight, against two edges of 0.9. So it wins above a weight of 18.
     assert assign_graph(affinity, allowed, joined, 17.0, -1.0).tolist() == [0, 0, 0]
     assert assign_graph(affinity, allowed, joined, 19.0, -1.0).tolist() == [0, 0, 1]
 
@@ -92,9 +92,9 @@ def test_an_instance_without_evidence_gets_no_keyword_unless_it_has_likes():
     allowed = np.ones((3, 1), bool)
     assert assign_graph(affinity, allowed, edges(), 1.0, 0.0).tolist() == [1, 1, 0]
     assert assign_graph(affinity, allowed, edges((0, 2, 0.6)), 1.0, 0.0).tolist() == [0, 1, 0]
-    # Two without evidence do not hold each other up: 2 x -0.5 against one edge.
+    # Two instances without evidence do not hold each other up: one edge of 0.6 is less than 2 x 0.5.
     assert assign_graph(affinity, allowed, edges((0, 1, 0.6)), 1.0, 0.0).tolist() == [1, 1, 0]
-    # Noise agrees with nothing: an edge between two of them is worth 0, so a strong one makes both take the keyword.
+    # An edge between two instances without keyword is worth 0. So a strong edge makes both take the keyword.
     assert assign_graph(affinity, allowed, edges((0, 1, 1.1)), 1.0, 0.0).tolist() == [0, 0, 0]
 
 

@@ -29,7 +29,7 @@ def source(instances: Path, images: tuple[str, ...] = ("a", "sub/b")) -> MaskSou
 
 
 def coco(path: Path, **changes: Any) -> Path:
-    """Picture a with two instances, sub/b with none."""
+    """Write a COCO file: picture a has two instances and a crowd, sub/b has none."""
     left, right = encode_masks(np.stack([LEFT, RIGHT]))
     content = {
         "images": [

@@ -25,7 +25,7 @@ PICTURE = np.zeros((4, 8, 3), np.uint8)
 
 
 def cues(*columns: slice, maps: np.ndarray | None = None) -> PictureCues:
-    """One instance of score 0.9, 0.8, ... for each slice of columns."""
+    """Make an instance for each slice of columns, with scores from 0.9 down to 0.8."""
     masks = np.zeros((len(columns), 4, 8), bool)
     for mask, own in zip(masks, columns, strict=True):
         mask[:, own] = True
@@ -59,7 +59,7 @@ def labeller(*keywords: str, **settings: Any) -> Labelling:
 
 
 def given(*keyword: int, keywords: int = 2) -> Assignment:
-    """An assignment of instances to places among the picture's keywords, or to none."""
+    """Make an assignment of instances to keywords, given by position in the class list or `UNASSIGNED`."""
     names = Keywords(("cat", "dog")[:keywords], (CAT, DOG)[:keywords])
     return assigned(np.int64(keyword), np.full((len(keyword), keywords), 0.5, np.float32), names, "graph")
 
@@ -76,7 +76,8 @@ def test_a_keyword_without_instance_is_missing_and_filled_only_if_asked():
     assert row(plain) == [CAT] * 4 + [0] * 4
     assert (plain.record["missing"], plain.record["filled"]) == (["dog"], [])
     filled = labeller("cat", "dog", fill=True)("a", PICTURE, found, given(CAT))
-    # The map's cells are two pixels wide: 0, 0, 0, 1 is above 0.5 from halfway between the last two centres.
+    # The cells of the map are two pixels wide. The map 0, 0, 0, 1 is above 0.5 beyond the middle between the last two
+    # centres.
     assert row(filled) == [CAT] * 4 + [0] * 2 + [DOG] * 2
     assert (filled.record["missing"], filled.record["filled"]) == (["dog"], ["dog"])
     assert filled.confidence is not None and filled.confidence[0].tolist() == [230] * 4 + [255] * 2 + [128] * 2
@@ -139,7 +140,7 @@ def test_pictures_are_rejected_by_rule(settings: dict[str, float], width: int, r
 
 
 class Network:
-    """A DeepLab that sees a dog on the right half, with the probability given, and some bird everywhere."""
+    """A DeepLab that sees a dog on the right half, with probability `sure`, and hardly any cat anywhere."""
 
     def __init__(self, sure: float, names: tuple[str, ...] = ("cat", "dog")) -> None:
         self.classes, self.sure, self.asked_for_presence = ClassList.from_names(names), sure, True
@@ -148,7 +149,7 @@ class Network:
         self.asked_for_presence = False
 
     def probabilities(self, picture: np.ndarray, flip: bool) -> np.ndarray:
-        assert flip and not self.asked_for_presence  # keywords know better
+        assert flip and not self.asked_for_presence  # the keywords say what the picture shows
         result = np.full((3, *picture.shape[:2]), 0.01, np.float32)
         result[0] = 0.9
         result[0, :, 4:], result[2, :, 4:] = 0.9 * (1 - self.sure), 0.9 * self.sure
@@ -161,7 +162,7 @@ def use(monkeypatch: pytest.MonkeyPatch, network: Network) -> dict[str, Path]:
 
 
 def test_an_earlier_network_labels_what_no_instance_shows(monkeypatch: pytest.MonkeyPatch):
-    # Outside of instances the dog has 0.1 against 0.9 for the background: it takes 9 to 1 to outweigh that.
+    # Outside all instances, the dog has 0.1 against 0.9 for the background. It takes 9 to 1 to outweigh that.
     for sure, expected in ((0.92, DOG), (0.88, 0)):
         labels = labeller("dog", **use(monkeypatch, Network(sure)))("a", PICTURE, cues(), given(keywords=1))
         assert labels.record["rejected"] == (None if expected else "nothing-found")
@@ -250,9 +251,11 @@ def test_a_witness_must_be_surer_where_nothing_like_the_keyword_is_recognised():
     labelling = labeller("cat")
     labelling.witnesses = [(lambda *_: witness, 1.0)]
     labels = labelling("a", PICTURE, found, given(CAT, CAT, keywords=1))
-    # Cat to background: 0.8 to 0.2 for the witness; 0.1 to 0.9 where the instance is not recognised, and between both.
+    # Cat to background is 0.8 to 0.2 for the witness. For the instances it is 0.1 to 0.9 under the first one, which is
+    # not recognised, and between the two.
     assert row(labels) == [0] * 5 + [CAT] * 3
-    # Roots of 0.9 * 0.2 and 0.1 * 0.8 are as 3 to 2, those of 0.86 * 0.8 and 0.14 * 0.2 as 4.9570 to 1.
+    # Roots of 0.9 * 0.2 and 0.1 * 0.8 are as 3 to 2. Under the second instance, of score 0.8, those of 0.86 * 0.8 and
+    # 0.14 * 0.2 are as 4.9570 to 1.
     assert labels.confidence is not None and labels.confidence[0].tolist() == [153] * 5 + [212] * 3
 
 
@@ -263,8 +266,9 @@ def test_windows_tell_what_instances_show_and_nothing_around_them():
     labelling.witnesses = [(lambda *_: witness, 1.0)]
     labelling.windows = WindowProbe(np.float32([0, 1, 0]), np.float32([0, 0, 0]))
     labels = labelling("a", PICTURE, replace(cues(slice(0, 6)), windows=windows), given(CAT, keywords=1))
-    # Roots of 0.905 and 0.095 are as 3.086 to 1. The windows, with middles at 2 and 6, say -8, -8, -6, -2, 2, 6 to the
-    # pixels of the instance, of which half counts, beside ln 3.086 = 1.127; and 8 where there is none.
+    # Without windows: roots of 0.905 and 0.095 are as 3.086 to 1, and ln 3.086 = 1.127. The middles of the windows are
+    # at 2 and 6. They say -8, -8, -6, -2, 2, 6 to the pixels of the instance, of which half is added. Outside of the
+    # instance they would say 8, but do not count.
     assert row(labels) == [0] * 3 + [CAT] * 3 + [0] * 2
     assert labels.confidence is not None
     odds = np.exp(np.abs(1.127 + np.array([-4, -4, -3, -1, 1, 3])))
@@ -286,11 +290,11 @@ def test_only_what_looks_like_something_else_counts_as_that():
     witness = np.full((2, 4, 8), 0.45, np.float32)
     witness[1] = 0.55
     found = replace(cues(slice(0, 3), slice(5, 8)), recognised=np.float32([0.9, 0.9]))
-    found = replace(found, scores=np.float32([0.9, 0.4]))  # of which the second is too low for a label
+    found = replace(found, scores=np.float32([0.9, 0.4]))  # the second score is too low for a label
     labelling = labeller("cat")
     labelling.witnesses = [(lambda *_: witness, 1.0)]
     labels = labelling("a", PICTURE, found, given(CAT, CAT, keywords=1))
     assert labels.confidence is not None
-    # Where the score leaves it open, however surely it is an animal, cat and background are alike: the roots of 0.55
-    # and 0.45 are as 1.1055 to 1.
+    # The second instance is surely an animal, but its low score takes the keyword away. So it says nothing, and the
+    # witness alone decides: the roots of 0.55 and 0.45 are as 1.1055 to 1.
     assert row(labels)[5:] == [CAT] * 3 and labels.confidence[0, 5:].tolist() == [134] * 3

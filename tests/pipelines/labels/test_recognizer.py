@@ -34,7 +34,7 @@ def test_what_is_not_known_of_every_keyword_is_not_judged(keywords: tuple[str, .
 
 
 class Red(nn.Module):
-    """Says tabby with log-odds of 20 times what red exceeds grey by, else abacus."""
+    """Tells tabby from abacus; the log-odds of tabby are 20 times the brightest red less grey."""
 
     def forward(self, images: Tensor) -> Tensor:
         logits = torch.full((len(images), 1000), -100.0)
@@ -54,11 +54,11 @@ def test_each_instance_is_seen_alone_on_grey(monkeypatch: pytest.MonkeyPatch):
     masks = np.zeros((2, 20, 30), bool)
     masks[0, 5:15, 2:12], masks[1, 5:15, 18:28] = True, True  # black, and red
     look = recognizer(monkeypatch)
-    # beside the black one there is red in the picture, but not in what is cut out; its brightest is the grey round it
+    # The picture is red beside the black instance, but the cut-out is not. The brightest in it is the grey around.
     black, red = look(picture, masks, ["cat"])
     assert black == pytest.approx(0.5, abs=1e-3) and red == pytest.approx(1 / (1 + np.exp(-20 * 128 / 255)), abs=1e-3)
     assert look(picture, masks, ["cat", "quokka"]).tolist() == [1, 1]
-    assert look(picture, masks, ["cat", "person"]).tolist() == [1, 1]  # nobody is turned down for what is worn
+    assert look(picture, masks, ["cat", "person"]).tolist() == [1, 1]  # with people, no instance is turned down
     assert look(picture, masks[:0], ["cat"]).shape == (0,)
 
 
@@ -67,8 +67,9 @@ def test_windows_know_nothing_of_each_other(monkeypatch: pytest.MonkeyPatch):
     picture[:, 96:, 0] = 255
     seen = recognizer(monkeypatch).windows(picture, ["cat", "quokka"])
     assert seen.shape == (2, 8, 16) and np.isnan(seen[1]).all()
-    # Windows are 24 pixels wide and 12 apart, the first from -6 on: those from 78 on reach into the red at 96. The
-    # brightest red of a window says 20 * (0 - 127 / 255), or 20 * 128 / 255; the other things' -100 add nothing.
+    # Windows are 24 pixels wide and 12 apart, and the first starts at -6. Those from 78 on reach into the red at 96.
+    # The brightest red of a window says 20 * (0 - 127 / 255) or 20 * 128 / 255. The -100 of all other classes add
+    # nothing.
     assert (np.ptp(seen[0], axis=0) < 1e-4).all()
     assert seen[0, 0] == pytest.approx([-20 * 127 / 255] * 7 + [20 * 128 / 255] * 9, abs=0.05)
 

@@ -8,7 +8,7 @@ Learned = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def windows_of(keyword: int, *cells: tuple[int, float, int]) -> Learned:
-    """(label, log-odds, how often) -> log-odds, keywords and labels of the windows of a set."""
+    """Turn cells (label, log-odds, how often) into log-odds, keywords and labels of all windows."""
     counts = [count for *_, count in cells]
     log_odds = np.repeat(np.float32([value for _, value, _ in cells]), counts)
     labels = np.repeat(np.uint8([label for label, *_ in cells]), counts)
@@ -16,14 +16,14 @@ def windows_of(keyword: int, *cells: tuple[int, float, int]) -> Learned:
 
 
 def test_windows_are_worth_how_much_oftener_they_look_so_on_the_keyword():
-    # 0.8 of the keyword's windows show 1, and 0.2 of the background's, of which there are three times as many: however
-    # many there are, 1 is 4 times as frequent on the keyword, and -1 a quarter.
+    # Of the keyword's windows 0.8 show 1, of the background's 0.2. So 1 is 4 times as frequent on the keyword, and -1 a
+    # quarter as frequent. That background has three times as many windows does not matter.
     cells = (1, 1.0, 800), (1, -1.0, 200), (0, 1.0, 600), (0, -1.0, 2400)
     probe = fit_windows(*windows_of(1, *cells), 2)
     assert probe is not None
     assert probe.slopes[1] == pytest.approx(np.log(4), rel=0.03)
     assert probe.offsets[1] == pytest.approx(0, abs=0.03)
-    # What is open, of the other class or of no known kind changes nothing; of the other class nothing is known.
+    # Windows of label 255, of the other class, or of log-odds NaN change nothing. The other class has no slope.
     more = fit_windows(*windows_of(1, *cells, (255, 1.0, 500), (2, 1.0, 500), (0, float("nan"), 500)), 2)
     assert more is not None
     assert more.slopes.tolist() == [0, probe.slopes[1], 0] and more.offsets.tolist() == [0, probe.offsets[1], 0]
@@ -51,7 +51,8 @@ def test_likelihoods_are_interpolated_between_windows_and_unknown_keywords_stay_
     likelihood = probe(windows, Keywords(("b", "c"), (2, 3)), (1, 4))
     assert likelihood.shape == (3, 1, 4)
     assert likelihood[[0, 2]].tolist() == [[[1] * 4]] * 2
-    # The middles of the windows are at 1 and 3: 0, 1, 3 and 4 at those of the pixels, times 0.5, less 1.
+    # The middles of the windows are at 1 and 3. At the middles of the pixels they say 0, 1, 3 and 4. The slope of the
+    # second class is 0.5, its offset -1.
     assert np.log(likelihood[1, 0]) == pytest.approx([-1, -0.5, 0.5, 1], abs=1e-6)
 
 
