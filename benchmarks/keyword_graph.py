@@ -18,7 +18,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from pipelines.labels.assign_set import (
+from pipelines.labels.assign_in_set import (
     NEIGHBOURS,
     NOISE_PROBABILITY,
     UNARY_WEIGHT,

@@ -27,7 +27,7 @@ from pipelines.data.images import find_images
 from pipelines.data.keywords_files import read_keywords
 from pipelines.data.rle import boxes_of, decode_masks, encode_masks, read_rle
 from pipelines.data.voc import read_class_map, read_split, truth_path, write_label_map
-from pipelines.labels.paint import compose_label_map
+from pipelines.labels.paint import Painted, paint_label_map
 
 
 def by_picture(content: dict[str, Any]) -> dict[int, list[dict[str, Any]]]:
@@ -83,7 +83,7 @@ def oracle(arguments: argparse.Namespace) -> None:
         shown = np.array([[(truth[mask] == index).sum() for index in own] for mask in masks]).reshape(-1, len(own))
         best = np.array(own)[shown.argmax(axis=1)] if len(masks) else np.zeros(0)
         scores = np.float32([annotation.get("score", 1) for annotation in found[image["id"]]])
-        label_map, _ = compose_label_map(masks, scores, best.astype(np.uint8), truth.shape)
+        label_map, _ = paint_label_map(Painted(masks, scores, best.astype(np.int64)), truth.shape)
         write_label_map(arguments.out / f"{image_id}.png", classes.to_palette(label_map))
 
 

@@ -29,7 +29,7 @@ from pipelines.files import remove_stale_temporaries
 from pipelines.labels.cells import cells_per_picture
 from pipelines.labels.cue_store import CueStore, take_over
 from pipelines.labels.cues import FALLBACK, CueFinder, PictureCues
-from pipelines.labels.earlier_round import Segmenter
+from pipelines.labels.earlier_deeplab import Segmenter
 from pipelines.labels.instances import open_source
 from pipelines.labels.keyword_network import open_attention, open_recognizer
 from pipelines.labels.labeller import PictureLabeller, PictureLabels, gather_witnesses

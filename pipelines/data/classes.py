@@ -199,6 +199,11 @@ class Keywords:
         columns: NDArray[np.int64] = table[positions]
         return columns
 
+    def positions_of(self, columns: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Return the positions [N] of keywords by their columns 0..K-1; 255 for column -1: the inverse of `columns`."""
+        positions: NDArray[np.int64] = np.array([*self.positions, IGNORE], np.int64)[columns]
+        return positions
+
 
 def load_classes(source: str) -> ClassList:
     """Read a class list.

@@ -19,7 +19,7 @@ from scipy.special import softmax
 
 from pipelines.data.classes import IGNORE, Keywords
 from pipelines.labels.attention import AttentionMaps
-from pipelines.labels.enlarge import enlarge
+from pipelines.labels.coarse_maps import enlarge
 from pipelines.labels.linear_probe import fit_softmax_probe
 
 _MOST_CELLS = 400_000  # of all pictures together: half a gigabyte as float32

@@ -20,7 +20,7 @@ from pipelines.data.rle import decode_masks, encode_masks
 from pipelines.files import atomic_write
 from pipelines.labels.attention import AttentionMaps
 from pipelines.labels.cells import Cells, sample_cells
-from pipelines.labels.enlarge import mean_inside
+from pipelines.labels.coarse_maps import mean_inside
 from pipelines.labels.instances import MaskSource
 from pipelines.labels.recognizer import Recognizer
 from s4net.instances import Instances

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.classes import Keywords
-from pipelines.labels.assign import UNASSIGNED, Assignment, assigned, keyword_of, leads
-from pipelines.labels.enlarge import enlarge, mean_inside
+from pipelines.labels.assign_in_picture import UNASSIGNED, Assignment, assigned, leads
+from pipelines.labels.coarse_maps import enlarge, mean_inside
 
 _LEAST_PROBABILITY = 1e-6  # so that its logarithm is finite
 _SMALLEST_PART = 0.15  # share of an instance: the least that is cut out, and the least that is left of it
@@ -57,7 +57,7 @@ def split_fused(
     was_cut = np.isin(np.arange(len(masks)), parents[len(areas) :])
     column = np.where((column < 0) & was_cut, best, column)
     lead = leads(affinity, np.where(column < 0, best, column))
-    return masks, parents, Assignment(keyword_of(column, keywords), affinity, lead, assignment.rule)
+    return masks, parents, Assignment(keywords.positions_of(column), affinity, lead, assignment.rule)
 
 
 def divide_by_evidence(
@@ -101,5 +101,5 @@ def divide_by_evidence(
     parents = np.array([*range(len(masks)), *(parent for _, parent, _ in parts)], np.int64)
     column = np.append(column, np.array([other for *_, other in parts], np.int64))
     divided = np.concatenate([whole, *(part[None] for part, *_ in parts)])
-    keyword = keyword_of(column, keywords)
+    keyword = keywords.positions_of(column)
     return divided, parents, assigned(keyword, assignment.affinity[parents], keywords, assignment.rule)

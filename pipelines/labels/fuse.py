@@ -1,43 +1,18 @@
 """Fuses the opinions of instances and witnesses: probabilities of each pixel's class, their pool, what stays open."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter, minimum_filter
 
 from pipelines.data.classes import Keywords
-from pipelines.labels.assign import UNASSIGNED
-from pipelines.labels.enlarge import enlarge
-from pipelines.labels.paint import worst_first
-
-FILLED_CONFIDENCE = 128
-"""Confidence of a pixel that attention maps filled in: at the border of the area, it is as likely wrong as right."""
+from pipelines.labels.assign_in_picture import UNASSIGNED
+from pipelines.labels.paint import Painted, worst_first
 
 _BACKGROUND = 0.9  # probability outside all instances; the rest is for objects that were not found
 _SUREST = 0.95  # probability of the keyword at score 1; at score 0 it is 0.5, which still wins if nothing else speaks
 _LEAST_OF_KIND = 0.02  # probability of the keywords under any instance: so often the recogniser is mistaken
 _LEAST_PROBABILITY = 1e-4  # in an opinion, so that no witness rules anything out
-_SHOWN = 0.5  # in attention maps, where about 1 is strong; best of 0.3, 0.5, 0.7 and 1 on pictures of six classes
-
-
-@dataclass(frozen=True, eq=False)
-class Painted:
-    """Instances of a picture with the keywords that they are painted with.
-
-    Attributes:
-        masks: [N, H, W] bool, N may be 0.
-        scores: [N] float32 in 0..1.
-        keyword: [N] int64, position of the keyword in the class list, or `UNASSIGNED`.
-        of_kind: [N] float32 in 0..1, probability that an instance without keyword is of a kind with the keywords. NaN
-            if it is not known of the instance, None if it is not known of any.
-    """
-
-    masks: NDArray[np.bool_]
-    scores: NDArray[np.float32]
-    keyword: NDArray[np.int64]
-    of_kind: NDArray[np.float32] | None = None
 
 
 def instance_probabilities(painted: Painted, keywords: Keywords, size: tuple[int, ...]) -> NDArray[np.float32]:
@@ -120,23 +95,3 @@ def weigh(probabilities: NDArray[np.float32], likelihood: NDArray[np.float32], p
     product = probabilities * likelihood ** np.float32(power)
     weighed: NDArray[np.float32] = product / product.sum(axis=0)
     return weighed
-
-
-def shown_pixels(maps: NDArray[np.float32], number: int, size: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Mark the pixels [H, W] where the map of a keyword is strong, and stronger than all other maps.
-
-    Args:
-        maps: [K, h, w], see `AttentionMaps`.
-        number: Index of the keyword's map.
-        size: (H, W) of the picture.
-    """
-    scaled = enlarge(maps, size)
-    shown: NDArray[np.bool_] = (scaled.argmax(axis=0) == number) & (scaled[number] > _SHOWN)
-    return shown
-
-
-def near_other_labels(label_map: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
-    """Mark the pixels [H, W] that are at most `width` pixels, also diagonally, from a pixel of another label."""
-    side = 2 * width + 1
-    near: NDArray[np.bool_] = maximum_filter(label_map, side) != minimum_filter(label_map, side)
-    return near

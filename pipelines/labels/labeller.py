@@ -12,24 +12,16 @@ from pipelines.data.classes import IGNORE, ClassList, Keywords
 from pipelines.data.record_files import Record
 from pipelines.data.rle import boxes_of, encode_masks
 from pipelines.engine.distributed import choose_device
-from pipelines.labels.assign import UNASSIGNED, Assignment
+from pipelines.labels.assign_in_picture import UNASSIGNED
 from pipelines.labels.attention import AttentionMaps
 from pipelines.labels.cells import CELL_WEIGHT, CellWitness
 from pipelines.labels.cues import PictureCues
-from pipelines.labels.earlier_round import SEGMENTER_WEIGHT, Segmenter
-from pipelines.labels.fuse import (
-    FILLED_CONFIDENCE,
-    Painted,
-    instance_probabilities,
-    near_other_labels,
-    pool,
-    shown_pixels,
-    unassigned_pixels,
-    weigh,
-)
+from pipelines.labels.earlier_deeplab import SEGMENTER_WEIGHT, Segmenter
+from pipelines.labels.fill import fill_keywords
+from pipelines.labels.fuse import instance_probabilities, pool, unassigned_pixels, weigh
+from pipelines.labels.instance_keywords import NamedInstances, name_instances
 from pipelines.labels.learn import Evidence
-from pipelines.labels.named import NamedInstances, name_instances
-from pipelines.labels.paint import compose_label_map
+from pipelines.labels.paint import LabelMaps, Painted, near_other_labels, paint_label_map
 from pipelines.labels.plan import LabelPlan
 from pipelines.labels.windows import WINDOW_WEIGHT
 from pipelines.networks.refine import refine
@@ -39,9 +31,6 @@ Witness = Callable[[str, NDArray[np.uint8], Keywords], NDArray[np.float32]]
 
 A witness has an opinion of its own on every pixel of a picture, beside the opinion of the instances.
 """
-
-Maps = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-"""Label map [H, W] of positions in the class list, and confidence [H, W]."""
 
 
 def gather_witnesses(
@@ -107,7 +96,7 @@ class PictureLabeller:
         label_map, confidence = self._maps(image_id, picture, named.painted, cues.windows)
         filled: list[str] = []
         if self.config.fill and cues.attention is not None:
-            filled = _fill(cues.attention.maps, keywords, named.assignment, label_map, confidence)
+            filled = fill_keywords(cues.attention.maps, keywords, named.assignment, label_map, confidence)
         rejected = self._rejected(label_map)
         if rejected:
             label_map[:] = IGNORE
@@ -131,20 +120,20 @@ class PictureLabeller:
 
     def _maps(
         self, image_id: str, picture: NDArray[np.uint8], painted: Painted, windows: NDArray[np.float32] | None
-    ) -> Maps:
+    ) -> LabelMaps:
         """Return label map and confidence, before `fill`, `border` and the share of foreground change them."""
-        of_instances = compose_label_map(painted.masks, painted.scores, painted.keyword, picture.shape[:2])
+        of_instances = paint_label_map(painted, picture.shape[:2])
         others_speak = bool(self.witnesses) or self.evidence.windows is not None
         if not others_speak and self.config.refine == "none":
             return of_instances
-        label_map, confidence = self._of_all(image_id, picture, painted, windows)
+        fused = self._fused_maps(image_id, picture, painted, windows)
         # A keyword says that the picture shows it. If the others leave no pixel of any keyword, they are not believed.
-        shows_nothing = not ((label_map != 0) & (label_map != IGNORE)).any()
-        return of_instances if others_speak and shows_nothing else (label_map, confidence)
+        shows_nothing = not ((fused.label_map != 0) & (fused.label_map != IGNORE)).any()
+        return of_instances if others_speak and shows_nothing else fused
 
-    def _of_all(
+    def _fused_maps(
         self, image_id: str, picture: NDArray[np.uint8], painted: Painted, windows: NDArray[np.float32] | None
-    ) -> Maps:
+    ) -> LabelMaps:
         """Return label map and confidence that follow from instances, witnesses and windows together, refined."""
         keywords, size = self.plan.keywords[image_id], picture.shape[:2]
         if not self.witnesses:
@@ -166,7 +155,7 @@ class PictureLabeller:
             label_map[unassigned_pixels(painted, size)] = IGNORE
         # The CRF makes nearly every pixel sure. So confidence is the probability that the label had before the CRF.
         worth = np.take_along_axis(probabilities, winner[None], axis=0)[0]
-        return label_map, np.rint(255 * worth).astype(np.uint8)
+        return LabelMaps(label_map, np.rint(255 * worth).astype(np.uint8))
 
     def _rejected(self, label_map: NDArray[np.uint8]) -> str | None:
         """Return the rule that makes the whole picture 255, if one holds.
@@ -179,28 +168,6 @@ class PictureLabeller:
         if foreground < self.config.least_foreground:
             return "too-little-foreground"
         return "too-much-foreground" if foreground > self.config.most_foreground else None
-
-
-def _fill(
-    maps: NDArray[np.float32],
-    keywords: Keywords,
-    assignment: Assignment,
-    label_map: NDArray[np.uint8],
-    confidence: NDArray[np.uint8],
-) -> list[str]:
-    """Label, in place, the pixels where attention maps show a keyword that no instance got.
-
-    Returns:
-        Names of the keywords that got pixels.
-    """
-    filled = []
-    for number, (name, position) in enumerate(zip(keywords.names, keywords.positions, strict=True)):
-        if position not in assignment.keyword:
-            shown = shown_pixels(maps, number, label_map.shape)
-            label_map[shown], confidence[shown] = position, FILLED_CONFIDENCE
-            if shown.any():
-                filled.append(name)
-    return filled
 
 
 def _instance_records(named: NamedInstances, classes: ClassList) -> Sequence[dict[str, Any]]:

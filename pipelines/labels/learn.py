@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config import PseudoLabelConfig
-from pipelines.labels.assign import Assignment
-from pipelines.labels.assign_set import PictureInstances, assign_set
+from pipelines.labels.assign_in_picture import Assignment
+from pipelines.labels.assign_in_set import PictureInstances, assign_set
 from pipelines.labels.cells import CellProbe, cells_per_picture, fit_cells, labels_of_cells, some_places
 from pipelines.labels.cue_store import CueStore
 from pipelines.labels.cues import PictureCues
-from pipelines.labels.named import name_instances
-from pipelines.labels.paint import compose_label_map
+from pipelines.labels.instance_keywords import name_instances
+from pipelines.labels.paint import paint_label_map
 from pipelines.labels.plan import LabelPlan
 from pipelines.labels.windows import WindowProbe, fit_windows
 
@@ -109,4 +109,4 @@ class _Lesson:
     def _label_map(self, image_id: str, cues: PictureCues, assignments: Mapping[str, Assignment]) -> NDArray[np.uint8]:
         """Return the label map [H, W] that the instances alone give."""
         painted = name_instances(self.config, self.plan, image_id, cues, assignments.get(image_id)).painted
-        return compose_label_map(painted.masks, painted.scores, painted.keyword, cues.masks.shape[1:])[0]
+        return paint_label_map(painted, cues.masks.shape[1:]).label_map

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.data.classes import Keywords
-from pipelines.labels.enlarge import enlarge
+from pipelines.labels.coarse_maps import enlarge
 from pipelines.labels.linear_probe import fit_probe
 
 WINDOW_WEIGHT = 0.5

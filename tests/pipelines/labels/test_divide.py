@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipelines.data.classes import Keywords
-from pipelines.labels.assign import UNASSIGNED, Assignment, assign_attention
+from pipelines.labels.assign_in_picture import UNASSIGNED, Assignment, assign_attention
 from pipelines.labels.divide import divide_by_evidence, split_fused
 from tests.pipelines.labels.column_masks import columns
 

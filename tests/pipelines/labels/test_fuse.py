@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 
 from pipelines.data.classes import Keywords
-from pipelines.labels.assign import UNASSIGNED
-from pipelines.labels.fuse import (
-    Painted,
-    instance_probabilities,
-    near_other_labels,
-    pool,
-    shown_pixels,
-    unassigned_pixels,
-    weigh,
-)
+from pipelines.labels.assign_in_picture import UNASSIGNED
+from pipelines.labels.fuse import instance_probabilities, pool, unassigned_pixels, weigh
+from pipelines.labels.paint import Painted
 
 SIZE = (1, 4)
 TWO = Keywords(("cat", "dog"), (5, 2))  # class 5 of the list comes first
@@ -90,15 +83,3 @@ def test_evidence_multiplies_the_odds():
     # The odds are 0.8 to 0.2 * 4, and 0.8 to 0.2 * 2 with half the weight.
     assert weigh(probabilities, likelihood, 1)[:, 0, 0] == pytest.approx([0.5, 0.5])
     assert weigh(probabilities, likelihood, 0.5)[:, 0, 0] == pytest.approx([2 / 3, 1 / 3])
-
-
-def test_attention_shows_a_keyword_where_it_is_strong_and_strongest():
-    maps = np.float32([[[0.9, 0.6, 0.6, 0.1]], [[0.2, 0.7, 0.4, 0.4]]])
-    assert shown_pixels(maps, 0, SIZE).tolist() == [[True, False, True, False]]
-    assert shown_pixels(maps, 1, SIZE).tolist() == [[False, True, False, False]]
-
-
-def test_the_strip_near_another_label_has_the_width_asked_for():
-    label_map = np.uint8([[0, 0, 0, 5, 5, 5, 5, 5]])
-    assert near_other_labels(label_map, 1).tolist() == [[False, False, True, True, False, False, False, False]]
-    assert near_other_labels(label_map, 2).tolist() == [[False, True, True, True, True, False, False, False]]

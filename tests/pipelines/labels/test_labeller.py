@@ -10,9 +10,9 @@ from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import ClassList, Keywords
 from pipelines.data.label_records import count_records
 from pipelines.errors import ConfigError
-from pipelines.labels.assign import UNASSIGNED, Assignment, assigned
+from pipelines.labels.assign_in_picture import UNASSIGNED, Assignment, assigned
 from pipelines.labels.cues import KeywordMaps, PictureCues
-from pipelines.labels.earlier_round import Segmenter
+from pipelines.labels.earlier_deeplab import Segmenter
 from pipelines.labels.labeller import PictureLabeller, PictureLabels, gather_witnesses
 from pipelines.labels.learn import Evidence
 from pipelines.labels.plan import LabelPlan

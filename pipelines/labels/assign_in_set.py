@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from pipelines.data.classes import Keywords
-from pipelines.labels.assign import UNASSIGNED, Assignment, assign_single, assigned
+from pipelines.labels.assign_in_picture import UNASSIGNED, Assignment, assign_single, assigned
 from pipelines.labels.graph import assign_graph, mutual_neighbours
 from pipelines.labels.linear_probe import fit_probe
 

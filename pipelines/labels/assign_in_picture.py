@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from pipelines.data.classes import IGNORE, Keywords
-from pipelines.labels.enlarge import mean_inside
+from pipelines.labels.coarse_maps import mean_inside
 
 UNASSIGNED = IGNORE
 """Value in `Assignment.keyword` for an instance without keyword; equal to the label of unknown pixels."""
@@ -133,9 +133,4 @@ def assign_attention(
             if winner not in column and spare and possible:
                 column[instance] = winner
     lead = np.where(column < 0, lead, leads(affinity, np.maximum(column, 0)))
-    return Assignment(keyword_of(column, keywords), affinity, lead.astype(np.float32), "attention")
-
-
-def keyword_of(column: NDArray[np.int64], keywords: Keywords) -> NDArray[np.int64]:
-    """Turn columns [N], 0..K-1 or -1, into positions in the class list; -1 gives `UNASSIGNED`."""
-    return np.array([*keywords.positions, UNASSIGNED], np.int64)[column]  # -1 is the last entry
+    return Assignment(keywords.positions_of(column), affinity, lead.astype(np.float32), "attention")

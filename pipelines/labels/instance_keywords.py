@@ -1,6 +1,6 @@
 """Names the instances of one picture: assigns keywords, divides instances that show several, doubts unsure ones.
 
-`pipelines.labels.assign` chooses keywords picture by picture, `assign_set` for all pictures together.
+`pipelines.labels.assign_in_picture` chooses keywords picture by picture, `assign_set` for all pictures together.
 """
 
 import zlib
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import Keywords
-from pipelines.labels.assign import UNASSIGNED, Assignment, assign_attention, assign_random, assign_single
+from pipelines.labels.assign_in_picture import UNASSIGNED, Assignment, assign_attention, assign_random, assign_single
 from pipelines.labels.cues import PictureCues
 from pipelines.labels.divide import divide_by_evidence, split_fused
-from pipelines.labels.fuse import Painted
+from pipelines.labels.paint import Painted
 from pipelines.labels.plan import LabelPlan
 
 _RECOGNISED = 0.3  # on pictures of six classes, 2 % of the true animals are below, and most of what is no animal

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipelines.data.classes import Keywords
-from pipelines.labels.assign import assign_attention, assign_single
+from pipelines.labels.assign_in_picture import assign_attention, assign_single
 
 # Columns 0, 1, 2 of the evidence are the classes 5, 2 and 9 of the list.
 ONE = Keywords(("cat",), (5,))

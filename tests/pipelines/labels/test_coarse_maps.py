@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from pipelines.labels.enlarge import enlarge, mean_inside
+from pipelines.labels.coarse_maps import enlarge, mean_inside
 from tests.pipelines.labels.column_masks import columns
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from pipelines.data.classes import Keywords
-from pipelines.labels.assign import UNASSIGNED
-from pipelines.labels.assign_set import InstanceSet, PictureInstances, assign_set, keyword_probabilities
+from pipelines.labels.assign_in_picture import UNASSIGNED
+from pipelines.labels.assign_in_set import InstanceSet, PictureInstances, assign_set, keyword_probabilities
 
 
 def two_kinds(n: int, seed: int = 0, told: float = 0.5) -> tuple[InstanceSet, np.ndarray]:
