@@ -9,17 +9,15 @@ from torch import Tensor, nn
 from torchvision.ops import roi_align
 
 from .anchors import AnchorGrid, decode
+from .cpu import make_fast
 from .detection_head import DetectionHead
-from .folding import fold_batch_norm
 from .fpn import FeaturePyramid
 from .instances import Instances, RawDetections
 from .losses import DetectionLoss, matched_iou, saliency_loss
 from .mask_branch import MaskBranch
 from .matching import match_anchors
 from .mirror import mirrored_boxes, unmirrored, unmirrored_offsets
-from .packing import pack_convolutions
 from .postprocess import decay_overlaps, joint_scores, mask_quality, select_proposals, to_picture
-from .residual import pack_residuals
 from .roi_masking import MaskFrames
 from .trunk import Trunk
 
@@ -298,13 +296,8 @@ class S4Net(nn.Module):
         channels_last. Masks and scores differ by rounding alone.
         """
         self.eval()
-        # Inside an inference mode of the caller's, what is seen of the passes would be too little.
-        with torch.inference_mode(False), torch.no_grad():
-            example = torch.linspace(0, 1, 3 * 64 * 64, device=self.trunk.mean.device).view(1, 3, 64, 64)
-            fold_batch_norm(self.trunk, example)
-            pack_convolutions(self, lambda: self.detect(example))
-            pack_residuals(self.trunk)
-        return self.to(memory_format=torch.channels_last)
+        make_fast(self, self.trunk, self.detect)
+        return self
 
 
 def _proposals_found(scores: Tensor) -> list[int]:

@@ -20,7 +20,7 @@ from pipelines.events import Events
 from pipelines.networks.build import new_s4net
 from pipelines.networks.load import as_pixels, load_deeplab, load_s4net
 from pipelines.train import batch_maker, loop_settings, parameter_groups, train
-from s4net.packing import PackedConv2d
+from s4net.cpu.packing import PackedConv2d
 
 TRUNK = "timm/mobilenetv3_small_050"
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from s4net import PRESETS, Instances, build_s4net
-from s4net.folding import fold_batch_norm
+from s4net.cpu.folding import fold_batch_norm
 from s4net.trunk import Trunk, timm_name
 
 SMALL = "timm/mobilenetv3_small_050"

@@ -2,25 +2,48 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 @torch.no_grad()
 def fold_batch_norm(module: nn.Module, example: Tensor) -> int:
     """Fold every BatchNorm that reads a convolution's output directly, in place; evaluation mode only.
 
-    Which convolution feeds which BatchNorm is seen on one forward pass, so that no naming convention is needed.
+    One forward pass shows which convolution feeds which BatchNorm, so no naming convention is needed.
 
     Args:
         module: network in evaluation mode.
         example: input of a forward pass; any size that the network takes.
 
     Returns:
-        Number of layers folded. The result differs by rounding alone. 0 where it would not, and the network is as it
-        was: what a convolution makes is then read by others than its BatchNorm.
+        Number of layers folded; the results differ by rounding alone. 0 where they would differ by more, because
+        another layer reads the output of a folded convolution too; the network is then as it was.
     """
     if module.training:
         raise ValueError("BatchNorm can be folded in evaluation mode alone: call .eval() first")
+    pairs, expected = _norms_behind(module, example)
+    before = [(conv.weight, conv.bias) for conv, _ in pairs]
+    for conv, norm in pairs:
+        folded = fuse_conv_bn_eval(conv, norm)
+        conv.weight, conv.bias = folded.weight, folded.bias
+        _make_identity(norm)
+    if _are_close(_maps(module(example)), _maps(expected)):
+        return len(pairs)
+    for (conv, norm), (weight, bias) in zip(pairs, before, strict=True):
+        conv.weight, conv.bias = weight, bias
+        norm.__dict__.pop("forward", None)
+    return 0
+
+
+def is_folded(norm: nn.Module) -> bool:
+    """Return whether `fold_batch_norm` has made this BatchNorm an identity."""
+    return "forward" in norm.__dict__
+
+
+def _norms_behind(
+    module: nn.Module, example: Tensor
+) -> tuple[list[tuple[nn.Conv2d, nn.BatchNorm2d]], Tensor | list[Tensor]]:
+    """Return each convolution with the BatchNorm that reads its output, in order of execution, and the result."""
     made_by: dict[int, nn.Conv2d] = {}
     outputs: list[Tensor] = []  # kept alive, so that ids stay unique
     pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
@@ -33,30 +56,15 @@ def fold_batch_norm(module: nn.Module, example: Tensor) -> int:
     def before_norm(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         assert isinstance(norm, nn.BatchNorm2d)
         conv = made_by.get(id(inputs[0]))
-        if conv is not None and "forward" not in norm.__dict__:  # not folded before
+        if conv is not None and not is_folded(norm):
             pairs.append((conv, norm))
 
     hooks = [m.register_forward_hook(after_convolution) for m in module.modules() if isinstance(m, nn.Conv2d)]
     hooks += [m.register_forward_pre_hook(before_norm) for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
-    expected = module(example)
+    result: Tensor | list[Tensor] = module(example)
     for hook in hooks:
         hook.remove()
-    before = [(conv, conv.weight, conv.bias, norm, norm.__dict__.get("forward")) for conv, norm in pairs]
-    for conv, norm in pairs:
-        assert norm.running_mean is not None and norm.running_var is not None
-        conv.weight, conv.bias = fuse_conv_bn_weights(
-            conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
-        )
-        _make_identity(norm)
-    if _are_close(_maps(module(example)), _maps(expected)):
-        return len(pairs)
-    for conv, weight, bias, norm, forward in before:
-        conv.weight, conv.bias = weight, bias
-        if forward is None:
-            del norm.forward
-        else:
-            norm.forward = forward  # type: ignore[method-assign]
-    return 0
+    return pairs, result
 
 
 def _maps(output: Tensor | list[Tensor]) -> list[Tensor]:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from s4net import build_s4net
-from s4net.packing import PackedConv2d, pack_convolutions
+from s4net.cpu.packing import PackedConv2d, pack_convolutions
 from s4net.trunk import Trunk
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this processor has no oneDNN")

@@ -8,25 +8,28 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-# The activations that oneDNN applies to a convolution's result while it is still in the cache: name and arguments.
-_FUSED: dict[type[nn.Module], tuple[str, list[float]]] = {
-    nn.ReLU: ("relu", []),
-    nn.ReLU6: ("hardtanh", [0.0, 6.0]),
-}
+from .onednn import (
+    ACTIVATIONS,
+    NO_ACTIVATION,
+    Geometry,
+    PackedWeights,
+    convolve,
+    convolve_add_relu,
+    pack,
+    supported_types,
+)
 
 _PASSING_ON = (nn.Identity, nn.BatchNorm2d, nn.Dropout)
-
-_ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-_BF16 = _ONEDNN and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 class PackedConv2d(nn.Conv2d):
     """A convolution for inference on a processor: weights in oneDNN's own layout, activation fused.
 
-    An ordinary layer copies its weights into that layout, and under autocast converts them to bf16 first, in every
-    call: with one picture per call that is a third of the time of the late layers. Here it is done once for each
-    arithmetic, in the first call; later changes of the weights are not seen. Results are those of the ordinary layer,
-    which also does the work wherever oneDNN does not: on a GPU, in float64, where gradients are wanted.
+    An ordinary layer copies its weights into that layout in every call, and under autocast converts them to bf16 first.
+    With one picture per call that is a third of the time of the late layers. A packed layer does it once for each type
+    of numbers, in the first call; it does not see later changes of the weights. Results are those of the ordinary
+    layer. The ordinary layer also does the work wherever oneDNN does not: on a GPU, in float64, where gradients are
+    wanted, and with a torch that `supported_types` does not know.
     """
 
     def __init__(self, conv: nn.Conv2d, activation: nn.Module | None = None) -> None:
@@ -37,18 +40,16 @@ class PackedConv2d(nn.Conv2d):
         self.padding = conv.padding
         self.weight, self.bias = conv.weight, conv.bias
         self.activation = activation or nn.Identity()
-        name, scalars = _FUSED.get(type(self.activation), ("none", []))
-        self._how = (self.padding, self.stride, self.dilation, self.groups)
-        self._fused = (name, scalars, "")
-        self._packed: dict[torch.dtype, tuple[Tensor, Tensor | None] | None] = {}
+        self._fused = ACTIVATIONS.get(type(self.activation), NO_ACTIVATION)
+        self._geometry = Geometry(cast(tuple[int, ...], self.padding), self.stride, self.dilation, self.groups)
+        self._types = supported_types()
+        self._packed: dict[torch.dtype, PackedWeights | None] = {}
 
     def forward(self, input: Tensor) -> Tensor:
         """Map [B, C, H, W] to the activated result, in the type of autocast where that is on."""
         ready = self._ready(input)
         if ready is not None:
-            x, packed = ready
-            how = (*self._how, *self._fused)
-            return torch.ops.mkldnn._convolution_pointwise(x, *packed, *how)  # type: ignore[no-any-return]
+            return convolve(*ready, self._geometry, self._fused)
         result: Tensor = self.activation(super().forward(input))
         return result
 
@@ -61,22 +62,21 @@ class PackedConv2d(nn.Conv2d):
         """
         ready = self._ready(input)
         if ready is not None:
-            x, (weight, bias) = ready
+            x, packed = ready
             other = other.to(x.dtype).contiguous(memory_format=torch.channels_last)
-            summed: Tensor = torch.ops.mkldnn._convolution_pointwise.binary(
-                x, other, weight, bias, *self._how, "add", 1.0, "relu", [], ""
-            )
-            return summed
+            return convolve_add_relu(x, other, packed, self._geometry)
         return (super().forward(input) + other).relu()
 
-    def _ready(self, input: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor | None]] | None:
+    def _ready(self, input: Tensor) -> tuple[Tensor, PackedWeights] | None:
         """Return the input and the weights as oneDNN takes them; None where the ordinary layer does the work."""
         dtype = self._arithmetic(input)
         if dtype is None:
             return None
         x = input.to(dtype).contiguous(memory_format=torch.channels_last)
         if dtype not in self._packed:
-            self._packed[dtype] = self._pack(x)
+            # A fused ReLU makes numbers of what is none, so weights that are not finite stay with the ordinary layer.
+            finite = bool(self.weight.isfinite().all())
+            self._packed[dtype] = pack(self.weight, self.bias, self._geometry, x) if finite else None
         packed = self._packed[dtype]
         return None if packed is None else (x, packed)
 
@@ -86,9 +86,7 @@ class PackedConv2d(nn.Conv2d):
 
     def _arithmetic(self, x: Tensor) -> torch.dtype | None:
         """Return the type in which oneDNN is to compute; None where the ordinary layer does."""
-        if torch.is_grad_enabled() or not x.is_cpu or x.dim() != 4 or not len(x) or not _ONEDNN:
-            return None
-        if torch.compiler.is_compiling():
+        if torch.is_grad_enabled() or not x.is_cpu or x.dim() != 4 or not len(x) or torch.compiler.is_compiling():
             return None
         if torch.is_autocast_enabled("cpu") and x.dtype != torch.float64:
             dtype = torch.get_autocast_dtype("cpu")
@@ -96,21 +94,7 @@ class PackedConv2d(nn.Conv2d):
             dtype = x.dtype
         else:
             return None
-        return dtype if dtype == torch.float32 or (dtype == torch.bfloat16 and _BF16) else None
-
-    def _pack(self, x: Tensor) -> tuple[Tensor, Tensor | None] | None:
-        """Return weight and bias for inputs of about the size of `x`: the blocks depend on it, the result does not.
-
-        None for weights that are not finite: a fused ReLU makes numbers of what is none.
-        """
-        if not self.weight.isfinite().all():
-            return None
-        weight = self.weight.detach().to(x.dtype).to_mkldnn()
-        padding, stride, dilation = map(list, (self.padding, self.stride, self.dilation))
-        packed = torch._C._nn.mkldnn_reorder_conv2d_weight(  # type: ignore[call-arg]  # its stub lacks the last
-            weight, padding, stride, dilation, self.groups, list(x.shape)
-        )
-        return packed, None if self.bias is None else self.bias.detach().to(x.dtype)
+        return dtype if dtype in self._types else None
 
 
 @torch.no_grad()
@@ -178,7 +162,7 @@ def _activations_behind(module: nn.Module, run: Callable[[], object]) -> dict[nn
     pairs = [
         (conv, reader)
         for (conv, reader), count in reads.items()
-        if type(reader) in _FUSED and _is_ordinary(conv) and read[conv] == calls[conv] == count
+        if type(reader) in ACTIVATIONS and _is_ordinary(conv) and read[conv] == calls[conv] == count
     ]
     for conv, reader in pairs:
         own[reader] += calls[conv]

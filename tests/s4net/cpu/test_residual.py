@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from s4net import build_s4net
-from s4net.folding import fold_batch_norm
-from s4net.packing import PackedConv2d, pack_convolutions
-from s4net.residual import PackedResidual, pack_residuals
+from s4net.cpu.folding import fold_batch_norm
+from s4net.cpu.packing import PackedConv2d, pack_convolutions
+from s4net.cpu.residual import PackedResidual, pack_residuals
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this processor has no oneDNN")
 

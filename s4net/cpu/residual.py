@@ -4,13 +4,14 @@ import torch
 from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
+from .folding import is_folded
 from .packing import PackedConv2d
 
 
 class PackedResidual(nn.Module):
-    """relu(last(layers(x)) + shortcut(x)) with the sum and the ReLU inside the last convolution.
+    """relu(last(layers(x)) + shortcut(x)), with the sum and the ReLU inside the last convolution.
 
-    Of an ordinary block they are two more passes over the largest map of a stage.
+    An ordinary block makes two more passes over the largest map of a stage, one for the sum and one for the ReLU.
     """
 
     def __init__(self, layers: nn.Sequential, last: PackedConv2d, shortcut: nn.Module) -> None:
@@ -34,7 +35,7 @@ def pack_residuals(module: nn.Module) -> int:
     """Replace timm's ResNet blocks by `PackedResidual`, in place, where nothing stands between sum and convolution.
 
     Args:
-        module: network in evaluation mode, its BatchNorm folded and its convolutions packed.
+        module: network in evaluation mode, with BatchNorm folded and convolutions packed.
 
     Returns:
         Number of blocks replaced.
@@ -47,7 +48,7 @@ def pack_residuals(module: nn.Module) -> int:
 
 
 def _parts(block: nn.Module) -> PackedResidual | None:
-    """Return the block in its other form; None if it is another kind of block, or has more in it than usual."""
+    """Return the packed form of a block; None for another kind of block, and for one with further layers."""
     if type(block) is Bottleneck:
         names = ["conv1", "bn1", "act1", "conv2", "bn2", "drop_block", "act2", "aa"]
         last, norm, act = block.conv3, block.bn3, block.act3
@@ -57,8 +58,7 @@ def _parts(block: nn.Module) -> PackedResidual | None:
     else:
         return None
     plain = block.se is None and block.drop_path is None and type(act) is nn.ReLU
-    folded = "forward" in norm.__dict__  # see `fold_batch_norm`
-    if not (plain and folded and isinstance(last, PackedConv2d) and isinstance(last.activation, nn.Identity)):
+    if not (plain and is_folded(norm) and isinstance(last, PackedConv2d) and isinstance(last.activation, nn.Identity)):
         return None
     layers = nn.Sequential(*(getattr(block, name) for name in names))
     return PackedResidual(layers, last, nn.Identity() if block.downsample is None else block.downsample)
