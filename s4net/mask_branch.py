@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .roi_masking import MaskFrames, RoIMasking
+from .windows import reach, run_on_windows
 
 # Logits outside a window: certainly no mask.
 _NOTHING = -30.0
@@ -38,11 +39,9 @@ class MaskBranch(nn.Module):
     runs that 3x3 convolution before masking, once per picture (`layout`).
 
     Attributes:
-        windowed: on a processor, run the layers behind the RoI layer on a window of each box alone: its region, the
-            cell that interpolation reads beyond it, and the receptive radius of the layers still to come, clipped to
-            the map. A zero input does not stay zero (biases, max-pooling of the negative ring), but no cell of the
-            region sees further than the radius, and a window that ends at the border of the map has the same padding
-            there: the masks are those of the whole map. A GPU is faster with all boxes in one batch of whole maps.
+        windowed: on a processor, run the layers behind RoIMasking on a window of each box alone (see
+            `run_on_windows`). Where a mask may be, the result is that of the whole map. A GPU is faster with all boxes
+            in one batch of whole maps.
     """
 
     def __init__(
@@ -98,7 +97,7 @@ class MaskBranch(nn.Module):
     @property
     def radius(self) -> int:
         """Cells that a mask cell sees in each direction behind the RoI layer, from the layers as they are."""
-        return sum(map(_reach, self.layers))
+        return sum(map(reach, self.layers))
 
     def forward(
         self, level: Tensor, boxes: list[Tensor], stride: int, detail: Tensor | None = None
@@ -118,8 +117,9 @@ class MaskBranch(nn.Module):
         if detail is not None:
             features = features + self.detail(detail)
         features = features.relu()
+        # RoIAlign and RoIPool crop each box, so that there is no map of which a window could be taken.
         if self.windowed and not features.is_cuda and isinstance(self.roi_layer, RoIMasking):
-            return self._windows(features, boxes, stride, self.radius + _INTERPOLATION)
+            return self._on_windows(self.roi_layer, features, boxes, stride, self.radius + _INTERPOLATION)
         masked, covered = self.roi_layer(features, boxes, stride, self.fineness)
         return self._masks(masked), covered
 
@@ -128,6 +128,30 @@ class MaskBranch(nn.Module):
         for layer in self.layers:
             x = layer(x)
         return self._foreground(x)
+
+    def _on_windows(
+        self, masking: RoIMasking, features: Tensor, boxes: list[Tensor], stride: int, margin: int
+    ) -> tuple[Tensor, MaskFrames]:
+        """Return what `_masks` does in the regions of the boxes, and "no mask" outside of their windows.
+
+        Args:
+            masking: the RoI layer.
+            features: [B, C, H, W].
+            boxes: B tensors [N_i, 4], xyxy in network pixels.
+            stride: network pixels per cell.
+            margin: see `run_on_windows`.
+        """
+        height, width = features.shape[-2], features.shape[-1]
+        placed = masking.place(boxes, (height, width), stride, self.fineness)
+        logits = []
+        bounds = masking.bounds(placed.cells)
+        for two, (x0, y0, x1, y1) in run_on_windows(self.layers, features, placed, bounds, margin):
+            around = [side * self.fineness for side in (x0, width - x1, y0, height - y1)]
+            logits.append(F.pad(self._foreground(two), around, value=_NOTHING))
+        if not logits:
+            # Keeps the branch in the graph, as a mask on no box does.
+            logits = [self._masks(features[:0])]
+        return torch.cat(logits), placed.covered
 
     def _foreground(self, two: Tensor) -> Tensor:
         """Return the difference [N, h, w] float32 of the two classes' logits [N, 2 * fineness ** 2, H, W]."""
@@ -140,57 +164,3 @@ class MaskBranch(nn.Module):
         if self.relu_logits:
             two = two.relu()
         return two[:, 1] - two[:, 0]
-
-    def _windows(self, features: Tensor, boxes: list[Tensor], stride: int, margin: int) -> tuple[Tensor, MaskFrames]:
-        """Do what `_masks` does, each box on its window; logits outside the windows say "no mask".
-
-        Args:
-            features: [B, C, H, W].
-            boxes: B tensors [N_i, 4], xyxy in network pixels.
-            stride: network pixels per cell.
-            margin: cells between a box's region and the border of its window before the first layer; behind each
-                layer the window loses the cells that no later layer needs.
-        """
-        assert isinstance(self.roi_layer, RoIMasking)
-        size = height, width = (features.shape[-2], features.shape[-1])
-        cells = torch.cat(boxes) / stride
-        masks = self.roi_layer.masks(cells, size).to(features.dtype)
-        covered = self.roi_layer.frames(cells, size, stride, self.fineness)
-        pictures = [i for i, own in enumerate(boxes) for _ in range(len(own))]
-        margins = [margin]
-        for layer in self.layers:
-            margins.append(max(margins[-1] - _reach(layer), 0))
-        steps = zip(*self.roi_layer.windows(cells, size, margins), strict=True)
-        logits = []
-        for i, (picture, windows) in enumerate(zip(pictures, steps, strict=True)):
-            x0, y0, x1, y1 = windows[0]
-            x = features[picture : picture + 1, :, y0:y1, x0:x1] * masks[i : i + 1, :, y0:y1, x0:x1]
-            for layer, before, after in zip(self.layers, windows, windows[1:], strict=False):
-                x = _cut(layer(x), before, after)
-            x0, y0, x1, y1 = windows[-1]
-            around = [side * self.fineness for side in (x0, width - x1, y0, height - y1)]
-            logits.append(F.pad(self._foreground(x), around, value=_NOTHING))
-        if not logits:
-            # Keeps the branch in the graph, as a mask on no box does.
-            logits = [self._masks(features[:0])]
-        return torch.cat(logits), covered
-
-
-def _cut(x: Tensor, before: list[int], after: list[int]) -> Tensor:
-    """Return of x [1, C, h, w], which covers the window `before` (x0, y0, x1, y1), the part in the window `after`."""
-    if before == after:
-        return x
-    (x0, y0, _, _), (left, top, right, bottom) = before, after
-    return x[:, :, top - y0 : bottom - y0, left - x0 : right - x0]
-
-
-def _reach(module: nn.Module) -> int:
-    """Return the cells that layers of stride 1, one behind the other, see in each direction."""
-    reach = 0
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d):
-            reach += max(d * (k - 1) // 2 for d, k in zip(layer.dilation, layer.kernel_size, strict=True))
-        elif isinstance(layer, nn.MaxPool2d):
-            assert isinstance(layer.kernel_size, int)
-            reach += (layer.kernel_size - 1) // 2
-    return reach

@@ -1,6 +1,5 @@
 """RoIMasking (paper Sec. 3.3, Fig. 5) and the RoIAlign and RoIPool layers it is compared with (Table 1)."""
 
-from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -8,10 +7,6 @@ from torch import Tensor, nn
 from torchvision.ops import roi_align, roi_pool
 
 RoiMode = Literal["ternary", "expanded", "binary", "roialign", "roipool"]
-
-# Sides of windows in cells. oneDNN makes a kernel for each new size of a map, which takes as long as running it a few
-# times, and remembers about a thousand; with sides of any length a real picture takes 1.3 times as long.
-_WINDOW_STEP = 4
 
 
 def _cells_inside(bounds: Tensor, size: tuple[int, int]) -> Tensor:
@@ -103,6 +98,22 @@ class MaskFrames(NamedTuple):
     region: Tensor
 
 
+class PlacedBoxes(NamedTuple):
+    """N boxes of several pictures on the feature maps of these.
+
+    Attributes:
+        pictures: [N] int64, the picture of each box.
+        cells: [N, 4] float, the boxes in feature pixels.
+        masks: [N, 1, H, W], what the features of that picture are multiplied by.
+        covered: where the masks of the boxes lie.
+    """
+
+    pictures: Tensor
+    cells: Tensor
+    masks: Tensor
+    covered: MaskFrames
+
+
 class RoIMasking(nn.Module):
     """Multiply the whole map by a mask per box: no crop, no resampling (Sec. 3.3)."""
 
@@ -140,43 +151,26 @@ class RoIMasking(nn.Module):
             return release_ternary_mask(boxes, size, self.wrap_ring)
         return ternary_mask(boxes, size, self.alpha)
 
-    def frames(self, cells: Tensor, size: tuple[int, int], stride: int, fineness: int) -> MaskFrames:
-        """Return what the maps cover, the whole input, and where masks may be in them.
+    def place(self, boxes: list[Tensor], size: tuple[int, int], stride: int, fineness: int = 1) -> PlacedBoxes:
+        """Find what the boxes of B pictures are on their feature maps.
 
         Args:
-            cells: [N, 4] boxes in feature pixels.
-            size: (H, W) of the feature map.
+            boxes: B tensors [N_i, 4], xyxy in network pixels.
+            size: (H, W) of the feature maps.
             stride: network pixels per cell.
             fineness: mask cells along a side of a feature cell.
         """
+        cells = torch.cat(boxes) / stride
         height, width = size
         region = expanded_mask(cells * fineness, (height * fineness, width * fineness), self.slack)[:, 0]
         frames = torch.zeros(len(cells), 4, device=cells.device)
         frames[:, 2], frames[:, 3] = width * stride, height * stride
-        return MaskFrames(frames, region)
+        pictures = torch.cat([torch.full((len(own),), i, device=own.device) for i, own in enumerate(boxes)])
+        return PlacedBoxes(pictures, cells, self.masks(cells, size), MaskFrames(frames, region))
 
-    def windows(self, cells: Tensor, size: tuple[int, int], margins: Sequence[int]) -> list[list[list[int]]]:
-        """Return for each margin and each of N boxes (x0, y0, x1, y1): the cells that its region touches, and more.
-
-        Sides are rounded up to multiples of 4 cells where there is room, so that few sizes occur.
-
-        Args:
-            cells: [N, 4] boxes in feature pixels.
-            size: (H, W) of the feature map, to which the windows are clipped; none is empty.
-            margins: cells on each side, falling; each window is within the one before.
-        """
-        touched = _touched(expand_boxes(cells, self.slack))
-        sides = torch.tensor([size[1], size[0]], device=cells.device)
-        first, last = torch.zeros_like(touched[:, :2]), sides.expand(len(cells), 2)
-        bounds: list[list[list[int]]] = []
-        for margin in margins:
-            low = (touched[:, :2] - margin).clamp(min=0).minimum(sides - 1)
-            high = (touched[:, 2:] + margin).clamp(min=1).minimum(sides)
-            length = (((high - low) / _WINDOW_STEP).ceil() * _WINDOW_STEP).minimum(last - first)
-            low = low.minimum(last - length)
-            first, last = low, low + length
-            bounds.append(torch.cat([first, last], dim=1).int().tolist())
-        return bounds
+    def bounds(self, cells: Tensor) -> Tensor:
+        """Return the cells (x0, y0, x1, y1), half-open, that the regions of boxes [N, 4] in feature pixels touch."""
+        return _touched(expand_boxes(cells, self.slack))
 
     def forward(
         self, features: Tensor, boxes: list[Tensor], stride: int, fineness: int = 1
@@ -189,12 +183,10 @@ class RoIMasking(nn.Module):
             stride: network pixels per cell.
             fineness: mask cells along a side of a feature cell.
         """
-        size = (features.shape[-2], features.shape[-1])
-        cells = torch.cat(boxes) / stride
-        masks = self.masks(cells, size)
-        # Not features[index]: its gradient is summed in the order in which threads arrive.
-        masked = features.index_select(0, _picture_index(boxes)) * masks.to(features.dtype)
-        return masked, self.frames(cells, size, stride, fineness)
+        placed = self.place(boxes, (features.shape[-2], features.shape[-1]), stride, fineness)
+        # Not features[pictures]: its gradient is summed in the order in which threads arrive.
+        masked = features.index_select(0, placed.pictures) * placed.masks.to(features.dtype)
+        return masked, placed.covered
 
 
 class RoIResampling(nn.Module):
@@ -221,8 +213,3 @@ class RoIResampling(nn.Module):
         cells = self.output_size * fineness
         region = torch.ones(len(crops), cells, cells, device=crops.device)
         return crops, MaskFrames(torch.cat(boxes), region)
-
-
-def _picture_index(boxes: list[Tensor]) -> Tensor:
-    """Return [N] int64: the picture of each box of `torch.cat(boxes)`."""
-    return torch.cat([torch.full((len(b),), i, device=b.device) for i, b in enumerate(boxes)])

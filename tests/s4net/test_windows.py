@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from s4net import build_s4net
 from s4net.mask_branch import MaskBranch
 from s4net.roi_masking import RoIMasking
+from s4net.windows import nested_windows
 
 # On a map of 24 x 32 cells of 8 pixels: small, at each border, in two corners, larger than the map, beyond it, thin.
 BOXES = torch.tensor(
@@ -78,8 +79,8 @@ def test_the_radius_follows_from_the_layers_and_one_cell_less_fails(layout, radi
         made.windowed = False
         plain, covered = made(level, box, 8)
         features = made.compress(level).relu()
-        exact, _ = made._windows(features, box, 8, radius)
-        short, _ = made._windows(features, box, 8, radius - 1)
+        exact, _ = made._on_windows(made.roi_layer, features, box, 8, radius)
+        short, _ = made._on_windows(made.roi_layer, features, box, 8, radius - 1)
     assert ((plain - exact) * covered.region).abs().max() < 1e-12 * plain.abs().max()
     assert ((plain - short) * covered.region).abs().max() > 1e-9 * plain.abs().max()
 
@@ -129,7 +130,7 @@ def test_detections_do_not_depend_on_windows(preset):
 def test_windows_hold_their_margin_lie_in_one_another_and_come_in_few_sizes():
     layer, cells, size = RoIMasking(slack=0.2), BOXES.float() / 8, (24, 32)
     margins = [10, 9, 9, 4, 0]
-    windows = torch.tensor(layer.windows(cells, size, margins))  # [5, 9, 4]
+    windows = torch.tensor(nested_windows(layer.bounds(cells), size, margins))  # [5, 9, 4]
     grown = torch.cat([1.2 * cells[:, :2] - 0.2 * cells[:, 2:], 1.2 * cells[:, 2:] - 0.2 * cells[:, :2]], dim=1)
     border = torch.tensor([32, 24, 32, 24])
     for margin, own in zip(margins, windows, strict=True):
