@@ -20,7 +20,6 @@ What is exact, and what is not:
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -90,7 +89,7 @@ def instance_gradients(
     gradients, regions, losses = [], [], []
     with torch.enable_grad(), _probed(net, probe):
         for box, mask in zip(target["boxes"], target["masks"], strict=True):
-            loss = net.segmentation_loss(dense, [{"boxes": box[None], "masks": mask[None]}])
+            loss = net.segmentation_loss(dense, [box[None]], [mask[None]])
             gradients.append(torch.autograd.grad(loss, probe.features)[0])
             regions.append(probe.covered.region)
             losses.append(loss.detach())
@@ -153,12 +152,11 @@ class _Probe(RoIMasking):
 
 @contextmanager
 def _probed(net: S4Net, probe: _Probe) -> Iterator[None]:
-    """Put the probe before the mask branch, and let boxes be exact and maps whole, for a while."""
+    """Put the probe before the mask branch, and let maps be whole, for a while."""
     branch = net.mask_branch
-    layer, windowed, settings = branch.roi_layer, branch.windowed, net.settings
+    layer, windowed = branch.roi_layer, branch.windowed
     branch.roi_layer, branch.windowed = probe, False
-    net.settings = replace(settings, box_jitter=0.0, box_copies=1)
     try:
         yield
     finally:
-        branch.roi_layer, branch.windowed, net.settings = layer, windowed, settings
+        branch.roi_layer, branch.windowed = layer, windowed

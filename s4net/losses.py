@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import generalized_box_iou_loss
+from torchvision.ops import generalized_box_iou_loss, roi_align
 
 from .anchors import decode, encode
 from .matching import NEGATIVE
@@ -103,6 +103,20 @@ def matched_iou(offsets: Tensor, anchors: Tensor, boxes: Tensor) -> Tensor:
         intersection = overlap.prod(dim=1)
         union = (predicted[:, 2:] - predicted[:, :2]).prod(dim=1) + (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
         return intersection / (union - intersection).clamp(min=1e-6)
+
+
+def covered_shares(masks: Tensor, frames: Tensor, cells: tuple[int, int]) -> Tensor:
+    """Return the share [N, h, w] of each cell that a mask covers, 0..1: the target of the mask losses.
+
+    Args:
+        masks: [N, S, S] of 0 and 1, N at least 1.
+        frames: [N, 4] xyxy in pixels, the part of the mask that the cells divide.
+        cells: (h, w).
+    """
+    # One mask per box: [N, 1, S, S] with box k on mask k.
+    boxes = [frame[None] for frame in frames]
+    shares: Tensor = roi_align(masks[:, None].float(), boxes, cells, sampling_ratio=-1, aligned=True)[:, 0]
+    return shares
 
 
 def mask_cross_entropy(logits: Tensor, targets: Tensor, region: Tensor) -> Tensor:

@@ -1,24 +1,22 @@
 """S4Net: single-shot detector and segmentation branch in one network (paper Fig. 2)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import roi_align
 
 from .anchors import AnchorGrid, decode
 from .cpu import make_fast
 from .detection_head import DetectionHead
 from .fpn import FeaturePyramid
 from .instances import Instances, RawDetections
-from .losses import DetectionLoss, matched_iou, saliency_loss
+from .losses import DetectionLoss, covered_shares, matched_iou, saliency_loss
 from .mask_branch import MaskBranch
 from .matching import match_anchors
-from .mirror import mirrored_boxes, unmirrored, unmirrored_offsets
-from .postprocess import decay_overlaps, joint_scores, mask_quality, select_proposals, to_picture
-from .roi_masking import MaskFrames
+from .postprocess import boxes_to_mask, rank_detections, select_proposals, to_picture
 from .trunk import Trunk
 
 MaskLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -39,7 +37,6 @@ class S4NetSettings:
         overlap_decay: strength of `decay_overlaps`; the paper has no suppression of masks.
         mask_slack: see `RoIMasking`; 0: nothing outside the box.
         saliency_weight: of `saliency_loss`, a part of the mask loss in training; inference does not compute it.
-        flip: inference reads the mirror image too and averages scores, boxes and masks, for twice the time.
     """
 
     positive_iou: float = 0.5
@@ -55,7 +52,6 @@ class S4NetSettings:
     overlap_decay: float = 0.0
     mask_slack: float = 0.0
     saliency_weight: float = 0.0
-    flip: bool = False
 
 
 class DenseOutput(NamedTuple):
@@ -77,7 +73,12 @@ class DenseOutput(NamedTuple):
 
 
 class S4Net(nn.Module):
-    """Finds the few salient instances of a picture."""
+    """Finds the few salient instances of a picture.
+
+    Images go through the parts of Fig. 2 in turn: trunk, pyramid and detection head (`dense`), then RoIMasking and the
+    layers behind it (`mask_branch`). The masked boxes are proposals in evaluation (`detect`), and the true ones in
+    training (`losses`).
+    """
 
     def __init__(
         self,
@@ -125,7 +126,23 @@ class S4Net(nn.Module):
                 raise ValueError("training needs targets: a list of {boxes [N, 4], masks [N, S, S]} per picture")
             return self.losses(images, targets)
         size = (images.shape[-2], images.shape[-1])
-        return [to_picture(raw, size[0], size, self.settings.mask_slack) for raw in self.detect(images)]
+        return [to_picture(found, size[0], size, self.settings.mask_slack) for found in self.detect(images)]
+
+    @torch.no_grad()
+    def detect(self, images: Tensor, min_score: float | None = None) -> list[RawDetections]:
+        """Return boxes and coarse masks of each of B pictures.
+
+        Args:
+            images: [B, 3, S, S] float RGB in 0..1.
+            min_score: boxes scored below do not reach the mask branch; None: the setting's.
+        """
+        dense = self.dense(images)  # Fig. 2a
+        size = (images.shape[-2], images.shape[-1])
+        proposals, scores = self.propose(dense.logits.sigmoid(), dense.offsets, dense.anchors, size, min_score)
+        boxes = boxes_to_mask(proposals, scores)
+        logits, covered = self.mask_branch(dense.levels[self.mask_level], boxes, self.stride, dense.detail)  # 2b, 2c
+        trust, decay = self.settings.mask_trust, self.settings.overlap_decay
+        return rank_detections(boxes, scores, logits.sigmoid(), covered, trust, decay)
 
     def dense(self, images: Tensor) -> DenseOutput:
         """Compute all that does not depend on boxes for images [B, 3, S, S] float RGB in 0..1."""
@@ -136,52 +153,74 @@ class S4Net(nn.Module):
         anchors = self.anchors([(x.shape[-2], x.shape[-1]) for x in levels], images.device)
         return DenseOutput(levels, detail, logits, offsets, anchors)
 
+    def propose(
+        self, scores: Tensor, offsets: Tensor, anchors: Tensor, size: tuple[int, int], min_score: float | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return boxes [B, P, 4] and scores [B, P] for the mask branch; see `select_proposals`.
+
+        Args:
+            scores: [B, A] in 0..1.
+            offsets: [B, A, 4].
+            anchors: [A, 4] xyxy.
+            size: (H, W) of the pictures.
+            min_score: boxes scored below are dropped; None: the setting's.
+        """
+        settings = self.settings
+        gate = settings.min_score if min_score is None else min_score
+        boxes = decode(offsets, anchors)
+        return select_proposals(scores, boxes, size, settings.nms_iou, settings.proposals, settings.pre_nms, gate)
+
+    @property
+    def stride(self) -> int:
+        """Network pixels per cell of the mask branch."""
+        return self.anchors.strides[self.mask_level]
+
     def losses(self, images: Tensor, targets: list[Target]) -> dict[str, Tensor]:
         """Return {objectness, boxes, masks, total} (Eq. 1); arguments as `forward`. A mean over the pictures."""
-        dense = self.dense(images)
-        levels, logits, offsets, anchors = dense.levels, dense.logits, dense.offsets, dense.anchors
+        dense = self.dense(images)  # Fig. 2a
+        objectness, boxes = self._detection_losses(dense, targets)
+        copies = self.settings.box_copies
+        true_boxes = [self._jitter(target["boxes"].repeat(copies, 1)) for target in targets]
+        true_masks = [target["masks"].repeat(copies, 1, 1) for target in targets]
+        masks = self.segmentation_loss(dense, true_boxes, true_masks)  # 2b, 2c
+        if self.saliency is not None:
+            whole = self.saliency(dense.levels[self.mask_level])[:, 0].float()
+            masks = masks + self.settings.saliency_weight * saliency_loss(whole, [t["masks"] for t in targets])
+        losses = {"objectness": objectness, "boxes": boxes, "masks": masks}
+        return losses | {"total": torch.stack(list(losses.values())).sum()}
+
+    def _detection_losses(self, dense: DenseOutput, targets: list[Target]) -> tuple[Tensor, Tensor]:
+        """Return L_obj and L_coord, each a mean over the pictures."""
+        settings, device = self.settings, dense.logits.device
         level_of = torch.repeat_interleave(
-            torch.arange(len(levels), device=images.device),
-            torch.tensor([x.shape[-2] * x.shape[-1] * self.anchors.per_cell for x in levels], device=images.device),
+            torch.arange(len(dense.levels), device=device),
+            torch.tensor([x.shape[-2] * x.shape[-1] * self.anchors.per_cell for x in dense.levels], device=device),
         )
         objectness, boxes = [], []
         for i, target in enumerate(targets):
             truth = target["boxes"]
-            settings = self.settings
-            matches = match_anchors(anchors, truth, settings.positive_iou, settings.negative_iou, settings.force_best)
+            matches = match_anchors(
+                dense.anchors, truth, settings.positive_iou, settings.negative_iou, settings.force_best
+            )
             positive = matches >= 0
-            matched, own = truth[matches[positive]], offsets[i][positive]
-            ious = matched_iou(own, anchors[positive], matched)
-            objectness.append(self.detection_loss.objectness(logits[i], matches, ious))
-            boxes.append(self.detection_loss.boxes(own, anchors[positive], matched, level_of[positive]))
-        masks = self.segmentation_loss(dense, targets)
-        if self.saliency is not None:
-            whole = self.saliency(levels[self.mask_level])[:, 0].float()
-            masks = masks + self.settings.saliency_weight * saliency_loss(whole, [t["masks"] for t in targets])
-        losses = {
-            "objectness": torch.stack(objectness).mean(),
-            "boxes": torch.stack(boxes).mean(),
-            "masks": masks,
-        }
-        return losses | {"total": torch.stack(list(losses.values())).sum()}
+            anchors, offsets, matched = dense.anchors[positive], dense.offsets[i][positive], truth[matches[positive]]
+            ious = matched_iou(offsets, anchors, matched)
+            objectness.append(self.detection_loss.objectness(dense.logits[i], matches, ious))
+            boxes.append(self.detection_loss.boxes(offsets, anchors, matched, level_of[positive]))
+        return torch.stack(objectness).mean(), torch.stack(boxes).mean()
 
-    def segmentation_loss(self, dense: DenseOutput, targets: list[Target]) -> Tensor:
-        """Return L_seg over the ground-truth boxes of all pictures (jittered where the preset says so)."""
-        copies = self.settings.box_copies
-        boxes = [self._jitter(t["boxes"].repeat(copies, 1)) for t in targets]
-        logits, covered = self.masks(dense, boxes)
-        shares = [
-            # One mask per box: [n, 1, S, S] with box k on mask k; averages the mask over each cell of the frame.
-            roi_align(
-                target["masks"].repeat(copies, 1, 1)[:, None].float(),
-                [frame[None] for frame in frames],
-                (logits.shape[-2], logits.shape[-1]),
-                sampling_ratio=-1,
-                aligned=True,
-            )[:, 0]
-            for target, frames in zip(targets, torch.split(covered.frames, [len(b) for b in boxes]), strict=True)
-            if len(frames)
-        ]
+    def segmentation_loss(self, dense: DenseOutput, boxes: list[Tensor], masks: list[Tensor]) -> Tensor:
+        """Return L_seg over the boxes of all pictures.
+
+        Args:
+            dense: what the network computed for B pictures.
+            boxes: B tensors [N_i, 4], xyxy in network pixels.
+            masks: B tensors [N_i, S, S] of 0 and 1, the true mask of each box.
+        """
+        logits, covered = self.mask_branch(dense.levels[self.mask_level], boxes, self.stride, dense.detail)
+        cells = (logits.shape[-2], logits.shape[-1])
+        frames = torch.split(covered.frames, [len(own) for own in boxes])
+        shares = [covered_shares(own, frame, cells) for own, frame in zip(masks, frames, strict=True) if len(frame)]
         if not shares:
             # Keeps the branch in the graph: distributed training waits for its gradients.
             none: Tensor = logits.sum() * 0
@@ -195,81 +234,6 @@ class S4Net(nn.Module):
         sides = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
         return boxes + (torch.rand_like(boxes) * 2 - 1) * self.settings.box_jitter * sides
 
-    @property
-    def stride(self) -> int:
-        """Network pixels per cell of the mask branch."""
-        return self.anchors.strides[self.mask_level]
-
-    @torch.no_grad()
-    def detect(self, images: Tensor) -> list[RawDetections]:
-        """Return boxes and coarse masks of each of B pictures.
-
-        Args:
-            images: [B, 3, S, S] float RGB in 0..1.
-        """
-        dense, settings = self.dense(images), self.settings
-        twin = self._mirror(images) if settings.flip else None
-        boxes, scores = self.propose(dense, (images.shape[-2], images.shape[-1]), twin)
-        # A GPU computes the empty slots along rather than wait until it is known how many there are.
-        counts = None if images.is_cuda else _proposals_found(scores)
-        own = list(boxes) if counts is None else [b[:n] for b, n in zip(boxes, counts, strict=True)]
-        mask_logits, covered = self.masks(dense, own)
-        probabilities = mask_logits.sigmoid()
-        if twin is not None:
-            seen_mirrored, _ = self.masks(twin, [mirrored_boxes(b, images.shape[-1]) for b in own])
-            probabilities = (probabilities + seen_mirrored.sigmoid().flip(2)) / 2
-        quality = mask_quality(probabilities, covered.region)
-        parts = [
-            torch.split(x, [len(b) for b in own]) for x in (probabilities, covered.frames, covered.region, quality)
-        ]
-        results = []
-        for b, s, p, f, r, q in zip(own, scores, *parts, strict=True):
-            final = joint_scores(s[: len(b)], q, settings.mask_trust)
-            final = decay_overlaps(final, (p > 0.5) & (r > 0), settings.overlap_decay)
-            order = final.argsort(descending=True, stable=True)
-            results.append(RawDetections(b[order], final[order], p[order], f[order]))
-        if counts is None:
-            results = [raw.first(n) for raw, n in zip(results, _proposals_found(scores), strict=True)]
-        return results
-
-    def _mirror(self, images: Tensor) -> DenseOutput:
-        """Compute the mirror images of [B, 3, S, S]; their anchors are those of the pictures, turned round."""
-        if not self.can_flip(images.shape[-1]):
-            raise ValueError(
-                f"a picture of {images.shape[-1]} pixels and its mirror image have other anchors; flip needs a preset "
-                f"with anchors at the centres of cells, and a side that is a multiple of {self.anchors.strides[-1]}"
-            )
-        return self.dense(images.flip(3).contiguous(memory_format=torch.channels_last))
-
-    def can_flip(self, size: int) -> bool:
-        """Return whether pictures of side `size` and their mirror images have the same anchors, turned round."""
-        return not self.anchors.released and size % self.anchors.strides[-1] == 0
-
-    def propose(
-        self, dense: DenseOutput, size: tuple[int, int], twin: DenseOutput | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Return boxes [B, P, 4] and scores [B, P] for the mask branch; see `select_proposals`.
-
-        Args:
-            dense: of the pictures.
-            size: (H, W) of the pictures.
-            twin: of their mirror images, whose scores and offsets are averaged in.
-        """
-        s, scores, offsets = self.settings, dense.logits.sigmoid(), dense.offsets
-        if twin is not None:
-            cells, per_cell = [(x.shape[-2], x.shape[-1]) for x in dense.levels], self.anchors.per_cell
-            scores = (scores + unmirrored(twin.logits.sigmoid(), cells, per_cell)) / 2
-            offsets = (offsets + unmirrored_offsets(twin.offsets, cells, per_cell)) / 2
-        boxes = decode(offsets, dense.anchors)
-        return select_proposals(scores, boxes, size, s.nms_iou, s.proposals, s.pre_nms, s.min_score)
-
-    def masks(self, dense: DenseOutput, boxes: list[Tensor]) -> tuple[Tensor, MaskFrames]:
-        """Return mask logits [N, h, w] of B lists of boxes [N_i, 4], and what they cover; see `MaskBranch`."""
-        result: tuple[Tensor, MaskFrames] = self.mask_branch(
-            dense.levels[self.mask_level], boxes, self.stride, dense.detail
-        )
-        return result
-
     def new_parameters(self) -> list[nn.Parameter]:
         """Return the parameters that no ImageNet weights exist for: everything above the trunk."""
         trunk = {id(p) for p in self.trunk.parameters()}
@@ -279,28 +243,13 @@ class S4Net(nn.Module):
         """Return the trunk's parameters that learn."""
         return [p for p in self.trunk.parameters() if p.requires_grad]
 
-    def with_min_score(self, min_score: float) -> "S4Net":
-        """Set the score that a box needs to reach the mask branch; returns itself."""
-        self.settings = replace(self.settings, min_score=min_score)
-        return self
-
-    def with_flip(self, flip: bool) -> "S4Net":
-        """Set whether inference reads the mirror image too; returns itself."""
-        self.settings = replace(self.settings, flip=flip)
-        return self
-
     def prepare_for_inference(self) -> "S4Net":
-        """Make the network fast, in place, once: no more training, no other weights; returns itself.
+        """Make the network fast, in place, once: no more training, no other weights; return itself.
 
-        BatchNorm is folded into the convolutions, their weights are packed for the processor, and all is laid out
-        channels_last. Masks and scores differ by rounding alone.
+        BatchNorm is folded into the convolutions. Weights are packed for the processor and laid out channels_last.
+        Masks and scores differ by rounding alone.
         """
         self.eval()
-        make_fast(self, self.trunk, self.detect)
+        # Without a score to reach, every layer has something to do.
+        make_fast(self, self.trunk, partial(self.detect, min_score=0.0))
         return self
-
-
-def _proposals_found(scores: Tensor) -> list[int]:
-    """Return how many slots of each picture [B, P] hold a proposal; waits for a GPU."""
-    counts: list[int] = (scores > 0).sum(dim=1).tolist()
-    return counts

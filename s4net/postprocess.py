@@ -5,7 +5,7 @@ from torch import Tensor
 from torchvision.ops import clip_boxes_to_image, nms
 
 from .instances import Instances, RawDetections
-from .roi_masking import expand_boxes
+from .roi_masking import MaskFrames, expand_boxes
 
 _FIRST_LOOK = 16  # candidates for each proposal
 # Where boxes go that are no proposals: all on one spot outside, so that suppression leaves one of them at most.
@@ -65,6 +65,59 @@ def _suppress(candidates: Tensor, scores: Tensor, side: int, nms_iou: float, pro
     kept_boxes[slot] = candidates.flatten(0, 1)[keep]
     kept_scores[slot] = scores.flatten()[keep]
     return kept_boxes[:-1].view(pictures, proposals, 4), kept_scores[:-1].view(pictures, proposals)
+
+
+def boxes_to_mask(boxes: Tensor, scores: Tensor) -> list[Tensor]:
+    """Return the boxes [N_i, 4] of each picture that go to the mask branch.
+
+    A GPU computes the empty slots along rather than wait until their number is known; `rank_detections` drops them.
+
+    Args:
+        boxes: [B, P, 4], see `select_proposals`.
+        scores: [B, P], likewise.
+    """
+    if boxes.is_cuda:
+        return list(boxes)
+    return [own[:count] for own, count in zip(boxes, _proposals_found(scores), strict=True)]
+
+
+def _proposals_found(scores: Tensor) -> list[int]:
+    """Return how many slots of each picture [B, P] hold a proposal; waits for a GPU."""
+    counts: list[int] = (scores > 0).sum(dim=1).tolist()
+    return counts
+
+
+def rank_detections(
+    boxes: list[Tensor],
+    scores: Tensor,
+    probabilities: Tensor,
+    covered: MaskFrames,
+    mask_trust: float,
+    overlap_decay: float,
+) -> list[RawDetections]:
+    """Score boxes by their masks too, and sort them.
+
+    Args:
+        boxes: B tensors [N_i, 4] in the order of their scores.
+        scores: [B, P] objectness in 0..1 of the P >= N_i proposals of each picture, 0 for a slot without proposal.
+        probabilities: [N, h, w] in 0..1, the masks of all boxes.
+        covered: where these masks lie.
+        mask_trust: see `joint_scores`.
+        overlap_decay: see `decay_overlaps`.
+
+    Returns:
+        The detections of each picture, best first; slots without proposal are dropped.
+    """
+    quality = mask_quality(probabilities, covered.region)
+    counts = [len(own) for own in boxes]
+    of_masks = (torch.split(x, counts) for x in (probabilities, covered.frames, covered.region, quality))
+    ranked = []
+    for own, objectness, masks, frames, region, sureness in zip(boxes, scores, *of_masks, strict=True):
+        joint = joint_scores(objectness[: len(own)], sureness, mask_trust)
+        joint = decay_overlaps(joint, (masks > 0.5) & (region > 0), overlap_decay)
+        order = joint.argsort(descending=True, stable=True)
+        ranked.append(RawDetections(own[order], joint[order], masks[order], frames[order]))
+    return [found.first(count) for found, count in zip(ranked, _proposals_found(scores), strict=True)]
 
 
 def mask_quality(probabilities: Tensor, inside: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from pipelines.errors import ConfigError, InputError
 from pipelines.networks.build import new_s4net
 from s4net import Instances, S4Net
 from s4net.instances import RawDetections
+from s4net.mirror import MirrorReader, can_mirror
 from s4net.postprocess import to_picture
 
 Picture = str | Path | Image.Image | NDArray[np.uint8]
@@ -49,25 +50,34 @@ def load_s4net(
     config = from_json(TrainConfig, content["config"])
     net = new_s4net(config, pretrained=False)
     _load(net, content["model"], path)
-    if flip and not net.can_flip(config.image_size):
+    if flip and not can_mirror(net.anchors, config.image_size):
         raise ConfigError(
             f"--flip: {path} is of preset {config.preset} at {config.image_size} pixels, whose mirror image has other "
             "anchors, one with anchors at the centres of cells and a multiple of 64 pixels expected; leave it out",
             "flip-unusable",
         )
-    return S4NetPredictor(net.with_flip(flip), config.image_size, min_score, device, precision)
+    return S4NetPredictor(net, config.image_size, min_score, flip, device, precision)
 
 
 class S4NetPredictor:
-    """A callable: picture -> Instances at picture size."""
+    """A callable: picture -> Instances at picture size.
 
-    def __init__(self, net: S4Net, image_size: int, min_score: float, device: str, precision: str) -> None:
+    Attributes:
+        net: the network, ready for inference.
+        image_size: side of its input in pixels.
+        min_score: boxes scored below do not reach the mask branch.
+        device: where it runs.
+        precision: auto, fp32 or bf16.
+    """
+
+    def __init__(self, net: S4Net, image_size: int, min_score: float, flip: bool, device: str, precision: str) -> None:
         """Prepare the network for inference; see `load_s4net`."""
-        self.device, self.precision, self.image_size = choose_device(device), precision, image_size
-        self.net = net.with_min_score(0).to(self.device).prepare_for_inference()
-        # Weights are packed in the first call, for pictures of this size: in this one, not in the user's.
-        self._detect(torch.zeros(1, 3, image_size, image_size, device=self.device))
-        self.net.with_min_score(min_score)
+        self.device, self.precision = choose_device(device), precision
+        self.image_size, self.min_score = image_size, min_score
+        self.net = net.to(self.device).prepare_for_inference()
+        self._reader = MirrorReader(self.net) if flip else self.net
+        # The first call packs weights for pictures of this size. That shall be this call and not the user's.
+        self._detect(torch.zeros(1, 3, image_size, image_size, device=self.device), min_score=0.0)
 
     def __call__(self, picture: Picture) -> Instances:
         """Find the salient instances.
@@ -80,13 +90,13 @@ class S4NetPredictor:
         """
         pixels = as_pixels(picture)
         image = to_network(pixels, self.image_size)[None].to(self.device).float() / 255
-        raw, size = self._detect(image), (pixels.shape[0], pixels.shape[1])
+        raw, size = self._detect(image, self.min_score), (pixels.shape[0], pixels.shape[1])
         with torch.inference_mode():
             return to_picture(raw, self.image_size, size, self.net.settings.mask_slack)
 
-    def _detect(self, image: Tensor) -> RawDetections:
+    def _detect(self, image: Tensor, min_score: float) -> RawDetections:
         with torch.inference_mode(), autocast(self.precision, self.device):
-            return self.net.detect(image.contiguous(memory_format=torch.channels_last))[0]
+            return self._reader.detect(image.contiguous(memory_format=torch.channels_last), min_score)[0]
 
 
 def load_deeplab(weights: str | Path, *, device: str = "auto", precision: str = "auto") -> "DeepLabPredictor":

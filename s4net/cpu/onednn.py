@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 OLDEST_TESTED, NEWEST_TESTED = (2, 4), (2, 15)
-"""Versions (major, minor) of torch. The tests of this package passed with 2.4, 2.9, 2.13 and 2.15."""
+"""Versions (major, minor) of torch. The tests of this package passed with 2.4.1, 2.9.1 and 2.15.0."""
 
 ACTIVATIONS: dict[type[nn.Module], tuple[str, list[float]]] = {
     nn.ReLU: ("relu", []),

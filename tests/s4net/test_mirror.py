@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from s4net import build_s4net
-from s4net.mirror import mirrored_boxes, unmirrored, unmirrored_offsets
+from s4net.mirror import MirrorReader, mirrored_boxes, unmirrored, unmirrored_offsets
 
 SMALL = "timm/mobilenetv3_small_050"
 
@@ -29,23 +29,23 @@ def test_boxes_are_mirrored_within_the_width():
 
 @pytest.mark.parametrize("preset", ["paper", "modern"])
 @pytest.mark.parametrize("roi", ["ternary", "roialign"])
-def test_with_flip_a_picture_and_its_mirror_image_have_mirrored_instances(preset, roi):
+def test_of_a_reader_of_both_a_picture_and_its_mirror_image_have_mirrored_instances(preset, roi):
     torch.manual_seed(0)
-    net = build_s4net(preset, SMALL, roi=roi, proposals=5).eval().double().with_flip(True)
+    net = build_s4net(preset, SMALL, roi=roi, proposals=5).eval().double()
     images = torch.rand(1, 3, 128, 128, dtype=torch.float64)
-    found, turned = net.detect(images)[0], net.detect(images.flip(3))[0]
+    found, turned = (MirrorReader(net).detect(x)[0] for x in (images, images.flip(3)))
     assert len(found.boxes) == len(turned.boxes) > 0
     torch.testing.assert_close(found.scores, turned.scores)
     torch.testing.assert_close(mirrored_boxes(found.boxes, 128), turned.boxes)
     torch.testing.assert_close(found.mask_probabilities.flip(2), turned.mask_probabilities)
-    # Without it they have not: the network is no mirror of itself.
-    once, once_turned = (net.with_flip(False).detect(x)[0].scores for x in (images, images.flip(3)))
+    # The network alone is no mirror of itself.
+    once, once_turned = (net.detect(x)[0].scores for x in (images, images.flip(3)))
     assert not torch.allclose(once, once_turned)
 
 
 def test_a_picture_whose_mirror_image_has_other_anchors_is_refused():
     images = torch.rand(1, 3, 128, 128)
     with pytest.raises(ValueError, match="flip needs a preset with anchors at the centres of cells"):
-        build_s4net("release", SMALL).eval().with_flip(True).detect(images)
+        MirrorReader(build_s4net("release", SMALL).eval()).detect(images)
     with pytest.raises(ValueError, match="a multiple of 64"):
-        build_s4net("paper", SMALL).eval().with_flip(True).detect(images[..., :96, :96])
+        MirrorReader(build_s4net("paper", SMALL).eval()).detect(images[..., :96, :96])

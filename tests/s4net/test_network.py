@@ -53,7 +53,9 @@ def test_inference_keeps_to_proposals_and_score(preset, images):
     net = build_s4net(preset, SMALL, proposals=3).eval()
     with torch.no_grad():
         assert all(len(found) <= 3 for found in net(images))
-        assert all(len(found) == 0 for found in net.with_min_score(1.0)(images))
+        assert all(len(found.boxes) == 0 for found in net.detect(images, min_score=1.0))
+        gated = build_s4net(preset, SMALL, min_score=1.0).eval()
+        assert all(len(found) == 0 for found in gated(images))
 
 
 def test_masks_stay_in_their_boxes_in_the_paper_and_may_grow_in_modern(images):

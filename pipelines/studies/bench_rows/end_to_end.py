@@ -210,6 +210,6 @@ def _command(label: LabelCommand, config: PseudoLabelConfig, folder: Path) -> Ca
 
 def _network_alone(setup: Setup, task: Task, precision: str) -> Callable[[], object]:
     """Return the function that runs the command's network on pictures in memory, up to coarse masks."""
-    predictor = load_s4net(task.weights, min_score=_MIN_SCORE / 3, device=str(setup.device), precision=precision)
+    net = load_s4net(task.weights, device=str(setup.device), precision=precision).net
     pictures = network_inputs(task.paths, setup).contiguous(memory_format=torch.channels_last)
-    return lambda: [predictor.net.detect(picture[None]) for picture in pictures]
+    return lambda: [net.detect(picture[None], min_score=_MIN_SCORE / 3) for picture in pictures]

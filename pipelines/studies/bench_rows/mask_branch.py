@@ -53,7 +53,8 @@ class _Work:
     def __call__(self) -> tuple[Tensor, Tensor]:
         """Return mask logits [N, h, w] and the region [N, h, w] in which they count."""
         self.net.mask_branch.windowed = self.windowed
-        logits, covered = self.net.masks(self.dense, self.boxes)
+        net, dense = self.net, self.dense
+        logits, covered = net.mask_branch(dense.levels[net.mask_level], self.boxes, net.stride, dense.detail)
         return logits, covered.region
 
     def row(self, name: str, against: str, facts: dict[str, Any] | None = None) -> Row:

@@ -19,7 +19,6 @@ from pipelines.networks.build import new_s4net
 from pipelines.networks.load import load_s4net
 from pipelines.studies.bench_rows.comparison import Setup
 from s4net import S4Net
-from s4net.network import DenseOutput
 
 ACCURACY = "ap50"
 """The score of a trained network: that of its best checkpoint on the val pictures of its training."""
@@ -136,8 +135,8 @@ def give_boxes(net: S4Net, median: float, size: int, pictures: int) -> None:
     boxes = torch.stack([random_boxes(_MOST, size, median, seed) for seed in range(pictures)]).to(device)
     scores = torch.linspace(0.9, 0.4, _MOST, device=device).expand(pictures, _MOST)
 
-    def propose(dense: DenseOutput, shape: tuple[int, int], twin: DenseOutput | None = None) -> tuple[Tensor, Tensor]:
-        batch, count = len(select(dense, shape, twin)[0]), net.settings.proposals
+    def propose(*selected_from: Any) -> tuple[Tensor, Tensor]:
+        batch, count = len(select(*selected_from)[0]), net.settings.proposals
         return boxes[:batch, :count], scores[:batch, :count]
 
     net.propose = propose  # type: ignore[method-assign, assignment]
