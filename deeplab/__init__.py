@@ -1,12 +1,12 @@
-"""Semantic segmentation by DeepLab: images in, logits out; no files, no processes.
+"""Semantic segmentation by DeepLab: tensors in, tensors out; no files, no processes.
 
 `build_deeplab` makes the published variants, `build_attention` the classifier whose maps locate keywords.
 """
 
 from deeplab.attention import AttentionNet
 from deeplab.build import NETWORKS, build_attention, build_deeplab
-from deeplab.inference import predict_logits
-from deeplab.losses import pixel_cross_entropy, pixel_loss, presence_loss, sharpened, soft_loss
+from deeplab.inference import predict_probabilities
+from deeplab.losses import pixel_loss, presence_loss, sharpened, soft_loss
 from deeplab.multi_scale import MultiScale
 from deeplab.network import DeepLab
 
@@ -17,9 +17,8 @@ __all__ = [
     "MultiScale",
     "build_attention",
     "build_deeplab",
-    "pixel_cross_entropy",
     "pixel_loss",
-    "predict_logits",
+    "predict_probabilities",
     "presence_loss",
     "sharpened",
     "soft_loss",

@@ -11,7 +11,7 @@ class AsppSum(nn.Module):
     """DeepLab v2: the sum of dilated 3x3 classifiers (Chen et al., TPAMI 2018, Sec. 3.3, ASPP-L)."""
 
     def __init__(self, channels: int, n_outputs: int, rates: Sequence[int] = (6, 12, 18, 24)) -> None:
-        """Makes one classifier for each rate, from N(0, 0.01) as published.
+        """Make one classifier for each rate, from N(0, 0.01) as published.
 
         Args:
             channels: Channels of the last feature map.
@@ -25,7 +25,7 @@ class AsppSum(nn.Module):
             nn.init.zeros_(branch.bias)  # type: ignore[arg-type]
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """Logits [B, n, h, w] of the last feature map [B, C, h, w]."""
+        """Return the logits [B, n, h, w] of the last feature map [B, C, h, w]."""
         return torch.stack([branch(features[-1]) for branch in self.branches]).sum(0)
 
 
@@ -43,21 +43,23 @@ def _conv_norm(inputs: int, outputs: int, size: int = 1, dilation: int = 1) -> n
 class CompactHead(nn.Module):
     """A narrow ASPP with image pooling at stride 16, refined at stride 8 (after DeepLab v3+, ECCV 2018).
 
-    On a processor a trunk of output stride 8 costs over four times as much as one of 16; joining the trunk's own
-    stride-8 map costs little and gives logits of the same size.
+    On a processor, a trunk of output stride 8 costs over four times as much as one of 16. The trunk's own stride-8 map
+    costs little beside it, and gives logits of the same size.
     """
 
     def __init__(
         self, fine_channels: int, coarse_channels: int, n_outputs: int, width: int = 128, rates: Sequence[int] = (3, 6)
     ) -> None:
-        """Makes the layers; normalised in groups of channels, so that it does not matter how few pictures a batch has.
+        """Make the layers.
+
+        They normalise in groups of channels, so that it does not matter how few pictures a batch has.
 
         Args:
             fine_channels: Channels of the stride-8 map.
             coarse_channels: Channels of the stride-16 map.
             n_outputs: Classes with the background.
             width: Channels of every layer.
-            rates: Dilations at stride 16; 21 cells are a crop of 321, so wide rates would read mostly padding.
+            rates: Dilations at stride 16. A crop of 321 is 21 cells wide, so wide rates would read mostly padding.
         """
         super().__init__()
         self.branches = nn.ModuleList(
@@ -74,7 +76,7 @@ class CompactHead(nn.Module):
         nn.init.zeros_(self.classifier.bias)  # type: ignore[arg-type]
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """Logits [B, n, h, w] of two maps: stride 8 [B, F, h, w] and stride 16 [B, C, h', w']."""
+        """Return the logits [B, n, h, w] of two maps: stride 8 [B, F, h, w] and stride 16 [B, C, h', w']."""
         fine, coarse = features
         pooled = self.pool(coarse).expand(-1, -1, *coarse.shape[2:])
         x = self.project(torch.cat([*(branch(coarse) for branch in self.branches), pooled], dim=1))

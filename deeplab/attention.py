@@ -1,6 +1,5 @@
 """Where a picture shows its keywords: class activation maps (Zhou et al., CVPR 2016)."""
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deeplab.network import FrozenTrunk, prepare_for_inference
@@ -9,17 +8,19 @@ from deeplab.network import FrozenTrunk, prepare_for_inference
 class AttentionNet(nn.Module):
     """Multi-label classifier of keywords: trunk, global average pooling, one linear layer.
 
-    The linear layer before the pooling, applied at every cell, tells how much the cell speaks for a keyword.
+    Applied to each cell of the last feature map, the linear layer tells how much the cell speaks for a keyword. The
+    logits are the means of these answers.
 
     Attributes:
-        classifier: [C, channels, 1, 1] convolution; learns from nothing.
+        trunk: Images -> feature maps.
+        classifier: 1x1 convolution with weights [C, channels, 1, 1], which learns from nothing.
     """
 
     def __init__(self, trunk: FrozenTrunk, channels: int, n_classes: int) -> None:
-        """Joins a trunk and a new classifier.
+        """Join a trunk and a new classifier.
 
         Args:
-            trunk: Images -> feature maps; the last one is read.
+            trunk: Images -> feature maps, of which the last one is read.
             channels: Channels of that map.
             n_classes: Keywords, without background.
         """
@@ -30,19 +31,15 @@ class AttentionNet(nn.Module):
         nn.init.zeros_(self.classifier.bias)  # type: ignore[arg-type]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images [B, 3, H, W] float 0..1 -> logits [B, C], for a sigmoid each (a picture may have several keywords)."""
+        """Return the logits [B, C] of images [B, 3, H, W] float 0..1.
+
+        Each logit is for a sigmoid of its own: a picture may have several keywords.
+        """
         pooled = self.trunk(images)[-1].mean(dim=(2, 3), keepdim=True)
         logits: Tensor = self.classifier(pooled)
         return logits.flatten(1)
 
-    def maps(self, images: Tensor) -> Tensor:
-        """Images [B, 3, H, W] float 0..1 -> activation maps [B, C, h, w], 0 or more, not scaled to any maximum.
-
-        The classifier's bias is left out: it says how common a keyword is, not where it lies.
-        """
-        return F.relu(F.conv2d(self.trunk(images)[-1], self.classifier.weight))
-
     def prepare_for_inference(self) -> "AttentionNet":
-        """Folds every BatchNorm into its convolution and turns to channels_last, in place; not to be trained again."""
+        """Make the network fast for inference, in place, see `deeplab.network.prepare_for_inference`; return itself."""
         prepare_for_inference(self)
         return self

@@ -17,24 +17,19 @@ _Constants = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard de
 
 _IMAGENET: _Constants = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _LITE0: _Constants = ((127 / 255,) * 3, (128 / 255,) * 3)  # (x - 127) / 128 of values 0..255
-TIMM_NAMES = {
-    "vgg16": "vgg16.tv_in1k",
-    "resnet101": "resnet101.tv_in1k",
-    "efficientnet_lite0": "tf_efficientnet_lite0",
-}
-"""timm's name of each network's trunk, and so of the ImageNet weights that fit it."""
 
+_LITE0_NAME = "tf_efficientnet_lite0"  # timm's
 # Up to stride 4: generic filters, and the largest maps to go back through.
 _LITE0_FROZEN = ("conv_stem", "bn1", "blocks.0", "blocks.1")
 
 
 def build_deeplab(network: str, n_outputs: int, trunk_state: TrunkState | None = None) -> DeepLab:
-    """A DeepLab with a new head.
+    """Build a DeepLab with a new head.
 
     Args:
         network: One of `NETWORKS`.
         n_outputs: Classes with the background, 2 or more.
-        trunk_state: ImageNet weights in timm's naming; those of the classifier may be there. None: random.
+        trunk_state: ImageNet weights of the trunk in timm's naming, with or without the classifier. None: random.
 
     Raises:
         ValueError: The network is unknown, or the weights do not fit.
@@ -54,12 +49,12 @@ def _large_fov(n_outputs: int, state: TrunkState | None) -> DeepLab:
 
 
 def _resnet101(n_outputs: int, state: TrunkState | None) -> DeepLab:
-    trunk, channels = _timm_trunk(TIMM_NAMES["resnet101"], 8, [8], state)
+    trunk, channels = _timm_trunk("resnet101", 8, [8], state)
     return DeepLab(FrozenTrunk(trunk, Normalise(*_IMAGENET)), AsppSum(channels[-1], n_outputs), 8, n_outputs)
 
 
 def _efficientnet_lite0(n_outputs: int, state: TrunkState | None) -> DeepLab:
-    trunk, (fine, coarse) = _timm_trunk(TIMM_NAMES["efficientnet_lite0"], 16, [8, 16], state)
+    trunk, (fine, coarse) = _timm_trunk(_LITE0_NAME, 16, [8, 16], state)
     frozen = FrozenTrunk(trunk, Normalise(*_LITE0), _LITE0_FROZEN)
     return DeepLab(frozen, CompactHead(fine, coarse, n_outputs), 8, n_outputs, presence_channels=coarse)
 
@@ -73,55 +68,50 @@ NETWORKS: dict[str, Callable[[int, TrunkState | None], DeepLab]] = {
 
 
 def build_attention(trunk: str, n_classes: int, trunk_state: TrunkState | None = None) -> AttentionNet:
-    """The classifier whose maps locate keywords, at output stride 16.
+    """Build the classifier whose maps locate keywords, at output stride 16.
 
     Args:
-        trunk: `efficientnet_lite0`, `resnet101`, `vgg16`, or any name of timm, with or without `timm/`.
+        trunk: timm's name of a network.
         n_classes: Keywords, without background.
         trunk_state: As in `build_deeplab`.
 
     Raises:
         ValueError: The trunk is unknown or has no map of stride 16, or the weights do not fit.
     """
-    name = TIMM_NAMES.get(trunk, trunk.removeprefix("timm/"))
-    net, channels = _timm_trunk(name, 16, [16], trunk_state)
-    lite0 = name == TIMM_NAMES["efficientnet_lite0"]
-    constants = _LITE0 if lite0 else _timm_constants(name)
-    return AttentionNet(
-        FrozenTrunk(net, Normalise(*constants), _LITE0_FROZEN if lite0 else ()), channels[-1], n_classes
-    )
+    net, channels = _timm_trunk(trunk, 16, [16], trunk_state)
+    frozen = _LITE0_FROZEN if trunk == _LITE0_NAME else ()
+    return AttentionNet(FrozenTrunk(net, Normalise(*_constants(trunk)), frozen), channels[-1], n_classes)
 
 
 def build_classifier(trunk: str, state: TrunkState | None) -> nn.Module:
-    """ImageNet's own classifier, ready for inference: images [B, 3, H, W] float 0..1 -> logits [B, 1000].
+    """Build ImageNet's own classifier, ready for inference: images [B, 3, H, W] float 0..1 -> logits [B, 1000].
 
     Args:
         trunk: As in `build_attention`.
-        state: Its weights in timm's naming, with those of the classifier.
+        state: Weights of the trunk and its classifier in timm's naming.
 
     Raises:
         ValueError: The trunk is unknown, or the weights are not those of its classifier.
     """
-    name = TIMM_NAMES.get(trunk, trunk.removeprefix("timm/"))
-    if not timm.is_model(name):
-        raise ValueError(f"trunk {name!r} is unknown to timm")
-    net: nn.Module = timm.create_model(name, pretrained=False)
+    if not timm.is_model(trunk):
+        raise ValueError(f"trunk {trunk!r} is unknown to timm")
+    net: nn.Module = timm.create_model(trunk, pretrained=False)
     try:
         net.load_state_dict(state or {})
     except RuntimeError as error:
-        raise ValueError(f"no weights of the classifier of {name}") from error
-    constants = _LITE0 if name == TIMM_NAMES["efficientnet_lite0"] else _timm_constants(name)
-    whole = nn.Sequential(Normalise(*constants), net)
+        raise ValueError(f"no weights of the classifier of {trunk}") from error
+    whole = nn.Sequential(Normalise(*_constants(trunk)), net)
     prepare_for_inference(whole)
     return whole
 
 
 def load_trunk(trunk: nn.Module, state: TrunkState | None) -> None:
-    """Copies ImageNet weights into a trunk; None leaves it as it is.
+    """Copy ImageNet weights into a trunk; None leaves it as it is.
 
     Args:
-        trunk: Its parameters are named as in timm's `features_only` networks.
-        state: Named as in timm, with or without `features_only`; names that the trunk lacks (a classifier) are ignored.
+        trunk: A network whose parameters are named as in timm's `features_only` networks.
+        state: Weights named as in timm, with or without `features_only`. Those that the trunk lacks are ignored, as of
+            a classifier.
 
     Raises:
         ValueError: A tensor is missing or has another shape.
@@ -141,7 +131,14 @@ def load_trunk(trunk: nn.Module, state: TrunkState | None) -> None:
 
 
 def _timm_trunk(name: str, stride: int, maps: Sequence[int], state: TrunkState | None) -> tuple[nn.Module, list[int]]:
-    """A timm network of at most this output stride, giving the last map of each stride in `maps`; its channels."""
+    """Return a timm network of at most this output stride, and the channels of its maps.
+
+    Args:
+        name: timm's.
+        stride: Largest output stride.
+        maps: Strides; of each, the network gives the last map.
+        state: As in `load_trunk`.
+    """
     if not timm.is_model(name):
         raise ValueError(f"trunk {name!r} is unknown to timm")
     options: dict[str, Any] = {} if name.startswith("vgg") else {"output_stride": stride}
@@ -157,6 +154,9 @@ def _timm_trunk(name: str, stride: int, maps: Sequence[int], state: TrunkState |
     return net, list(net.feature_info.channels())
 
 
-def _timm_constants(name: str) -> _Constants:
+def _constants(name: str) -> _Constants:
+    """Return mean and standard deviation of the pictures that a timm network was trained on."""
+    if name == _LITE0_NAME:
+        return _LITE0
     config = timm.get_pretrained_cfg(name)
     return _IMAGENET if config is None else (tuple(config.mean), tuple(config.std))

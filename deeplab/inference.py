@@ -11,20 +11,22 @@ _FILL = 127 / 255  # grey: about 0 for a network, as beyond the edges of the pic
 
 
 @torch.no_grad()
-def predict_logits(net: nn.Module, image: Tensor, scales: Sequence[float] = (1.0,), flip: bool = False) -> Tensor:
-    """Softmax probabilities at the picture's own size.
+def predict_probabilities(
+    net: nn.Module, image: Tensor, scales: Sequence[float] = (1.0,), flip: bool = False
+) -> Tensor:
+    """Return the softmax probabilities of the classes at the picture's own size.
 
-    A network of padded convolutions of stride s sees pixel s i with cell i in pictures whose sides are a multiple of s
-    and one more, like the crops of training (321). In others it may not: TensorFlow's padding, which some ImageNet
-    weights come with, then pads one side more than the other, and shifts what is seen by up to s - 1 pixels. So
-    pictures are continued to such a size, as DeepLab's authors do (513 for all of VOC).
+    In a network of padded convolutions of stride s, cell i sees pixel s i if the sides of the picture are a multiple of
+    s and one more, like the crops of training (321). With other sides it may not: TensorFlow's padding, for which some
+    ImageNet weights were made, then pads one side more than the other, and shifts what is seen by up to s - 1 pixels.
+    So pictures are padded to such a size, as DeepLab's authors do (513 for all of VOC).
 
     Args:
         net: Images [1, 3, h, w] -> logits [1, n, h', w'], in evaluation mode; the outermost logits belong to the
             outermost pixels.
         image: [3, H, W] float 0..1, on the network's device; at least one pixel.
         scales: Sizes relative to the picture; above 0, at least one.
-        flip: Also reads each scale mirrored.
+        flip: Whether to read each scale mirrored too.
 
     Returns:
         [n, H, W] float32; sums to 1 over n. The mean of the probabilities of all passes, each enlarged to the picture.
@@ -51,7 +53,7 @@ def predict_logits(net: nn.Module, image: Tensor, scales: Sequence[float] = (1.0
 
 
 def _logits_of_pixels(net: nn.Module, images: Tensor) -> Tensor:
-    """Logits [1, n, h, w] float32 of images [1, 3, h, w], which are continued on all sides alike."""
+    """Return logits [1, n, h, w] float32 of images [1, 3, h, w], which are padded on all sides alike."""
     height, width = images.shape[2:]
     missing = [(1 - side) % _GRID for side in (height, width)]
     top, left = (each // 2 for each in missing)

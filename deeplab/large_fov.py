@@ -21,10 +21,10 @@ class LargeFovTrunk(nn.Sequential):
     """
 
     def __init__(self) -> None:
-        """Takes the convolutions from timm and puts the recipe's pools between them."""
+        """Take the convolutions from timm and put the recipe's pools between them."""
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         pools = 0
-        with torch.device("meta"):  # timm makes the classifier too, whose 124 million weights nobody needs
+        with torch.device("meta"):  # timm makes the classifier too, and nobody needs its 124 million weights
             vgg = timm.create_model("vgg16", features_only=True, pretrained=False)
         for name, layer in vgg.named_children():
             if isinstance(layer, nn.MaxPool2d):
@@ -47,7 +47,7 @@ class LargeFovHead(nn.Module):
     """fc6 (3x3, dilation 12), fc7 and fc8 as convolutions; [B, 512, h, w] -> logits [B, n, h, w]."""
 
     def __init__(self, n_outputs: int) -> None:
-        """Initialises at random; fc8 from N(0, 0.01) as published."""
+        """Make the layers with random weights, those of fc8 from N(0, 0.01) as published."""
         super().__init__()
         self.fc6 = nn.Conv2d(512, 1024, 3, padding=12, dilation=12)
         self.fc7 = nn.Conv2d(1024, 1024, 1)
@@ -59,7 +59,7 @@ class LargeFovHead(nn.Module):
         nn.init.zeros_(self.fc8.bias)  # type: ignore[arg-type]
 
     def load_classifier(self, state: dict[str, Tensor]) -> bool:
-        """Starts fc6 and fc7 from VGG16's ImageNet classifier, as published: every third tap, every fourth channel.
+        """Start fc6 and fc7 from VGG16's ImageNet classifier, as published: every third tap, every fourth channel.
 
         Args:
             state: VGG16 weights in timm's naming; fc6 [4096, 512, 7, 7] and fc7 [4096, 4096, 1, 1].
@@ -81,7 +81,7 @@ class LargeFovHead(nn.Module):
         return True
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """Logits [B, n, h, w] of the last feature map [B, 512, h, w]."""
+        """Return the logits [B, n, h, w] of the last feature map [B, 512, h, w]."""
         x = self.drop(self.relu(self.fc6(features[-1])))
         x = self.drop(self.relu(self.fc7(x)))
         logits: Tensor = self.fc8(x)

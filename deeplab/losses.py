@@ -21,15 +21,15 @@ FOREGROUND_FROM = 0.4
 def pixel_loss(
     logits: Tensor, target: Tensor, weights: Tensor | None = None, loss: str = "plain", at_cells: bool = False
 ) -> Tensor:
-    """One of `LOSSES` over the pixels that have a label.
+    """Return one of `LOSSES` over the pixels that have a label.
 
     Args:
         logits: [B, n, h, w] at any resolution and in any float type.
         target: [B, H, W] int64, class 0..n-1, 0 being the background, or 255: counts nowhere.
         weights: [B, H, W] float, 0 or more: how much each pixel counts beside the others; None: all alike.
         loss: A name of `LOSSES`.
-        at_cells: Compares at the logits' cells, with the labels that lie under them; else the logits are enlarged
-            bilinearly to the labels.
+        at_cells: Whether to compare at the cells of the logits, with the labels that lie under them. Else the logits
+            are enlarged bilinearly to the labels.
 
     Returns:
         Scalar float32; 0 with a gradient of 0 where no pixel has a label (a mean would be 0 / 0 there).
@@ -43,11 +43,6 @@ def pixel_loss(
         weights = torch.ones_like(target, dtype=torch.float32)
     logits, target, weights = _matched(logits, target, weights, at_cells)
     return LOSSES[loss](logits, target, weights * (target != IGNORE))
-
-
-def pixel_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Mean cross-entropy over the pixels that have a label: `pixel_loss` as it is without options."""
-    return pixel_loss(logits, target)
 
 
 def soft_loss(logits: Tensor, target: Tensor, confidence: Tensor, in_picture: Tensor, at_cells: bool = False) -> Tensor:

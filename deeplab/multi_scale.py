@@ -24,19 +24,19 @@ class MultiScale(nn.Module):
     """
 
     def __init__(self, net: DeepLab, scales: Sequence[float] = (0.75, 0.5)) -> None:
-        """Puts the scales around a network.
+        """Put the scales around a network.
 
         Args:
-            net: The network; it no longer asks which classes a picture shows, as none of the published ones does.
+            net: The network. At several scales it does not ask which classes a picture shows; the published one does
+                not either.
             scales: Of the smaller copies, below 1, as published.
         """
         super().__init__()
-        self.net, self.scales = net, tuple(scales)
-        net.presence = None
+        self.net, self.scales = net.without_presence(), tuple(scales)
         self.output_stride, self.n_outputs = net.output_stride, net.n_outputs
 
     def forward(self, images: Tensor) -> Tensor | list[Tensor]:
-        """Images [B, 3, H, W] float 0..1, RGB -> logits.
+        """Return the logits of images [B, 3, H, W] float 0..1, RGB.
 
         Returns:
             In evaluation [B, n, h, w], the maximum over the scales, at the cells of the full one. In training a list:
@@ -49,22 +49,22 @@ class MultiScale(nn.Module):
         return [full, *smaller, fused] if self.training else fused
 
     def new_parameters(self) -> Iterator[nn.Parameter]:
-        """As the network's own."""
+        """Yield those of the network."""
         return self.net.new_parameters()
 
     def trunk_parameters(self) -> Iterator[nn.Parameter]:
-        """As the network's own."""
+        """Yield those of the network."""
         return self.net.trunk_parameters()
 
     def prepare_for_inference(self) -> "MultiScale":
-        """As the network's own."""
+        """Make the network fast for inference, in place, see `DeepLab.prepare_for_inference`; return itself."""
         self.eval()
         self.net.prepare_for_inference()
         return self
 
 
 def _shrunk(size: Sequence[int], scale: float) -> tuple[int, int]:
-    """Height and width of a smaller copy whose outermost pixels are the picture's: 321 -> 241 and 161."""
+    """Return height and width of a smaller copy whose outermost pixels are the picture's: 321 -> 241 and 161."""
     height, width = (round((side - 1) * scale) + 1 for side in size)
     return height, width
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 class Normalise(nn.Module):
@@ -15,13 +15,13 @@ class Normalise(nn.Module):
     std: Tensor
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        """Keeps mean and std [3] of RGB values in 0..1 as buffers outside the state."""
+        """Keep mean and std [3] of RGB values in 0..1 as buffers outside the state."""
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images [B, 3, H, W] float 0..1 -> the trunk's range, channels_last."""
+        """Bring images [B, 3, H, W] float 0..1 into the trunk's range, channels_last."""
         return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
 
@@ -32,7 +32,7 @@ class FrozenTrunk(nn.Module):
     """
 
     def __init__(self, net: nn.Module, normalise: Normalise, frozen: Sequence[str] = ()) -> None:
-        """Puts a trunk behind its normalisation.
+        """Put a trunk behind its normalisation.
 
         Args:
             net: Images in the trunk's range -> one map or a list of maps, fine to coarse.
@@ -47,14 +47,14 @@ class FrozenTrunk(nn.Module):
             net.get_submodule(name).requires_grad_(False)
 
     def train(self, mode: bool = True) -> "FrozenTrunk":
-        """As in torch, with BatchNorm in evaluation mode either way."""
+        """Set training mode as in torch, with BatchNorm in evaluation mode either way."""
         super().train(mode)
         for module in _batch_norms(self.net):
             module.eval()
         return self
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Images [B, 3, H, W] float 0..1 -> feature maps, fine to coarse."""
+        """Return the feature maps of images [B, 3, H, W] float 0..1, fine to coarse."""
         features = self.net(self.normalise(images))
         return [features] if isinstance(features, Tensor) else list(features)
 
@@ -65,8 +65,8 @@ class DeepLab(nn.Module):
     Attributes:
         output_stride: Pixels between two neighbouring logits.
         n_outputs: Classes with the background, which is output 0.
-        presence: Linear layer from the mean of the last feature map to one logit for each class but the background,
-            whether the picture shows it; None: not asked.
+        presence: Linear layer from the mean of the last feature map to one logit for each class but the background:
+            whether the picture shows the class. None: the network does not ask.
     """
 
     def __init__(
@@ -78,10 +78,10 @@ class DeepLab(nn.Module):
         pretrained: Iterable[str] = (),
         presence_channels: int | None = None,
     ) -> None:
-        """Joins the parts.
+        """Join the parts.
 
         Args:
-            trunk: Gives the feature maps.
+            trunk: Images -> feature maps.
             head: List of feature maps -> logits [B, n_outputs, h, w].
             output_stride: See the attribute.
             n_outputs: See the attribute.
@@ -99,11 +99,11 @@ class DeepLab(nn.Module):
             nn.init.zeros_(self.presence.bias)
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Images [B, 3, H, W] float 0..1, RGB -> logits [B, n_outputs, h, w], h about H / output_stride.
+        """Return logits [B, n_outputs, h, w] of images [B, 3, H, W] float 0..1, RGB; h is about H / output_stride.
 
-        With `presence`, in training also its logits [B, n_outputs - 1], for a loss of their own; in evaluation they
-        hold down the classes that the picture does not seem to show. What the picture is of, and what each pixel looks
-        like, stay two witnesses that learn apart.
+        With `presence`, in training its logits [B, n_outputs - 1] come too, for a loss of their own. In evaluation they
+        hold down the classes that the picture does not seem to show. So the picture and each pixel are two witnesses
+        that learn apart.
         """
         features = self.trunk(images)
         logits: Tensor = self.head(features)
@@ -113,7 +113,7 @@ class DeepLab(nn.Module):
         return (logits, shown) if self.training else hold_down(logits, shown)
 
     def new_parameters(self) -> Iterator[nn.Parameter]:
-        """Parameters that learn from nothing, and so ten times as fast."""
+        """Yield the parameters that learn from nothing, and so ten times as fast."""
         for name, parameter in self.head.named_parameters():
             if parameter.requires_grad and name.partition(".")[0] not in self._pretrained:
                 yield parameter
@@ -121,14 +121,19 @@ class DeepLab(nn.Module):
             yield from self.presence.parameters()
 
     def trunk_parameters(self) -> Iterator[nn.Parameter]:
-        """All other parameters that learn."""
+        """Yield all other parameters that learn."""
         new = {id(parameter) for parameter in self.new_parameters()}
         for parameter in self.parameters():
             if parameter.requires_grad and id(parameter) not in new:
                 yield parameter
 
+    def without_presence(self) -> "DeepLab":
+        """Return a network of the same layers that does not ask which classes a picture shows."""
+        net = DeepLab(self.trunk, self.head, self.output_stride, self.n_outputs, self._pretrained)
+        return net.train(self.training)
+
     def prepare_for_inference(self) -> "DeepLab":
-        """Folds every BatchNorm into its convolution and turns to channels_last, in place; not to be trained again."""
+        """Make the network fast for inference, in place, see `prepare_for_inference`; return itself."""
         prepare_for_inference(self)
         return self
 
@@ -148,40 +153,30 @@ def hold_down(logits: Tensor, shown: Tensor) -> Tensor:
 
 
 def prepare_for_inference(net: nn.Module) -> None:
-    """Folds BatchNorm into the convolutions of any network, freezes it and turns it to channels_last, in place."""
+    """Fold BatchNorm, freeze all parameters and lay them out channels_last, in place; no more training."""
     net.eval().requires_grad_(False)
     fold_batch_norm(net)
     net.to(memory_format=torch.channels_last)
 
 
 def fold_batch_norm(net: nn.Module) -> None:
-    """Merges every BatchNorm with the convolution registered before it; the results stay, up to rounding.
+    """Merge each convolution with the BatchNorm right behind it, in place; results stay up to rounding.
 
-    In timm's networks and in the heads here, registration order is execution order within a block.
+    A BatchNorm is right behind a convolution where one child of a module follows the other: in timm's networks and in
+    the heads here, such children run in this order. Any other BatchNorm stays, as in networks that normalise first.
 
-    Raises:
-        ValueError: A BatchNorm does not follow a convolution of its width.
+    Args:
+        net: In evaluation mode.
     """
-    conv: nn.Conv2d | None = None
-    for name, module in list(net.named_modules()):
-        if isinstance(module, nn.Conv2d):
-            conv = module
-        elif isinstance(module, nn.BatchNorm2d):
-            if conv is None or conv.out_channels != module.num_features:
-                raise ValueError(f"{name}: no convolution with {module.num_features} outputs before this BatchNorm")
-            _fold(conv, module)
-            parent, _, child = name.rpartition(".")
-            # timm's BatchNorm carries the activation that follows it
-            setattr(net.get_submodule(parent), child, getattr(module, "act", None) or nn.Identity())
-            conv = None
-
-
-def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    mean, variance = norm.running_mean, norm.running_var
-    assert mean is not None and variance is not None
-    weight, bias = fuse_conv_bn_weights(conv.weight, conv.bias, mean, variance, norm.eps, norm.weight, norm.bias)
-    conv.weight = nn.Parameter(weight, requires_grad=False)
-    conv.bias = nn.Parameter(bias, requires_grad=False)
+    for parent in list(net.modules()):
+        before: nn.Module | None = None
+        for name, child in list(parent.named_children()):
+            if isinstance(before, nn.Conv2d) and isinstance(child, nn.BatchNorm2d):
+                folded = fuse_conv_bn_eval(before, child)
+                before.weight, before.bias = folded.weight, folded.bias
+                # timm's BatchNorm carries the activation that follows it
+                setattr(parent, name, getattr(child, "act", None) or nn.Identity())
+            before = child
 
 
 def _batch_norms(net: nn.Module) -> Iterator[nn.BatchNorm2d]:

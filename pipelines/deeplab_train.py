@@ -10,8 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deeplab import DeepLab, MultiScale, build_deeplab, pixel_loss, predict_logits, presence_loss, sharpened, soft_loss
-from deeplab.build import TIMM_NAMES
+from deeplab import (
+    DeepLab,
+    MultiScale,
+    build_deeplab,
+    pixel_loss,
+    predict_probabilities,
+    presence_loss,
+    sharpened,
+    soft_loss,
+)
 from pipelines.config import DeepLabTrainConfig, to_json
 from pipelines.config.recipes import NETWORK_RECIPES, DeepLabRecipe, deeplab_recipe
 from pipelines.data.checking import require_same_size
@@ -29,6 +37,7 @@ from pipelines.engine.sampling import batch_indices, sample_generator
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.metrics.confusion import ConfusionMatrix
+from pipelines.networks.trunk_names import resolve_trunk
 from pipelines.networks.trunk_weights import trunk_state
 
 SOFT = "soft"
@@ -162,12 +171,13 @@ def new_deeplab(config: DeepLabTrainConfig, classes: ClassList) -> DeepLab | Mul
         ConfigError: The weights do not fit the trunk [trunk-unusable].
     """
     torch.manual_seed(config.seed)
-    state = trunk_state(TIMM_NAMES[config.network], config.trunk_weights)
+    trunk = resolve_trunk(config.network)  # the networks are named after their trunks
+    state = trunk_state(trunk, config.trunk_weights)
     try:
         net = build_deeplab(config.network, classes.n_outputs, state)
     except ValueError as error:
         raise ConfigError(
-            f"--trunk-weights {config.trunk_weights}: {error}; give the weights of {TIMM_NAMES[config.network]}",
+            f"--trunk-weights {config.trunk_weights}: {error}; give the weights of {trunk}",
             "trunk-unusable",
         ) from error
     speed_up_depthwise(net)
@@ -288,7 +298,7 @@ def validator(config: DeepLabTrainConfig, classes: ClassList) -> Callable[[nn.Mo
             scale = reduced_size(height, width, longest_side(config))[0] / height
             tensor = torch.from_numpy(image).to(device).permute(2, 0, 1).float().div_(255)
             with torch.inference_mode(), autocast(config.precision, device):
-                predicted = predict_logits(net, tensor, (scale,)).argmax(0)
+                predicted = predict_probabilities(net, tensor, (scale,)).argmax(0)
             matrix.update(classes.from_palette(truth), predicted.to(torch.uint8).cpu().numpy())
         miou = matrix.miou()
         return {} if math.isnan(miou) else {"miou": miou}

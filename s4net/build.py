@@ -105,6 +105,15 @@ _PRESETS: dict[Preset, _Architecture] = {
 }
 PRESETS = tuple(_PRESETS)
 
+TRUNKS = {
+    "resnet50": "resnet50.tv_in1k",
+    "resnet101": "resnet101.tv_in1k",
+    "vgg16": "vgg16.tv_in1k",
+    "mobilenet_v1": "mobilenetv1_100",
+    "efficientnet_lite0": "tf_efficientnet_lite0",
+}
+"""timm's names of the paper's trunks (Table 3) and of the small one."""
+
 
 def build_s4net(
     preset: Preset = "paper",
@@ -122,7 +131,7 @@ def build_s4net(
 
     Args:
         preset: "paper" (the text), "release" (the authors' code) or "modern" (ours).
-        trunk: resnet50, resnet101, vgg16, mobilenet_v1, efficientnet_lite0 or timm/<name>.
+        trunk: resnet50, resnet101, vgg16, mobilenet_v1, efficientnet_lite0 or timm/<name>; see `timm_name`.
         trunk_state: ImageNet weights of the trunk in timm's naming; None: random.
         roi: RoI layer before the mask branch (Table 1).
         alpha: ring width as a share of the box side (Table 2).
@@ -137,7 +146,8 @@ def build_s4net(
     if preset not in _PRESETS:
         raise ValueError(f"preset {preset!r} is unknown; take one of {', '.join(_PRESETS)}")
     arch = _PRESETS[preset]
-    body = Trunk(trunk, (4, *arch.strides) if arch.fine_masks else arch.strides, trunk_state, arch.freeze_below)
+    read = (4, *arch.strides) if arch.fine_masks else arch.strides
+    body = Trunk(timm_name(trunk), read, trunk_state, arch.freeze_below)
     fpn = FeaturePyramid(body.channels[-len(arch.strides) :], arch.channels, normalise=not arch.gaussian_init)
     strides = (*arch.strides, arch.strides[-1] * 2)
     anchors = AnchorGrid(strides, [stride * 4 for stride in strides], released=arch.released)
@@ -166,6 +176,23 @@ def build_s4net(
         replace(arch.settings, mask_slack=slack, proposals=proposals, min_score=min_score),
         mask_level=strides.index(8),
     )
+
+
+def timm_name(trunk: str) -> str:
+    """Return timm's name of a trunk.
+
+    Args:
+        trunk: a name of `TRUNKS`, or timm/<name> for any other network of timm.
+
+    Raises:
+        ValueError: the trunk is neither.
+    """
+    if trunk.startswith("timm/"):
+        return trunk.removeprefix("timm/")
+    try:
+        return TRUNKS[trunk]
+    except KeyError:
+        raise ValueError(f"trunk {trunk!r} is unknown; take one of {', '.join(TRUNKS)}, or timm/<name>") from None
 
 
 def _gaussian(module: nn.Module) -> None:

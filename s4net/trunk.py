@@ -9,25 +9,6 @@ from torch import Tensor, nn
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-# Names of the paper's trunks (Table 3) and of the small one, for timm.
-TIMM_NAMES = {
-    "resnet50": "resnet50.tv_in1k",
-    "resnet101": "resnet101.tv_in1k",
-    "vgg16": "vgg16.tv_in1k",
-    "mobilenet_v1": "mobilenetv1_100",
-    "efficientnet_lite0": "tf_efficientnet_lite0",
-}
-
-
-def timm_name(trunk: str) -> str:
-    """Return timm's name of a trunk: a name of `TIMM_NAMES`, or `timm/<any>` for anything that timm has."""
-    if trunk.startswith("timm/"):
-        return trunk.removeprefix("timm/")
-    try:
-        return TIMM_NAMES[trunk]
-    except KeyError:
-        raise ValueError(f"trunk {trunk!r} is unknown; take one of {', '.join(TIMM_NAMES)}, or timm/<name>") from None
-
 
 class Trunk(nn.Module):
     """Features of an ImageNet network at the given strides, with BatchNorm frozen for ever.
@@ -50,23 +31,22 @@ class Trunk(nn.Module):
         """Build the timm network.
 
         Args:
-            name: see `timm_name`.
+            name: timm's.
             strides: output strides to return, a subset of the network's.
             state: weights in timm's naming; keys of the classifier are ignored. None: random.
             freeze_below: stages of smaller stride than this do not learn; 0: all learn.
         """
         super().__init__()
-        everything: Any = timm.create_model(timm_name(name), features_only=True, pretrained=False).feature_info
+        everything: Any = timm.create_model(name, features_only=True, pretrained=False).feature_info
         reductions = everything.reduction()
         missing = [s for s in strides if s not in reductions]
         if missing:
             raise ValueError(f"trunk {name} has features of stride {reductions}, {missing} are needed")
-        self.net: Any = timm.create_model(
-            timm_name(name), features_only=True, pretrained=False, out_indices=[reductions.index(s) for s in strides]
-        )
+        taps = [reductions.index(s) for s in strides]
+        self.net: Any = timm.create_model(name, features_only=True, pretrained=False, out_indices=taps)
         self.strides = tuple(strides)
-        self.channels: tuple[int, ...] = tuple(everything.channels([reductions.index(s) for s in strides]))
-        config = timm.get_pretrained_cfg(timm_name(name))
+        self.channels: tuple[int, ...] = tuple(everything.channels(taps))
+        config = timm.get_pretrained_cfg(name)
         mean, std = (config.mean, config.std) if config is not None else (IMAGENET_MEAN, IMAGENET_STD)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from deeplab import build_deeplab, pixel_cross_entropy
+from deeplab import build_deeplab, pixel_loss
 from s4net import build_s4net
 
 pytestmark = [
@@ -44,4 +44,4 @@ def test_deeplab_trains_and_agrees_with_the_processor(images):
         found = net.cuda()(images.cuda()).cpu()
     assert torch.allclose(expected, found, rtol=1e-2, atol=1e-2 * float(expected.abs().max()))
     target = torch.randint(0, 3, (2, 128, 128), device="cuda")
-    pixel_cross_entropy(net.train()(images.cuda()), target).backward()
+    pixel_loss(net.train()(images.cuda()), target).backward()

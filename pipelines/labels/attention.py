@@ -30,6 +30,7 @@ from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.files import atomic_write, sha256_lines
 from pipelines.labels.linear_probe import fit_probe
+from pipelines.networks.trunk_names import resolve_trunk
 
 KeywordsOf = Mapping[str, Keywords]
 """image_id -> the keywords of the picture."""
@@ -176,7 +177,7 @@ def train_attention(
         images: image_id -> file.
         keywords: image_id -> keywords, of all pictures to train on. Pictures that cannot be read are left out.
         classes: One output of the classifier for each.
-        trunk: As in `build_attention`.
+        trunk: As in `resolve_trunk`.
         trunk_state: Weights of the trunk; None for random ones.
         events: Receives progress and the accuracy on held-out pictures.
         seed: Chooses the held-out pictures, and the trunk's weights if they are random.
@@ -208,7 +209,7 @@ def _new_net(
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they are
         torch.manual_seed(seed)
         try:
-            net = build_attention(trunk, n_classes, trunk_state)
+            net = build_attention(resolve_trunk(trunk), n_classes, trunk_state)
         except ValueError as error:
             message = f"--trunk {trunk}: {error}; take another trunk or other --trunk-weights"
             raise ConfigError(message, "trunk-unusable") from error

@@ -27,9 +27,10 @@ class Segmenter:
             ConfigError: The network was trained for other classes [class-list-differs].
         """
         assert config.segmenter is not None
-        self.network = load.load_deeplab(config.segmenter, device=config.device, precision=config.precision)
         # The keywords say which classes the picture shows. A class that the network doubts must not be held down.
-        self.network.ignore_presence()
+        self.network = load.load_deeplab(
+            config.segmenter, ignore_presence=True, device=config.device, precision=config.precision
+        )
         if self.network.classes != classes:
             known, wanted = ", ".join(self.network.classes.names), ", ".join(classes.names)
             raise ConfigError(

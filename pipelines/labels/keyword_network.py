@@ -4,13 +4,12 @@ from torch import Tensor
 
 from pipelines.config import PseudoLabelConfig
 from pipelines.engine.distributed import choose_device
-from pipelines.errors import ConfigError
 from pipelines.events import Events
 from pipelines.labels.attention import ATTENTION, AttentionMaps, attention_fingerprint, load_attention, train_attention
 from pipelines.labels.plan import LabelPlan
 from pipelines.labels.recognizer import Recognizer
+from pipelines.networks.trunk_names import resolve_trunk
 from pipelines.networks.trunk_weights import trunk_state
-from s4net.trunk import timm_name
 
 
 def open_attention(config: PseudoLabelConfig, plan: LabelPlan, events: Events) -> AttentionMaps:
@@ -52,8 +51,4 @@ def open_recognizer(config: PseudoLabelConfig) -> Recognizer:
 
 
 def _trunk_state(config: PseudoLabelConfig) -> dict[str, Tensor] | None:
-    try:
-        return trunk_state(timm_name(config.trunk), config.trunk_weights)
-    except ValueError as error:
-        message = f"--trunk {config.trunk}: {error}, a name of the timm library expected; take another"
-        raise ConfigError(message, "trunk-unusable") from error
+    return trunk_state(resolve_trunk(config.trunk), config.trunk_weights)

@@ -23,6 +23,7 @@ from deeplab.build import build_classifier
 from pipelines.data.synsets import class_of_synset
 from pipelines.engine.precision import autocast
 from pipelines.errors import ConfigError
+from pipelines.networks.trunk_names import resolve_trunk
 
 _FIRST_THING = 2666196  # n02666196, abacus: in ImageNet-1k the numbers of animals are lower than those of things
 _ANIMALS = ("bird", "cat", "cow", "dog", "horse", "sheep")
@@ -52,7 +53,7 @@ class Recognizer:
         """Build ImageNet's classifier.
 
         Args:
-            trunk: Any name of the timm library.
+            trunk: As in `resolve_trunk`.
             state: Weights of the trunk and its classifier.
             device: Where to compute.
             precision: `auto`, `fp32` or `bf16`.
@@ -61,7 +62,7 @@ class Recognizer:
             ConfigError: The weights have no classifier of ImageNet's 1,000 classes [recognise-unusable].
         """
         try:
-            self.net: nn.Module = build_classifier(trunk, state).to(device)
+            self.net: nn.Module = build_classifier(resolve_trunk(trunk), state).to(device)
         except ValueError as error:
             raise ConfigError(
                 f"--recognise imagenet: {error}; take --trunk-weights imagenet, or leave out --recognise",

@@ -5,9 +5,9 @@ import torch
 from pipelines.config import TrainConfig
 from pipelines.engine.depthwise import speed_up_depthwise
 from pipelines.errors import ConfigError
+from pipelines.networks.trunk_names import resolve_trunk
 from pipelines.networks.trunk_weights import trunk_state
 from s4net import S4Net, build_s4net
-from s4net.trunk import timm_name
 
 
 def new_s4net(config: TrainConfig, pretrained: bool = True) -> S4Net:
@@ -16,9 +16,10 @@ def new_s4net(config: TrainConfig, pretrained: bool = True) -> S4Net:
     Raises:
         ConfigError: the trunk is unknown, or the weights do not fit it.
     """
+    name = resolve_trunk(config.trunk)
     torch.manual_seed(config.seed)
     try:
-        state = trunk_state(timm_name(config.trunk), config.trunk_weights) if pretrained else None
+        state = trunk_state(name, config.trunk_weights) if pretrained else None
         net = build_s4net(
             config.preset,
             config.trunk,

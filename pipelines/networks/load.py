@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from deeplab import DeepLab, MultiScale, build_deeplab
-from deeplab.inference import predict_logits
+from deeplab import DeepLab, MultiScale, build_deeplab, predict_probabilities
 from pipelines.config import TrainConfig, from_json
 from pipelines.data.classes import ClassList
 from pipelines.data.images import open_image
@@ -99,11 +98,15 @@ class S4NetPredictor:
             return self._reader.detect(image.contiguous(memory_format=torch.channels_last), min_score)[0]
 
 
-def load_deeplab(weights: str | Path, *, device: str = "auto", precision: str = "auto") -> "DeepLabPredictor":
+def load_deeplab(
+    weights: str | Path, *, ignore_presence: bool = False, device: str = "auto", precision: str = "auto"
+) -> "DeepLabPredictor":
     """Load a trained DeepLab.
 
     Args:
         weights: run folder (its best checkpoint) or checkpoint.
+        ignore_presence: whether pixels speak for themselves, for pictures of which it is known what they show. Else
+            the network holds down the classes that it does not see in the picture as a whole.
         device: auto, cpu, cuda or cuda:N.
         precision: auto, fp32 or bf16.
 
@@ -117,6 +120,8 @@ def load_deeplab(weights: str | Path, *, device: str = "auto", precision: str = 
     if content.get("multi_scale"):  # checkpoints of before have no such key
         net = MultiScale(cast(DeepLab, net))
     _load(net, content["model"], path)
+    if ignore_presence and isinstance(net, DeepLab):  # at several scales a network never asks
+        net = net.without_presence()
     return DeepLabPredictor(net, classes, content["longest_side"], device, precision)
 
 
@@ -136,12 +141,6 @@ class DeepLabPredictor:
         net.to(self.device).eval().prepare_for_inference()
         self.net = net
 
-    def ignore_presence(self) -> None:
-        """Let pixels speak for themselves: for pictures of which it is known what they show."""
-        for module in self.net.modules():
-            if isinstance(module, DeepLab):
-                module.presence = None
-
     def probabilities(
         self, picture: Picture, scales: tuple[float, ...] = (1.0,), flip: bool = False
     ) -> NDArray[np.float32]:
@@ -153,7 +152,7 @@ class DeepLabPredictor:
         reduction = reduced_size(pixels.shape[0], pixels.shape[1], self.longest_side)[0] / pixels.shape[0]
         image = torch.from_numpy(pixels).permute(2, 0, 1).to(self.device).float() / 255
         with torch.inference_mode(), autocast(self.precision, self.device):
-            result: Tensor = predict_logits(self.net, image, [s * reduction for s in scales], flip)
+            result: Tensor = predict_probabilities(self.net, image, [s * reduction for s in scales], flip)
         return result.float().cpu().numpy()
 
     def __call__(self, picture: Picture) -> NDArray[np.uint8]:

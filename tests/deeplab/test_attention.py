@@ -25,10 +25,12 @@ def picture() -> Tensor:
     return image
 
 
-def test_maps_show_where_a_keyword_is_and_nothing_negative() -> None:
-    # without the bias; the green corner answers -1 to keyword 0 and is cut to 0
-    assert tiny().maps(picture())[0, 0].tolist() == [[1, 0], [0, 0]]
-    assert tiny().maps(picture())[0, 1].abs().max() == 0
+def test_the_classifier_tells_of_each_cell_how_much_it_speaks_for_a_keyword() -> None:
+    net = tiny()
+    cells = net.classifier(net.trunk(picture())[-1])
+    # bias 10: the red corner answers 1 more to keyword 0, the green one 1 less; nothing is blue
+    assert cells[0].tolist() == [[[11, 10], [10, 9]], [[-10, -10], [-10, -10]]]
+    assert torch.equal(cells.mean(dim=(2, 3)), net(picture()))
 
 
 def test_logits_are_the_answers_averaged_over_the_picture() -> None:
@@ -36,24 +38,24 @@ def test_logits_are_the_answers_averaged_over_the_picture() -> None:
     torch.testing.assert_close(tiny()(picture()), torch.tensor([[10.0, -10.0]]))
 
 
-@pytest.mark.parametrize("trunk", ["efficientnet_lite0", "timm/resnet18"])
-def test_maps_have_stride_16(trunk: str) -> None:
+@pytest.mark.parametrize("trunk", ["tf_efficientnet_lite0", "resnet18"])
+def test_features_have_stride_16(trunk: str) -> None:
     net = build_attention(trunk, 5).eval()
     with torch.no_grad():
-        assert net.maps(torch.rand(1, 3, 64, 96)).shape == (1, 5, 4, 6)
+        assert net.classifier(net.trunk(torch.rand(1, 3, 64, 96))[-1]).shape == (1, 5, 4, 6)
         assert net(torch.rand(2, 3, 64, 96)).shape == (2, 5)
 
 
 def test_folding_changes_nothing_but_speed() -> None:
     torch.manual_seed(0)
-    net = build_attention("efficientnet_lite0", 3).eval()
+    net = build_attention("tf_efficientnet_lite0", 3).eval()
     x = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         plain, folded = net(x), copy.deepcopy(net).prepare_for_inference()(x)
     torch.testing.assert_close(folded, plain, rtol=1e-3, atol=1e-4 * float(plain.abs().max()))
 
 
-@pytest.mark.parametrize("trunk", ["no_such_network", "timm/nothing"])
+@pytest.mark.parametrize("trunk", ["no_such_network", "timm/resnet18"])
 def test_unknown_trunk_is_refused(trunk: str) -> None:
     with pytest.raises(ValueError, match="unknown to timm"):
         build_attention(trunk, 2)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deeplab import build_deeplab, predict_logits
+from deeplab import build_deeplab, predict_probabilities
 
 
 class ByColour(nn.Module):
@@ -23,7 +23,7 @@ class ByColumn(nn.Module):
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("scales", [(1.0,), (0.5, 1.0, 1.5)])
 def test_probabilities_have_the_size_of_the_picture_and_sum_to_one(scales: tuple[float, ...], flip: bool) -> None:
-    result = predict_logits(ByColour(), torch.rand(3, 15, 22), scales, flip)
+    result = predict_probabilities(ByColour(), torch.rand(3, 15, 22), scales, flip)
     assert result.shape == (2, 15, 22)
     torch.testing.assert_close(result.sum(0), torch.ones(15, 22))
 
@@ -33,7 +33,7 @@ def test_constant_picture_has_the_same_probability_at_every_scale() -> None:
     image[0] = 1.0
     # softmax of (1, 0), away from the edges, beyond which the picture is continued in grey
     expected = torch.full((24, 24), 1 / (1 + torch.e**-1))
-    result = predict_logits(ByColour(), image, (0.5, 1.0, 2.0), flip=True)
+    result = predict_probabilities(ByColour(), image, (0.5, 1.0, 2.0), flip=True)
     torch.testing.assert_close(result[0, 12:36, 12:36], expected)
 
 
@@ -46,17 +46,17 @@ def test_probabilities_of_all_passes_are_averaged_and_not_their_logits() -> None
             return logits.view(1, 2, 1, 1).expand(1, 2, 2, 3)
 
     # 17 rows stay, 8 become 17, and 34 become 49
-    result = predict_logits(ByHeight(), torch.rand(3, 17, 9), (1.0, 0.5, 2.0))
+    result = predict_probabilities(ByHeight(), torch.rand(3, 17, 9), (1.0, 0.5, 2.0))
     torch.testing.assert_close(result[0], torch.full((17, 9), (17 / 18 + 17 / 18 + 49 / 50) / 3))
 
 
 def test_mirrored_pass_is_mirrored_back() -> None:
     image = torch.rand(3, 9, 9)
     image[:, :, :4] = 0
-    plain = predict_logits(ByColour(), image)
-    torch.testing.assert_close(predict_logits(ByColour(), image, flip=True), plain)
+    plain = predict_probabilities(ByColour(), image)
+    torch.testing.assert_close(predict_probabilities(ByColour(), image, flip=True), plain)
     # a network that looks at the place alone is averaged with its mirror image
-    both = predict_logits(ByColumn(), image, flip=True)
+    both = predict_probabilities(ByColumn(), image, flip=True)
     torch.testing.assert_close(both, both.flip(2))
     torch.testing.assert_close(both[0], torch.full((9, 9), 0.5), atol=1e-6, rtol=0)
 
@@ -76,7 +76,7 @@ def test_what_a_cell_sees_is_told_of_the_pixel_in_its_middle(height: int, width:
     # softmax of two is a sigmoid of their difference.
     expected = (image[0] - image[1]).sigmoid()
     inside = slice(8, height - 8), slice(8, width - 8)
-    result = predict_logits(Cells(), image)[0]
+    result = predict_probabilities(Cells(), image)[0]
     torch.testing.assert_close(result[inside], expected[inside])
 
 
@@ -95,14 +95,14 @@ def test_sides_of_a_multiple_of_16_and_one_more_are_read_alike_from_left_and_fro
             assert ((mirrored - logits).abs().max() < 1e-3 * scale) == symmetric, width
     # a picture of any size is read so
     image = torch.rand(3, 65, 83)
-    torch.testing.assert_close(predict_logits(net, image.flip(2)).flip(2), predict_logits(net, image))
+    torch.testing.assert_close(predict_probabilities(net, image.flip(2)).flip(2), predict_probabilities(net, image))
 
 
 @pytest.mark.parametrize("scales", [(), (0.0,), (1.0, -1.0)])
 def test_impossible_scales_are_refused(scales: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="above 0"):
-        predict_logits(ByColour(), torch.rand(3, 4, 4), scales)
+        predict_probabilities(ByColour(), torch.rand(3, 4, 4), scales)
 
 
 def test_a_single_pixel_can_be_read() -> None:
-    assert predict_logits(ByColumn(), torch.rand(3, 1, 1), (0.5, 1.0)).shape == (2, 1, 1)
+    assert predict_probabilities(ByColumn(), torch.rand(3, 1, 1), (0.5, 1.0)).shape == (2, 1, 1)

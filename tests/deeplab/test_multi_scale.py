@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deeplab import DeepLab, MultiScale, build_deeplab, pixel_loss, predict_logits
+from deeplab import DeepLab, MultiScale, build_deeplab, pixel_loss, predict_probabilities
 from deeplab.network import FrozenTrunk, Normalise
 
 
@@ -76,18 +76,20 @@ def test_a_scaled_network_has_the_parameters_of_its_network_and_predicts_whole_p
     torch.manual_seed(0)
     net = build_deeplab("efficientnet_lite0", 3)
     scaled = MultiScale(net)
-    assert list(map(id, scaled.new_parameters())) == list(map(id, net.new_parameters()))
-    assert list(map(id, scaled.trunk_parameters())) == list(map(id, net.trunk_parameters()))
+    plain_net = net.without_presence()
+    assert list(map(id, scaled.new_parameters())) == list(map(id, plain_net.new_parameters()))
+    assert list(map(id, scaled.trunk_parameters())) == list(map(id, plain_net.trunk_parameters()))
     assert (scaled.output_stride, scaled.n_outputs) == (8, 3)
     image = torch.rand(3, 40, 70)
-    plain = predict_logits(scaled.eval(), image)
+    plain = predict_probabilities(scaled.eval(), image)
     assert plain.shape == (3, 40, 70)
-    folded = predict_logits(scaled.prepare_for_inference(), image)
+    folded = predict_probabilities(scaled.prepare_for_inference(), image)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in scaled.modules())
     torch.testing.assert_close(folded, plain, rtol=1e-3, atol=1e-4)
 
 
 def test_a_network_at_several_scales_does_not_ask_which_classes_are_shown() -> None:
-    net = MultiScale(build_deeplab("efficientnet_lite0", 3)).train()
-    assert net.net.presence is None
+    single = build_deeplab("efficientnet_lite0", 3)
+    net = MultiScale(single).train()
+    assert net.net.presence is None and single.presence is not None
     assert all(logits.shape[1] == 3 for logits in net(torch.rand(2, 3, 65, 65)))

@@ -7,12 +7,13 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from deeplab import NETWORKS, DeepLab, build_deeplab, pixel_cross_entropy
-from deeplab.build import TIMM_NAMES, build_classifier, load_trunk
+from deeplab import NETWORKS, DeepLab, build_deeplab, pixel_loss
+from deeplab.build import build_classifier, load_trunk
 from deeplab.large_fov import LargeFovHead, LargeFovTrunk
 from deeplab.network import fold_batch_norm, hold_down
 
 N = 4
+TIMM_NAMES = {"efficientnet_lite0": "tf_efficientnet_lite0", "resnet101": "resnet101.tv_in1k"}
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,7 @@ def test_head_layers_with_weights_learn_at_the_rate_of_the_trunk(built: Callable
 def test_first_stages_of_the_small_network_get_no_gradient(built: Callable[[str], DeepLab]) -> None:
     net = built("efficientnet_lite0").train()
     logits, shown = net(torch.rand(2, 3, 65, 65))
-    (pixel_cross_entropy(logits, torch.randint(0, N, (2, 65, 65))) + shown.sum()).backward()
+    (pixel_loss(logits, torch.randint(0, N, (2, 65, 65))) + shown.sum()).backward()
     with_gradient = {name for name, p in net.trunk.net.named_parameters() if p.grad is not None}
     stages = {name.split(".")[1] for name in with_gradient}
     assert stages == {"2", "3", "4", "5", "6"}
@@ -150,9 +151,23 @@ def test_folding_changes_nothing_but_speed(network: str, built: Callable[[str], 
     torch.testing.assert_close(result, plain, rtol=1e-3, atol=1e-4 * float(plain.abs().max()))
 
 
-def test_folding_refuses_a_norm_without_its_convolution() -> None:
-    with pytest.raises(ValueError, match="no convolution with 3 outputs"):
-        fold_batch_norm(nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(3)))
+@torch.no_grad()
+@pytest.mark.parametrize("trunk", ["resnetv2_18", "res2net50_14w_8s", "mobilenetv1_100"])
+def test_a_norm_that_is_not_right_behind_its_convolution_stays(trunk: str) -> None:
+    # resnetv2 normalises first, res2net keeps convolutions and norms in two lists
+    torch.manual_seed(0)
+    net = timm.create_model(trunk, features_only=True, pretrained=False).eval()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None and module.running_var is not None
+            module.running_mean.uniform_(-0.2, 0.2)
+            module.running_var.uniform_(0.5, 1.5)
+    x = torch.rand(1, 3, 64, 64)
+    plain = net(x)
+    fold_batch_norm(net)
+    assert any(isinstance(m, nn.BatchNorm2d) for m in net.modules()) == (trunk != "mobilenetv1_100")
+    for found, expected in zip(net(x), plain, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
 
 
 @pytest.mark.parametrize(
@@ -242,5 +257,5 @@ def test_the_classifier_of_imagenet_is_timms_on_normalised_pictures(network: str
     expected = net(normalised)
     scale = float(expected.abs().max())
     torch.testing.assert_close(
-        build_classifier(network, net.state_dict())(images) / scale, expected / scale, rtol=0, atol=1e-4
+        build_classifier(TIMM_NAMES[network], net.state_dict())(images) / scale, expected / scale, rtol=0, atol=1e-4
     )

@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from s4net import PRESETS, Instances, build_s4net
+from s4net.build import timm_name
 from s4net.cpu.folding import fold_batch_norm
-from s4net.trunk import Trunk, timm_name
+from s4net.trunk import Trunk
 
 SMALL = "timm/mobilenetv3_small_050"
 
@@ -117,7 +118,7 @@ def test_batch_norm_stays_frozen(images):
 
 
 def test_early_stages_are_frozen_where_asked():
-    trunk = Trunk(SMALL, (8, 16, 32), freeze_below=8)
+    trunk = Trunk(timm_name(SMALL), (8, 16, 32), freeze_below=8)
     stem = dict(trunk.net.named_parameters())["conv_stem.weight"]
     assert not stem.requires_grad
     assert any(p.requires_grad for p in trunk.parameters())

@@ -143,13 +143,10 @@ class Network:
     """A DeepLab that sees a dog on the right half, with probability `sure`, and hardly any cat anywhere."""
 
     def __init__(self, sure: float, names: tuple[str, ...] = ("cat", "dog")) -> None:
-        self.classes, self.sure, self.asked_for_presence = ClassList.from_names(names), sure, True
-
-    def ignore_presence(self) -> None:
-        self.asked_for_presence = False
+        self.classes, self.sure, self.ignore_presence = ClassList.from_names(names), sure, False
 
     def probabilities(self, picture: np.ndarray, flip: bool) -> np.ndarray:
-        assert flip and not self.asked_for_presence  # the keywords say what the picture shows
+        assert flip and self.ignore_presence  # the keywords say what the picture shows
         result = np.full((3, *picture.shape[:2]), 0.01, np.float32)
         result[0] = 0.9
         result[0, :, 4:], result[2, :, 4:] = 0.9 * (1 - self.sure), 0.9 * self.sure
@@ -157,7 +154,11 @@ class Network:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, network: Network) -> dict[str, Path]:
-    monkeypatch.setattr(load, "load_deeplab", lambda weights, **_: network)
+    def load_deeplab(weights: Path, *, ignore_presence: bool, **_: str) -> Network:
+        network.ignore_presence = ignore_presence
+        return network
+
+    monkeypatch.setattr(load, "load_deeplab", load_deeplab)
     return {"segmenter": Path("deeplab")}
 
 

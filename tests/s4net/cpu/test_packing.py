@@ -191,10 +191,10 @@ def test_prepared_for_inference_nothing_but_the_speed_changes(trunk):
 
 def test_trunks_whose_stages_have_dots_in_their_names_can_be_frozen_and_loaded():
     state = {}
-    for dotted, value in Trunk("timm/resnetv2_18").net.state_dict().items():
+    for dotted, value in Trunk("resnetv2_18").net.state_dict().items():
         state[dotted.replace("stages_", "stages.").replace("stem_", "stem.")] = value
     assert any(key.startswith("stages.") for key in state)
-    trunk = Trunk("timm/resnetv2_18", (8, 16, 32), state, freeze_below=8)
+    trunk = Trunk("resnetv2_18", (8, 16, 32), state, freeze_below=8)
     learns = {name: p.requires_grad for name, p in trunk.net.named_parameters() if "conv" in name}
     assert not learns["stages_0.blocks.0.conv1.weight"]
     assert learns["stages_1.blocks.0.conv1.weight"]
