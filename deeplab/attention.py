@@ -1,4 +1,4 @@
-"""Where a picture shows its keywords: class activation maps (Zhou et al., CVPR 2016)."""
+"""The network that tells where a picture shows its keywords, by class activation maps (Zhou et al., CVPR 2016)."""
 
 from torch import Tensor, nn
 

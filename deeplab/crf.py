@@ -1,8 +1,8 @@
 """Dense CRF: mean field with Gaussian kernels on a permutohedral lattice (Krahenbuhl and Koltun, NIPS 2011).
 
-Two kernels over all pairs of pixels, as everywhere in the field: one of position alone, which removes specks, and one
-of position and colour, which moves outlines to where the colour changes. Kernels are normalised symmetrically, and the
-lattice is that of Adams et al. (2010); both as in the authors' code, whose labels this one gives.
+There are two kernels over all pairs of pixels, as everywhere in the field. The kernel of position alone removes specks.
+The kernel of position and colour moves outlines to where the colour changes. Kernels are normalised symmetrically, and
+the lattice is that of Adams et al. (2010), as in the code of the CRF's authors. Labels are those of that code.
 """
 
 from collections.abc import Mapping
@@ -22,10 +22,10 @@ class CrfSettings:
 
     Attributes:
         position_sigma: Standard deviation of the position kernel, in pixels.
-        position_weight: Its weight.
+        position_weight: Weight of the position kernel.
         bilateral_sigma: Standard deviation over positions of the position-and-colour kernel, in pixels.
-        colour_sigma: Its standard deviation over colours, in steps of 0..255.
-        bilateral_weight: Its weight.
+        colour_sigma: Standard deviation of the same kernel over colours, in steps of 0..255.
+        bilateral_weight: Weight of the position-and-colour kernel.
         iterations: Rounds of mean field.
     """
 
@@ -71,7 +71,7 @@ class PermutohedralLattice:
         vertices, inverse = torch.unique(codes.flatten(), return_inverse=True)
         self._of_point = inverse.view(-1, dimensions + 1)
         self._weights = weights
-        # The same pairs in the order of vertices: splatting becomes a gathering, the same sum whatever the threads.
+        # The same pairs in the order of vertices: splatting becomes gathering, whose sum no number of threads changes.
         order = torch.argsort(inverse, stable=True)
         self._points_of_vertex = torch.div(order, dimensions + 1, rounding_mode="floor")
         self._vertex_weights = weights.flatten()[order]
@@ -110,7 +110,7 @@ def _simplices(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Returns:
         corner: [N, d + 1] int64, the vertex whose coordinates are multiples of d + 1.
         rank: [N, d + 1] int64, a permutation: the place of each coordinate in falling order of its distance from the
-            corner. Vertex r of the simplex adds r to the d + 1 - r first of them and r - d - 1 to the others.
+            corner. Vertex r of the simplex adds r to the first d + 1 - r coordinates and r - d - 1 to the others.
         weights: [N, d + 1] float32, barycentric, of the vertices r = 0..d.
     """
     d = points.shape[1]
@@ -135,11 +135,11 @@ def _simplices(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _vertex_codes(corner: Tensor, rank: Tensor) -> tuple[Tensor, list[int]]:
-    """Number the vertices of simplices so that neighbours differ by fixed steps.
+    """Give each vertex of a simplex a code, such that the codes of neighbours differ by fixed steps.
 
     Args:
-        corner: see `_simplices`.
-        rank: likewise.
+        corner: See `_simplices`.
+        rank: See `_simplices`.
 
     Returns:
         [N, d + 1] int64 codes of the vertices r = 0..d, and the d + 1 steps of the code to a neighbour.
@@ -175,8 +175,7 @@ def _positions(codes: Tensor, wanted: Tensor) -> Tensor:
 def dense_crf(probabilities: Tensor, picture: Tensor, settings: CrfSettings) -> Tensor:
     """Refine the class probabilities of a picture by those of pixels near by and alike.
 
-    Restrict the classes to those that may be there: time is linear in their number, and an impossible class can then
-    not win.
+    Give only the classes that may be there: time is linear in their number, and an impossible class then cannot win.
 
     Args:
         probabilities: [C, H, W] float, 0..1; need not sum to 1.
@@ -187,7 +186,7 @@ def dense_crf(probabilities: Tensor, picture: Tensor, settings: CrfSettings) -> 
         [C, H, W] float32, summing to 1 over the classes.
 
     Raises:
-        ValueError: The sizes differ.
+        ValueError: Probabilities and picture differ in size.
     """
     if probabilities.shape[1:] != picture.shape[1:]:
         raise ValueError(f"probabilities are {tuple(probabilities.shape[1:])}, the picture {tuple(picture.shape[1:])}")

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 _GRID = 16  # the coarsest stride of any trunk here
-_FILL = 127 / 255  # grey: about 0 for a network, as beyond the edges of the pictures in training
+_FILL = 127 / 255  # grey, about 0 for a network: as beyond the edges of the pictures in training
 
 
 @torch.no_grad()
@@ -22,14 +22,14 @@ def predict_probabilities(
     So pictures are padded to such a size, as DeepLab's authors do (513 for all of VOC).
 
     Args:
-        net: Images [1, 3, h, w] -> logits [1, n, h', w'], in evaluation mode; the outermost logits belong to the
+        net: Images [1, 3, h, w] -> logits [1, n, h', w'], in evaluation mode. The outermost logits belong to the
             outermost pixels.
-        image: [3, H, W] float 0..1, on the network's device; at least one pixel.
-        scales: Sizes relative to the picture; above 0, at least one.
+        image: [3, H, W] float 0..1, on the network's device, of at least one pixel.
+        scales: Sizes relative to the picture, at least one, each above 0.
         flip: Whether to read each scale mirrored too.
 
     Returns:
-        [n, H, W] float32; sums to 1 over n. The mean of the probabilities of all passes, each enlarged to the picture.
+        [n, H, W] float32, summing to 1 over n: the mean of the probabilities of all passes at the picture's size.
 
     Raises:
         ValueError: No scale, or one that is not above 0.
@@ -45,7 +45,7 @@ def predict_probabilities(
             logits = logits.flip(3) if mirrored else logits
             if scale != 1:
                 logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
-            # Classes come last in memory, as out of the network: softmax over the first dimension would copy it all.
+            # Classes come last in memory, as the network makes them: softmax over the first dimension would copy them.
             part = logits[0].permute(1, 2, 0).softmax(2).permute(2, 0, 1)
             total = part if total is None else total.add_(part)
     assert total is not None

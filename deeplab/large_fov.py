@@ -1,7 +1,7 @@
 """VGG16 with a large field of view: DeepLab-LargeFOV (Chen et al., ICLR 2015).
 
-The convolutions are VGG16's. The first three pools halve the map, the last two do not; conv5 is dilated by 2 and fc6 by
-12, so that the output stride is 8 and the view stays as wide as in the classifier.
+The convolutions are those of VGG16. The first three pools halve the map and the last two do not, so that the output
+stride is 8. conv5 is dilated by 2 and fc6 by 12, so that the view stays as wide as in the classifier.
 """
 
 from collections import OrderedDict

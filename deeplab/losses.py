@@ -7,15 +7,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 IGNORE = 255
-# A log-probability. -inf would make the gradient of a sum of nothing undefined; below -87 exp underflows, which takes
-# some processors four times as long.
+# A log-probability. With -inf, the gradient of a sum of nothing would be undefined. Below -87, exp underflows, which
+# takes some processors four times as long.
 _RULED_OUT = -80.0
 BETA = 0.95
-"""How far `bootstrapped` believes the labels; the value of Reed et al. for soft bootstrapping."""
+"""Share of the label in the target of `bootstrapped`; the value of Reed et al. for soft bootstrapping."""
 SHARPNESS = 2.5
-"""The power of a label's odds in `sharpened`: takes back the pool of labels from three witnesses; MixMatch's is 2."""
+"""Power of a label's odds in `sharpened`. Pooling three witnesses made labels less sure; MixMatch's power is 2."""
 FOREGROUND_FROM = 0.4
-"""Probability from which `sharpened` takes a pixel for the foreground: that of the largest mIoU at an IoU of 2/3."""
+"""Probability from which `sharpened` takes a pixel for the foreground: at an IoU of 2/3 it gives the largest mIoU."""
 
 
 def pixel_loss(
@@ -26,7 +26,7 @@ def pixel_loss(
     Args:
         logits: [B, n, h, w] at any resolution and in any float type.
         target: [B, H, W] int64, class 0..n-1, 0 being the background, or 255: counts nowhere.
-        weights: [B, H, W] float, 0 or more: how much each pixel counts beside the others; None: all alike.
+        weights: [B, H, W] float, 0 or more: how much each pixel counts. None: all alike.
         loss: A name of `LOSSES`.
         at_cells: Whether to compare at the cells of the logits, with the labels that lie under them. Else the logits
             are enlarged bilinearly to the labels.
@@ -46,12 +46,13 @@ def pixel_loss(
 
 
 def soft_loss(logits: Tensor, target: Tensor, confidence: Tensor, in_picture: Tensor, at_cells: bool = False) -> Tensor:
-    """Cross-entropy with labels that are believed as far as they are sure.
+    """Return the cross-entropy with labels that count as far as they are sure; a loss of our own.
 
-    A label y of confidence q says that the pixel is y with probability q, and else something else that the picture
-    shows, S without y, S being the background and the picture's classes. The cost is that of this yes or no,
-    -q log p(y) - (1 - q) log sum_{k in S, k != y} p(k), or -q log p(y) where S has nothing but y. It is lowest where
-    the prediction is as sure as the label. Ours; with one class beside the background, cross-entropy with (q, 1 - q).
+    S are the background and the classes of the picture. A label y of confidence q says that the pixel is y with
+    probability q, and with probability 1 - q another class of S. The cost is that of this yes or no,
+    -q log p(y) - (1 - q) log sum_{k in S, k != y} p(k), or -q log p(y) where S has nothing but y. The cost is lowest
+    where the prediction is as sure as the label. With one class beside the background, it is the cross-entropy with
+    (q, 1 - q).
 
     Args:
         logits: [B, n, h, w] at any resolution and in any float type.
@@ -76,13 +77,13 @@ def soft_loss(logits: Tensor, target: Tensor, confidence: Tensor, in_picture: Te
 
 
 def sharpened(confidence: Tensor, target: Tensor) -> Tensor:
-    """Confidence as `soft_loss` learns best from it in a short training for IoU.
+    """Return confidence as `soft_loss` learns best from it in a short training for IoU.
 
-    1. The IoU of a class is largest if pixels count as the class from a probability of IoU / (1 + IoU) on, less than
-       one half (it is half of F1: Lipton et al., ECML PKDD 2014). So the odds of a class are multiplied by 3 / 2, those
-       of the background by 2 / 3: what was 0.4 is even.
-    2. A label of 0.55 pulls nearly as much one way as the other, and until a training has found out which, the pixel
-       stays background, as most are. So odds are raised to a power, as in MixMatch (Berthelot et al., NeurIPS 2019).
+    1. The IoU of a class is largest if pixels count as the class from a probability of IoU / (1 + IoU) on. This is less
+       than one half (it is half of F1: Lipton et al., ECML PKDD 2014). So the odds of a class are multiplied by 3 / 2,
+       and those of the background by 2 / 3: a probability of 0.4 becomes one half.
+    2. A label of 0.55 pulls nearly as much one way as the other. Until a training has found out which, the pixel stays
+       background, as most are. So odds are raised to a power, as in MixMatch (Berthelot et al., NeurIPS 2019).
 
     Args:
         confidence: [B, H, W] float, 0..1.
@@ -96,13 +97,13 @@ def sharpened(confidence: Tensor, target: Tensor) -> Tensor:
 
 
 def presence_loss(shown: Tensor, target: Tensor, in_picture: Tensor) -> Tensor:
-    """Binary cross-entropy of whether a crop shows each class.
+    """Return the binary cross-entropy of whether a crop shows each class.
 
     Args:
         shown: [B, C] logits, without background.
         target: [B, H, W] int64 labels of the crops, 0..C or 255.
-        in_picture: [B, C] bool, whether the whole picture shows the class. One that the picture shows and the crop's
-            labels do not may lie under an open pixel, and counts nowhere.
+        in_picture: [B, C] bool, whether the whole picture shows the class. A class that the picture shows, and no label
+            of the crop, may lie under a pixel without label, and counts nowhere.
 
     Returns:
         Scalar float32, the mean over what is known.
@@ -115,10 +116,10 @@ def presence_loss(shown: Tensor, target: Tensor, in_picture: Tensor) -> Tensor:
 
 
 def labels_at_cells(labels: Tensor, size: tuple[int, ...]) -> Tensor:
-    """The nearest label to the centre of each cell, the outermost cells lying on the outermost pixels.
+    """Return the label that is nearest to the centre of each cell; the outermost cells lie on the outermost pixels.
 
-    That is where cells lie in networks of padded 3x3 layers: cell i over pixel 8 i at stride 8, so that 41 cells see
-    the pixels 0, 8, ..., 320 of a crop of 321.
+    Cells lie there in networks of padded 3x3 layers: at stride 8, cell i lies over pixel 8 i. So the 41 cells of a crop
+    of 321 see the pixels 0, 8, ..., 320.
 
     Args:
         labels: [B, H, W].
@@ -135,7 +136,7 @@ def labels_at_cells(labels: Tensor, size: tuple[int, ...]) -> Tensor:
 
 
 def _matched(logits: Tensor, target: Tensor, plane: Tensor, at_cells: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits in float32, target and another plane [B, H, W] at one resolution, see `pixel_loss`."""
+    """Return logits in float32, target and another plane [B, H, W] at one resolution, see `pixel_loss`."""
     logits = logits.float()  # sums over tens of thousands of pixels lose their tail in bf16
     if at_cells:
         return logits, labels_at_cells(target, logits.shape[2:]), labels_at_cells(plane, logits.shape[2:])
@@ -143,16 +144,16 @@ def _matched(logits: Tensor, target: Tensor, plane: Tensor, at_cells: bool) -> t
 
 
 def _plain(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-    """The weighted mean of -log p(label)."""
+    """Return the weighted mean of -log p(label)."""
     return _mean(_cross_entropy(logits, target), weights)
 
 
 def _balanced(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-    """The mean of two means of -log p(label): over the foreground pixels, and over those of the background.
+    """Return the mean of two means of -log p(label): over foreground pixels, and over background pixels.
 
-    Half the balanced seeding loss of DSRG (Huang et al., CVPR 2018), over the pixels of the batch: a crop with
-    three foreground pixels shall not count as one full of them. Half, so that learning rates hold; where there are
-    pixels of one kind alone, theirs is the loss.
+    It is half the balanced seeding loss of DSRG (Huang et al., CVPR 2018), so that learning rates hold. The means are
+    over the pixels of the batch: a crop with three foreground pixels shall not count as one full of them. Where there
+    are pixels of one kind alone, their mean is the loss.
     """
     costs = _cross_entropy(logits, target)
     parts = [weights * (target == 0), weights * (target != 0)]
@@ -161,11 +162,11 @@ def _balanced(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
 
 
 def _bootstrapped(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-    """Cross-entropy with labels that are partly the network's own (Reed et al., ICLR 2015 workshop; the soft kind).
+    """Return the cross-entropy with labels that are partly the network's own (Reed et al., ICLR 2015; the soft kind).
 
-    The target of a pixel is beta of its label and 1 - beta of the predicted distribution p, so the cost is
-    -beta log p(label) - (1 - beta) sum_k p_k log p_k. Where the network is sure against a label, that label pulls less.
-    The gradient goes through p too.
+    The target of a pixel is beta of its label and 1 - beta of the predicted distribution p. So the cost is
+    -beta log p(label) - (1 - beta) sum_k p_k log p_k. A label pulls less where the network is sure of another. The
+    gradient goes through p too.
     """
     log_p = logits.log_softmax(1)
     entropy = -(log_p.exp() * log_p).sum(1)
@@ -181,11 +182,11 @@ LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
 
 
 def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """-log p(label) [B, H, W]; 0 without a label."""
+    """Return -log p(label) [B, H, W]; 0 without a label."""
     return F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none")
 
 
 def _mean(costs: Tensor, weights: Tensor) -> Tensor:
-    """The weighted mean; 0 where all weights are 0."""
+    """Return the weighted mean; 0 where all weights are 0."""
     total = weights.sum()
     return (costs * weights).sum() / torch.where(total > 0, total, 1)

@@ -1,7 +1,7 @@
 """One network at several picture scales, trained together and fused by their maximum (DeepLab v2).
 
-Chen et al., TPAMI 2018, Sec. 4.1: the picture and two smaller copies go through the same network, each result has its
-own loss, and so has their maximum, which is the answer.
+Chen et al., TPAMI 2018, Sec. 4.1: the picture and two smaller copies go through the same network. The maximum of the
+three results is the answer. In training, each result and the maximum have losses of their own.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,9 +18,9 @@ class MultiScale(nn.Module):
 
     Attributes:
         net: The network, the same at every scale.
-        output_stride: As the network's own.
-        n_outputs: As the network's own.
-        scales: Of the smaller copies.
+        output_stride: Output stride of the network.
+        n_outputs: Outputs of the network.
+        scales: Scales of the smaller copies.
     """
 
     def __init__(self, net: DeepLab, scales: Sequence[float] = (0.75, 0.5)) -> None:
@@ -29,7 +29,7 @@ class MultiScale(nn.Module):
         Args:
             net: The network. At several scales it does not ask which classes a picture shows; the published one does
                 not either.
-            scales: Of the smaller copies, below 1, as published.
+            scales: Scales of the smaller copies, below 1; by default as published.
         """
         super().__init__()
         self.net, self.scales = net.without_presence(), tuple(scales)

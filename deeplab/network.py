@@ -1,4 +1,4 @@
-"""The network around a trunk and a head: normalisation, frozen BatchNorm, parameter groups, folding for inference."""
+"""What stands around a trunk and a head: normalisation, frozen BatchNorm, parameter groups, folding for inference."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -37,7 +37,7 @@ class FrozenTrunk(nn.Module):
         Args:
             net: Images in the trunk's range -> one map or a list of maps, fine to coarse.
             normalise: The trunk's normalisation.
-            frozen: Children or descendants of `net`, by name, that do not learn.
+            frozen: Names of the modules of `net` that do not learn.
         """
         super().__init__()
         self.net, self.normalise = net, normalise
@@ -85,7 +85,7 @@ class DeepLab(nn.Module):
             head: List of feature maps -> logits [B, n_outputs, h, w].
             output_stride: See the attribute.
             n_outputs: See the attribute.
-            pretrained: Children of the head that come with weights, and so learn at the trunk's rate.
+            pretrained: Names of the head's children that come with weights, and so learn at the rate of the trunk.
             presence_channels: Channels of the last feature map, for `presence`; None: without it.
         """
         super().__init__()
@@ -139,14 +139,14 @@ class DeepLab(nn.Module):
 
 
 def hold_down(logits: Tensor, shown: Tensor) -> Tensor:
-    """Multiply what pixels say of a class with the probability that the picture shows it.
+    """Multiply the pixels' probability of each class by the probability that the picture shows the class.
 
     Args:
-        logits: [B, n, h, w], background first.
-        shown: [B, n - 1], logits of the picture.
+        logits: [B, n, h, w] of the pixels, background first.
+        shown: [B, n - 1] logits of the picture.
 
     Returns:
-        [B, n, h, w]; those of the background stay.
+        Logits [B, n, h, w], up to a constant a pixel; those of the background stay.
     """
     log_probability = F.logsigmoid(shown.float())[:, :, None, None].to(logits.dtype)
     return torch.cat([logits[:, :1], logits[:, 1:] + log_probability], dim=1)

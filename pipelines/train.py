@@ -29,7 +29,7 @@ from s4net.postprocess import to_picture
 Sample = tuple[Tensor, dict[str, Tensor]]
 Batch = tuple[Tensor, list[dict[str, Tensor]]]
 
-# The paper flips alone. 500 pictures are soon known by heart: other sizes, places and colours delay that.
+# The paper only flips. A network soon knows 500 pictures by heart; other sizes, places and colours delay that.
 _PAPER_AUGMENTATION = Augmentation()
 _MODERN_AUGMENTATION = Augmentation(scale=(0.6, 1.5), stretch=1.3, colour=0.25, scale_probability=0.8, paste=0.4)
 
@@ -41,14 +41,14 @@ def train(config: TrainConfig, events: Events) -> dict[str, Any]:
     """Train S4Net.
 
     Args:
-        config: settings of `s4 train`.
-        events: progress and log lines.
+        config: Settings of `s4 train`.
+        events: Receiver of progress and log lines.
 
     Returns:
         {run, steps, seconds, images_per_second, best {metric, value, step}, losses}.
 
     Raises:
-        S4Error: unusable input, a run that exists, divergence, or a stop by a signal.
+        S4Error: Unusable input, a run that exists, divergence, or a stop by a signal.
     """
     schedule = TRAIN_SCHEDULES[config.preset]
     pictures = load_coco(config.annotations, config.images)
@@ -88,8 +88,8 @@ def loop_settings(config: TrainConfig, schedule: TrainSchedule) -> LoopSettings:
         "seed": config.seed,
         "precision": config.precision,
         "workers": config.workers,
-        # The paper clips nothing; without, preset `paper` on EfficientNet-Lite0 is lost within 100 steps. Its gradients
-        # have a norm of 10 to 19 at first, and of 3 to 9 after 2,000 steps.
+        # The paper clips nothing. Without clipping, preset `paper` on EfficientNet-Lite0 diverges within 100 steps. Its
+        # gradients have a norm of 10 to 19 at first, and of 3 to 9 after 2,000 steps.
         "clip_norm": 10.0,
     }
     if schedule.adamw:
@@ -105,7 +105,7 @@ def loop_settings(config: TrainConfig, schedule: TrainSchedule) -> LoopSettings:
 
 
 def parameter_groups(net: S4Net, schedule: TrainSchedule) -> list[ParameterGroup]:
-    """Split the parameters: trunk and new layers, weights with decay and biases without (as the released code)."""
+    """Split the parameters into trunk and new layers, weights with decay and biases without (as the released code)."""
     groups = []
     for parameters, scale in (
         (net.trunk_parameters(), _TRUNK_LR if schedule.adamw else 1.0),
@@ -145,7 +145,7 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     """Return the batch on the device, images as float 0..1 in channels_last."""
     images, targets = batch
     if device.type == "cuda":
-        images = images.pin_memory()  # pageable memory cannot be copied in the background
+        images = images.pin_memory()  # only pinned memory can be copied in the background
     images = images.to(device, non_blocking=True).float().div_(255).contiguous(memory_format=torch.channels_last)
     return images, [{k: v.to(device, non_blocking=True) for k, v in target.items()} for target in targets]
 

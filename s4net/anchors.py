@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-# A side may grow to e^4.135 = 62.5 times the anchor's: guards exp() against overflow as in torchvision's BoxCoder.
+# A side grows to e^4.135 = 62.5 times that of its anchor at most. This keeps exp() from overflowing, as in torchvision.
 MAX_LOG_SCALE = math.log(1000 / 16)
 
 
@@ -14,10 +14,10 @@ def anchor_shapes(size: float, ratios: Sequence[float], rounded: bool = False) -
     """Return [R, 2] widths and heights of area size^2, one for each height / width ratio.
 
     Args:
-        size: side of the square anchor in pixels.
-        ratios: height / width.
-        rounded: round as the released code does: shapes of a 16 pixel base to whole pixels, then scaled
-            (16 px: 23x12, 16x16, 11x22).
+        size: Side of the square anchor in pixels.
+        ratios: Height / width.
+        rounded: Whether to round as the released code does. Shapes of a 16 pixel anchor have whole pixels (23x12,
+            16x16, 11x22), and those of other anchors are multiples of these.
     """
     base = 16.0 if rounded else size
     ratio = torch.tensor(list(ratios), dtype=torch.float32)
@@ -41,11 +41,11 @@ class AnchorGrid:
         """Describe the levels.
 
         Args:
-            strides: pixels per cell of each level.
-            sizes: anchor side in pixels of each level.
-            ratios: height / width of the anchors of a cell.
-            released: integer shapes, and centres at stride * i + 8 on every level, as in the released code
-                (there 7.5 in inclusive coordinates), instead of cell centres.
+            strides: Pixels per cell of each level.
+            sizes: Anchor side in pixels of each level.
+            ratios: Height / width of the anchors of a cell.
+            released: Whether anchors are those of the released code: rounded shapes, and centres at stride * i + 8 on
+                every level (7.5 in its inclusive coordinates). Else their centres are those of the cells.
         """
         if len(strides) != len(sizes):
             raise ValueError(f"one anchor size per level: {len(strides)} strides, {len(sizes)} sizes")

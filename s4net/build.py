@@ -29,7 +29,7 @@ Preset = Literal["paper", "release", "modern"]
 
 @dataclass(frozen=True, kw_only=True)
 class _Architecture:
-    """What tells the presets apart in structure; their numbers are in `S4NetSettings`."""
+    """The structure of a preset; its numbers are in `S4NetSettings`."""
 
     strides: tuple[int, ...]
     released: bool
@@ -76,7 +76,7 @@ _PRESETS: dict[Preset, _Architecture] = {
         gaussian_init=True,
         settings=S4NetSettings(positive_iou=0.4),
     ),
-    # The best that we can make of the idea at no more inference cost; reasons and gains in docs/results.md.
+    # The best that we can make of the idea at no more inference cost; docs/results.md has the gains.
     "modern": _Architecture(
         strides=(8, 16, 32),
         released=False,
@@ -134,14 +134,14 @@ def build_s4net(
         trunk: resnet50, resnet101, vgg16, mobilenet_v1, efficientnet_lite0 or timm/<name>; see `timm_name`.
         trunk_state: ImageNet weights of the trunk in timm's naming; None: random.
         roi: RoI layer before the mask branch (Table 1).
-        alpha: ring width as a share of the box side (Table 2).
-        mask_slack: share of the box side by which a mask may leave its box; None: the preset's.
-        proposals: boxes sent to the mask branch in evaluation.
-        min_score: boxes scored below do not reach the mask branch.
-        wrap_ring: reproduce the ring fault of the released code (preset "release", ternary).
+        alpha: Ring width as a share of the box side (Table 2).
+        mask_slack: Share of the box side by which a mask may leave its box; None: the preset's.
+        proposals: Boxes sent to the mask branch in evaluation.
+        min_score: Boxes scored below do not reach the mask branch.
+        wrap_ring: Reproduce the ring fault of the released code (preset "release", ternary).
 
     Raises:
-        ValueError: unknown preset, trunk or RoI layer, or trunk weights that do not fit.
+        ValueError: Unknown preset, trunk or RoI layer, or trunk weights that do not fit.
     """
     if preset not in _PRESETS:
         raise ValueError(f"preset {preset!r} is unknown; take one of {', '.join(_PRESETS)}")
@@ -182,10 +182,10 @@ def timm_name(trunk: str) -> str:
     """Return timm's name of a trunk.
 
     Args:
-        trunk: a name of `TRUNKS`, or timm/<name> for any other network of timm.
+        trunk: A name of `TRUNKS`, or timm/<name> for any other network of timm.
 
     Raises:
-        ValueError: the trunk is neither.
+        ValueError: The trunk is neither.
     """
     if trunk.startswith("timm/"):
         return trunk.removeprefix("timm/")
@@ -196,14 +196,14 @@ def timm_name(trunk: str) -> str:
 
 
 def _gaussian(module: nn.Module) -> None:
-    """N(0, 0.01^2) weights and zero biases, as in the released code."""
+    """Draw weights from N(0, 0.01^2) and set biases to zero, as in the released code."""
     if isinstance(module, nn.Conv2d):
         nn.init.normal_(module.weight, std=0.01)
         nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
 
 def _variance_preserving(module: nn.Module) -> None:
-    """Weights that keep the size of features: eight layers of N(0, 0.01^2) let next to no signal pass at first."""
+    """Draw weights that keep the size of features. Eight layers of N(0, 0.01^2) let next to no signal pass at first."""
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_uniform_(module.weight, a=1)
         nn.init.zeros_(module.bias)  # type: ignore[arg-type]
@@ -211,7 +211,7 @@ def _variance_preserving(module: nn.Module) -> None:
 
 @torch.no_grad()
 def _start_small(head: DetectionHead, branch: MaskBranch) -> None:
-    """Start with small predictors and objectness 0.01: thousands of negatives otherwise drown the first steps."""
+    """Start with small predictors and an objectness of 0.01. Else thousands of negatives drown the first steps."""
     for predictor in (head.objectness, head.offsets, branch.logits):
         nn.init.normal_(predictor.weight, std=0.01)
     head.objectness.bias.fill_(-math.log((1 - 0.01) / 0.01))  # type: ignore[union-attr]

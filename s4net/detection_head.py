@@ -22,7 +22,7 @@ class DetectionHead(nn.Module):
         """Predict for all levels.
 
         Args:
-            levels: maps [B, channels, h, w].
+            levels: Maps [B, channels, h, w].
 
         Returns:
             Objectness logits [B, A] and box offsets [B, A, 4], float32, in the order of `AnchorGrid`.

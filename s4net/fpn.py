@@ -9,19 +9,19 @@ from torch import Tensor, nn
 class FeaturePyramid(nn.Module):
     """Top-down pyramid over the trunk's maps (paper Fig. 2a).
 
-    The paper drops the lateral of conv2 and keeps conv3..conv6; the released code keeps conv2 as well: which levels
-    exist follows from `in_channels`. As in the released code there is no activation, no 3x3 convolution on the
-    topmost lateral, and the last level is an average pool of the one before.
+    The paper keeps conv3 to conv6; the released code keeps conv2 as well. Which levels exist follows from
+    `in_channels`. As in the released code there is no activation, and no 3x3 convolution on the topmost lateral. The
+    last level is an average pool of the level before.
     """
 
     def __init__(self, in_channels: Sequence[int], channels: int = 256, normalise: bool = False) -> None:
         """Build the laterals.
 
         Args:
-            in_channels: channels of the trunk's maps, finest first, each of twice the stride of the one before.
-            channels: channels of every level.
-            normalise: group normalisation behind each lateral: trunks differ by a factor of ten in the size of their
-                features, and new layers learn best from features of size one.
+            in_channels: Channels of the trunk's maps, finest first. Each map has twice the stride of the map before.
+            channels: Channels of every level.
+            normalise: Whether group normalisation follows each lateral. Trunks differ by a factor of ten in the size of
+                their features, and new layers learn best from features of size one.
         """
         super().__init__()
         self.laterals = nn.ModuleList(

@@ -1,21 +1,20 @@
 """The gradient map of paper Sec. 3.4 (Fig. 6): which features right before RoIMasking decide about a mask.
 
-H [C, h, w] are the features that RoIMasking multiplies by its masks: behind the compression convolution and its ReLU.
-As in the paper H is a variable, every convolution a constant, the boxes are the ground-truth boxes, and the loss is
-L_seg alone. With several instances in a picture each has a map of its own: L_seg of that instance, as if it were the
-only one.
+H [C, h, w] are the features that RoIMasking multiplies by its masks, behind the compression convolution and its ReLU.
+As in the paper, H is a variable, every convolution is a constant, the boxes are the ground-truth boxes, and the loss is
+L_seg alone. Each instance of a picture has a map of its own, from L_seg of this instance alone.
 
 What is exact, and what is not:
 
-- A mask that is 0 in a cell makes the gradient there exactly 0. Binary masks therefore give a ring share of exactly 0,
-  for trained and untrained weights alike, and no mask of this kind gives any gradient outside box and ring.
-- That does not make binary masks blind: features inside the box have seen their surroundings through the trunk, whose
+- Where a mask is 0, the gradient is exactly 0. So the ring has a share of exactly 0 with binary masks, for trained and
+  untrained weights alike. No kind of mask gives a gradient outside box and ring.
+- Binary masks are not blind for that. Features inside the box have seen their surroundings through the trunk, whose
   receptive field is far larger than a ring. The map shows what the mask branch makes of the ring's own features.
-- The gradient with respect to the pyramid level, one convolution earlier, is left out on purpose. Where that
-  convolution is 3x3 (presets `release` and `modern`) it smears the map by one cell over the borders of box and ring,
-  which gives even binary masks a share of the ring; it says nothing that H does not say more sharply.
-- Where masks may leave their box (`RoIMasking.slack`), the loss itself counts a strip of the ring, and a part of the
-  ring's share is owed to that. `Shares.ring_outside_region` counts only cells in which the loss is not computed.
+- The gradient at the pyramid level, one convolution earlier, is left out on purpose. A 3x3 convolution there (presets
+  `release` and `modern`) smears the map by one cell over the borders of box and ring. Then even binary masks have a
+  share of the ring.
+- Where masks may leave their box (`RoIMasking.slack`), the loss counts a strip of the ring, which adds to the share of
+  the ring. `Shares.ring_outside_region` counts only cells in which the loss is not computed.
 """
 
 from collections.abc import Iterator
@@ -35,8 +34,8 @@ class InstanceGradients(NamedTuple):
 
     Attributes:
         features: [C, h, w] H, non-negative; the same for every kind of mask.
-        masks: [N, h, w] in {-1, 0, 1}, what H is multiplied by.
-        zones: [N, h, w] +1 in the cells of the box, -1 in those of its ring, 0 elsewhere, whatever the kind of mask.
+        masks: [N, h, w] in {-1, 0, 1}, the factors of H.
+        zones: [N, h, w], whatever the kind of mask: +1 in the cells of the box, -1 in those of its ring, 0 elsewhere.
         region: [N, h, w] 0 or 1, the cells that count in the loss.
         gradients: [N, C, h, w] dL_n / dH, signed, in loss per unit of feature.
         losses: [N] L_n, the mask loss of each instance alone.
@@ -72,13 +71,13 @@ def instance_gradients(
     """Compute dL_seg / dH of every instance.
 
     Args:
-        net: its RoI layer must be RoIMasking; left as it was.
-        dense: what the network computed for the one picture, in float32.
-        target: the N >= 1 instances of the picture, {boxes [N, 4] xyxy in network pixels, masks [N, S, S] 0 or 1}.
-        mode: kind of mask to put in the place of the network's own; None: its own.
+        net: A network whose RoI layer is RoIMasking. It is left as it was.
+        dense: What the network computed for the one picture, in float32.
+        target: The N >= 1 instances of the picture, {boxes [N, 4] xyxy in network pixels, masks [N, S, S] 0 or 1}.
+        mode: Kind of mask instead of the network's own; None: the network's own.
 
     Raises:
-        ValueError: the RoI layer is RoIAlign or RoIPool, which crop instead of masking, or there is no instance.
+        ValueError: The RoI layer is RoIAlign or RoIPool, which crop instead of masking, or there is no instance.
     """
     layer = net.mask_branch.roi_layer
     if not isinstance(layer, RoIMasking):
@@ -132,7 +131,7 @@ def gradient_shares(maps: Tensor, zones: Tensor, region: Tensor) -> Shares:
 
 
 class _Probe(RoIMasking):
-    """RoIMasking that makes its input a variable: the gradient ends there, and can be asked for."""
+    """RoIMasking whose input is a variable: the gradient ends there, and can be asked for."""
 
     features: Tensor
     covered: MaskFrames

@@ -46,8 +46,8 @@ class RawDetections:
         boxes: [N, 4] float32, xyxy in network pixels, inside the S x S input.
         scores: [N] float32 in 0..1, descending.
         mask_probabilities: [N, h, w] float32 in 0..1.
-        frames: [N, 4] float32, xyxy in network pixels: the area that each coarse mask covers, for RoIMasking the
-            whole input.
+        frames: [N, 4] float32, xyxy in network pixels: the area that each coarse mask covers. With RoIMasking it is
+            the whole input.
     """
 
     boxes: Tensor

@@ -17,7 +17,7 @@ def mean_or_zero(values: Tensor) -> Tensor:
 class PaperDetectionLoss:
     """L_obj of Eq. 2, positives and negatives averaged apart, and smooth L1 of the positives' offsets.
 
-    Smooth L1 is quadratic below 1/9 (sigma = 3 of Faster R-CNN, to which the paper refers) and averaged over the
+    Smooth L1 is quadratic below 1/9 (sigma = 3 of Faster R-CNN, to which the paper refers), and a mean over the
     positives of the picture.
     """
 
@@ -30,7 +30,7 @@ class PaperDetectionLoss:
         """Return the regression loss of [P, 4] offsets at positive anchors [P, 4] towards their boxes [P, 4].
 
         Args:
-            offsets: predicted offsets.
+            offsets: Predicted offsets.
             anchors: xyxy of the positive anchors.
             boxes: xyxy of the matched ground truth.
             levels: [P] pyramid level of each anchor.
@@ -60,8 +60,8 @@ class ReleaseDetectionLoss:
 class ModernDetectionLoss:
     """Objectness learns the IoU of its own box (quality focal loss, Li et al. 2020), boxes learn by generalised IoU.
 
-    A score that says how good the box is ranks a whole person above its parts; with 20 proposals and pooled AP, the
-    ranking is what counts. GIoU measures what the metric measures, whatever the size of the box.
+    A score that says how good the box is ranks a whole person above its parts. With 20 proposals and a pooled AP, the
+    ranking counts. GIoU measures what the metric measures, whatever the size of the box.
     """
 
     box_weight = 2.0
@@ -70,9 +70,9 @@ class ModernDetectionLoss:
         """Return the quality focal loss of [A] logits, divided by the number of positives.
 
         Args:
-            logits: objectness.
-            matches: see `match_anchors`; ignored anchors do not count.
-            ious: [P] IoU of the positives' predicted boxes with their ground truth, the target of the score.
+            logits: Objectness.
+            matches: See `match_anchors`; ignored anchors do not count.
+            ious: [P] IoU of the predicted boxes of the positives with their ground truth: the target of the score.
         """
         target = torch.zeros_like(logits)
         target[matches >= 0] = ious
@@ -120,25 +120,25 @@ def covered_shares(masks: Tensor, frames: Tensor, cells: tuple[int, int]) -> Ten
 
 
 def mask_cross_entropy(logits: Tensor, targets: Tensor, region: Tensor) -> Tensor:
-    """L_seg of Eq. 1 as released: cross-entropy over all cells inside the boxes, one mean over all boxes.
+    """Return L_seg of Eq. 1 as released: cross-entropy over all cells inside the boxes, one mean over all boxes.
 
     Args:
         logits: [N, h, w] foreground logits.
-        targets: [N, h, w] share of each cell covered by the instance, 0..1; cells count as foreground from 0.5.
-        region: [N, h, w] 1 where the loss counts: the box alone, so that the ring is context only.
+        targets: [N, h, w] share of each cell that the instance covers, 0..1. Cells count as foreground from 0.5.
+        region: [N, h, w] 1 where the loss counts. It is the box alone, so that the ring is context only.
     """
     loss = F.binary_cross_entropy_with_logits(logits, (targets >= 0.5).float(), reduction="none")
     return (loss * region).sum() / region.sum().clamp(min=1)
 
 
 def saliency_loss(logits: Tensor, masks: list[Tensor]) -> Tensor:
-    """Cross-entropy plus dice of one saliency map for the whole picture, whatever the instances.
+    """Return cross-entropy plus dice of one saliency map for the whole picture, whatever the instances.
 
-    Teaches the features that the mask branch reads what stands out at all, over every cell and not only under boxes.
+    The features that the mask branch reads learn what stands out at all, in every cell and not only under boxes.
 
     Args:
         logits: [B, h, w].
-        masks: B tensors [N_i, S, S] of 0 and 1; the union of a picture's instances is its target.
+        masks: B tensors [N_i, S, S] of 0 and 1. The target of a picture is their union.
     """
     unions = [m.amax(dim=0).float() if len(m) else torch.zeros(m.shape[1:], device=m.device) for m in masks]
     size = (logits.shape[-2], logits.shape[-1])
@@ -147,9 +147,9 @@ def saliency_loss(logits: Tensor, masks: list[Tensor]) -> Tensor:
 
 
 def mask_cross_entropy_and_dice(logits: Tensor, targets: Tensor, region: Tensor) -> Tensor:
-    """Cross-entropy against the covered share plus dice, a mean per box first: small instances count like large ones.
+    """Return cross-entropy with the covered share, plus dice; arguments as `mask_cross_entropy`.
 
-    Arguments as `mask_cross_entropy`.
+    Each box has its own mean first, so that small instances count like large ones.
     """
     cross = F.binary_cross_entropy_with_logits(logits, targets, reduction="none") * region
     per_box = cross.sum(dim=(1, 2)) / region.sum(dim=(1, 2)).clamp(min=1)

@@ -34,14 +34,13 @@ class ResidualPair(nn.Module):
 class MaskBranch(nn.Module):
     """Compression, RoI layer, then Fig. 2c: max-pool, residual pair, max-pool, dilated convolution, residual pair.
 
-    "The first three convolutions have 128 channels, the rest 64." The paper compresses by a 1x1 convolution to the
-    FPN's width before masking and has the first 128-channel convolution behind it, once per box; the released code
-    runs that 3x3 convolution before masking, once per picture (`layout`).
+    "The first three convolutions have 128 channels, the rest 64." The layouts differ in the first. In the paper a 1x1
+    convolution compresses to the width of the FPN before masking, and the first 128-channel convolution follows, once
+    per box. The released code runs that 3x3 convolution before masking, once per picture.
 
     Attributes:
-        windowed: on a processor, run the layers behind RoIMasking on a window of each box alone (see
-            `run_on_windows`). Where a mask may be, the result is that of the whole map. A GPU is faster with all boxes
-            in one batch of whole maps.
+        windowed: Whether a processor runs the layers behind RoIMasking on a window of each box, see `run_on_windows`.
+            Where a mask may be, the result is that of the whole map. A GPU is faster with all boxes in one batch.
     """
 
     def __init__(
@@ -56,13 +55,13 @@ class MaskBranch(nn.Module):
         """Build the branch.
 
         Args:
-            in_channels: channels of the stride-8 level.
+            in_channels: Channels of the stride-8 level.
             roi_layer: RoIMasking or RoIResampling.
-            layout: where the first 128-channel convolution stands, see above.
-            relu_logits: keep the ReLU that the released code has on its two logits.
-            detail_channels: channels of the trunk's stride-4 map, 2 x 2 cells of which are then added to each cell
-                before the RoI layer, and masks have 2 x 2 cells for each cell of the level; 0: neither.
-            width: channels of the first convolutions (paper: 128); the last have 64.
+            layout: Where the first 128-channel convolution stands, see above.
+            relu_logits: Whether to keep the ReLU that the released code has on its two logits.
+            detail_channels: Channels of the trunk's stride-4 map. Its 2 x 2 cells are then added to each cell before
+                the RoI layer, and a mask has 2 x 2 cells for each cell of the level. 0: neither.
+            width: Channels of the first convolutions (paper: 128). The last have 64.
         """
         super().__init__()
         self.roi_layer = roi_layer
@@ -107,8 +106,8 @@ class MaskBranch(nn.Module):
         Args:
             level: [B, C, H, W], the finest level with `stride` pixels per cell.
             boxes: B tensors [N_i, 4], xyxy in network pixels.
-            stride: network pixels per cell of `level`.
-            detail: [B, detail_channels, 2 H, 2 W], the trunk's map of half the stride, where the branch takes one.
+            stride: Network pixels per cell of `level`.
+            detail: [B, detail_channels, 2 H, 2 W], the trunk's map of half the stride; None for a branch without.
 
         Returns:
             [N, h, w] float32 foreground logits (difference of the two classes'), and what they cover.
@@ -132,14 +131,14 @@ class MaskBranch(nn.Module):
     def _on_windows(
         self, masking: RoIMasking, features: Tensor, boxes: list[Tensor], stride: int, margin: int
     ) -> tuple[Tensor, MaskFrames]:
-        """Return what `_masks` does in the regions of the boxes, and "no mask" outside of their windows.
+        """Return the logits of `_masks` in the regions of the boxes, and "no mask" outside of their windows.
 
         Args:
-            masking: the RoI layer.
+            masking: The RoI layer.
             features: [B, C, H, W].
             boxes: B tensors [N_i, 4], xyxy in network pixels.
-            stride: network pixels per cell.
-            margin: see `run_on_windows`.
+            stride: Network pixels per cell.
+            margin: See `run_on_windows`.
         """
         height, width = features.shape[-2], features.shape[-1]
         placed = masking.place(boxes, (height, width), stride, self.fineness)

@@ -15,9 +15,10 @@ def match_anchors(
     Args:
         anchors: [A, 4] xyxy.
         boxes: [N, 4] xyxy ground truth; N = 0 makes every anchor negative.
-        positive_iou: anchors with at least this IoU with some box are positive (paper 0.5, released code 0.4).
-        negative_iou: anchors below it are negative, those between are ignored; None: `positive_iou`, as the paper.
-        force_best: the best anchor of every box is positive whatever its IoU, so that no instance goes unseen.
+        positive_iou: IoU with some box from which an anchor is positive (paper 0.5, released code 0.4).
+        negative_iou: IoU below which an anchor is negative; anchors between are ignored. None: `positive_iou`, as in
+            the paper.
+        force_best: Whether the best anchor of every box is positive whatever its IoU, so that no instance goes unseen.
 
     Returns:
         [A] int64: index of the matched box, NEGATIVE or IGNORED.

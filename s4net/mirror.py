@@ -1,4 +1,4 @@
-"""Reading a picture together with its mirror image: for twice the time, surer boxes and masks."""
+"""Read a picture together with its mirror image: twice the time, and surer boxes and masks."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ class MirrorReader:
     """An S4Net that averages scores, boxes and masks of a picture and of its mirror image."""
 
     def __init__(self, net: S4Net) -> None:
-        """Keep the network, which reads both."""
+        """Keep the network that reads both."""
         self.net = net
 
     @torch.no_grad()
@@ -28,7 +28,7 @@ class MirrorReader:
         """Do the same as `S4Net.detect`.
 
         Raises:
-            ValueError: the mirror images of the pictures have other anchors.
+            ValueError: The mirror images of the pictures have other anchors.
         """
         net, height, width = self.net, images.shape[-2], images.shape[-1]
         if not can_mirror(net.anchors, width):
@@ -52,12 +52,12 @@ class MirrorReader:
 
 
 def unmirrored(values: Tensor, cells: Sequence[tuple[int, int]], per_cell: int) -> Tensor:
-    """Bring what a network says of a mirror image into the order of the picture's own anchors.
+    """Bring predictions for a mirror image into the order of the anchors of the picture.
 
     Args:
-        values: [B, A, ...], one for each anchor: level by level, row by row, the anchors of a cell last.
+        values: [B, A, ...], one for each anchor: level by level, row by row, with the anchors of a cell last.
         cells: (h, w) of each level.
-        per_cell: anchors of a cell.
+        per_cell: Anchors of a cell.
 
     Returns:
         [B, A, ...] with the columns of every level turned round.
@@ -71,7 +71,7 @@ def unmirrored(values: Tensor, cells: Sequence[tuple[int, int]], per_cell: int) 
 
 
 def unmirrored_offsets(offsets: Tensor, cells: Sequence[tuple[int, int]], per_cell: int) -> Tensor:
-    """Do the same to box offsets [B, A, 4] (dx, dy, dw, dh): what lay to the right lies to the left."""
+    """Bring box offsets [B, A, 4] (dx, dy, dw, dh) for a mirror image into that order, with dx to the other side."""
     return unmirrored(offsets, cells, per_cell) * offsets.new_tensor([-1, 1, 1, 1])
 
 

@@ -28,15 +28,15 @@ class S4NetSettings:
     """The numbers of a preset that belong to no single layer.
 
     Attributes:
-        positive_iou, negative_iou, force_best: see `match_anchors`.
-        box_jitter: the mask branch is trained on ground-truth boxes whose sides moved by up to this share of the
-            box (paper: 0); detected boxes are never exact either.
-        box_copies: jittered copies of each ground-truth box.
-        nms_iou, pre_nms, proposals, min_score: see `select_proposals`.
-        mask_trust: see `joint_scores`; sure masks rank first. The paper ranks by objectness alone: 0.
-        overlap_decay: strength of `decay_overlaps`; the paper has no suppression of masks.
-        mask_slack: see `RoIMasking`; 0: nothing outside the box.
-        saliency_weight: of `saliency_loss`, a part of the mask loss in training; inference does not compute it.
+        positive_iou, negative_iou, force_best: See `match_anchors`.
+        box_jitter: Share of the box by which each side of a ground-truth box moves at most when the mask branch is
+            trained (paper: 0). Detected boxes are never exact either.
+        box_copies: Jittered copies of each ground-truth box.
+        nms_iou, pre_nms, proposals, min_score: See `select_proposals`.
+        mask_trust: See `joint_scores`. The paper ranks by objectness alone: 0.
+        overlap_decay: Strength of `decay_overlaps`. The paper has no suppression of masks: 0.
+        mask_slack: See `RoIMasking`. In the paper no mask leaves its box: 0.
+        saliency_weight: Weight of `saliency_loss` in the mask loss. Inference does not compute it.
     """
 
     positive_iou: float = 0.5
@@ -55,11 +55,11 @@ class S4NetSettings:
 
 
 class DenseOutput(NamedTuple):
-    """What the network computes once per picture.
+    """What the network computes once per picture (Fig. 2a).
 
     Attributes:
-        levels: pyramid levels [B, C, h, w], finest first.
-        detail: [B, C4, H / 4, W / 4], the trunk's stride-4 map, where the mask branch takes it.
+        levels: Pyramid levels [B, C, h, w], finest first.
+        detail: [B, C4, H / 4, W / 4], the trunk's stride-4 map; None where the mask branch does not read it.
         logits: [B, A] objectness.
         offsets: [B, A, 4] box offsets.
         anchors: [A, 4] xyxy.
@@ -96,14 +96,14 @@ class S4Net(nn.Module):
 
         Args:
             trunk: ImageNet features.
-            fpn: pyramid over them.
-            head: objectness and boxes, shared by the levels.
-            mask_branch: masks of boxes.
-            anchors: the anchor grid of the pyramid.
+            fpn: Pyramid over them.
+            head: Objectness and boxes, shared by the levels.
+            mask_branch: Masks of boxes.
+            anchors: The anchor grid of the pyramid.
             detection_loss: L_obj and L_coord.
             mask_loss: L_seg.
-            settings: numbers of the preset.
-            mask_level: index of the stride-8 level, which feeds the mask branch.
+            settings: Numbers of the preset.
+            mask_level: Index of the stride-8 level, which feeds the mask branch.
         """
         super().__init__()
         self.trunk, self.fpn, self.head, self.mask_branch = trunk, fpn, head, mask_branch
@@ -116,7 +116,7 @@ class S4Net(nn.Module):
 
         Args:
             images: [B, 3, S, S] float RGB in 0..1 (normalisation is inside).
-            targets: in training, B dictionaries {boxes [N, 4] xyxy in pixels, masks [N, S, S] 0 or 1}; N may be 0.
+            targets: In training, B dictionaries {boxes [N, 4] xyxy in pixels, masks [N, S, S] 0 or 1}; N may be 0.
 
         Returns:
             In training {objectness, boxes, masks, total}, scalars. In evaluation B Instances at S x S.
@@ -134,7 +134,7 @@ class S4Net(nn.Module):
 
         Args:
             images: [B, 3, S, S] float RGB in 0..1.
-            min_score: boxes scored below do not reach the mask branch; None: the setting's.
+            min_score: Boxes scored below do not reach the mask branch; None: the setting's.
         """
         dense = self.dense(images)  # Fig. 2a
         size = (images.shape[-2], images.shape[-1])
@@ -163,7 +163,7 @@ class S4Net(nn.Module):
             offsets: [B, A, 4].
             anchors: [A, 4] xyxy.
             size: (H, W) of the pictures.
-            min_score: boxes scored below are dropped; None: the setting's.
+            min_score: Boxes scored below are dropped; None: the setting's.
         """
         settings = self.settings
         gate = settings.min_score if min_score is None else min_score
@@ -213,7 +213,7 @@ class S4Net(nn.Module):
         """Return L_seg over the boxes of all pictures.
 
         Args:
-            dense: what the network computed for B pictures.
+            dense: Output of the network for B pictures.
             boxes: B tensors [N_i, 4], xyxy in network pixels.
             masks: B tensors [N_i, S, S] of 0 and 1, the true mask of each box.
         """
@@ -235,7 +235,7 @@ class S4Net(nn.Module):
         return boxes + (torch.rand_like(boxes) * 2 - 1) * self.settings.box_jitter * sides
 
     def new_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters that no ImageNet weights exist for: everything above the trunk."""
+        """Return the parameters above the trunk, for which there are no ImageNet weights."""
         trunk = {id(p) for p in self.trunk.parameters()}
         return [p for p in self.parameters() if p.requires_grad and id(p) not in trunk]
 
@@ -250,6 +250,6 @@ class S4Net(nn.Module):
         Masks and scores differ by rounding alone.
         """
         self.eval()
-        # Without a score to reach, every layer has something to do.
+        # With no score to reach, the example has boxes, so that every layer is run.
         make_fast(self, self.trunk, partial(self.detect, min_score=0.0))
         return self

@@ -8,25 +8,25 @@ from .instances import Instances, RawDetections
 from .roi_masking import MaskFrames, expand_boxes
 
 _FIRST_LOOK = 16  # candidates for each proposal
-# Where boxes go that are no proposals: all on one spot outside, so that suppression leaves one of them at most.
+# Boxes that are no proposals all go to one spot outside of the picture, so that suppression leaves one of them at most.
 _NOWHERE = (-2.0, -2.0, -1.0, -1.0)
 
 
 def select_proposals(
     scores: Tensor, boxes: Tensor, size: tuple[int, int], nms_iou: float, proposals: int, pre_nms: int, min_score: float
 ) -> tuple[Tensor, Tensor]:
-    """Pick the boxes of each picture for the mask branch, all pictures at once.
+    """Pick the boxes of each picture for the mask branch, for all pictures at once.
 
-    All shapes but one, that of the suppression's result, are known beforehand: a GPU is waited for once.
+    All shapes are known beforehand but that of the suppression's result, so that a GPU is waited for once.
 
     Args:
         scores: [B, A] objectness in 0..1.
         boxes: [B, A, 4] xyxy, may leave the picture.
         size: (H, W) of the network's input; boxes are clipped to it.
-        nms_iou: class-agnostic non-maximum suppression drops boxes that overlap a better one by more.
-        proposals: boxes to keep at most, P.
-        pre_nms: best boxes that enter the suppression.
-        min_score: boxes scored below are dropped.
+        nms_iou: IoU with a better box above which class-agnostic non-maximum suppression drops a box.
+        proposals: Most boxes to keep, P.
+        pre_nms: How many of the best boxes enter the suppression.
+        min_score: Score below which boxes are dropped.
 
     Returns:
         Boxes [B, P, 4] and scores [B, P], best first; a score of 0 marks a slot without proposal.
@@ -38,8 +38,8 @@ def select_proposals(
     scores = scores * valid
     for side, value in enumerate(_NOWHERE):
         candidates[..., side].masked_fill_(~valid, value)
-    # Who survives depends on better boxes alone, so the first few hundred nearly always settle it, and the cost of
-    # suppression is quadratic. A GPU does all of them faster than it could be asked whether it is done.
+    # Whether a box survives depends on better boxes alone, so that the first few hundred nearly always settle it. The
+    # cost of suppression is quadratic. A GPU does all boxes in less time than it takes to ask whether it is done.
     looked_at = scores.shape[1] if scores.is_cuda else min(_FIRST_LOOK * proposals, scores.shape[1])
     while True:
         kept = _suppress(candidates[:, :looked_at], scores[:, :looked_at], max(size), nms_iou, proposals)
@@ -101,9 +101,9 @@ def rank_detections(
         boxes: B tensors [N_i, 4] in the order of their scores.
         scores: [B, P] objectness in 0..1 of the P >= N_i proposals of each picture, 0 for a slot without proposal.
         probabilities: [N, h, w] in 0..1, the masks of all boxes.
-        covered: where these masks lie.
-        mask_trust: see `joint_scores`.
-        overlap_decay: see `decay_overlaps`.
+        covered: Where these masks lie.
+        mask_trust: See `joint_scores`.
+        overlap_decay: See `decay_overlaps`.
 
     Returns:
         The detections of each picture, best first; slots without proposal are dropped.
@@ -121,7 +121,7 @@ def rank_detections(
 
 
 def mask_quality(probabilities: Tensor, inside: Tensor) -> Tensor:
-    """Return [N]: mean probability of the cells of [N, h, w] that the mask holds (p > 0.5 inside the box), or 0."""
+    """Return [N], the mean probability of the cells of [N, h, w] with p > 0.5 inside the box; 0 without such cells."""
     held = (probabilities > 0.5) * inside
     return (probabilities * held).sum(dim=(1, 2)) / held.sum(dim=(1, 2)).clamp(min=1)
 
@@ -132,10 +132,10 @@ def joint_scores(objectness: Tensor, quality: Tensor, mask_trust: float) -> Tens
     Args:
         objectness: [N] in 0..1.
         quality: [N] in 0..1, see `mask_quality`.
-        mask_trust: weight of the mask against the box; 0: the box alone, 1: the product of the two.
+        mask_trust: Weight of the mask against the box. 0: the box alone; 1: the product of the two.
 
     Returns:
-        [N]: the weighted geometric mean of the two, squared, so that scores stay on the scale of the product.
+        [N], the weighted geometric mean of the two, squared: so scores stay on the scale of the product.
     """
     if not mask_trust:
         return objectness
@@ -146,13 +146,14 @@ def joint_scores(objectness: Tensor, quality: Tensor, mask_trust: float) -> Tens
 def decay_overlaps(scores: Tensor, masks: Tensor, strength: float) -> Tensor:
     """Lower the scores of masks that a surer mask covers already (Gaussian matrix NMS, Wang et al., SOLOv2, 2020).
 
-    Boxes of two people side by side overlap more than their masks do: masks tell a second instance from a second
-    look at the first, and a lower score, unlike a removal, loses no recall.
+    The boxes of two people side by side overlap more than their masks do. So masks tell a second instance from a
+    second detection of the first. Unlike a removal, a lower score loses no recall.
 
     Args:
         scores: [N] in 0..1, in any order.
         masks: [N, h, w] bool.
-        strength: a mask of IoU x with a surer, itself undisputed one keeps exp(-strength * x^2) of its score; 0: all.
+        strength: How much scores fall; 0: not at all. A mask of IoU x with a surer one, which repeats no other mask,
+            keeps exp(-strength * x^2) of its score.
 
     Returns:
         [N] scores.
@@ -164,7 +165,7 @@ def decay_overlaps(scores: Tensor, masks: Tensor, strength: float) -> Tensor:
     shared = flat @ flat.T
     area = flat.sum(dim=1)
     iou = (shared / (area[:, None] + area[None] - shared).clamp(min=1)).triu(diagonal=1)
-    # [i, j]: how much mask i lowers mask j, less so when i itself repeats a surer one.
+    # [i, j]: how much mask i lowers the score of mask j, which is less where mask i itself repeats a surer one.
     disputed = iou.amax(dim=0)
     decay = torch.exp(-strength * (iou.square() - disputed[:, None].square())).amin(dim=0).clamp(max=1)
     result = torch.empty_like(scores)
@@ -173,7 +174,10 @@ def decay_overlaps(scores: Tensor, masks: Tensor, strength: float) -> Tensor:
 
 
 def _interpolation(start: Tensor, end: Tensor, cells: int, pixels: int) -> Tensor:
-    """Return [pixels, cells] weights of bilinear interpolation from cells over [start, end) to pixels 0..pixels."""
+    """Return the weights [pixels, cells] of linear interpolation from cells that divide [start, end) to pixels.
+
+    They do along one axis what `F.interpolate` does with `align_corners=False`, for cells that begin and end anywhere.
+    """
     centre = torch.arange(pixels, device=start.device, dtype=torch.float32) + 0.5
     position = ((centre - start) / (end - start) * cells - 0.5).clamp(0, cells - 1)
     grid = torch.arange(cells, device=start.device, dtype=torch.float32)
@@ -183,16 +187,16 @@ def _interpolation(start: Tensor, end: Tensor, cells: int, pixels: int) -> Tenso
 def paste_masks(
     probabilities: Tensor, frames: Tensor, boxes: Tensor, size: tuple[int, int], slack: float = 0.0
 ) -> Tensor:
-    """Bring coarse masks to a picture: bilinear between cell centres, cut at 0.5, nothing outside the box.
+    """Bring coarse masks to a picture: interpolate bilinearly, cut at 0.5, and leave out what lies outside of the box.
 
-    Only the pixels under each box are interpolated.
+    Only the pixels under each box are computed, which `F.interpolate` cannot do.
 
     Args:
         probabilities: [N, h, w] in 0..1.
         frames: [N, 4] xyxy in picture pixels: the area that each coarse mask covers.
         boxes: [N, 4] xyxy in picture pixels.
         size: (H, W) of the picture.
-        slack: share of the box side by which a mask may leave its box on each side.
+        slack: Share of the box side by which a mask may leave its box on each side.
 
     Returns:
         [N, H, W] bool.
@@ -217,10 +221,10 @@ def to_picture(raw: RawDetections, network_size: int, size: tuple[int, int], sla
     """Bring the detections of one picture from the square network input to picture size.
 
     Args:
-        raw: boxes and coarse masks in network pixels.
-        network_size: side S of the network's input; the picture was squashed to S x S.
+        raw: Boxes and coarse masks in network pixels.
+        network_size: Side S of the network's input, to which the picture was squashed.
         size: (H, W) of the picture.
-        slack: see `paste_masks`.
+        slack: See `paste_masks`.
     """
     height, width = size
     scale = torch.tensor([width, height, width, height], dtype=torch.float32, device=raw.boxes.device) / network_size

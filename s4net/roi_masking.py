@@ -31,7 +31,7 @@ def expand_boxes(boxes: Tensor, alpha: float) -> Tensor:
 
 
 def binary_mask(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Masks for binary RoIMasking (Fig. 5a).
+    """Return the masks of binary RoIMasking (Fig. 5a).
 
     Args:
         boxes: [N, 4] float, xyxy in feature pixels, half-open; may leave the map.
@@ -44,17 +44,17 @@ def binary_mask(boxes: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def expanded_mask(boxes: Tensor, size: tuple[int, int], alpha: float = 1 / 3) -> Tensor:
-    """Masks for expanded binary RoIMasking (Fig. 5b): 1 in box and ring, 0 elsewhere. Shapes as `binary_mask`."""
+    """Return the masks of expanded RoIMasking (Fig. 5b): 1 in box and ring, 0 elsewhere. Shapes as `binary_mask`."""
     return _cells_inside(_touched(expand_boxes(boxes, alpha)), size).float()
 
 
 def ternary_mask(boxes: Tensor, size: tuple[int, int], alpha: float = 1 / 3) -> Tensor:
-    """Masks for ternary RoIMasking (Fig. 5c).
+    """Return the masks of ternary RoIMasking (Fig. 5c).
 
     Args:
         boxes: [N, 4] float, xyxy in feature pixels, half-open; may leave the map.
         size: (H, W) of the feature map.
-        alpha: width of the ring on each side as a share of the box side (Table 2: 1/3 is best); 0 equals binary.
+        alpha: Width of the ring on each side as a share of the box side (Table 2: 1/3 is best); 0 equals binary.
 
     Returns:
         [N, 1, H, W] float: +1 inside the box, -1 in the ring around it, 0 elsewhere; the ring ends at the border of
@@ -64,13 +64,13 @@ def ternary_mask(boxes: Tensor, size: tuple[int, int], alpha: float = 1 / 3) -> 
 
 
 def release_ternary_mask(boxes: Tensor, size: tuple[int, int], wrap: bool = False) -> Tensor:
-    """Ternary masks of the released code: a ring of floor(side / 3) whole cells.
+    """Return the ternary masks of the released code, whose ring is floor(side / 3) whole cells wide.
 
     Args:
         boxes: [N, 4] float, xyxy in feature pixels, half-open.
         size: (H, W) of the feature map.
-        wrap: reproduce its fault: a ring that would begin above or left of the map begins as far from the opposite
-            border (a negative array index), so it is lost or lands on the wrong side.
+        wrap: Whether to reproduce a fault of that code. A ring that would begin above or left of the map begins as far
+            from the opposite border (a negative array index), so that it is lost or lies on the wrong side.
 
     Returns:
         [N, 1, H, W] float in {-1, 0, 1}.
@@ -90,8 +90,8 @@ class MaskFrames(NamedTuple):
     """Where the masks of N boxes lie.
 
     Attributes:
-        frames: [N, 4] float, the part of the input (xyxy, network pixels) that each map covers.
-        region: [N, h, w] float 0 or 1, the mask cells in which a mask may be: the box, wider by the layer's slack.
+        frames: [N, 4] float, xyxy in network pixels, the part of the input that each map covers.
+        region: [N, h, w] float 0 or 1, the mask cells in which a mask may be: the box and the layer's slack around it.
     """
 
     frames: Tensor
@@ -99,13 +99,13 @@ class MaskFrames(NamedTuple):
 
 
 class PlacedBoxes(NamedTuple):
-    """N boxes of several pictures on the feature maps of these.
+    """N boxes of several pictures, on the feature maps of these pictures.
 
     Attributes:
         pictures: [N] int64, the picture of each box.
         cells: [N, 4] float, the boxes in feature pixels.
-        masks: [N, 1, H, W], what the features of that picture are multiplied by.
-        covered: where the masks of the boxes lie.
+        masks: [N, 1, H, W], the factors of the features of that picture.
+        covered: Where the masks of the boxes lie.
     """
 
     pictures: Tensor
@@ -129,11 +129,11 @@ class RoIMasking(nn.Module):
 
         Args:
             mode: "ternary", "expanded" or "binary".
-            alpha: see `ternary_mask`.
-            slack: share of the box side by which a mask may leave its box (paper: 0); a mask that may grow into
-                the ring makes up for a box that cuts a limb.
-            released: whole-cell ring of the released code (ternary only; alpha is then 1/3).
-            wrap_ring: reproduce the released code's fault at the upper and left border; needs `released`.
+            alpha: See `ternary_mask`.
+            slack: Share of the box side by which a mask may leave its box (paper: 0). A mask that may grow into the
+                ring makes up for a box that cuts a limb.
+            released: Whether the ring is that of the released code (ternary only; alpha is then 1/3).
+            wrap_ring: Whether the ring has the fault of the released code; needs `released`.
         """
         super().__init__()
         if mode not in ("ternary", "expanded", "binary"):
@@ -152,13 +152,13 @@ class RoIMasking(nn.Module):
         return ternary_mask(boxes, size, self.alpha)
 
     def place(self, boxes: list[Tensor], size: tuple[int, int], stride: int, fineness: int = 1) -> PlacedBoxes:
-        """Find what the boxes of B pictures are on their feature maps.
+        """Find the masks of the boxes of B pictures, and where they lie.
 
         Args:
             boxes: B tensors [N_i, 4], xyxy in network pixels.
             size: (H, W) of the feature maps.
-            stride: network pixels per cell.
-            fineness: mask cells along a side of a feature cell.
+            stride: Network pixels per cell.
+            fineness: Mask cells along a side of a feature cell.
         """
         cells = torch.cat(boxes) / stride
         height, width = size
@@ -180,8 +180,8 @@ class RoIMasking(nn.Module):
         Args:
             features: [B, C, H, W], non-negative (after a ReLU), so that the flipped sign marks context.
             boxes: B tensors [N_i, 4], xyxy in network pixels.
-            stride: network pixels per cell.
-            fineness: mask cells along a side of a feature cell.
+            stride: Network pixels per cell.
+            fineness: Mask cells along a side of a feature cell.
         """
         placed = self.place(boxes, (features.shape[-2], features.shape[-1]), stride, fineness)
         # Not features[pictures]: its gradient is summed in the order in which threads arrive.

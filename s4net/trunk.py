@@ -13,9 +13,9 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class Trunk(nn.Module):
     """Features of an ImageNet network at the given strides, with BatchNorm frozen for ever.
 
-    The released S4Net freezes statistics and affine parameters of BatchNorm while every convolution learns; with
-    batches of a few pictures nothing else is stable. `freeze_below` also stops learning in the stages whose output
-    stride is below it: early ImageNet filters are generic, and their maps are the expensive ones to go back through.
+    The released S4Net freezes statistics and affine parameters of BatchNorm; every convolution learns. With batches of
+    a few pictures nothing else is stable. `freeze_below` stops learning in the first stages too: early ImageNet
+    filters are generic, and gradients of their large maps are expensive.
     """
 
     mean: Tensor
@@ -31,10 +31,13 @@ class Trunk(nn.Module):
         """Build the timm network.
 
         Args:
-            name: timm's.
-            strides: output strides to return, a subset of the network's.
-            state: weights in timm's naming; keys of the classifier are ignored. None: random.
-            freeze_below: stages of smaller stride than this do not learn; 0: all learn.
+            name: timm's name of the network.
+            strides: Strides of the maps to return.
+            state: Weights in timm's naming, with or without the classifier. None: random.
+            freeze_below: Stride below which stages do not learn; 0: all learn.
+
+        Raises:
+            ValueError: The network has no map of one of the strides, or the weights do not fit.
         """
         super().__init__()
         everything: Any = timm.create_model(name, features_only=True, pretrained=False).feature_info
@@ -90,5 +93,5 @@ class Trunk(nn.Module):
 
 
 def _flat(name: str) -> str:
-    """Name of a module or parameter, whether or not timm flattened it ("stages.0" -> "stages_0") to make taps."""
+    """Return the name of a module or parameter as timm spells it where it cuts stages: "stages.0" -> "stages_0"."""
     return name.replace(".", "_")

@@ -41,7 +41,7 @@ def nested_windows(bounds: Tensor, size: tuple[int, int], margins: Sequence[int]
     Args:
         bounds: [N, 4] float, the cells (x0, y0, x1, y1) of each region, half-open; may leave the map.
         size: (H, W) of the map, to which the windows are clipped; none is empty.
-        margins: cells on each side of a region, falling.
+        margins: Cells on each side of a region, falling.
     """
     sides = torch.tensor([size[1], size[0]], device=bounds.device)
     first, last = torch.zeros_like(bounds[:, :2]), sides.expand(len(bounds), 2)
@@ -62,11 +62,11 @@ def run_on_windows(
     """Run layers on a window of each box; behind each layer, a window loses the cells that no later layer needs.
 
     Args:
-        layers: of stride 1; each keeps the size of its input.
+        layers: Layers of stride 1, each of which keeps the size of its input.
         features: [B, C, H, W].
         placed: N boxes on these features.
         bounds: [N, 4], the cells of the region of each box, see `nested_windows`.
-        margin: cells between a region and the border of its first window.
+        margin: Cells between a region and the border of its first window: what the layers see, and more if wanted.
 
     Yields:
         For each box the result [1, C', h, w], and the window of the map that it covers.

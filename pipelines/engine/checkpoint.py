@@ -1,4 +1,4 @@
-"""Checkpoints: one file, written atomically, holding tensors and plain containers alone."""
+"""Checkpoints: one file each, written atomically, with tensors and plain containers alone."""
 
 import pickle
 import zipfile
@@ -15,17 +15,17 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Write a checkpoint; a crash leaves the old file.
 
     Args:
-        path: destination.
-        content: tensors, numbers, texts, lists and dictionaries of them.
+        path: File to write.
+        content: Tensors, numbers, texts, and lists and dictionaries of these.
     """
     atomic_write(path, lambda file: torch.save(content, file))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint on the CPU, never running code from it.
+    """Read a checkpoint to the CPU, without running code from it.
 
     Raises:
-        InputError: the file is missing [weights-missing], damaged [weights-damaged] or holds more than plain data
+        InputError: The file is missing [weights-missing], damaged [weights-damaged] or holds more than plain data
             [weights-unsafe].
     """
     try:
@@ -52,7 +52,7 @@ def weights_file(weights: Path) -> Path:
     """Return the checkpoint that `--weights` means: the best one of a run folder, or the file itself.
 
     Raises:
-        InputError: there is no such file, or the run has no checkpoint yet [weights-missing].
+        InputError: There is no such file, or the run has no checkpoint yet [weights-missing].
     """
     if not weights.is_dir():
         if not weights.exists():

@@ -1,10 +1,12 @@
 """Depthwise convolutions whose gradients are cheap on a processor, in fp32 and under bf16 autocast.
 
-oneDNN has a fast weight gradient only for 3x3 depthwise kernels without dilation and stride. The 5x5 one takes about 10
-(fp32) to 90 (bf16) times as long as the forward pass; dilation makes both gradients as slow, and in bf16 loses the sum
-over pixels to rounding. The same numbers come out of the fast kernels: an input gradient is a forward
-convolution with the mirrored weight, a dilated or strided convolution is a plain one on each of the interleaved grids,
-and a 5x5 weight gradient is four overlapping 3x3 ones.
+oneDNN has a fast weight gradient only for 3x3 depthwise kernels without dilation and stride. That of a 5x5 kernel takes
+10 (fp32) to 90 (bf16) times as long as the forward pass. Dilation makes both gradients as slow, and in bf16 the sum
+over pixels is lost to rounding. The fast kernels give the same numbers:
+
+- an input gradient is a forward convolution with the mirrored weight;
+- a dilated or strided convolution is a plain one on each of the interleaved grids;
+- a 5x5 weight gradient is four overlapping 3x3 ones.
 """
 
 from typing import Any, cast
@@ -46,7 +48,7 @@ class _Depthwise(torch.autograd.Function):
 
 
 def _input_gradient(gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int, dilation: int) -> Tensor:
-    """Gradient [B, C, H, W] for x: the mirrored weight over the gradient, zeros where strides skipped."""
+    """Return the gradient [B, C, H, W] for x: the mirrored weight over the gradient, zeros where strides skipped."""
     reach = dilation * (weight.shape[-1] - 1)
     if stride > 1:
         height, width = (side + 2 * padding - reach for side in x.shape[2:])
@@ -57,7 +59,10 @@ def _input_gradient(gradient: Tensor, x: Tensor, weight: Tensor, stride: int, pa
 
 
 def _grids(x: Tensor, step: int) -> Tensor:
-    """Every step-th row and column, zeros at the end: [B, C, H, W] -> [B step^2, C, ceil(H / step), ceil(W / step)]."""
+    """Return the interleaved grids of every step-th row and column, with zeros at their ends.
+
+    [B, C, H, W] -> [B step^2, C, ceil(H / step), ceil(W / step)].
+    """
     if step == 1:
         return x
     batch, channels, height, width = x.shape
@@ -69,7 +74,7 @@ def _grids(x: Tensor, step: int) -> Tensor:
 
 
 def _three_by_three(x: Tensor, gradient: Tensor) -> Tensor:
-    """Weight gradient [C, 1, 3, 3] of a plain convolution of x [B, C, h + 2, w + 2] to [B, C, h, w]."""
+    """Return the weight gradient [C, 1, 3, 3] of a plain convolution of x [B, C, h + 2, w + 2] to [B, C, h, w]."""
     window, only_its_shape = x.contiguous(memory_format=_LAST), x.new_empty(x.shape[1], 1, 3, 3)
     gradients = torch.ops.aten.convolution_backward(
         gradient, window, only_its_shape, None, [1, 1], [0, 0], [1, 1], False, [0, 0], x.shape[1], [False, True, False]
@@ -78,7 +83,10 @@ def _three_by_three(x: Tensor, gradient: Tensor) -> Tensor:
 
 
 def _from_windows(padded: Tensor, gradient: Tensor, size: int) -> Tensor:
-    """Weight gradient [C, 1, size, size] at stride 1 from 3x3 windows that start every two taps; size is odd."""
+    """Return the weight gradient [C, 1, size, size] at stride 1, from 3x3 windows that start every two taps.
+
+    The size is odd.
+    """
     height, width = gradient.shape[2:]
     gradient = gradient.contiguous(memory_format=_LAST)
     result = padded.new_empty(padded.shape[1], 1, size, size)
@@ -90,7 +98,10 @@ def _from_windows(padded: Tensor, gradient: Tensor, size: int) -> Tensor:
 
 
 def _from_phases(padded: Tensor, gradient: Tensor, size: int) -> Tensor:
-    """Weight gradient [C, 1, size, size] at stride 2: taps of one parity read one grid of pixels; size is 3 or 5."""
+    """Return the weight gradient [C, 1, size, size] at stride 2: taps of one parity read one grid of pixels.
+
+    The size is 3 or 5.
+    """
     height, width = gradient.shape[2] + 2, gradient.shape[3] + 2
     result = padded.new_empty(padded.shape[1], 1, size, size)
     for i in range(2):
@@ -105,12 +116,12 @@ def _from_phases(padded: Tensor, gradient: Tensor, size: int) -> Tensor:
 class DepthwiseConv(nn.Conv2d):
     """A depthwise convolution with cheap gradients; on other devices than a processor an ordinary one.
 
-    Takes over the weight of a convolution without bias, with stride 1 or 2 and a square kernel of 3 or 5. A bias may be
-    added later, by folding BatchNorm, when no gradient is needed any more.
+    It stands for a convolution without bias, of stride 1 or 2, with a square kernel of 3 or 5. Folding BatchNorm may
+    give it a bias later, when no gradient is needed any more.
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:
-        """Shares the weight of `conv`; `same` padding as TensorFlow's is recognised by timm's class name."""
+        """Share the weight of `conv`; the name of timm's class tells whether the padding is `same` as in TensorFlow."""
         super().__init__(
             conv.in_channels,
             conv.out_channels,
@@ -125,7 +136,7 @@ class DepthwiseConv(nn.Conv2d):
         self.same = type(conv).__name__ == "Conv2dSame"
 
     def forward(self, input: Tensor) -> Tensor:
-        """Convolves [B, C, H, W], in the type of autocast where that is on."""
+        """Convolve [B, C, H, W], in the type of autocast where that is on."""
         x = F.pad(input, self._same_padding(input)) if self.same else input
         padding = 0 if self.same else cast(int, self.padding[0])
         stride, dilation = self.stride[0], self.dilation[0]
@@ -138,7 +149,10 @@ class DepthwiseConv(nn.Conv2d):
         return cast(Tensor, result)
 
     def _same_padding(self, x: Tensor) -> tuple[int, int, int, int]:
-        """Left, right, top, bottom such that ceil(H / stride) rows come out, the odd one below and to the right."""
+        """Return left, right, top and bottom padding by which ceil(H / stride) rows come out.
+
+        Of an odd padding, the larger part lies below and to the right.
+        """
         (height, width), stride = x.shape[2:], self.stride[0]
         reach = self.dilation[0] * (self.kernel_size[0] - 1) + 1
         rows = max((-(-height // stride) - 1) * stride + reach - height, 0)
@@ -152,7 +166,7 @@ def _pair(size: Any) -> tuple[int, int]:
 
 
 def speed_up_depthwise(module: nn.Module) -> None:
-    """Replaces, in place, the depthwise convolutions with slow gradients; names of parameters and results stay."""
+    """Replace the depthwise convolutions that have slow gradients, in place; parameter names and results stay."""
     for name, conv in list(module.named_modules()):
         if isinstance(conv, nn.Conv2d) and _is_slow(conv):
             parent, _, child = name.rpartition(".")

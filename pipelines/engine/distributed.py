@@ -19,9 +19,9 @@ class Processes:
     """This process among those of the training.
 
     Attributes:
-        rank: number of this process; rank 0 writes files.
-        world: number of processes.
-        device: where this process computes.
+        rank: Number of this process. Process 0 writes files.
+        world: Number of processes.
+        device: Device on which this process computes.
     """
 
     rank: int
@@ -40,7 +40,10 @@ class Processes:
         return DistributedDataParallel(model, device_ids=[self.device] if self.device.type == "cuda" else None)
 
     def any(self, flag: bool) -> bool:
-        """Return whether the flag is set in some process, so that none leaves the loop alone and hangs the rest."""
+        """Return whether the flag is set in any process.
+
+        So all processes leave the loop together. One that left it alone would hang the others.
+        """
         if self.world == 1:
             return flag
         value = torch.tensor(int(flag), device=self.device)
@@ -62,10 +65,10 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
 
     Args:
         name: auto, cpu, cuda or cuda:N.
-        local_rank: number of this process on its machine; picks the GPU for "auto" and "cuda".
+        local_rank: Number of this process on its machine. For "auto" and "cuda" it is the number of the GPU.
 
     Raises:
-        MachineError: a GPU is asked for and there is none of that number.
+        MachineError: There is no GPU of the number asked for [device-missing].
     """
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
@@ -84,7 +87,7 @@ def processes(device: str) -> Iterator[Processes]:
     """Join the other processes of a torchrun launch, or run alone.
 
     Args:
-        device: value of `--device`.
+        device: Value of `--device`.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
@@ -93,8 +96,8 @@ def processes(device: str) -> Iterator[Processes]:
         yield Processes(0, 1, chosen)
         return
     # DistributedDataParallel imports this module, whose functions take the group that exists at that moment as a
-    # default. Imported after the group is made, they would keep it, and with it its threads, until the interpreter
-    # ends; a thread that lets go of a tensor only then aborts the process.
+    # default. Imported after the group was made, they would keep the group and its threads until the interpreter ends.
+    # A thread that releases a tensor only then aborts the process.
     importlib.import_module("torch.distributed.nn.functional")
     dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:

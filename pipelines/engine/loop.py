@@ -1,4 +1,4 @@
-"""The training loop of both networks: step-based, resumable at any step to the same bits (CPU, same threads)."""
+"""The training loop of both networks: it counts steps, and resumes at any step to the same bits (CPU, same threads)."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,22 +25,22 @@ class LoopSettings:
     """How to train; every count is in optimiser steps.
 
     Attributes:
-        steps: steps of the whole training.
-        batch_size: pictures per step and process, for the rates shown.
-        lr: peak learning rate; each parameter group scales it by its `lr_scale`.
+        steps: Steps of the whole training.
+        batch_size: Pictures per step and process, for the rates shown.
+        lr: Peak learning rate. Each parameter group scales it by its `lr_scale`.
         optimizer: "sgd" or "adamw".
-        momentum: of SGD.
-        schedule, warmup, drops: see `lr_factor`.
-        clip_norm: largest norm of the gradient; None: not clipped.
-        ema: decay of the average of the weights that is evaluated and kept as best; None: the weights themselves.
-        evaluate_every: steps between evaluations; the last step is always evaluated.
-        evaluate_from: share of the steps before which evaluation is a waste.
-        checkpoint_every: steps between checkpoints; None: a tenth of the training, at most 200.
-        log_every: steps averaged in a line of metrics.jsonl.
-        metric: key of the evaluation's result that chooses the best checkpoint; higher is better.
-        seed: seed of the run.
+        momentum: Momentum of SGD.
+        schedule, warmup, drops: See `lr_factor`.
+        clip_norm: Largest norm of the gradient. None: no limit.
+        ema: Decay of the average of the weights that is evaluated and kept as best. None: the weights themselves.
+        evaluate_every: Steps between evaluations. The last step is always evaluated.
+        evaluate_from: Share of the steps before which nothing is evaluated.
+        checkpoint_every: Steps between checkpoints. None: a tenth of the training, at most 200.
+        log_every: Steps averaged in a line of metrics.jsonl.
+        metric: Key of the evaluation's result that chooses the best checkpoint, the higher the better.
+        seed: Seed of the run.
         precision: fp32, bf16 or auto.
-        workers: threads that prepare batches.
+        workers: Threads that prepare batches.
     """
 
     steps: int
@@ -92,23 +92,23 @@ def train_loop(
     """Train, from the run's last checkpoint if it has one.
 
     Args:
-        model: on the device of `processes`.
-        groups: what learns, and how fast.
-        make_batch: step -> batch; a pure function, called in loader threads.
-        compute_losses: (model, batch) -> scalars; "total" is minimised.
-        evaluate: model -> figures; None: the last weights are the best.
-        settings: see `LoopSettings`.
-        run_dir: an open run.
-        processes: this process among those of the training.
-        identity: what `load_*` needs to rebuild the network; goes into every checkpoint.
-        events: progress and log lines.
+        model: Network on the device of `processes`.
+        groups: Parameters that learn, and how fast.
+        make_batch: Pure function step -> batch, called in loader threads.
+        compute_losses: Function (model, batch) -> scalars, of which "total" is minimised.
+        evaluate: Function model -> figures. None: the last weights are the best.
+        settings: See `LoopSettings`.
+        run_dir: An open run.
+        processes: This process among those of the training.
+        identity: What `load_*` needs to rebuild the network. It goes into every checkpoint.
+        events: Receiver of progress and log lines.
 
     Returns:
         {run, steps, seconds, images_per_second, best {metric, value, step}, losses}.
 
     Raises:
-        DivergedError: a loss or gradient is not finite; the weights on disk are those of an earlier step.
-        Stopped: a signal came; the state is saved.
+        DivergedError: A loss or gradient is not finite. The weights on disk are those of an earlier step.
+        Stopped: A signal came. The state is saved.
     """
     training = _Training(model, groups, compute_losses, evaluate, settings, run_dir, processes, identity, events)
     training.restore()
@@ -178,7 +178,7 @@ class _Training:
         self.events.info(f"resumed at step {self.step} of {self.settings.steps}")
 
     def advance(self, batch: Any, progress: Progress) -> None:
-        """One optimiser step, and what is due after it."""
+        """Do one optimiser step, and what is due after it."""
         started, settings = time.monotonic(), self.settings
         losses = self._optimise(batch)
         self.step += 1
@@ -200,7 +200,7 @@ class _Training:
 
     def _optimise(self, batch: Any) -> dict[str, float]:
         settings = self.settings
-        # Dropout and box jitter draw from here: a function of the step, so that a resumed run draws the same.
+        # Dropout and box jitter draw from this generator. A resumed run draws the same: the seed follows from the step.
         torch.manual_seed((settings.seed * 1_000_003 + self.step) * 64 + self.processes.rank)
         factor = lr_factor(settings.schedule, self.step, settings.steps, settings.warmup, settings.drops)
         for group, scale in zip(self.optimizer.param_groups, self.scales, strict=True):
@@ -263,7 +263,7 @@ class _Training:
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
-        """The model with averaged weights inside the context, and with its own after it."""
+        """Give the model the averaged weights inside the context, and its own weights after it."""
         if self.average is None:
             yield
             return
@@ -315,7 +315,7 @@ def _optimizer(groups: Sequence[ParameterGroup], settings: LoopSettings) -> torc
 
 @contextmanager
 def _batches(make_batch: MakeBatch, start: int, settings: LoopSettings) -> Iterator[Iterator[Any]]:
-    """The batches from step `start` on, prepared ahead in threads (decoding releases the interpreter lock)."""
+    """Give the batches from step `start` on, prepared ahead in threads (decoding releases the interpreter lock)."""
     if settings.workers == 0:
         yield (make_batch(step) for step in range(start, settings.steps))
         return

@@ -1,4 +1,4 @@
-"""Which arithmetic a network runs in."""
+"""The arithmetic of a network: fp32 or bf16."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -9,8 +9,8 @@ def uses_bf16(precision: str, device: torch.device) -> bool:
     """Return whether `--precision` means bf16 on this device.
 
     Args:
-        precision: fp32, bf16, or auto: bf16 where the processor or GPU multiplies it natively. Never fp16 on a CPU.
-        device: where the network runs.
+        precision: fp32, bf16, or auto: bf16 where the processor or GPU multiplies it natively.
+        device: Device of the network.
     """
     if precision != "auto":
         return precision == "bf16"

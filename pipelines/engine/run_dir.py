@@ -1,4 +1,4 @@
-"""The folder of one training: what was asked, on which machine, how it went, and its checkpoints."""
+"""The folder of one training: its settings, its machine, how it went, and its checkpoints."""
 
 import json
 import os
@@ -21,8 +21,8 @@ class RunDir:
     """Paths and records of a run.
 
     Attributes:
-        path: the folder.
-        writes: whether this process writes (rank 0).
+        path: The folder.
+        writes: Whether this process writes, as that of rank 0 does.
     """
 
     def __init__(self, path: Path, writes: bool = True) -> None:
@@ -35,14 +35,14 @@ class RunDir:
         """Make the folder of a new run, or open one to go on with.
 
         Args:
-            path: the folder.
-            config: resolved settings, frozen into config.json.
-            resume: go on with an existing run; without a checkpoint it starts from the beginning.
-            here: this process among those of the training; all of them look before one writes.
+            path: The folder.
+            config: Resolved settings, which are frozen into config.json.
+            resume: Whether to go on with an existing run. Without a checkpoint, such a run begins from the start.
+            here: This process among those of the training. All of them look before one writes.
 
         Raises:
-            ConfigError: the folder has a run already and `resume` is not set, or a checkpoint of none [run-exists]; or
-                the run that is to be resumed does not exist [run-missing].
+            ConfigError: The folder has a run already and `resume` is not set, or it has a checkpoint and no run
+                [run-exists]. Or there is no run to resume [run-missing].
         """
         exists = (path / "config.json").exists()
         if exists and not resume:
@@ -52,7 +52,7 @@ class RunDir:
             )
         left = [name for name in ("last.pt", "best.pt") if (path / "checkpoints" / name).exists()]
         if left and not exists:
-            # Of a run whose settings are gone: nothing may go on from there, and nothing tells what it is.
+            # The settings of that run are gone: nothing tells what it is, and no training can go on from it.
             raise ConfigError(
                 f"{path}: holds checkpoints/{left[0]} but no config.json, a new folder expected; remove it, or choose "
                 "another",
@@ -78,11 +78,11 @@ class RunDir:
 
     @property
     def best(self) -> Path:
-        """The checkpoint with the best metric, which `--weights RUN` means."""
+        """The checkpoint with the best metric, which `--weights RUN` takes."""
         return self.path / "checkpoints" / "best.pt"
 
     def forget_after(self, step: int) -> None:
-        """Drop the metrics of steps after the checkpoint that a resumed run goes on from."""
+        """Drop the metrics of steps after this one, the step from which a resumed run goes on."""
         if not self.writes or not self.metrics.path.exists():
             return
         kept = [record for record in self.metrics.read() if record["step"] <= step]
@@ -101,7 +101,7 @@ class RunDir:
 
 
 def environment() -> dict[str, Any]:
-    """Return what a reader needs to repeat a run: versions, machine, threads, command line."""
+    """Return what one needs to repeat a run: versions, machine, threads, command line."""
     return {
         "s4": __version__,
         "python": platform.python_version(),

@@ -1,7 +1,7 @@
-"""Which pictures a step sees, and with which random numbers: pure functions of seed and position.
+"""The pictures of a step, and the random numbers of their augmentation: pure functions of seed and position.
 
-Because nothing here has a state, a resumed training continues exactly, and the number of loader threads or the moment
-of a kill changes nothing.
+Nothing here has a state. So a resumed training goes on exactly, and neither the number of loader threads nor the moment
+of a kill changes anything.
 """
 
 from functools import lru_cache
@@ -18,15 +18,15 @@ def _permutation(seed: int, epoch: int, n_items: int) -> NDArray[np.int64]:
 def batch_indices(
     step: int, n_items: int, batch_size: int, seed: int, rank: int = 0, world: int = 1
 ) -> list[tuple[int, int]]:
-    """Return the (epoch, index) pairs of one step: the data set is shuffled anew each epoch, batches run across epochs.
+    """Return the (epoch, index) pairs of one step. Each epoch shuffles the data set anew; batches run across epochs.
 
     Args:
-        step: optimiser step from 0.
-        n_items: size of the data set, at least 1.
-        batch_size: items per process.
-        seed: seed of the run.
-        rank: number of this process; all processes together see each item once an epoch.
-        world: number of processes.
+        step: Optimiser step from 0.
+        n_items: Size of the data set, at least 1.
+        batch_size: Items per process.
+        seed: Seed of the run.
+        rank: Number of this process. All processes together see each item once an epoch.
+        world: Number of processes.
     """
     first = (step * world + rank) * batch_size
     positions = (divmod(first + i, n_items) for i in range(batch_size))

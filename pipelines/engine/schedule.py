@@ -1,4 +1,4 @@
-"""Learning rates as functions of the step: no state, nothing to restore."""
+"""Learning rates as functions of the step, without a state that would have to be restored."""
 
 import math
 from typing import Literal
@@ -12,12 +12,13 @@ def lr_factor(
     """Return the factor of the peak learning rate at `step`.
 
     Args:
-        schedule: "cosine" to zero; "poly": (1 - step / steps)^power, as in DeepLab; "step": x 0.1 at each of `drops`.
-        step: optimiser step from 0.
-        steps: steps of the whole training.
-        warmup: steps over which the rate rises linearly to its peak.
-        drops: shares of `steps`, for "step".
-        power: exponent, for "poly".
+        schedule: "cosine": along a cosine to zero; "poly": (1 - step / steps)^power, as in DeepLab; "step": x 0.1 at
+            each of `drops`.
+        step: Optimiser step from 0.
+        steps: Steps of the whole training.
+        warmup: Steps over which the rate rises linearly to its peak.
+        drops: For "step", shares of `steps`.
+        power: For "poly", the exponent.
     """
     rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
     done = step / steps

@@ -1,4 +1,4 @@
-"""Stop at the end of a step when a scheduler or a person asks."""
+"""Stop at the end of a step when a scheduler or a person asks for it."""
 
 import signal
 import threading
@@ -12,7 +12,7 @@ class StopRequest:
     """A flag that SIGTERM, SIGUSR1 or Ctrl-C sets while the context is open; a second Ctrl-C stops at once.
 
     Attributes:
-        asked: whether a signal has come.
+        asked: Whether a signal has come.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
-"""Times of several pieces of work that are to be compared: taken in turn, beside whatever else the machine does.
+"""Times of several pieces of work that are to be compared, on a machine that does other things too.
 
-Absolute times on a shared machine mean little, and ratios of times taken minutes apart not much more. So every piece of
-work is timed once in every pass, passes run forwards and backwards by turns (A B C ... C B A), medians are compared,
-and samples during which other processes took more than `MOST_OTHERS` of a core are left out.
+On a shared machine absolute times mean little, and ratios of times taken minutes apart not much more. So every piece of
+work is timed once in every pass, and passes run forwards and backwards by turns (A B C ... C B A). Medians are
+compared. Samples during which other processes took more than `MOST_OTHERS` of a core are left out.
 """
 
 import math
@@ -14,10 +14,10 @@ from pathlib import Path
 from statistics import fmean, median
 
 MOST_OTHERS = 0.12
-"""Cores that others may take during a sample that counts."""
+"""Cores that other processes may take during a sample that counts."""
 
 Work = Callable[[], float | None]
-"""A piece of work; it returns its seconds if it measures them itself, because it prepares something before."""
+"""A piece of work. It returns its seconds if it measures them itself, because it first prepares something."""
 
 _LEAST_KEPT = 3
 _BUSY_FIELDS = (0, 1, 2, 5, 6, 7)  # user, nice, system, irq, softirq, steal; guests count as user already
@@ -28,8 +28,8 @@ class Sample:
     """One measurement.
 
     Attributes:
-        seconds: of one call; the mean where the calls are short and several make a sample.
-        others: cores that other processes took meanwhile; None where that cannot be known.
+        seconds: Seconds of one call; the mean where the calls are short and several make a sample.
+        others: Cores that other processes took meanwhile; None where this cannot be known.
     """
 
     seconds: float
@@ -37,7 +37,7 @@ class Sample:
 
     @property
     def is_clean(self) -> bool:
-        """Whether others took little enough."""
+        """Whether other processes took little enough."""
         return self.others is None or self.others <= MOST_OTHERS
 
 
@@ -55,7 +55,7 @@ class Timing:
 
     @property
     def is_noisy(self) -> bool:
-        """Whether samples had to be kept that others disturbed."""
+        """Whether samples had to be kept that other processes disturbed."""
         return not all(sample.is_clean for sample in self.kept)
 
     @property
@@ -71,7 +71,7 @@ class Timing:
 
     @property
     def others(self) -> float | None:
-        """Mean of the cores that others took, over all samples; None where that cannot be known."""
+        """Mean of the cores that other processes took, over all samples; None where this cannot be known."""
         known = [sample.others for sample in self.samples if sample.others is not None]
         return fmean(known) if known else None
 
@@ -85,18 +85,21 @@ class Neighbours:
         own_seconds: Callable[[], float] = time.process_time,
         ticks_per_second: float | None = None,
     ) -> None:
-        """Names the sources.
+        """Set the sources.
 
         Args:
-            stat: Linux' counters; where the file is missing nothing is known about others.
-            own_seconds: Processor seconds of this process, all threads.
-            ticks_per_second: Unit of the counters; None asks the system.
+            stat: File of Linux with counters. Without it nothing is known about other processes.
+            own_seconds: Function that returns the processor seconds of this process, over all threads.
+            ticks_per_second: Unit of the counters. None: the system's.
         """
         self._stat, self._own_seconds = stat, own_seconds
         self._ticks = ticks_per_second or (float(os.sysconf("SC_CLK_TCK")) if stat.exists() else 1.0)
 
     def seconds(self) -> float | None:
-        """Processor seconds of all others since some moment in the past; differences of two calls mean something."""
+        """Return the processor seconds of all other processes since some moment in the past.
+
+        Only the difference of two calls means something. None where it cannot be known.
+        """
         try:
             fields = self._stat.read_text().splitlines()[0].split()[1:]
             busy = sum(int(fields[index]) for index in _BUSY_FIELDS)
@@ -106,7 +109,7 @@ class Neighbours:
 
 
 class Stopwatch:
-    """Times work together with what the neighbours do meanwhile."""
+    """A clock for work that also tells what the neighbours did meanwhile."""
 
     def __init__(
         self,
@@ -114,18 +117,18 @@ class Stopwatch:
         neighbours: Neighbours | None = None,
         wait: Callable[[], object] = lambda: None,
     ) -> None:
-        """Sets the sources.
+        """Set the sources.
 
         Args:
-            clock: Seconds from any origin.
-            neighbours: The others on this machine.
-            wait: Returns when all work handed out before is done, as that of a GPU.
+            clock: Function that returns seconds from any origin.
+            neighbours: The other processes of this machine.
+            wait: Function that returns when all work handed out before is done, as that of a GPU.
         """
         self._clock, self._wait = clock, wait
         self._neighbours = neighbours if neighbours is not None else Neighbours()
 
     def time(self, work: Work, calls: int) -> Sample:
-        """Calls `work` several times and returns the mean of one call."""
+        """Call `work` several times and return the mean of one call."""
         self._wait()
         before, started = self._neighbours.seconds(), self._clock()
         reported = [work() for _ in range(calls)]
@@ -148,19 +151,19 @@ def interleave(
     warm_up: int = 1,
     after_pass: Callable[[], None] = lambda: None,
 ) -> dict[str, Timing]:
-    """Times every piece of work once in each of `repeats` passes, every second pass in reverse order.
+    """Time every piece of work once in each of `repeats` passes, every second pass in reverse order.
 
-    A call that is not counted precedes each sample: what a library remembers of its last layers, and the caches of the
-    processor, are then this work's own, as in a process that does nothing else.
+    A call that is not counted precedes each sample. So the caches of the processor, and what a library remembers of its
+    last layers, belong to the work that is timed, as in a process that does nothing else.
 
     Args:
         works: The pieces of work by name.
-        repeats: Passes, at least 1.
-        stopwatch: What measures.
-        least_seconds: Short work is called several times for a sample, until it should last this long: the counters
-            of the neighbours are coarse.
+        repeats: Number of passes, at least 1.
+        stopwatch: Clock of the samples.
+        least_seconds: Least seconds of a sample: short work is called several times, because the counters of the
+            neighbours are coarse.
         warm_up: Calls before the first pass, besides one that tells how long the work takes.
-        after_pass: Called after every pass.
+        after_pass: Function to call after every pass.
 
     Returns:
         The measurements by name.
@@ -182,7 +185,7 @@ def interleave(
 
 
 def _quantile(ordered: list[float], share: float) -> float:
-    """Value at a share 0..1 of ordered numbers, linear between neighbours."""
+    """Return the value at a share 0..1 of ordered numbers, linear between neighbours."""
     place = share * (len(ordered) - 1)
     low = math.floor(place)
     high = min(low + 1, len(ordered) - 1)

@@ -12,10 +12,10 @@ _WAITING = 4  # items that may wait for the disk while work goes on
 
 @contextmanager
 def write_behind(progress: Progress) -> Iterator[Callable[[Callable[[], None]], None]]:
-    """Give a function that takes a write and does it in another thread, one after the other.
+    """Give a function that takes writes, which another thread does one after the other.
 
-    When few writes wait the function returns at once. Progress advances by one with each write that is done; an error
-    of a write comes up in the caller. All writes are done at the end of the block, also where an error ends it.
+    The function returns at once while few writes wait. Progress advances by one with each write that is done. An error
+    of a write is raised in the caller. At the end of the block all writes are done, also where an error ends the block.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="writer") as writer:
         waiting: deque[Future[None]] = deque()

@@ -11,10 +11,14 @@ from s4net import S4Net, build_s4net
 
 
 def new_s4net(config: TrainConfig, pretrained: bool = True) -> S4Net:
-    """Build the network of a run, with ImageNet weights in its trunk unless they will be overwritten anyway.
+    """Build the network of a run.
+
+    Args:
+        config: Settings of `s4 train`.
+        pretrained: Whether the trunk gets the weights of `--trunk-weights`. A network that is loaded next needs none.
 
     Raises:
-        ConfigError: the trunk is unknown, or the weights do not fit it.
+        ConfigError: The trunk is unknown, or the weights do not fit it [trunk-unusable].
     """
     name = resolve_trunk(config.trunk)
     torch.manual_seed(config.seed)

@@ -34,15 +34,15 @@ def load_s4net(
     """Load a trained S4Net.
 
     Args:
-        weights: run folder (its best checkpoint) or checkpoint.
-        min_score: boxes scored below do not reach the mask branch, which saves their time.
-        flip: read the mirror image too, for twice the time.
+        weights: Run folder (its best checkpoint) or checkpoint.
+        min_score: Score below which boxes do not reach the mask branch, which saves their time.
+        flip: Whether to read the mirror image too, for twice the time.
         device: auto, cpu, cuda or cuda:N.
         precision: auto, fp32 or bf16.
 
     Raises:
-        InputError: no checkpoint there, or one of another kind.
-        ConfigError: with `flip`, a network whose mirror image has other anchors [flip-unusable].
+        InputError: There is no checkpoint, or one of another kind.
+        ConfigError: With `flip`, mirror images have other anchors in this network [flip-unusable].
     """
     path = weights_file(Path(weights))
     content = _content(path, "s4net")
@@ -62,10 +62,10 @@ class S4NetPredictor:
     """A callable: picture -> Instances at picture size.
 
     Attributes:
-        net: the network, ready for inference.
-        image_size: side of its input in pixels.
-        min_score: boxes scored below do not reach the mask branch.
-        device: where it runs.
+        net: The network, ready for inference.
+        image_size: Side of the network's input in pixels.
+        min_score: Score below which boxes do not reach the mask branch.
+        device: Device of the network.
         precision: auto, fp32 or bf16.
     """
 
@@ -82,7 +82,7 @@ class S4NetPredictor:
         """Find the salient instances.
 
         Args:
-            picture: file, PIL picture, or uint8 array [H, W, 3] RGB.
+            picture: File, PIL picture, or uint8 array [H, W, 3] RGB.
 
         Returns:
             Instances at picture size (H, W), best first.
@@ -104,14 +104,14 @@ def load_deeplab(
     """Load a trained DeepLab.
 
     Args:
-        weights: run folder (its best checkpoint) or checkpoint.
-        ignore_presence: whether pixels speak for themselves, for pictures of which it is known what they show. Else
-            the network holds down the classes that it does not see in the picture as a whole.
+        weights: Run folder (its best checkpoint) or checkpoint.
+        ignore_presence: Whether pixels alone decide. Else the network holds down the classes that it does not see in
+            the picture as a whole, which is of no use where it is known what a picture shows.
         device: auto, cpu, cuda or cuda:N.
         precision: auto, fp32 or bf16.
 
     Raises:
-        InputError: no checkpoint there, or one of another kind.
+        InputError: There is no checkpoint, or one of another kind.
     """
     path = weights_file(Path(weights))
     content = _content(path, "deeplab")
@@ -129,7 +129,7 @@ class DeepLabPredictor:
     """A callable: picture -> label map.
 
     Attributes:
-        classes: the classes that the network knows.
+        classes: The classes that the network knows.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class DeepLabPredictor:
     ) -> NDArray[np.float32]:
         """Return class probabilities [n, H, W], background first, averaged over scales and mirror image.
 
-        A picture larger than those of the training is reduced first; the result has the picture's size.
+        A picture larger than those of the training is reduced first. The result has the size of the picture.
         """
         pixels = as_pixels(picture)
         reduction = reduced_size(pixels.shape[0], pixels.shape[1], self.longest_side)[0] / pixels.shape[0]
@@ -164,7 +164,7 @@ def network_kind(weights: Path) -> str:
     """Return what a run or checkpoint holds: `s4net` or `deeplab`.
 
     Raises:
-        InputError: no checkpoint there, or one of neither network.
+        InputError: There is no checkpoint, or one of neither network.
     """
     path = weights_file(weights)
     kind = load_checkpoint(path).get("kind")
@@ -180,7 +180,7 @@ def as_pixels(picture: Picture) -> NDArray[np.uint8]:
     """Return any accepted picture as uint8 [H, W, 3] RGB.
 
     Raises:
-        InputError: the file cannot be opened, or the array is not uint8 [H, W, 3].
+        InputError: The file cannot be opened, or the array is not uint8 [H, W, 3].
     """
     if isinstance(picture, str | Path):
         return open_image(Path(picture))

@@ -6,19 +6,20 @@ from numpy.typing import NDArray
 
 from deeplab.crf import CRF_PRESETS, dense_crf
 
-_LEAST_SEEN = 0.05  # largest probability below which a class takes no part: it could not win, and costs as much time
+# Largest probability below which a class takes no part: it could not win, and would cost as much time as the others.
+_LEAST_SEEN = 0.05
 
 
 def refine(
     probabilities: NDArray[np.float32], picture: NDArray[np.uint8], preset: str, device: torch.device
 ) -> NDArray[np.float32]:
-    """Refine probabilities; classes of which no pixel is in the least sure keep theirs at 0.
+    """Refine probabilities. A class that is improbable at every pixel gets 0 everywhere.
 
     Args:
         probabilities: [C, H, W], 0..1.
         picture: [H, W, 3] RGB of the same size.
-        preset: a name of `deeplab.crf.CRF_PRESETS`.
-        device: where to compute.
+        preset: A name of `deeplab.crf.CRF_PRESETS`.
+        device: Device to compute on.
 
     Returns:
         [C, H, W] float32, summing to 1 over the classes.

@@ -1,4 +1,4 @@
-"""The name of a trunk as every command understands it."""
+"""Names of trunks, the same for every command."""
 
 import timm
 
@@ -7,13 +7,13 @@ from s4net.build import TRUNKS, timm_name
 
 
 def resolve_trunk(trunk: str) -> str:
-    """Return timm's name of the network that `--trunk` means, for S4Net and for the networks of `deeplab` alike.
+    """Return timm's name of the network that `--trunk` names, for S4Net and the networks of `deeplab` alike.
 
     Args:
-        trunk: a name of `s4net.build.TRUNKS`, or timm/<name> for any other network of timm.
+        trunk: A name of `s4net.build.TRUNKS`, or timm/<name> for any other network of timm.
 
     Raises:
-        ConfigError: there is no such network [trunk-unusable].
+        ConfigError: There is no such network [trunk-unusable].
     """
     try:
         name = timm_name(trunk)

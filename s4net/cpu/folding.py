@@ -12,8 +12,8 @@ def fold_batch_norm(module: nn.Module, example: Tensor) -> int:
     One forward pass shows which convolution feeds which BatchNorm, so no naming convention is needed.
 
     Args:
-        module: network in evaluation mode.
-        example: input of a forward pass; any size that the network takes.
+        module: Network in evaluation mode.
+        example: Input of a forward pass; any size that the network takes.
 
     Returns:
         Number of layers folded; the results differ by rounding alone. 0 where they would differ by more, because

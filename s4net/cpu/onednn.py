@@ -23,7 +23,7 @@ NO_ACTIVATION: tuple[str, list[float]] = ("none", [])
 
 
 class Geometry(NamedTuple):
-    """How a convolution moves over its input; fields as in `nn.Conv2d`."""
+    """How a convolution moves over its input, with the fields of `nn.Conv2d`."""
 
     padding: tuple[int, ...]
     stride: tuple[int, ...]
@@ -35,7 +35,7 @@ class PackedWeights(NamedTuple):
     """Weights of a convolution for one type of numbers.
 
     Attributes:
-        weight: in oneDNN's layout; opaque.
+        weight: Weights in oneDNN's layout, which nothing else can read.
         bias: [C], or None.
     """
 
@@ -47,7 +47,7 @@ def supported_types(version: str = torch.__version__) -> frozenset[torch.dtype]:
     """Return the types of numbers for which weights can be packed: float32, and bfloat16 where the processor has it.
 
     Args:
-        version: of torch.
+        version: Version of torch.
 
     Returns:
         Empty for a version that was not tested, a torch that lacks a function, or a processor without oneDNN.
@@ -61,13 +61,13 @@ def supported_types(version: str = torch.__version__) -> frozenset[torch.dtype]:
 
 
 def pack(weight: Tensor, bias: Tensor | None, geometry: Geometry, x: Tensor) -> PackedWeights:
-    """Bring weights into oneDNN's layout.
+    """Return weights in oneDNN's layout.
 
     Args:
         weight: [C_out, C_in / groups, h, w], finite.
         bias: [C_out], or None.
-        geometry: of the convolution.
-        x: an input. oneDNN chooses its blocks for the type and the size of `x`; results do not depend on the choice.
+        geometry: Geometry of the convolution.
+        x: An input of the convolution. oneDNN chooses its blocks by type and size of `x`; results are the same.
     """
     padding, stride, dilation = (list(each) for each in geometry[:3])
     packed = torch._C._nn.mkldnn_reorder_conv2d_weight(  # type: ignore[call-arg]  # its stub lacks the last

@@ -58,7 +58,7 @@ class PackedConv2d(nn.Conv2d):
 
         Args:
             input: [B, C, H, W].
-            other: of the shape of the result.
+            other: Summand of the shape of the result.
         """
         ready = self._ready(input)
         if ready is not None:
@@ -101,13 +101,13 @@ class PackedConv2d(nn.Conv2d):
 def pack_convolutions(module: nn.Module, run: Callable[[], object]) -> int:
     """Replace the ordinary convolutions of a network by `PackedConv2d`, in place.
 
-    An activation module is taken into the convolution before it where a forward pass shows that it reads nothing but
-    that convolution's results, untouched, and that no other module reads them; what reads them outside of modules is
-    not seen. Depthwise convolutions stay, which gain nothing, and those with hooks.
+    An activation moves into the convolution before it where one forward pass shows two things: the activation reads
+    nothing but the untouched results of that convolution, and no other module reads them. Readers that are no modules
+    are not seen. Depthwise convolutions stay, because they gain nothing; those with hooks stay too.
 
     Args:
-        module: network in evaluation mode; BatchNorm is best folded before.
-        run: does a forward pass of all of it.
+        module: Network in evaluation mode, best with BatchNorm folded.
+        run: A function that does a forward pass of the whole network.
 
     Returns:
         Number of convolutions replaced.
@@ -131,7 +131,7 @@ def _is_ordinary(module: nn.Module) -> bool:
 
 
 def _activations_behind(module: nn.Module, run: Callable[[], object]) -> dict[nn.Module, nn.Module]:
-    """Return convolution -> activation for those that a forward pass shows to belong together."""
+    """Return convolution -> activation for each pair that a forward pass shows to belong together."""
     made_by: dict[int, tuple[nn.Module, int]] = {}
     outputs: list[Tensor] = []  # kept alive, so that ids stay unique
     calls: Counter[nn.Module] = Counter()
@@ -146,10 +146,10 @@ def _activations_behind(module: nn.Module, run: Callable[[], object]) -> dict[nn
         first = inputs[0] if inputs else None
         if isinstance(first, Tensor) and id(first) in made_by:
             conv, version = made_by[id(first)]
-            # A later version: something was added to the result in place, as in a residual block.
+            # The version has changed where something was added to the result in place, as in a residual block.
             reads[conv, reader] += first._version == version
 
-    # Layers that pass their input on are no readers: what was folded away, or does nothing in evaluation.
+    # Layers that were folded away, or that do nothing in evaluation, pass their input on and are no readers.
     leaves = [m for m in module.modules() if not list(m.children()) and not isinstance(m, _PASSING_ON)]
     hooks = [m.register_forward_hook(after_convolution) for m in leaves if isinstance(m, nn.Conv2d)]
     hooks += [m.register_forward_pre_hook(before_any) for m in leaves]

@@ -18,9 +18,9 @@ class PackedResidual(nn.Module):
         """Join the parts of a block.
 
         Args:
-            layers: all before the last convolution.
-            last: the last convolution, without activation.
-            shortcut: projection of the input, or nn.Identity.
+            layers: All before the last convolution.
+            last: The last convolution, without activation.
+            shortcut: Projection of the input, or nn.Identity.
         """
         super().__init__()
         self.layers, self.last, self.shortcut = layers, last, shortcut
@@ -35,7 +35,7 @@ def pack_residuals(module: nn.Module) -> int:
     """Replace timm's ResNet blocks by `PackedResidual`, in place, where nothing stands between sum and convolution.
 
     Args:
-        module: network in evaluation mode, with BatchNorm folded and convolutions packed.
+        module: Network in evaluation mode, with BatchNorm folded and convolutions packed.
 
     Returns:
         Number of blocks replaced.

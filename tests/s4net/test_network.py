@@ -1,9 +1,8 @@
 import pytest
 import torch
 
-from s4net import PRESETS, Instances, build_s4net
+from s4net import PRESETS, Instances, build_s4net, network
 from s4net.build import timm_name
-from s4net.cpu.folding import fold_batch_norm
 from s4net.trunk import Trunk
 
 SMALL = "timm/mobilenetv3_small_050"
@@ -131,46 +130,6 @@ def test_parameter_groups_are_disjoint_and_complete():
     assert {id(p) for p in new + trunk} == {id(p) for p in net.parameters() if p.requires_grad}
 
 
-def test_folding_changes_nothing_but_the_layers(images):
-    torch.manual_seed(1)
-    net = build_s4net("paper", SMALL).eval()
-    for norm in (m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)):
-        norm.running_mean.normal_()
-        norm.running_var.uniform_(0.5, 2)
-        norm.weight.data.uniform_(0.5, 1.5)
-    with torch.no_grad():
-        before = net.trunk(images)
-        count = fold_batch_norm(net.trunk, images)
-        after = net.trunk(images)
-    assert count == sum(isinstance(m, torch.nn.BatchNorm2d) for m in net.modules())
-    for a, b in zip(before, after, strict=True):
-        assert torch.allclose(a, b, rtol=1e-3, atol=1e-3 * a.abs().max())
-
-
-class TappedBeforeItsNorm(torch.nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.norm = torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4)
-        self.norm.weight.data.fill_(3.0)
-
-    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
-        y = self.conv(x)
-        return [y, self.norm(y)]
-
-
-def test_a_convolution_that_others_read_too_is_not_folded():
-    net, x = TappedBeforeItsNorm().eval(), torch.rand(1, 3, 8, 8)
-    with torch.no_grad():
-        before = net(x)
-        assert fold_batch_norm(net, x) == 0
-        assert all(torch.equal(a, b) for a, b in zip(net(x), before, strict=True))
-
-
-def test_folding_refuses_a_network_in_training():
-    with pytest.raises(ValueError, match="eval"):
-        fold_batch_norm(torch.nn.Conv2d(3, 3, 1), torch.zeros(1, 3, 8, 8))
-
-
 def test_the_release_differs_where_the_table_says():
     paper, release = build_s4net("paper", SMALL), build_s4net("release", SMALL)
     assert paper.anchors.strides == (8, 16, 32, 64)
@@ -191,3 +150,22 @@ def test_unknown_names_are_refused():
 def test_instances_of_different_lengths_are_refused():
     with pytest.raises(ValueError, match="boxes"):
         Instances(torch.zeros(2, 4), torch.zeros(1), torch.zeros(2, 3, 3, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_slots_without_proposal_change_nothing(preset, images, monkeypatch):
+    torch.manual_seed(0)
+    net = build_s4net(preset, SMALL).eval()
+    with torch.no_grad():
+        torch.nn.init.normal_(net.mask_branch.logits.weight, std=0.5)
+        dense = net.dense(images)
+        _, scores = net.propose(dense.logits.sigmoid(), dense.offsets, dense.anchors, (128, 128))
+    gate = float(scores[1].median())
+    expected = net.detect(images, gate)
+    # As on a GPU, which masks all slots.
+    monkeypatch.setattr(network, "boxes_to_mask", lambda boxes, scores: list(boxes))
+    found = net.detect(images, gate)
+    assert 0 < len(expected[1].boxes) < scores.shape[1]
+    for own, other in zip(found, expected, strict=True):
+        for name in ("boxes", "scores", "mask_probabilities", "frames"):
+            torch.testing.assert_close(getattr(own, name), getattr(other, name))
