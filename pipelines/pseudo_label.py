@@ -26,15 +26,16 @@ from pipelines.engine.write_behind import write_behind
 from pipelines.errors import InputError, Stopped
 from pipelines.events import Events
 from pipelines.files import remove_stale_temporaries
+from pipelines.labels.attention import open_attention
 from pipelines.labels.cells import cells_per_picture
 from pipelines.labels.cue_store import CueStore, take_over
 from pipelines.labels.cues import FALLBACK, CueFinder, PictureCues
 from pipelines.labels.earlier_deeplab import Segmenter
 from pipelines.labels.instances import open_source
-from pipelines.labels.keyword_network import open_attention, open_recognizer
 from pipelines.labels.labeller import PictureLabeller, PictureLabels, gather_witnesses
 from pipelines.labels.learn import Evidence, learn
 from pipelines.labels.plan import LabelPlan, check_earlier, label_settings, make_plan, tell
+from pipelines.labels.recognizer import open_recognizer
 
 
 def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:

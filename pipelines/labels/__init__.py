@@ -3,8 +3,7 @@
 The modules, in the order of the work:
 
 1. `plan` decides which pictures are labelled, and how.
-2. `instances`, `attention` and `recognizer` look at a picture with a network each. `keyword_network` opens the networks
-   of the last two.
+2. `instances`, `attention` and `recognizer` look at a picture with a network each.
 3. `cues` collects what they find in one picture. `cue_store` keeps the cues of all pictures in files.
 4. `learn` learns from the cues of all pictures: keywords of instances (`assign_in_set`, with `graph`), what cells show
    (`cells`), and what windows are worth (`windows`).

@@ -23,14 +23,18 @@ from torch import Tensor
 
 from deeplab.attention import AttentionNet
 from deeplab.build import build_attention
+from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import ClassList, Keywords
 from pipelines.data.images import ImageFile, open_image
+from pipelines.engine.distributed import choose_device
 from pipelines.engine.precision import autocast
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.files import atomic_write, sha256_lines
 from pipelines.labels.linear_probe import fit_probe
+from pipelines.labels.plan import LabelPlan
 from pipelines.networks.trunk_names import resolve_trunk
+from pipelines.networks.trunk_weights import trunk_state
 
 KeywordsOf = Mapping[str, Keywords]
 """image_id -> the keywords of the picture."""
@@ -117,6 +121,35 @@ class AttentionMaps:
         }
         content = save(tensors, metadata={"fingerprint": fingerprint})
         atomic_write(path, lambda file: file.write(content))
+
+
+def open_attention(config: PseudoLabelConfig, plan: LabelPlan, events: Events) -> AttentionMaps:
+    """Return the attention network of a label folder: read from its file, or trained now and written there.
+
+    Shards that start together each train the network, and all write the same file.
+
+    Args:
+        config: Settings of the labels, with the label folder.
+        plan: The pictures and keywords to train on.
+        events: Receives progress of the training.
+
+    Raises:
+        ConfigError: The trunk is unknown [trunk-unusable].
+        InputError: No picture can be read [keywords-none].
+    """
+    state = trunk_state(resolve_trunk(config.trunk), config.trunk_weights)
+    device = choose_device(config.device)
+    path = config.out / ATTENTION
+    fingerprint = attention_fingerprint(plan.keywords, plan.classes, config.trunk, state, config.seed)
+    network = (plan.classes, config.trunk, state)
+    loaded = load_attention(path, fingerprint, *network, config.seed, device, config.precision)
+    if loaded is not None:
+        return loaded
+    trained = train_attention(
+        plan.images, plan.keywords, *network, events, config.seed, device=device, precision=config.precision
+    )
+    trained.save(path, fingerprint)
+    return trained
 
 
 def attention_fingerprint(

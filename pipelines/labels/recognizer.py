@@ -20,10 +20,13 @@ from timm.data.imagenet_info import ImageNetInfo
 from torch import Tensor, nn
 
 from deeplab.build import build_classifier
+from pipelines.config import PseudoLabelConfig
 from pipelines.data.synsets import class_of_synset
+from pipelines.engine.distributed import choose_device
 from pipelines.engine.precision import autocast
 from pipelines.errors import ConfigError
 from pipelines.networks.trunk_names import resolve_trunk
+from pipelines.networks.trunk_weights import trunk_state
 
 _FIRST_THING = 2666196  # n02666196, abacus: in ImageNet-1k the numbers of animals are lower than those of things
 _ANIMALS = ("bird", "cat", "cow", "dog", "horse", "sheep")
@@ -142,6 +145,16 @@ class Recognizer:
         square[y : y + height, x : x + width] = np.where(mask[inside][..., None], picture[inside], _GREY)
         image = torch.from_numpy(square).permute(2, 0, 1)[None].float() / 255
         return F.interpolate(image, (_SIDE, _SIDE), mode="bilinear", antialias=True)[0]
+
+
+def open_recognizer(config: PseudoLabelConfig) -> Recognizer:
+    """Return ImageNet's classifier for `--recognise`, with the weights of `--trunk-weights`.
+
+    Raises:
+        ConfigError: The trunk is unknown [trunk-unusable], or the weights hold no classifier [recognise-unusable].
+    """
+    state = trunk_state(resolve_trunk(config.trunk), config.trunk_weights)
+    return Recognizer(config.trunk, state, choose_device(config.device), config.precision)
 
 
 @cache

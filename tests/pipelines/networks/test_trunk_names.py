@@ -14,7 +14,7 @@ from pipelines.data.classes import ClassList
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.labels.attention import train_attention
-from pipelines.labels.keyword_network import open_recognizer
+from pipelines.labels.recognizer import open_recognizer
 from pipelines.networks.build import new_s4net
 from pipelines.networks.trunk_names import resolve_trunk
 from s4net import S4Net
