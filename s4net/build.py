@@ -153,12 +153,9 @@ def build_s4net(
     anchors = AnchorGrid(strides, [stride * 4 for stride in strides], released=arch.released)
     head = DetectionHead(arch.channels, arch.hidden, anchors.per_cell)
     slack = arch.settings.mask_slack if mask_slack is None else mask_slack
-    roi_layer: nn.Module
     if roi in ("roialign", "roipool"):
         slack = 0.0  # their maps end with the box
-        roi_layer = RoIResampling(roi)
-    else:
-        roi_layer = RoIMasking(roi, alpha, slack, arch.released, wrap_ring)
+    roi_layer = _roi_layer(roi, alpha, slack, arch.released, wrap_ring)
     detail = body.channels[0] if arch.fine_masks else 0
     branch = MaskBranch(arch.channels, roi_layer, arch.layout, arch.released, detail, arch.mask_width)
     for part in (fpn, head, branch):
@@ -176,6 +173,13 @@ def build_s4net(
         replace(arch.settings, mask_slack=slack, proposals=proposals, min_score=min_score),
         mask_level=strides.index(8),
     )
+
+
+def _roi_layer(roi: RoiMode, alpha: float, slack: float, released: bool, wrap_ring: bool) -> RoIMasking | RoIResampling:
+    """Return the layer of Table 1; arguments as those of `build_s4net` and of a preset."""
+    if roi in ("roialign", "roipool"):
+        return RoIResampling(roi)
+    return RoIMasking(roi, alpha, slack, released, wrap_ring)
 
 
 def timm_name(trunk: str) -> str:

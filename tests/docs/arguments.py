@@ -42,7 +42,7 @@ def wrong_usage(arguments: Sequence[str], complete: bool) -> str | None:
     """
     words = [word.strip("[]") for word in arguments if word not in _LEFT_OUT]
     complete = complete and len(words) == len(arguments)
-    context = click.Context(s4, info_name="s4")
+    context = click.Context(s4, info_name="s4", **s4.context_settings)  # click keeps the help option it first makes
     try:
         while isinstance(context.command, click.Group):
             # The parser alone, since a context of `--version` would print it.
