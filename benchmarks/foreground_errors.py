@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from pipelines.data.classes import IGNORE, ClassList, load_classes
 from pipelines.data.images import open_image
 from pipelines.data.label_folder import open_labels
-from pipelines.data.voc import image_path, read_class_map, read_split, truth_path
+from pipelines.data.label_maps import read_label_map
+from pipelines.data.voc import image_path, read_split, truth_path
 
 _EDGES = (0, 3, 6, 12, 24, np.inf)  # pixels
 
@@ -69,7 +70,7 @@ def main() -> None:
         read = reader(source, arguments.voc, classes)
         counts, foreground, confused = np.zeros((2, len(spans)), np.int64), 0, 0
         for image_id in read_split(arguments.voc, arguments.split):
-            truth, label = read_class_map(truth_path(arguments.voc, image_id), classes), read(image_id)
+            truth, label = read_label_map(truth_path(arguments.voc, image_id), classes), read(image_id)
             known = (truth != 0) & (truth != IGNORE)
             counts += errors(truth, label)
             foreground += int(known.sum())

@@ -25,8 +25,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from pipelines.data.classes import load_classes
 from pipelines.data.images import find_images
 from pipelines.data.keywords_files import read_keywords
+from pipelines.data.label_maps import read_label_map, write_palette_map
 from pipelines.data.rle import boxes_of, decode_masks, encode_masks, read_rle
-from pipelines.data.voc import read_class_map, read_split, truth_path, write_label_map
+from pipelines.data.voc import read_split, truth_path
 from pipelines.labels.paint import Painted, paint_label_map
 
 
@@ -78,13 +79,13 @@ def oracle(arguments: argparse.Namespace) -> None:
     for image_id in read_split(arguments.voc, arguments.split):
         image = images[image_id]
         masks = masks_of(found[image["id"]], image)
-        truth = read_class_map(truth_path(arguments.voc, image_id), classes)
+        truth = read_label_map(truth_path(arguments.voc, image_id), classes)
         own = [classes.position(name) for name in keywords[image_id]]
         shown = np.array([[(truth[mask] == index).sum() for index in own] for mask in masks]).reshape(-1, len(own))
         best = np.array(own)[shown.argmax(axis=1)] if len(masks) else np.zeros(0)
         scores = np.float32([annotation.get("score", 1) for annotation in found[image["id"]]])
         label_map, _ = paint_label_map(Painted(masks, scores, best.astype(np.int64)), truth.shape)
-        write_label_map(arguments.out / f"{image_id}.png", classes.to_palette(label_map))
+        write_palette_map(arguments.out / f"{image_id}.png", classes.to_palette(label_map))
 
 
 def main() -> None:

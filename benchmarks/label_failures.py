@@ -18,9 +18,11 @@ import matplotlib.pyplot as plt
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from pipelines.data.classes import IGNORE, load_classes, voc_palette
+from pipelines.data.classes import IGNORE, load_classes
 from pipelines.data.label_folder import open_labels
-from pipelines.data.voc import read_class_map, truth_path
+from pipelines.data.label_maps import read_label_map
+from pipelines.data.palette import voc_palette
+from pipelines.data.voc import truth_path
 
 _COLUMNS = 3
 _PALE = 0.45  # strength of the palette's colours; paler colours let black lines show
@@ -37,7 +39,7 @@ def draw(arguments: argparse.Namespace) -> None:
         axis.set_axis_off()
     for axis, image_id in zip(axes.flat, ids, strict=False):
         label = labels.read_label(image_id)
-        truth = read_class_map(truth_path(arguments.voc, image_id), classes)
+        truth = read_label_map(truth_path(arguments.voc, image_id), classes)
         colours = 1 - _PALE * (1 - np.array(voc_palette(), float).reshape(-1, 3)[classes.to_palette(label)] / 255)
         colours[label == 0], colours[label == IGNORE] = 1, 0.85
         axis.imshow(colours)

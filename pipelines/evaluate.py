@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from pipelines.config import EvaluateConfig
 from pipelines.data.checking import require_same_size
 from pipelines.data.classes import load_classes
-from pipelines.data.voc import read_class_map, read_split
+from pipelines.data.label_maps import read_label_map
+from pipelines.data.voc import read_split
 from pipelines.errors import ConfigError
 from pipelines.events import Events
 from pipelines.files import sha256_lines
@@ -117,7 +118,7 @@ def _score_labels(config: EvaluateConfig, events: Events) -> dict[str, Any]:
     other = open_versus(config, classes, list(files))
 
     def read_pair(image_id: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        found, truth = read_class_map(files[image_id], classes), read_class_map(truths[image_id], classes)
+        found, truth = read_label_map(files[image_id], classes), read_label_map(truths[image_id], classes)
         require_same_size(files[image_id], found.shape, truths[image_id], truth.shape)
         return found, truth
 

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from pipelines.config import PredictConfig
 from pipelines.config.setting import flag_of, settings_of
 from pipelines.data.images import ImageFile, bytes_of, find_images, open_image
+from pipelines.data.label_maps import write_palette_map
 from pipelines.data.prediction_records import SALIENT, PredictionRecords
 from pipelines.data.record_files import Record
 from pipelines.data.rle import boxes_of, encode_masks
-from pipelines.data.voc import pictures_folder, read_split, write_label_map
+from pipelines.data.voc import pictures_folder, read_split
 from pipelines.engine.checkpoint import weights_file
 from pipelines.engine.signals import StopRequest
 from pipelines.engine.write_behind import write_behind
@@ -227,5 +228,5 @@ def _read_ahead(
 def _keep(record: Record, label_map: Pixels | None, records: PredictionRecords) -> None:
     """Write the file of a picture, then the record, so that every picture with a record is complete."""
     if label_map is not None:
-        write_label_map(records.map_path(record["image_id"]), label_map)
+        write_palette_map(records.map_path(record["image_id"]), label_map)
     records.add(record)

@@ -162,10 +162,10 @@ def test_no_module_is_a_junk_drawer(path: Path) -> None:
 
 @each_product_file
 def test_pictures_are_opened_in_two_places_only(path: Path) -> None:
-    if module_name(path) in {"pipelines.data.images", "pipelines.data.voc"}:
+    if module_name(path) in {"pipelines.data.images", "pipelines.data.label_maps"}:
         return
     for name, _ in calls(path):
-        assert not name.endswith("Image.open"), "pictures go through open_image, label maps through read_label_map"
+        assert not name.endswith("Image.open"), "pictures go through open_image, label maps through read_palette_map"
         assert name.split(".")[-1] not in PICTURE_READERS, name
 
 

@@ -7,7 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import BinaryIO, TypeVar
 
 import numpy as np
@@ -275,3 +275,9 @@ def _not_a_picture(path: ImageFile) -> InputError:
         f"{path}: content is no picture that can be read, expected {kinds}; restore, convert or remove it",
         "image-format",
     )
+
+
+def strip_image_suffix(name: str) -> str:
+    """Return a file name without its picture suffix; other dots belong to the name."""
+    suffix = PurePosixPath(name).suffix
+    return name[: -len(suffix)] if suffix.lower() in IMAGE_SUFFIXES else name

@@ -15,11 +15,11 @@ from xml.etree import ElementTree
 
 from pipelines.data.checking import first_names
 from pipelines.data.classes import VOC_CLASSES, ClassList
-from pipelines.data.images import ImageFile
+from pipelines.data.images import ImageFile, strip_image_suffix
 from pipelines.data.keyword_tables import Named, damaged, read_table
 from pipelines.data.synsets import class_of_synset, is_synset, synset_of_picture
 from pipelines.data.tar_shards import TarMember, read_member
-from pipelines.data.voc import read_split, strip_image_suffix
+from pipelines.data.voc import read_split
 from pipelines.errors import InputError
 from pipelines.files import read_text
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipelines.data.classes import VOC_CLASSES, ClassList
 from pipelines.data.images import find_image_files, open_picture, write_png
-from pipelines.data.voc import read_label_map, write_label_map
+from pipelines.data.label_maps import read_palette_map, write_palette_map
 from pipelines.errors import InputError
 from pipelines.files import read_json, write_json
 
@@ -76,7 +76,7 @@ class LabelFolder:
         Raises:
             InputError: The file is missing, damaged, or no label map.
         """
-        return read_label_map(self.label_path(image_id))
+        return read_palette_map(self.label_path(image_id))
 
     def read_confidence(self, image_id: str) -> NDArray[np.uint8]:
         """Read a confidence map [H, W] uint8, 255 = certain.
@@ -93,7 +93,7 @@ class LabelFolder:
         Raises:
             MachineError: The file cannot be written.
         """
-        write_label_map(self.label_path(image_id), self.classes.to_palette(label_map))
+        write_palette_map(self.label_path(image_id), self.classes.to_palette(label_map))
 
     def write_confidence(self, image_id: str, confidence: NDArray[np.uint8]) -> None:
         """Write a confidence map [H, W] uint8, 255 = certain, atomically.

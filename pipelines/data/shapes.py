@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from pipelines.data.classes import ClassList
+from pipelines.data.label_maps import write_palette_map
 from pipelines.data.outlines import SHAPES, random_outline, rasterise, regular_polygon
 from pipelines.data.rle import boxes_of, encode_masks
-from pipelines.data.voc import write_label_map
 from pipelines.errors import ConfigError, MachineError
 from pipelines.files import atomic_write, write_json, write_text
 
@@ -305,7 +305,7 @@ def write_voc(folder: Path, n_train: int, n_val: int, seed: int, side: int = 256
         for index, name in enumerate(names):
             scene = make_scene(seed, f"voc_{split}", index, side)
             _write_picture(folder / "JPEGImages" / f"{name}.jpg", scene.picture)
-            write_label_map(folder / "SegmentationClass" / f"{name}.png", classes.to_palette(scene.label_map))
+            write_palette_map(folder / "SegmentationClass" / f"{name}.png", classes.to_palette(scene.label_map))
             if split == "train":
                 table.append(f"{name},{';'.join(scene.keywords)}")
         write_text(folder / "ImageSets" / "Segmentation" / f"{split}.txt", "".join(f"{name}\n" for name in names))

@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.config import PseudoLabelConfig
-from pipelines.data.images import find_image_files, open_picture
+from pipelines.data.images import find_image_files, open_picture, strip_image_suffix
+from pipelines.data.label_maps import read_palette_map
 from pipelines.data.rle import decode_masks, read_rle
 from pipelines.data.transforms import half_open_boxes
-from pipelines.data.voc import read_label_map, strip_image_suffix
 from pipelines.engine.checkpoint import weights_file
 from pipelines.errors import InputError
 from pipelines.files import read_json, sha256_file, sha256_lines
@@ -166,7 +166,7 @@ class FolderSource:
         numbered = files == [self.path / f"{image_id}{files[0].suffix}"]
         masks: list[NDArray[np.bool_]] = []
         for file in files:
-            values = read_label_map(file) if numbered else _brightness(file)
+            values = read_palette_map(file) if numbered else _brightness(file)
             if values.shape != picture.shape[:2]:
                 found, expected = (f"{shape[1]}x{shape[0]}" for shape in (values.shape, picture.shape))
                 raise InputError(

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pipelines.data.classes import IGNORE, ClassList, voc_palette
+from pipelines.data.classes import IGNORE, ClassList
+from pipelines.data.palette import voc_palette
 
 Picture = NDArray[np.uint8]
 Color = tuple[int, int, int]

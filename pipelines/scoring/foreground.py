@@ -14,7 +14,7 @@ from pipelines.config import EvaluateConfig
 from pipelines.data.checking import require_same_size
 from pipelines.data.classes import IGNORE
 from pipelines.data.images import open_image
-from pipelines.data.voc import read_label_map
+from pipelines.data.label_maps import read_palette_map
 from pipelines.events import Events
 from pipelines.metrics.confusion import mean_of_known, quotients
 
@@ -67,7 +67,7 @@ def score_foreground(
 
 def _count(masks: NDArray[Any], truth_file: Path, picture: Path) -> tuple[int, int]:
     """Count the judged foreground pixels that the masks [N, H, W] and the truth share, and those that either has."""
-    truth = read_label_map(truth_file)
+    truth = read_palette_map(truth_file)
     require_same_size(truth_file, truth.shape, picture, masks.shape[1:])
     found, judged = masks.any(axis=0), truth != IGNORE
     real = truth != 0

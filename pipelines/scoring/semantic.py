@@ -18,7 +18,8 @@ from pipelines.data.checking import require_same_size
 from pipelines.data.classes import ClassList, load_classes
 from pipelines.data.images import open_image
 from pipelines.data.label_folder import LabelFolder, open_labels
-from pipelines.data.voc import read_class_map, read_split, write_label_map
+from pipelines.data.label_maps import read_label_map, write_palette_map
+from pipelines.data.voc import read_split
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.files import sha256_lines
@@ -165,7 +166,7 @@ def scales_of(config: EvaluateConfig) -> tuple[float, ...]:
 
 def _files(folder: Path, files: dict[str, Path], classes: ClassList, workers: int) -> LabelSource:
     def read(image_id: str) -> tuple[Path, NDArray[np.uint8]]:
-        return files[image_id], read_class_map(files[image_id], classes)
+        return files[image_id], read_label_map(files[image_id], classes)
 
     return LabelSource(folder, read, max(1, workers))  # decoding frees the interpreter, so threads share the work
 
@@ -193,7 +194,7 @@ def _network(
             probabilities = refine(probabilities, picture, config.crf_preset, network.device)
         label_map = probabilities.argmax(axis=0).astype(np.uint8)
         if save is not None:
-            write_label_map(save / f"{image_id}.png", classes.to_palette(label_map))
+            write_palette_map(save / f"{image_id}.png", classes.to_palette(label_map))
         return weights, label_map
 
     # One picture at a time: the network itself keeps every core busy.
@@ -242,7 +243,7 @@ def _score(
 def _judge(source: LabelSource, truths: dict[str, Path], classes: ClassList, events: Events) -> _Judged:
     def count(image_id: str) -> NDArray[np.int64]:
         path, labels = source.read(image_id)
-        truth = read_class_map(truths[image_id], classes)
+        truth = read_label_map(truths[image_id], classes)
         require_same_size(path, labels.shape, truths[image_id], truth.shape)
         return confusion(truth, labels, classes.n_outputs)
 

@@ -18,9 +18,11 @@ from PIL import Image
 
 from pipelines.config import ConvertConfig
 from pipelines.data.checking import require_same_size
-from pipelines.data.classes import VOC_CLASSES, voc_palette
+from pipelines.data.classes import VOC_CLASSES
 from pipelines.data.images import find_image_files, image_size, open_picture
-from pipelines.data.voc import encode_label_map, read_label_map, read_split
+from pipelines.data.label_maps import encode_palette_map, read_palette_map
+from pipelines.data.palette import voc_palette
+from pipelines.data.voc import read_split
 from pipelines.errors import InputError
 from pipelines.events import Events
 from pipelines.files import atomic_write, sha256_file, sha256_lines
@@ -48,7 +50,7 @@ def pack_for_server(config: ConvertConfig, events: Events) -> dict[str, Any]:
     Raises:
         InputError: Label maps are missing [predictions-missing], have another size than the picture [label-size], hold
             anything but the classes [label-value], have a palette that contradicts their indices [label-palette], or
-            break a rule of `read_label_map`.
+            break a rule of `read_palette_map`.
     """
     folder, voc = config.predictions, config.voc
     assert folder is not None and voc is not None
@@ -86,7 +88,7 @@ def pack_for_server(config: ConvertConfig, events: Events) -> dict[str, Any]:
 
 def _checked(path: Path, picture: Path) -> tuple[bytes, bool]:
     """Return the PNG of a label map for the server, and whether the file is stored otherwise."""
-    label_map = read_label_map(path)
+    label_map = read_palette_map(path)
     with open_picture(path) as image:
         as_expected = image.mode == "P" and _agrees(path, image, label_map)
     strangers = np.unique(label_map[label_map > len(VOC_CLASSES)])
@@ -98,7 +100,7 @@ def _checked(path: Path, picture: Path) -> tuple[bytes, bool]:
             "label-value",
         )
     require_same_size(path, label_map.shape, picture, image_size(picture))
-    return encode_label_map(label_map), not as_expected
+    return encode_palette_map(label_map), not as_expected
 
 
 def _agrees(path: Path, image: Image.Image, label_map: NDArray[np.uint8]) -> bool:

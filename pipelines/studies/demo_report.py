@@ -12,7 +12,8 @@ from pipelines.data.classes import load_classes
 from pipelines.data.coco import load_coco
 from pipelines.data.images import open_image
 from pipelines.data.label_folder import open_labels
-from pipelines.data.voc import image_path, read_label_map, read_split, truth_path
+from pipelines.data.label_maps import read_palette_map
+from pipelines.data.voc import image_path, read_split, truth_path
 from pipelines.files import Journal
 from pipelines.networks.load import load_deeplab, load_s4net
 from pipelines.report.charts import loss_curves, per_class_bars
@@ -188,4 +189,4 @@ def _scenes(
 ) -> Iterator[tuple[str, NDArray[np.uint8], NDArray[np.uint8]]]:
     """Yield (image_id, picture [H, W, 3], true label map [H, W]) of the first scenes of a split."""
     for image_id in (ids or read_split(paths.voc, split))[:_SHOWN]:
-        yield image_id, open_image(image_path(paths.voc, image_id)), read_label_map(truth_path(paths.voc, image_id))
+        yield image_id, open_image(image_path(paths.voc, image_id)), read_palette_map(truth_path(paths.voc, image_id))

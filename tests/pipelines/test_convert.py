@@ -13,10 +13,11 @@ from PIL import Image
 
 from pipelines.config import ConvertConfig
 from pipelines.convert import convert
-from pipelines.data.classes import load_classes, voc_palette
+from pipelines.data.classes import load_classes
 from pipelines.data.images import find_images
 from pipelines.data.keywords_files import read_keywords
-from pipelines.data.voc import write_label_map
+from pipelines.data.label_maps import write_palette_map
+from pipelines.data.palette import voc_palette
 from pipelines.errors import InputError
 from pipelines.events import Events
 from s4cli.main import main
@@ -43,7 +44,7 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "voc" / "JPEGImages").mkdir()
     for image_id in IDS:
         Image.new("RGB", (SIZE[1], SIZE[0])).save(tmp_path / "voc" / "JPEGImages" / f"{image_id}.jpg")
-        write_label_map(tmp_path / "predictions" / f"{image_id}.png", label())
+        write_palette_map(tmp_path / "predictions" / f"{image_id}.png", label())
     return tmp_path
 
 
@@ -118,8 +119,8 @@ def test_missing_predictions_are_counted_and_named(root: Path) -> None:
 
 
 def test_files_outside_of_the_list_are_left_out_and_counted(root: Path) -> None:
-    write_label_map(root / "predictions" / "2007_000027.png", label())
-    write_label_map(root / "predictions" / "sub" / f"{IDS[0]}.png", label())
+    write_palette_map(root / "predictions" / "2007_000027.png", label())
+    write_palette_map(root / "predictions" / "sub" / f"{IDS[0]}.png", label())
     assert pack(root)["extra"] == 2
     assert len(members(root / "results.tar.gz")) == 3
 
@@ -151,14 +152,14 @@ def test_an_adaptive_palette_that_contradicts_its_indices_is_refused(root: Path)
 
 @pytest.mark.parametrize(("value", "hint"), [(255, "255"), (21, "21")])
 def test_values_that_are_no_class_are_refused(value: int, hint: str, root: Path) -> None:
-    write_label_map(root / "predictions" / f"{IDS[1]}.png", label(value))
+    write_palette_map(root / "predictions" / f"{IDS[1]}.png", label(value))
     error = refusal(root)
     assert error.rule == "label-value"
     assert f"{IDS[1]}.png: holds the values {hint}, expected 0 to 20" in str(error)
 
 
 def test_another_size_than_the_picture_is_refused(root: Path) -> None:
-    write_label_map(root / "predictions" / f"{IDS[2]}.png", label()[:, :-1])
+    write_palette_map(root / "predictions" / f"{IDS[2]}.png", label()[:, :-1])
     error = refusal(root)
     assert error.rule == "label-size"
     assert "6x5" in str(error) and "7x5" in str(error)
@@ -173,7 +174,7 @@ def test_missing_pictures_and_lists_are_told(root: Path) -> None:
 
 def test_an_error_leaves_the_old_archive_as_it_was(root: Path) -> None:
     (root / "results.tar.gz").write_bytes(b"old")
-    write_label_map(root / "predictions" / f"{IDS[2]}.png", label(255))
+    write_palette_map(root / "predictions" / f"{IDS[2]}.png", label(255))
     with pytest.raises(InputError):
         pack(root)
     assert (root / "results.tar.gz").read_bytes() == b"old"

@@ -18,7 +18,7 @@ from pipelines.config.recipes import DEEPLAB_RECIPES, NETWORK_RECIPES, deeplab_r
 from pipelines.config.setting import choices_of, settings_of
 from pipelines.data.classes import ClassList
 from pipelines.data.label_folder import LabelFolder
-from pipelines.data.voc import write_label_map
+from pipelines.data.label_maps import write_palette_map
 from pipelines.deeplab_train import (
     SOFT,
     Batch,
@@ -55,7 +55,7 @@ def config(tmp_path: Path) -> DeepLabTrainConfig:
         picture = np.where(label[..., None] == 8, (255, 0, 0), (0, 0, 255)).astype(np.uint8)
         Image.fromarray(picture).save(voc / "JPEGImages" / f"p{i}.png")
         labels.write_label(f"p{i}", CLASSES.from_palette(label))
-        write_label_map(voc / "SegmentationClass" / f"p{i}.png", label)
+        write_palette_map(voc / "SegmentationClass" / f"p{i}.png", label)
     labels.write_manifest(weights_sha256="abc")
     (voc / "ImageSets/Segmentation/val.txt").write_text("p0\np3\n")
     return DeepLabTrainConfig(
@@ -291,10 +291,10 @@ def test_validation_scores_the_val_pictures(config: DeepLabTrainConfig) -> None:
     # p0: half of the picture's 2000 pixels become unjudged; p3 cat (20:30 of 10:30) turns background:
     label = np.zeros((40, 50), np.uint8)
     label[:20] = 255
-    write_label_map(voc / "SegmentationClass" / "p0.png", label)
+    write_palette_map(voc / "SegmentationClass" / "p0.png", label)
     label = np.zeros((40, 50), np.uint8)
     label[5:23, 10:20] = 8
-    write_label_map(voc / "SegmentationClass" / "p3.png", label)
+    write_palette_map(voc / "SegmentationClass" / "p3.png", label)
     # cat: 18 x 10 right of 18 x 20 said; background: 1000 + (2000 - 360) right of that and the 180 missed
     expected = (180 / 360 + 2640 / 2820) / 2
     assert validator(config, CLASSES)(Colours(), HERE.device)["miou"] == pytest.approx(expected)

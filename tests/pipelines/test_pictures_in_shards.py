@@ -14,8 +14,8 @@ from pipelines.config import PseudoLabelConfig
 from pipelines.data.images import find_images
 from pipelines.data.label_crops import LabelledPictures
 from pipelines.data.label_folder import open_labels
+from pipelines.data.label_maps import read_palette_map
 from pipelines.data.rle import encode_masks
-from pipelines.data.voc import read_label_map
 from pipelines.events import Events
 from pipelines.pseudo_label import pseudo_label
 
@@ -62,7 +62,7 @@ def test_pictures_of_a_shard_are_labelled_and_trained_on(scenes: Path) -> None:
     result = label(scenes)
     assert (result["labelled"], result["failed"]) == (3, 0)
     for name, value in zip(NAMES, (CAT, CAT, DOG), strict=True):
-        label_map = read_label_map(scenes / "labels" / "labels" / "shard-000000" / f"{name}.png")
+        label_map = read_palette_map(scenes / "labels" / "labels" / "shard-000000" / f"{name}.png")
         assert label_map[0].tolist() == [value] * 8 + [0] * 8
     coco = json.loads((scenes / "labels" / "instances.json").read_text())
     assert coco["images"][2]["file_name"] == "shard-000000/n02123045/b.png"

@@ -14,8 +14,9 @@ from pycocotools.coco import COCO
 
 from pipelines import predict
 from pipelines.config import PredictConfig
-from pipelines.data.classes import ClassList, voc_palette
-from pipelines.data.voc import read_label_map
+from pipelines.data.classes import ClassList
+from pipelines.data.label_maps import read_palette_map
+from pipelines.data.palette import voc_palette
 from pipelines.engine.checkpoint import save_checkpoint
 from pipelines.errors import ConfigError, InputError, Stopped
 from pipelines.events import Events
@@ -105,7 +106,7 @@ def test_label_maps_lie_where_the_pictures_do(root: Path, deeplab: FakeDeepLab) 
     assert sorted(path.relative_to(root / "out").as_posix() for path in (root / "out").rglob("*.png")) == sorted(
         f"{name}.png" for name in FOLDERS
     )
-    assert read_label_map(root / "out" / "sub" / "c.png")[0].tolist() == [8] * 4 + [12] * 4
+    assert read_palette_map(root / "out" / "sub" / "c.png")[0].tolist() == [8] * 4 + [12] * 4
     with Image.open(root / "out" / "a.png") as image:
         assert image.mode == "P" and image.getpalette() == voc_palette()
     assert deeplab.asked == [((0.5, 1.0), True)] * 5
@@ -121,7 +122,7 @@ def test_the_crf_sees_the_probabilities_and_the_picture(
 
     monkeypatch.setattr(predict, "refine", swap)
     run(root, crf=True, crf_preset="psa")
-    assert read_label_map(root / "out" / "a.png")[0].tolist() == [12] * 4 + [8] * 4
+    assert read_palette_map(root / "out" / "a.png")[0].tolist() == [12] * 4 + [8] * 4
 
 
 def test_pictures_of_a_voc_list_are_predicted(root: Path, deeplab: FakeDeepLab) -> None:

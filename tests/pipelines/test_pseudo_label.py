@@ -12,8 +12,8 @@ from pipelines import pseudo_label
 from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import Keywords
 from pipelines.data.label_folder import open_labels
+from pipelines.data.label_maps import read_palette_map
 from pipelines.data.rle import encode_masks
-from pipelines.data.voc import read_label_map
 from pipelines.errors import ConfigError, InputError, Stopped
 from pipelines.events import Events
 from pipelines.labels import plan as label_plan
@@ -122,7 +122,7 @@ MIXED = ([0, 1, 2, 3, 4, 0, 4], ["cat", "cat", "dog", "cat", "cat;dog", "dog", "
 def test_confident_instances_of_a_picture_with_one_keyword_get_it(tmp_path: Path, net: FakeS4Net):
     make_pictures(tmp_path, [0], ["cat"])
     result = run(tmp_path)
-    label_map = read_label_map(tmp_path / "labels/labels/p0.png")
+    label_map = read_palette_map(tmp_path / "labels/labels/p0.png")
     assert label_map[0].tolist() == [CAT] * 12 + [0] * 4
     counts = {key: value for key, value in result.items() if key not in ("seconds", "images_per_second", "out")}
     assert counts == {
@@ -153,7 +153,7 @@ def test_maps_tell_the_keywords_of_a_picture_apart(tmp_path: Path, net: FakeS4Ne
     make_pictures(tmp_path, [4], ["dog;cat"])
     run(tmp_path)
     # Keywords come in the order of the class list: cat is the first, and so on the left.
-    label_map = read_label_map(tmp_path / "labels/labels/p0.png")
+    label_map = read_palette_map(tmp_path / "labels/labels/p0.png")
     assert label_map[0].tolist() == [CAT] * 6 + [0] * 4 + [DOG] * 6
     assert [item["rule"] for item in records_of(tmp_path / "labels")[0]["instances"]] == ["attention"] * 2
 
@@ -161,7 +161,7 @@ def test_maps_tell_the_keywords_of_a_picture_apart(tmp_path: Path, net: FakeS4Ne
 def test_single_assignment_leaves_pictures_with_several_keywords_unknown(tmp_path: Path, net: FakeS4Net):
     make_pictures(tmp_path, [4], ["dog;cat"])
     result = run(tmp_path, assign="single")
-    label_map = read_label_map(tmp_path / "labels/labels/p0.png")
+    label_map = read_palette_map(tmp_path / "labels/labels/p0.png")
     assert label_map[0].tolist() == [255] * 6 + [0] * 4 + [255] * 6
     assert result["unassigned"] == 2 and result["assigned"] == 0
 
@@ -169,7 +169,7 @@ def test_single_assignment_leaves_pictures_with_several_keywords_unknown(tmp_pat
 def test_a_picture_without_confident_instance_keeps_its_best_one(tmp_path: Path, net: FakeS4Net):
     make_pictures(tmp_path, [1], ["cat"])
     result = run(tmp_path, min_score=0.3)
-    assert read_label_map(tmp_path / "labels/labels/p0.png")[0].tolist() == [0] * 2 + [CAT] * 4 + [0] * 10
+    assert read_palette_map(tmp_path / "labels/labels/p0.png")[0].tolist() == [0] * 2 + [CAT] * 4 + [0] * 10
     assert result["labelled"] == 1 and result["instances"] == 1
 
 
@@ -177,7 +177,7 @@ def test_a_picture_in_which_nothing_is_found_is_unknown_throughout(tmp_path: Pat
     make_pictures(tmp_path, [2, 3], ["cat", "dog"])
     result = run(tmp_path, min_score=0.3)
     for name in ("p0", "p1"):
-        assert (read_label_map(tmp_path / f"labels/labels/{name}.png") == 255).all()
+        assert (read_palette_map(tmp_path / f"labels/labels/{name}.png") == 255).all()
     assert result["empty"] == 2 and result["labelled"] == 0
 
 
@@ -302,7 +302,7 @@ def test_attention_fills_keywords_of_pictures_without_instance(tmp_path: Path, n
     make_pictures(tmp_path, [2, 3], ["cat", "cat"])
     result = run(tmp_path, fill=True)
     # The fake attention shows the first keyword on the left: cells of 8 pixels, 0.5 halfway between their centres.
-    assert read_label_map(tmp_path / "labels/labels/p0.png")[0].tolist() == [CAT] * 8 + [0] * 8
+    assert read_palette_map(tmp_path / "labels/labels/p0.png")[0].tolist() == [CAT] * 8 + [0] * 8
     assert result["labelled"] == 2 and result["filled_keywords"] == 2 and result["missing_keywords"] == 2
 
 

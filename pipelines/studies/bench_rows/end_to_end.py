@@ -16,8 +16,9 @@ from PIL import Image
 from torch import Tensor
 
 from pipelines.config import Precision, PseudoLabelConfig
-from pipelines.data.classes import VOC_CLASSES, voc_palette
+from pipelines.data.classes import VOC_CLASSES
 from pipelines.data.images import find_image_files, open_image
+from pipelines.data.palette import voc_palette
 from pipelines.data.shapes import write_instances
 from pipelines.data.transforms import to_network
 from pipelines.events import Events

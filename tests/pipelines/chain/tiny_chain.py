@@ -12,8 +12,8 @@ from pipelines.data.classes import load_classes
 from pipelines.data.images import find_images
 from pipelines.data.keywords_files import read_keywords
 from pipelines.data.label_folder import LabelFolder
+from pipelines.data.label_maps import write_palette_map
 from pipelines.data.rle import encode_masks
-from pipelines.data.voc import write_label_map
 from pipelines.engine.checkpoint import weights_file
 from pipelines.events import Events
 from pipelines.files import sha256_file, sha256_lines, write_text
@@ -45,7 +45,7 @@ def write_picture(path: Path, size: tuple[int, int] = (HEIGHT, WIDTH)) -> None:
 
 
 def write_mask(path: Path, size: tuple[int, int] = (HEIGHT, WIDTH)) -> None:
-    write_label_map(path, np.zeros(size, np.uint8))
+    write_palette_map(path, np.zeros(size, np.uint8))
 
 
 def write_data(folder: Path) -> Path:

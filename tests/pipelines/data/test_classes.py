@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.data.classes import VOC_CLASSES, ClassList, load_classes, voc_palette
+from pipelines.data.classes import VOC_CLASSES, ClassList, load_classes
+from pipelines.data.palette import voc_palette
 from pipelines.data.synsets import class_of_synset, is_synset, synset_of_picture
 from pipelines.errors import InputError
 

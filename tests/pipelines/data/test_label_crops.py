@@ -9,7 +9,7 @@ from pipelines.data.classes import ClassList
 from pipelines.data.images import find_images
 from pipelines.data.label_crops import LabelledPictures, Sample, random_crop, reduced_size
 from pipelines.data.label_folder import LabelFolder
-from pipelines.data.voc import write_label_map
+from pipelines.data.label_maps import write_palette_map
 from pipelines.errors import InputError
 
 CAT_DOG = ClassList.from_names(["cat", "dog"])  # palette indices 8 and 12
@@ -46,7 +46,7 @@ def folder(tmp_path: Path, labels: dict[str, NDArray[np.uint8]], size: tuple[int
         Image.new("RGB", size, (10, 20, 30)).save(tmp_path / "images" / f"{image_id}.png")
     result = LabelFolder(tmp_path / "labels", CAT_DOG)
     for image_id, label in labels.items():
-        write_label_map(result.label_path(image_id), label)
+        write_palette_map(result.label_path(image_id), label)
     return result
 
 
@@ -155,7 +155,7 @@ def test_samples_are_network_classes_and_come_from_memory_the_second_time(tmp_pa
     assert len(pictures) == 1 and not pictures_once
     with pytest.raises(InputError):
         pictures[0]
-    write_label_map(labels.label_path("a"), label)
+    write_palette_map(labels.label_path("a"), label)
     assert pictures[0][1][0].tolist() == [1, 2, 255, 0, 0, 0]
     labels.label_path("a").unlink()
     assert pictures[0][1][0].tolist() == [1, 2, 255, 0, 0, 0]
@@ -178,7 +178,7 @@ def test_other_voc_classes_are_ignored_in_ground_truth(tmp_path: Path) -> None:
     pictures = opened(labels, strict=False)
     pictures.check()
     assert pictures[0][1][0].tolist() == [1, 255, 2, 0, 255, 255]
-    write_label_map(labels.label_path("a"), np.full((4, 6), 21, np.uint8))
+    write_palette_map(labels.label_path("a"), np.full((4, 6), 21, np.uint8))
     with pytest.raises(InputError, match="holds the values 21"):
         opened(labels, strict=False).check()
 
@@ -196,7 +196,7 @@ def test_labels_that_say_nothing_are_refused(tmp_path: Path) -> None:
     labels = folder(tmp_path, {name: np.full((4, 6), 255, np.uint8) for name in "ab"})
     with pytest.raises(InputError, match=r"every pixel of 2 label maps is 255.*\[labels-empty\]"):
         opened(labels).check()
-    write_label_map(labels.label_path("b"), np.zeros((4, 6), np.uint8))
+    write_palette_map(labels.label_path("b"), np.zeros((4, 6), np.uint8))
     opened(labels).check()
 
 
@@ -225,7 +225,7 @@ def test_unsure_labels_are_left_open(tmp_path: Path) -> None:
     assert (opened(labels, least_confidence=0.8)[0].label[:3] == 2).all()
     both = opened(labels, confidence=True, least_confidence=0.9)[0]
     assert both.confidence is not None and (both.confidence == confidence).all()
-    write_label_map(labels.label_path("a"), np.full((4, 6), 12, np.uint8))
+    write_palette_map(labels.label_path("a"), np.full((4, 6), 12, np.uint8))
     with pytest.raises(InputError, match=r"is 255 or unsure, .* lower --least-confidence, .*\[labels-empty\]"):
         opened(labels, least_confidence=0.95).check()
     (tmp_path / "labels/confidence/a.png").unlink()

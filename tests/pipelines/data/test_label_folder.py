@@ -7,7 +7,7 @@ from PIL import Image
 
 from pipelines.data.classes import ClassList, load_classes
 from pipelines.data.label_folder import LabelFolder, open_labels
-from pipelines.data.voc import write_label_map
+from pipelines.data.label_maps import write_palette_map
 from pipelines.errors import InputError
 
 ANIMALS = ClassList.from_names(["cat", "dog"])
@@ -50,13 +50,13 @@ def test_files_lie_where_the_layout_says(made: Path) -> None:
 
 
 def test_a_folder_without_manifest_is_not_taken_for_pseudo_labels(tmp_path: Path) -> None:
-    write_label_map(tmp_path / "a.png", IN_FILES)
+    write_palette_map(tmp_path / "a.png", IN_FILES)
     with pytest.raises(InputError, match=r"--labels-are ground-truth.*\[labels-unmarked\]"):
         open_labels(tmp_path, "pseudo", None)
 
 
 def test_ground_truth_lies_flat_and_has_the_given_classes(tmp_path: Path) -> None:
-    write_label_map(tmp_path / "sub" / "a.png", IN_FILES)
+    write_palette_map(tmp_path / "sub" / "a.png", IN_FILES)
     folder = open_labels(tmp_path, "ground-truth", ANIMALS)
     assert folder.ids() == ["sub/a"]
     assert folder.label_path("sub/a") == tmp_path / "sub" / "a.png"

@@ -10,9 +10,10 @@ pytest.importorskip("skimage")
 from pipelines.data.classes import load_classes
 from pipelines.data.coco import load_coco
 from pipelines.data.images import open_image
+from pipelines.data.label_maps import read_palette_map
 from pipelines.data.outlines import SHAPES, rasterise, regular_polygon
 from pipelines.data.shapes import _GROUNDS, _TEST_PART, _TEXTURES, _TRAIN_PART, make_scene, write_instances, write_voc
-from pipelines.data.voc import read_label_map, read_split
+from pipelines.data.voc import read_split
 from pipelines.errors import ConfigError
 
 SIDE = 64
@@ -124,7 +125,7 @@ def test_voc_folders_are_read_back_exactly(tmp_path: Path):
         scene = make_scene(7, "voc_train", index, SIDE)
         assert tuple(row["keywords"].split(";")) == scene.keywords
         truth = tmp_path / "SegmentationClass" / f"{row['image']}.png"
-        assert np.array_equal(read_label_map(truth), scene.label_map)
+        assert np.array_equal(read_palette_map(truth), scene.label_map)
         with Image.open(truth) as image:
             assert image.mode == "P"
 

@@ -14,7 +14,7 @@ from pipelines.config import EvaluateConfig
 from pipelines.data.classes import ClassList
 from pipelines.data.images import write_png
 from pipelines.data.label_folder import LabelFolder
-from pipelines.data.voc import write_label_map
+from pipelines.data.label_maps import write_palette_map
 from pipelines.errors import ConfigError, InputError
 from pipelines.evaluate import evaluate
 from pipelines.events import Events
@@ -41,7 +41,7 @@ EXPECTED = {
 
 def write_maps(folder: Path, maps: dict[str, list[list[int]]]) -> Path:
     for image_id, rows in maps.items():
-        write_label_map(folder / f"{image_id}.png", np.array(rows, np.uint8))
+        write_palette_map(folder / f"{image_id}.png", np.array(rows, np.uint8))
     return folder
 
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from pipelines.data.voc import read_label_map
+from pipelines.data.label_maps import read_palette_map
 from pipelines.pseudo_label import pseudo_label
 from pipelines.studies.bench_rows import inference, mask_branch, peers
 from pipelines.studies.bench_rows.comparison import Setup
@@ -115,7 +115,7 @@ def test_label_rows_write_the_label_of_every_picture(tmp_path: Path, monkeypatch
     assert all(seconds[name] > 0 for name in seconds if name.startswith("s4 pseudo-label"))
     simple = sorted((tmp_path / "simple").glob("*.png"))
     assert len(simple) == PICTURES  # two pictures, over and over
-    assert set(np.unique(read_label_map(simple[0]))) == {0, 15}  # person
+    assert set(np.unique(read_palette_map(simple[0]))) == {0, 15}  # person
 
 
 @pytest.mark.slow
