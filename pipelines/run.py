@@ -1,4 +1,4 @@
-"""Stage `s4 run`: the whole chain from one file, each step when something it depends on has changed."""
+"""Command `s4 run`: do the whole chain from one file, and only those steps whose settings or inputs have changed."""
 
 import os
 import time
@@ -7,25 +7,26 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from pipelines.chain.checks import Fault, check_steps
+from pipelines.chain.checks import check_steps
 from pipelines.chain.decision import Decision, decide, decide_all, move_aside
-from pipelines.chain.fingerprints import single_keyword_ids
+from pipelines.chain.findings import Fault
 from pipelines.chain.plan import planned_record
 from pipelines.chain.report import write_chain_report
 from pipelines.chain.state import ChainState, Entry, sole_owner
-from pipelines.chain.steps import Step, chain_steps
-from pipelines.config import DeepLabTrainConfig, PseudoLabelConfig, RunConfig, StageConfig, TrainConfig
+from pipelines.chain.step import Step
+from pipelines.chain.steps import chain_steps
+from pipelines.config import RunConfig
 from pipelines.errors import ConfigError, InputError, Stopped
 from pipelines.events import Events
-from pipelines.files import plain, write_json, write_text
+from pipelines.files import plain, write_json
 
-Stage = Callable[[Any, Events], dict[str, Any]]
+StageFunction = Callable[[Any, Events], dict[str, Any]]
 
 _SHOWN_FAULTS = 20
 
 
-def run(config: RunConfig, events: Events, stages: Mapping[str, Stage] | None = None) -> dict[str, Any]:
-    """Does the steps of a chain that are due; started again after a stop or a kill, it goes on where it was.
+def run(config: RunConfig, events: Events, stages: Mapping[str, StageFunction] | None = None) -> dict[str, Any]:
+    """Do the steps of a chain that are due. Started again after a stop or a kill, go on where the work was.
 
     Args:
         config: Settings of `s4 run`.
@@ -33,16 +34,16 @@ def run(config: RunConfig, events: Events, stages: Mapping[str, Stage] | None = 
         stages: The function of each stage by its command; None for those of this package.
 
     Returns:
-        {out, stages, rounds, miou, seconds}, and `failed` where pictures could not be labelled. `stages`: for each step
-        stage, action (ran, skipped, resumed; planned with `dry_run`), seconds, result; with `dry_run` what is planned
-        besides. `rounds`: miou and gain over the round before for each, None where there is nothing to compare.
+        {out, stages, rounds, miou, seconds}, and `failed` where pictures could not be labelled. `stages` has for each
+        step stage, action (ran, skipped, resumed; planned with `dry_run`), seconds and result; with `dry_run`, what is
+        planned besides. `rounds` has for each round miou and gain over the round before, None where there is none.
         `miou` is that of the last round, None without an evaluation on a VOC list.
 
     Raises:
         ConfigError: The file or the settings of a stage cannot be used.
         InputError: Something is wrong with the inputs; nothing was done.
         Stopped: A signal ended a stage; the same command goes on.
-        S4Error: What a stage raises.
+        S4Error: A stage raised it.
     """
     _refuse_processes()
     started = time.monotonic()
@@ -69,7 +70,8 @@ def _refuse_processes() -> None:
         raise ConfigError(f"{message}; {advice}", "chain-processes")
 
 
-def _own_stages() -> dict[str, Stage]:
+def _own_stages() -> dict[str, StageFunction]:
+    """Return the functions of the stages by command; each command brings its imports with it."""
     from pipelines.deeplab_train import deeplab_train
     from pipelines.evaluate import evaluate
     from pipelines.pseudo_label import pseudo_label
@@ -84,16 +86,16 @@ def _own_stages() -> dict[str, Stage]:
 
 
 def _dry_run(config: RunConfig, steps: list[Step], events: Events) -> list[dict[str, Any]]:
-    """The plan of every step, once nothing is found to be wrong with any."""
+    """Return the plan of every step, if nothing is wrong with any."""
     state = ChainState(config.folder)
     decisions = decide_all(steps, state)
     found = check_steps(steps, events)
     _refuse_faults(found.faults, decisions, events)
-    return [planned_record(step, decisions[step.name], state, found) for step in steps]
+    return [planned_record(step, decisions[step.name], state, found.seen[step.name]) for step in steps]
 
 
 def _refuse_faults(faults: list[Fault], decisions: Mapping[str, Decision], events: Events) -> None:
-    """Ends the work with the first fault as the error; the others are told line by line."""
+    """Raise the first fault as the error, and report the others line by line."""
     if faults:
         first, *others = faults
         for fault in others[: _SHOWN_FAULTS - 1]:
@@ -103,29 +105,30 @@ def _refuse_faults(faults: list[Fault], decisions: Mapping[str, Decision], event
         count = f" ({len(faults)} faults in all)" if others else ""
         raise InputError(f"{first.error.message}{count}", first.error.rule)
     for decision in decisions.values():
-        if decision.fault is not None:  # nothing that the checks know, and yet the inputs cannot be read
+        if decision.fault is not None:  # the checks know no fault, and yet an input cannot be read
             raise decision.fault
 
 
 def _check_due(config: RunConfig, steps: list[Step], events: Events) -> None:
-    """Looks at the inputs of what is to be done, so that a fault costs a minute and not the days before its stage."""
+    """Look at the inputs of all that is due, so that a fault costs a minute and not the days before its stage."""
     decisions = decide_all(steps, ChainState(config.folder))
     due = [step for step in steps if decisions[step.name].action != "skip"]
     faults = check_steps(due, events, steps).faults if due else []
     for fault in faults:
-        if fault.bearable:  # the stage notes it, and does the other pictures
+        if fault.bearable:  # the stage itself leaves this picture out
             events.warn(f"{fault.step}: {fault.error}")
     _refuse_faults([fault for fault in faults if not fault.bearable], decisions, events)
 
 
-def _run(config: RunConfig, steps: list[Step], events: Events, stages: Mapping[str, Stage]) -> list[dict[str, Any]]:
-    """Does what is due; each step is decided on when those before it are done."""
+def _run(
+    config: RunConfig, steps: list[Step], events: Events, stages: Mapping[str, StageFunction]
+) -> list[dict[str, Any]]:
+    """Do what is due; decide on each step when those before it are done."""
     state = ChainState(config.folder)
     records = []
     for number, step in enumerate(steps, start=1):
         heading = f"{number}/{len(steps)} {step.name}"
-        if step.single:
-            _write_single_list(step)
+        step.prepare()
         decision = decide(step, state)
         if decision.action == "skip":
             events.info(f"{heading}: skipped, nothing has changed")
@@ -135,16 +138,10 @@ def _run(config: RunConfig, steps: list[Step], events: Events, stages: Mapping[s
     return records
 
 
-def _write_single_list(step: Step) -> None:
-    config = step.config
-    assert isinstance(config, DeepLabTrainConfig) and config.list is not None
-    write_text(config.list, "".join(f"{image_id}\n" for image_id in single_keyword_ids(config.labels, step.within)))
-
-
 def _do(
-    step: Step, decision: Decision, state: ChainState, stage: Stage, heading: str, events: Events
+    step: Step, decision: Decision, state: ChainState, stage: StageFunction, heading: str, events: Events
 ) -> dict[str, Any]:
-    """Does one step and keeps what came of it."""
+    """Do one step, and keep its result in the state."""
     before = state.entries.get(step.name)
     goes_on = decision.action == "resume" and before is not None and before.fingerprint == decision.fingerprint
     place = step.place
@@ -163,8 +160,8 @@ def _do(
     started = time.monotonic()
     try:
         with _advice_of_the_chain(step):
-            # Each stage has lines of its own: those of the next do not belong into a run's log.
-            result = stage(_ready(step.config), Events(events.stream))
+            # Each stage gets events of its own, so that a run's log holds no lines of later stages.
+            result = stage(step.ready_config(), Events(events.stream))
     except BaseException:
         state.keep(step.name, replace(entry, seconds=entry.seconds + time.monotonic() - started))
         raise
@@ -177,16 +174,9 @@ def _do(
     return _record(step, "resumed" if decision.action == "resume" else "ran", seconds, plain(result))
 
 
-def _ready(config: StageConfig) -> StageConfig:
-    """The settings with which the stage starts or goes on, whichever its folder asks for."""
-    if isinstance(config, TrainConfig | DeepLabTrainConfig):
-        return replace(config, resume=(config.run / "config.json").exists())
-    return config
-
-
 @contextmanager
 def _advice_of_the_chain(step: Step) -> Iterator[None]:
-    """A stopped stage names its own command to go on with; here it is another."""
+    """Replace the advice of a stopped stage: here it is `s4 run` that goes on, not the command of the stage."""
     try:
         yield
     except Stopped as error:
@@ -195,7 +185,7 @@ def _advice_of_the_chain(step: Step) -> Iterator[None]:
 
 
 def _rate(result: Mapping[str, Any], seconds: float) -> float | None:
-    """Pictures in a second, where anything was done."""
+    """Return pictures per second; None where nothing was done."""
     rate = result.get("images_per_second")
     if rate is None and isinstance(result.get("images"), int) and seconds > 0:
         rate = result["images"] / seconds
@@ -207,25 +197,17 @@ def _record(step: Step, action: str, seconds: float, result: Mapping[str, Any]) 
 
 
 def _result(config: RunConfig, steps: list[Step], records: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
-    mious: list[float | None] = []
-    for number in range(1, config.rounds + 1):
-        results = [
-            record["result"]
-            for step, record in zip(steps, records, strict=True)
-            if step.config.command == "evaluate" and step.number == number
-        ]
-        mious.append(results[0].get("miou") if results else None)
+    done = [(step, record["result"]) for step, record in zip(steps, records, strict=True)]
+    mious = [
+        next((miou for step, given in done if step.number == number and (miou := step.miou(given)) is not None), None)
+        for number in range(1, config.rounds + 1)
+    ]
     before = [None, *mious[:-1]]
     rounds = [
         {"round": number, "miou": miou, "gain": None if miou is None or last is None else miou - last}
         for number, (miou, last) in enumerate(zip(mious, before, strict=True), start=1)
     ]
-    failures = [
-        record["result"].get("failed", 0)
-        for step, record in zip(steps, records, strict=True)
-        if isinstance(step.config, PseudoLabelConfig)
-    ]
-    failed = max(failures, default=0)  # the same pictures in every round
+    failed = max((step.failures(given) for step, given in done), default=0)  # the same pictures in every round
     return {
         "out": str(config.folder),
         "stages": records,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.chain.plan import label_bytes
+from pipelines.chain.stages.pseudo_label import label_bytes
 from pipelines.data.shapes import write_instances, write_voc
 from s4cli.main import main
 

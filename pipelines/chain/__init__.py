@@ -1,1 +1,6 @@
-"""The parts of `s4 run`: what its steps are, what they depend on, what is wrong with their inputs, what they left."""
+"""The parts of `s4 run`.
+
+`stages/` has a class for each stage of the chain. All other modules treat the stages alike: `steps` puts them in order,
+`fingerprints` and `state` remember what was done, `checks` looks at the inputs, `decision` says what is due, `plan` and
+`report` tell of it.
+"""

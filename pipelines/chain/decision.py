@@ -1,4 +1,4 @@
-"""What is to be done about a step: nothing, go on, or do it anew in a fresh folder."""
+"""What has to be done about a step: nothing, going on, or doing it anew in a fresh folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,22 +6,20 @@ from typing import Literal
 
 from pipelines.chain.fingerprints import fingerprint
 from pipelines.chain.state import ChainState, Entry
-from pipelines.chain.steps import Step
-from pipelines.config import DeepLabTrainConfig, EvaluateConfig, PseudoLabelConfig
-from pipelines.errors import ConfigError, S4Error
-from pipelines.files import read_json
+from pipelines.chain.step import Step
+from pipelines.errors import S4Error
 
 Action = Literal["run", "resume", "skip", "redo"]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be done about a step.
+    """What has to be done about a step.
 
     Attributes:
         action: `run` for the first time, `resume` what was interrupted, `skip`, or `redo` in a fresh folder.
-        fingerprint: Of the step as it is now; empty while its inputs are not all there.
-        fault: Why there is no fingerprint, if not for want of earlier steps.
+        fingerprint: The fingerprint of the step now; empty while some of its inputs are missing.
+        fault: Why there is no fingerprint; None where only earlier steps have to be done first.
     """
 
     action: Action
@@ -30,40 +28,39 @@ class Decision:
 
 
 def decide(step: Step, state: ChainState) -> Decision:
-    """What is to be done about a step whose inputs are all there.
+    """Return what has to be done about a step whose inputs are all there.
 
     Raises:
-        ConfigError: Its run folder holds a run that the chain has not made [run-foreign].
+        ConfigError: Its folder holds something that the chain has not made [run-foreign].
         S4Error: An input cannot be read.
     """
-    now, entry = fingerprint(step), _entry(step, state)
-    there = step.place is not None and step.place.exists()
+    now, entry, place_exists = fingerprint(step), _entry(step, state), _place_exists(step)
     if entry is None:
-        if there and not isinstance(step.config, PseudoLabelConfig):
-            _refuse_foreign(step)
-        return Decision("resume" if there else "run", now)  # a label folder checks for itself what it was made with
+        if place_exists:
+            step.refuse_foreign()
+        return Decision("resume" if place_exists else "run", now)
     if entry.fingerprint != now:
-        return Decision("redo" if there or step.place is None else "run", now)
-    if entry.done and _is_complete(step, entry):
+        return Decision("redo" if place_exists or step.place is None else "run", now)
+    if entry.done and step.is_complete(entry.result):
         return Decision("skip", now)
-    return Decision("resume" if there else "run", now)
+    return Decision("resume" if place_exists else "run", now)
 
 
 def decide_all(steps: list[Step], state: ChainState) -> dict[str, Decision]:
-    """What would be done about every step, by name, without doing any of it.
+    """Return by name what would be done about every step, without doing it.
 
-    A step behind one that is to be done is to be done as well: what it will get is not there yet.
+    If a step has to be done, all steps that take its result have to be done as well: their inputs are not there yet.
 
     Raises:
-        ConfigError: A run folder holds a run that the chain has not made [run-foreign].
+        ConfigError: A folder holds something that the chain has not made [run-foreign].
     """
     decisions: dict[str, Decision] = {}
     for step in steps:
-        if any(decisions[name].action != "skip" for name in step.after):
-            entry, there = _entry(step, state), step.place is not None and step.place.exists()
-            if entry is None and there and not isinstance(step.config, PseudoLabelConfig):
-                _refuse_foreign(step)
-            decisions[step.name] = Decision("redo" if entry and (entry.done or there) else "run")
+        if any(decisions[earlier.name].action != "skip" for earlier in step.after):
+            entry, place_exists = _entry(step, state), _place_exists(step)
+            if entry is None and place_exists:
+                step.refuse_foreign()
+            decisions[step.name] = Decision("redo" if entry and (entry.done or place_exists) else "run")
             continue
         try:
             decisions[step.name] = decide(step, state)
@@ -75,7 +72,7 @@ def decide_all(steps: list[Step], state: ChainState) -> dict[str, Decision]:
 
 
 def move_aside(place: Path) -> Path:
-    """Renames a folder to the first free of `<name>.old-1`, `<name>.old-2`, ...; returns its new name."""
+    """Rename a folder to the first free of `<name>.old-1`, `<name>.old-2`, ..., and return its new name."""
     number = 1
     while (old := place.with_name(f"{place.name}.old-{number}")).exists():
         number += 1
@@ -84,34 +81,10 @@ def move_aside(place: Path) -> Path:
 
 
 def _entry(step: Step, state: ChainState) -> Entry | None:
-    """The step's entry, unless it is about another folder."""
+    """Return the step's entry, unless the entry is about another folder."""
     entry = state.entries.get(step.name)
     return entry if entry is not None and entry.place == state.place(step.place) else None
 
 
-def _refuse_foreign(step: Step) -> None:
-    assert step.place is not None
-    if (step.place / "config.json").exists():
-        stage = "evaluate.weights" if isinstance(step.config, DeepLabTrainConfig) else "pseudo-label.weights"
-        message = f"{step.place}: holds a run that this chain has not made, a new folder expected"
-        advice = f"rename it, or leave out [{step.config.command}] and name it as {stage}"
-        raise ConfigError(f"{message}; {advice}", "run-foreign")
-
-
-def _is_complete(step: Step, entry: Entry) -> bool:
-    """Whether what a finished step made is still in its place."""
-    place, config = step.place, step.config
-    if isinstance(config, PseudoLabelConfig):
-        return _labels_are_complete(config) and not (config.retry_failed and entry.result.get("failed"))
-    if place is None:
-        assert isinstance(config, EvaluateConfig)
-        return config.save_predictions is None or config.save_predictions.is_dir()
-    return (place / "checkpoints" / "best.pt").is_file()
-
-
-def _labels_are_complete(config: PseudoLabelConfig) -> bool:
-    if not (config.out / "manifest.json").is_file():
-        return False
-    counts: dict[str, int] = read_json(config.out / "manifest.json").get("counts", {})
-    labels = sum(1 for _ in (config.out / "labels").rglob("*.png"))
-    return labels >= counts.get("labelled", 0) + counts.get("empty", 0)
+def _place_exists(step: Step) -> bool:
+    return step.place is not None and step.place.exists()

@@ -1,27 +1,23 @@
-"""The page of a chain: what was done, what came out of each round, and how the trainings went."""
+"""The page of a chain: what was done, what each round gave, and how the trainings went."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.chain.steps import Step
-from pipelines.config import DeepLabTrainConfig, TrainConfig
-from pipelines.files import Journal
+from pipelines.chain.step import Step
 from pipelines.report.charts import loss_curves, per_class_bars
 from pipelines.report.html import Picture, Section, Table, render_report
 
-_FIGURES = ("miou", "miou_kept", "coverage", "ap50", "images", "labelled", "empty", "failed", "steps", "iou")
-
 
 def write_chain_report(path: Path, result: Mapping[str, Any], steps: Sequence[Step]) -> None:
-    """Writes the page.
+    """Write the page.
 
     Args:
         path: The HTML file.
         result: What `run` returns.
         steps: The steps of the chain, one for each record of `result`.
     """
-    sections = [_stages(result)]
+    sections = [_stages(result, steps)]
     per_class = {
         record["stage"]: record["result"]["per_class"]
         for record in result["stages"]
@@ -29,7 +25,7 @@ def write_chain_report(path: Path, result: Mapping[str, Any], steps: Sequence[St
     }
     if per_class:
         sections.append(_rounds(result, per_class))
-    curves = _curves(steps)
+    curves = [Picture(loss_curves(records, step.name), step.name) for step in steps if (records := step.curves())]
     if curves:
         sections.append(Section("Trainings", "Losses over the steps.", pictures=curves))
     headline = {f"mIoU, round {row['round']}": _percent(row["miou"]) for row in result["rounds"]}
@@ -38,10 +34,10 @@ def write_chain_report(path: Path, result: Mapping[str, Any], steps: Sequence[St
     render_report(path, "s4 run", sections, "Every stage of the chain, with what it gave.", headline)
 
 
-def _stages(result: Mapping[str, Any]) -> Section:
+def _stages(result: Mapping[str, Any], steps: Sequence[Step]) -> Section:
     rows = [
-        [record["stage"], record["action"], f"{record['seconds']:g}", _figures(record["result"])]
-        for record in result["stages"]
+        [record["stage"], record["action"], f"{record['seconds']:g}", _in_words(step.figures(record["result"]))]
+        for record, step in zip(result["stages"], steps, strict=True)
     ]
     text = "A skipped stage was done before, with the same settings and inputs; its figures are from then."
     return Section("Stages", text, [Table(("stage", "action", "seconds", "figures"), rows)])
@@ -59,22 +55,8 @@ def _rounds(result: Mapping[str, Any], per_class: Mapping[str, Mapping[str, floa
     )
 
 
-def _curves(steps: Sequence[Step]) -> list[Picture]:
-    pictures = []
-    for step in steps:
-        if isinstance(step.config, TrainConfig | DeepLabTrainConfig):
-            records = Journal(step.config.run / "metrics.jsonl").read()
-            if records:
-                pictures.append(Picture(loss_curves(records, step.name), step.name))
-    return pictures
-
-
-def _figures(result: Mapping[str, Any]) -> str:
-    shown = [f"{name} {value:.4g}" for name in _FIGURES if isinstance(value := result.get(name), int | float) and value]
-    best = result.get("best")
-    if isinstance(best, Mapping) and best.get("value") is not None:
-        shown.insert(0, f"{best['metric']} {best['value']:.4g}")
-    return ", ".join(shown) or "-"
+def _in_words(figures: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in figures.items()) or "-"
 
 
 def _percent(value: float | None) -> str:

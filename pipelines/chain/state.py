@@ -1,4 +1,4 @@
-"""What a chain has done so far: `state.json` in its folder, and who may change it."""
+"""What a chain has done so far, in `state.json` of its folder, and who may change it."""
 
 import fcntl
 from collections.abc import Iterator, Mapping
@@ -18,12 +18,12 @@ class Entry:
     """What is known of a step.
 
     Attributes:
-        fingerprint: Of its settings and inputs when it was last begun.
-        place: The folder that it made, relative to the chain's folder where it lies in it; None for evaluate.
-        done: Whether it was finished since.
-        seconds: Time spent on it since it was begun afresh, interrupted attempts included.
-        images_per_second: The last measured rate, of other settings perhaps; None before the first.
-        result: What the stage returned; empty until it is done.
+        fingerprint: The fingerprint when the step was last begun.
+        place: The folder of the step, relative to the chain's folder if it lies inside; None if there is no folder.
+        done: Whether the step was finished since.
+        seconds: Time spent on the step since it was begun afresh, with interrupted attempts.
+        images_per_second: The last measured rate, perhaps under other settings; None before the first.
+        result: What the stage returned; empty until the step is done.
     """
 
     fingerprint: str
@@ -43,10 +43,10 @@ class ChainState:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Reads what is there; a missing file is an empty state.
+        """Read the file; a missing file is an empty state.
 
         Raises:
-            InputError: The file is damaged [json-damaged], or written by another version [state-damaged].
+            InputError: The file is damaged [json-damaged], or another version wrote it [state-damaged].
         """
         self.folder = folder
         self.entries: dict[str, Entry] = {}
@@ -55,13 +55,13 @@ class ChainState:
             self.entries = _entries(path, read_json(path))
 
     def keep(self, name: str, entry: Entry) -> None:
-        """Takes an entry over and writes the file, atomically."""
+        """Set the entry of a step, and write the file atomically."""
         self.entries[name] = entry
         steps = {step: asdict(kept) for step, kept in self.entries.items()}
         write_json(self.folder / _FILE, {"version": _VERSION, "steps": steps})
 
     def place(self, path: Path | None) -> str | None:
-        """How an entry names a folder, so that the chain's folder can be moved with all that is in it."""
+        """Return how an entry names a folder; a name inside the chain's folder stays true when that folder is moved."""
         if path is None:
             return None
         inside = path.absolute().is_relative_to(self.folder.absolute())
@@ -86,7 +86,7 @@ def _entries(path: Path, content: Any) -> dict[str, Entry]:
 
 @contextmanager
 def sole_owner(folder: Path) -> Iterator[None]:
-    """Holds a chain's folder for this process; the system lets go of it when the process ends, however it ends.
+    """Hold a chain's folder for this process; the system lets go of it when the process ends, however it ends.
 
     Raises:
         MachineError: Another process holds it [chain-busy], or the folder cannot be written to.
@@ -106,5 +106,5 @@ def sole_owner(folder: Path) -> Iterator[None]:
             message = f"{folder}: another s4 run is at work here, none expected; wait for it or choose another --out"
             raise MachineError(message, "chain-busy") from error
         except OSError:
-            pass  # a file system without locks: as before there were any
+            pass  # a file system without locks: two processes cannot be told apart there
         yield

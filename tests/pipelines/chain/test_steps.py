@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.chain.steps import Step, chain_steps
+from pipelines.chain.step import Step
+from pipelines.chain.steps import chain_steps
 from pipelines.config import RunConfig, resolve
 from pipelines.errors import ConfigError
 
@@ -29,6 +30,10 @@ def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return steps
 
 
+def names_after(step: Step) -> tuple[str, ...]:
+    return tuple(earlier.name for earlier in step.after)
+
+
 def config_of(steps: dict[str, Step], name: str) -> Any:
     return steps[name].config
 
@@ -42,7 +47,7 @@ def test_each_stage_gets_what_the_ones_before_it_make(chain: Any) -> None:
     assert (train.run, labels.weights, labels.out) == (out / "s4net", out / "s4net", out / "labels")
     assert (deeplab.images, deeplab.labels, deeplab.classes) == (Path("pictures"), out / "labels", None)
     assert (deeplab.run, score.weights, score.classes) == (out / "deeplab", out / "deeplab", "animals.txt")
-    assert {name: step.after for name, step in steps.items()} == {
+    assert {name: names_after(step) for name, step in steps.items()} == {
         "train": (),
         "pseudo-label": ("train",),
         "deeplab-train": ("pseudo-label",),
@@ -54,7 +59,7 @@ def test_what_a_table_says_is_not_overridden_by_what_would_be_filled_in(chain: A
     steps = chain(ALL.replace("[deeplab-train]", "[deeplab-train]\nrun = 'elsewhere'\nimages = 'others'"))
     assert config_of(steps, "deeplab-train").run == config_of(steps, "evaluate").weights == Path("elsewhere")
     assert config_of(steps, "deeplab-train").images == Path("others")
-    assert steps["evaluate"].after == ("deeplab-train",)
+    assert names_after(steps["evaluate"]) == ("deeplab-train",)
 
 
 def test_settings_for_every_stage_beat_tables_which_beat_shared_keys(chain: Any) -> None:
@@ -71,7 +76,7 @@ def test_a_stage_without_a_table_is_left_out(chain: Any) -> None:
     weights = TABLES["pseudo-label"] + "weights = 'given'\n"
     steps = chain(weights + TABLES["deeplab-train"])
     assert list(steps) == ["pseudo-label", "deeplab-train"]
-    assert (config_of(steps, "pseudo-label").weights, steps["pseudo-label"].after) == (Path("given"), ())
+    assert (config_of(steps, "pseudo-label").weights, names_after(steps["pseudo-label"])) == (Path("given"), ())
 
 
 def test_instances_from_elsewhere_take_the_place_of_the_network(chain: Any) -> None:
@@ -107,8 +112,20 @@ def test_rounds_have_folders_of_their_own_and_help_the_next(chain: Any) -> None:
     assert (third.labels, third.run) == (out / "labels-3", out / "deeplab-3")
     earlier = [config_of(steps, f"pseudo-label-{k}").cues_of for k in (1, 2, 3)]
     assert earlier == [None, out / "labels-1", out / "labels-2"]
-    assert steps["pseudo-label-3"].after == ("train", "pseudo-label-2", "deeplab-train-2")
+    assert names_after(steps["pseudo-label-3"]) == ("train", "pseudo-label-2", "deeplab-train-2")
     assert config_of(steps, "evaluate-2").save_predictions == Path("maps-2")
+
+
+def test_rounds_need_labels_and_a_training_alone(chain: Any) -> None:
+    tables = TABLES["pseudo-label"] + "weights = 'given'\n" + TABLES["deeplab-train"]
+    names = ["pseudo-label-1", "deeplab-train-1", "pseudo-label-2", "deeplab-train-2"]
+    assert list(chain(tables, rounds=2)) == names
+
+
+def test_classes_of_an_evaluation_are_those_of_the_training_on_given_labels(chain: Any) -> None:
+    given = TABLES["deeplab-train"] + "images = 'pictures'\nlabels = 'masks'\n"
+    assert config_of(chain(given + "classes = 'few.txt'\n" + TABLES["evaluate"]), "evaluate").classes == "few.txt"
+    assert config_of(chain(given + TABLES["evaluate"]), "evaluate").classes == "voc"
 
 
 def test_the_first_round_may_train_on_pictures_with_one_keyword(chain: Any) -> None:
@@ -129,6 +146,12 @@ def test_the_first_round_may_train_on_pictures_with_one_keyword(chain: Any) -> N
         ("[run]\nout = 'x'\n", {}, ["no table of a stage", "[chain-empty]"]),
         (TABLES["train"] + "resume = true", {}, ["[train] resume", "[chain-setting]"]),
         (ALL.replace("[pseudo-label]", "[pseudo-label]\nshard = '1/2'"), {}, ["shard", "[chain-setting]"]),
+        (TABLES["pseudo-label"] + "dry_run = true", {}, ["[pseudo-label] dry_run", "[chain-setting]"]),
+        (
+            ALL.replace("[deeplab-train]", "[deeplab-train]\nlabels = 'l'"),
+            {"first_round": "single"},
+            ["--first-round single: [deeplab-train] labels", "[chain-rounds]"],
+        ),
         (TABLES["train"], {"rounds": 2}, ["--rounds 2", "[pseudo-label]", "[chain-rounds]"]),
         (ALL + "labels = 'l'", {"rounds": 2}, ["[evaluate] labels", "[chain-rounds]"]),
         (TABLES["pseudo-label"], {}, ["[pseudo-label] --weights and --instances: neither", "[setting-value]"]),

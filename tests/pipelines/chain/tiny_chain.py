@@ -1,13 +1,23 @@
 """A data set of a few pixels and stages that write what real ones would, for tests of the chain around them."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from pipelines.config import DeepLabTrainConfig, EvaluateConfig, PseudoLabelConfig, TrainConfig, to_json
+from pipelines.config import (
+    DeepLabTrainConfig,
+    EvaluateConfig,
+    PseudoLabelConfig,
+    RunConfig,
+    TrainConfig,
+    resolve,
+    to_json,
+)
 from pipelines.data.classes import load_classes
 from pipelines.data.images import find_images
 from pipelines.data.keywords_files import read_keywords
@@ -15,8 +25,10 @@ from pipelines.data.label_folder import LabelFolder
 from pipelines.data.label_maps import write_palette_map
 from pipelines.data.rle import encode_masks
 from pipelines.engine.checkpoint import weights_file
+from pipelines.errors import InputError
 from pipelines.events import Events
 from pipelines.files import sha256_file, sha256_lines, write_text
+from pipelines.run import run
 
 HEIGHT, WIDTH = 6, 8
 
@@ -145,3 +157,28 @@ class FakeStages:
     def evaluate(self, config: EvaluateConfig, events: Events) -> dict[str, Any]:
         self.begin(config)
         return {"miou": self.miou.pop(0), "images": 2, **self.more}
+
+
+class Plan:
+    """A dry run of a chain, and what it told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.data, self.out = folder, folder / "data", folder / "chain"
+        self.file = write_chain(folder)
+        self.told = ""
+
+    def __call__(self, **flags: Any) -> list[dict[str, Any]]:
+        stream = io.StringIO()
+        config = resolve(RunConfig, self.file, {"file": self.file, "dry_run": True, **flags})
+        try:
+            stages: list[dict[str, Any]] = run(config, Events(stream))["stages"]
+            return stages
+        finally:
+            self.told = stream.getvalue()
+
+    def fails(self, **flags: Any) -> str:
+        """The message of the error and all lines that were told."""
+        with pytest.raises(InputError) as caught:
+            self(**flags)
+        assert caught.value.exit_code == 3
+        return f"{caught.value}\n{self.told}"

@@ -1,81 +1,24 @@
-"""What `--dry-run` says and finds, on small data and on data as large as VOC and the paper's part of ImageNet."""
+"""Faults that a dry run finds, on small data and on data as large as VOC and the paper's part of ImageNet."""
 
 import io
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipelines.chain.plan import UNKNOWN, label_bytes
-from pipelines.config import RunConfig, resolve
+from pipelines.chain.checks import check_steps
 from pipelines.errors import ConfigError, InputError, S4Error
 from pipelines.events import Events
-from pipelines.run import run
-from tests.pipelines.chain.tiny_chain import TABLES, FakeStages, write_chain, write_mask, write_picture
-
-
-class Plan:
-    """A dry run of a chain, and what it told."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.data, self.out = folder, folder / "data", folder / "chain"
-        self.file = write_chain(folder)
-        self.told = ""
-
-    def __call__(self, **flags: Any) -> list[dict[str, Any]]:
-        stream = io.StringIO()
-        config = resolve(RunConfig, self.file, {"file": self.file, "dry_run": True, **flags})
-        try:
-            stages: list[dict[str, Any]] = run(config, Events(stream))["stages"]
-            return stages
-        finally:
-            self.told = stream.getvalue()
-
-    def fails(self, **flags: Any) -> str:
-        """The message of the error and all lines that were told."""
-        with pytest.raises(InputError) as caught:
-            self(**flags)
-        assert caught.value.exit_code == 3
-        return f"{caught.value}\n{self.told}"
+from tests.pipelines.chain.some_step import SomeConfig, SomeStep
+from tests.pipelines.chain.tiny_chain import TABLES, Plan, write_chain, write_mask, write_picture
 
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
     return Plan(tmp_path)
-
-
-def test_a_new_chain_is_planned_in_full_and_nothing_is_written(plan: Plan) -> None:
-    before = sorted(plan.folder.rglob("*"))
-    stages = plan()
-    assert sorted(plan.folder.rglob("*")) == before
-    assert [(s["stage"], s["action"], s["will"]) for s in stages] == [
-        (name, "planned", "run") for name in ("train", "pseudo-label", "deeplab-train", "evaluate")
-    ]
-    assert [s["pictures"] for s in stages] == [2, 4, 4, 2]
-    assert [s["steps"] for s in stages] == [2000, None, 20_000, None]  # of `modern` and of vgg16
-    assert {s["time"] for s in stages} == {UNKNOWN}
-
-
-def test_rates_of_a_former_run_tell_the_time(plan: Plan) -> None:
-    config = resolve(RunConfig, plan.file, {"file": plan.file})
-    run(config, Events(io.StringIO()), FakeStages().functions())
-    assert [(s["will"], s["time"]) for s in plan()] == [("skip", "-")] * 4
-    write_chain(plan.folder, tables=TABLES.replace("[pseudo-label]", "[pseudo-label]\nmin_score = 0.9"))
-    stages = plan()
-    assert [s["will"] for s in stages] == ["skip", "redo", "redo", "redo"]
-    # 4 pictures at 2 a second; 20,000 steps of 10 pictures at 4 a second; the fake evaluation is instantaneous.
-    assert [s["result"]["expected_seconds"] for s in stages[1:3]] == [2, 50_000]
-    assert [s["time"] for s in stages[1:3]] == ["about 2 s", "about 13.9 h"]
-    # Another round is as fast as the one before.
-    assert plan(rounds=2)[5]["result"]["expected_seconds"] == 50_000
-
-
-def test_the_disk_space_of_labels_is_estimated_from_sizes() -> None:
-    # 500 x 375: side 433; a label of 4.2 KB and a confidence map of 3.6 KB take two blocks and one; 1.7 KB of records.
-    assert label_bytes([(375, 500)]) == 2 * 4096 + 4096 + 800 + round(2 * 433.01)
-    assert label_bytes([]) == 0
 
 
 FAULTS: dict[str, tuple[Any, list[str]]] = {
@@ -182,6 +125,21 @@ def test_a_foreign_run_is_told_of_before_anything_is_done(plan: Plan) -> None:
     (plan.out / "s4net" / "config.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"\[run-foreign\]"):
         plan()
+
+
+@dataclass(frozen=True)
+class InformingStep(SomeStep):
+    informs_later_checks = True
+
+
+def test_a_step_that_is_not_asked_about_only_informs(tmp_path: Path) -> None:
+    informing, other, asked = (
+        cls(name, 1, SomeConfig())
+        for cls, name in ((InformingStep, "informing"), (SomeStep, "other"), (SomeStep, "asked"))
+    )
+    found = check_steps([asked], Events(io.StringIO()), [informing, other, asked])
+    assert [fault.step for fault in found.faults] == ["asked"]
+    assert [found.seen[name].pictures for name in ("informing", "other", "asked")] == [5, None, 5]
 
 
 class LargeTree:

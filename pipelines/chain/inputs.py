@@ -1,0 +1,102 @@
+"""Hashes of what a step reads: files by their content, pictures by their names and their sizes in bytes."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pipelines.data.images import ImageFile
+from pipelines.data.label_folder import LabelFolder
+from pipelines.data.tar_shards import TarMember
+from pipelines.data.voc import image_path, read_split, truth_path
+from pipelines.errors import InputError
+from pipelines.files import read_json, sha256_file, sha256_lines
+
+
+def file_hash(path: Path) -> str | None:
+    """Return the hash of a file's content; None where there is no file."""
+    return sha256_file(path) if path.is_file() else None
+
+
+def contents_hash(files: Iterable[tuple[str, Path]]) -> str:
+    """Return one hash of the names and contents of files."""
+    return sha256_lines(f"{name} {file_hash(path)}" for name, path in files)
+
+
+def sizes_hash(files: Iterable[tuple[str, ImageFile | None]]) -> str:
+    """Return one hash of the names of files and their sizes in bytes; a missing file has the size -1."""
+    return sha256_lines(f"{name} {-1 if path is None else _size(path)}" for name, path in files)
+
+
+def weights_hash(weights: Path | None) -> str | None:
+    """Return the hash of a weight file, or of the best checkpoint of a run folder; None for no weights.
+
+    Raises:
+        InputError: There are no weights in this place.
+    """
+    if weights is None:
+        return None
+    from pipelines.engine.checkpoint import weights_file  # brings torch
+
+    return sha256_file(weights_file(weights))
+
+
+def labels_hashes(labels: LabelFolder, ids: list[str]) -> list[str | None]:
+    """Return the hashes of label maps.
+
+    Pseudo labels are known by their manifest and their records, which say how each label map was made. Masks drawn by
+    people are known by their own content.
+    """
+    if labels.manifest:
+        return [file_hash(labels.path / name) for name in ("manifest.json", "records.jsonl")]
+    return [contents_hash((image_id, labels.label_path(image_id)) for image_id in ids)]
+
+
+def voc_hashes(voc: Path, split: str, pictures: bool) -> dict[str, str]:
+    """Return the hashes of a VOC list and its true masks, and on request that of its pictures.
+
+    Raises:
+        InputError: The list cannot be read.
+    """
+    ids = read_split(voc, split)
+    hashes = {"list": sha256_lines(ids), "truth": contents_hash((name, truth_path(voc, name)) for name in ids)}
+    if pictures:
+        hashes["pictures"] = sizes_hash((name, image_path(voc, name)) for name in ids)
+    return hashes
+
+
+def listed_names(annotations: Path) -> list[str]:
+    """Return the file names of the pictures of a COCO file, without entries that have no file name.
+
+    Raises:
+        InputError: The file is no JSON file, or it has no list of pictures [coco-structure].
+    """
+    content = read_json(annotations)
+    images = content.get("images") if isinstance(content, dict) else None
+    if not isinstance(images, list):
+        message = f"{annotations}: no list of images, expected a COCO file; check the file"
+        raise InputError(message, "coco-structure")
+    return [
+        image["file_name"] for image in images if isinstance(image, dict) and isinstance(image.get("file_name"), str)
+    ]
+
+
+def listed_sizes_hash(annotations: Iterable[Path], images: Path) -> str:
+    """Return one hash of the names and sizes of all pictures of COCO files.
+
+    Args:
+        annotations: The COCO files.
+        images: Folder of their pictures.
+
+    Raises:
+        InputError: As `listed_names`.
+    """
+    names = {name for file in annotations for name in listed_names(file)}
+    return sizes_hash((name, images / name) for name in sorted(names))
+
+
+def _size(path: ImageFile) -> int:
+    if isinstance(path, TarMember):
+        return path.size
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1

@@ -1,0 +1,142 @@
+"""The checks that stages share. They read headers, lists and tables, and never the pixels of a picture."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipelines.chain.findings import Fault, Findings, Seen
+from pipelines.chain.inputs import listed_names
+from pipelines.data.checking import Headers
+from pipelines.data.classes import ClassList
+from pipelines.data.coco import load_coco
+from pipelines.data.images import ImageFile
+from pipelines.data.voc import image_path, read_split, truth_path
+from pipelines.errors import InputError, S4Error
+from pipelines.events import Events
+
+_TRUNK_WORDS = ("imagenet", "none")
+
+
+class Inspection:
+    """A look at the inputs of one step, which collects faults instead of raising them.
+
+    Attributes:
+        step: Name of the step.
+        events: Receives remarks that are no faults.
+        seen: What the inputs of the step show; its check fills this in.
+    """
+
+    def __init__(self, step: str, findings: Findings, headers: Headers, events: Events) -> None:
+        """Begin to look at a step.
+
+        Args:
+            step: Name of the step.
+            findings: What is found in the whole chain; receives the faults.
+            headers: The sizes of pictures, shared by all steps.
+            events: Receives remarks that are no faults.
+        """
+        self.step, self.events = step, events
+        self._findings, self._headers = findings, headers
+        self.seen = findings.seen[step]
+
+    def seen_of(self, step: str) -> Seen:
+        """Return what the inputs of another step show, by its name."""
+        return self._findings.seen[step]
+
+    @contextmanager
+    def catching(self) -> Iterator[None]:
+        """Turn an error of the `with` block into a fault."""
+        try:
+            yield
+        except S4Error as error:
+            self.add(error)
+
+    def add(self, *errors: S4Error, bearable: bool = False) -> None:
+        """Note errors as faults.
+
+        Args:
+            errors: What is wrong.
+            bearable: The step itself would leave the picture out.
+        """
+        self._findings.faults += [Fault(self.step, error, bearable) for error in errors]
+
+    def refuse(self, message: str, rule: str) -> None:
+        """Note a fault with a message and the id of its rule."""
+        self.add(InputError(message, rule))
+
+    def pictures(self, files: Iterable[ImageFile], bearable: bool = False) -> list[tuple[int, int]]:
+        """Return the (height, width) of the pictures that can be used, and note the others as faults."""
+        sizes = []
+        for size in self._headers.read(files).values():
+            if isinstance(size, InputError):
+                self.add(size, bearable=bearable)
+            else:
+                sizes.append(size)
+        return sizes
+
+    def pairs(self, files: Sequence[tuple[ImageFile, Path]]) -> None:
+        """Check that every picture and its label map are there and have the same size."""
+        sizes = self._headers.read(path for pair in files for path in pair)
+        for picture, label_map in files:
+            expected, found = sizes[picture], sizes[label_map]
+            self.add(*(size for size in (expected, found) if isinstance(size, InputError)))
+            if not isinstance(found, InputError) and not isinstance(expected, InputError) and found != expected:
+                message = (
+                    f"{label_map}: label map is {found[1]}x{found[0]}, expected {expected[1]}x{expected[0]} as "
+                    f"{picture}; make both the same size"
+                )
+                self.refuse(message, "label-size")
+
+    def voc_pairs(self, voc: Path, split: str) -> list[str]:
+        """Check the pictures and true masks of a VOC list, and return its ids.
+
+        Raises:
+            InputError: The list cannot be read.
+        """
+        ids = read_split(voc, split)
+        self.pairs([(image_path(voc, image_id), truth_path(voc, image_id)) for image_id in ids])
+        return ids
+
+    def coco(self, annotations: Path, images: Path) -> int:
+        """Check a COCO file and its pictures, and return the number of pictures.
+
+        Raises:
+            InputError: The file cannot be read, or it does not fit the pictures.
+        """
+        names = listed_names(annotations)
+        before = len(self._findings.faults)
+        if images.is_dir():
+            self.pictures(images / name for name in names)
+        if len(self._findings.faults) == before:
+            load_coco(annotations, images)
+        return len(names)
+
+    def weights(self, weights: Path | None) -> None:
+        """Check that weights that no step makes are there."""
+        if weights is None:
+            return
+        from pipelines.engine.checkpoint import weights_file  # brings torch
+
+        with self.catching():
+            weights_file(weights)
+
+    def trunk_weights(self, source: str) -> None:
+        """Check that trunk weights are a known word or a file."""
+        if source not in _TRUNK_WORDS and not Path(source).is_file():
+            message = f"{source}: no such file, imagenet, none or a file of trunk weights expected; check the path"
+            self.refuse(message, "weights-missing")
+
+    def same_classes(self, asked: ClassList | None, made: ClassList, setting: str) -> None:
+        """Check that the classes that a step asks for are those of the labels that an earlier step makes.
+
+        Args:
+            asked: Classes that the step asks for; None for none.
+            made: Classes of the labels.
+            setting: Table, name and value of the setting that asks, for the message.
+        """
+        if asked is not None and asked != made:
+            message = (
+                f"{setting}: {len(asked.names)} classes ({', '.join(asked.names[:4])}, ...), expected those of the "
+                f"labels ({', '.join(made.names[:4])}, ...); leave it out"
+            )
+            self.refuse(message, "class-list-differs")

@@ -1,0 +1,155 @@
+"""The stage that labels pictures: salient instances get the keywords of their pictures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil, sqrt
+from pathlib import Path
+from typing import Any, Self
+
+from pipelines.chain.findings import Seen
+from pipelines.chain.inputs import file_hash, sizes_hash, weights_hash
+from pipelines.chain.inspection import Inspection
+from pipelines.chain.step import Step, Wiring
+from pipelines.config import DeepLabTrainConfig, PseudoLabelConfig, TrainConfig
+from pipelines.data.classes import ClassList, load_classes
+from pipelines.data.images import find_image_files, find_images
+from pipelines.data.keywords_files import keyword_faults, read_keywords
+from pipelines.errors import nearest_name
+from pipelines.files import read_json, sha256_lines
+
+_FOLDERS_SHOWN = 3
+_BLOCK = 4096  # bytes that a file system hands out at once
+# Measured on generated scenes of 128 to 430 pixels. Label maps store outlines, so their bytes grow with the side.
+_LABEL_BYTES = (1000, 7.5)  # of a label map: palette and header, and for each pixel of the mean side
+_CONFIDENCE_BYTES = (100, 8.0)
+_RECORD_BYTES = (800, 2.0)  # of both files of instances together
+
+
+@dataclass(frozen=True)
+class PseudoLabelStep(Step):
+    """`s4 pseudo-label` in a chain. From the second round on, the DeepLab of the round before helps."""
+
+    config_class = PseudoLabelConfig
+    needed_for_rounds = True
+    set_by_chain = ("shard", "dry_run")
+    without_effect = ("retry_failed", "keywords")  # the fingerprint has the keywords themselves, not their source
+    informs_later_checks = True
+    figures_shown = ("images", "labelled", "empty", "failed")
+
+    config: PseudoLabelConfig
+
+    @classmethod
+    def wire(cls, wiring: Wiring) -> Self:
+        """Return the step. Its network is that of `train`, unless the table names instances from elsewhere."""
+        wired: dict[str, Any] = {"out": wiring.folder / "labels"}
+        train = wiring.last(TrainConfig)
+        if train is not None and not wiring.tables.gives(cls.config_class, "instances"):
+            wired["weights"] = train.run
+        values = wiring.tables.merged(cls.config_class, wired)
+        values["out"] = wiring.numbered(values["out"])
+        deeplab, labels = wiring.last(DeepLabTrainConfig), wiring.last(PseudoLabelConfig)
+        if deeplab is not None and labels is not None:
+            values |= {"segmenter": deeplab.run, "cues_of": labels.out}
+        return cls.at(wiring, values)
+
+    @property
+    def place(self) -> Path:
+        """The label folder."""
+        return self.config.out
+
+    @property
+    def searched_folder(self) -> Path:
+        """The folder of the pictures."""
+        return self.config.images
+
+    def check(self, inspection: Inspection) -> None:
+        """Look at weights, classes, keywords, pictures and given instances."""
+        config = self.config
+        for weights in (config.weights, config.segmenter):
+            if self.maker_of(weights) is None:
+                inspection.weights(weights)
+        inspection.trunk_weights(config.trunk_weights)
+        classes, images = load_classes(config.classes), find_images(config.images)
+        inspection.seen.classes = classes
+        faults = keyword_faults(config.keywords, images, config.images, classes, config.split)
+        inspection.add(*faults)
+        if faults:
+            return
+        ids = list(read_keywords(config.keywords, images, config.images, classes, config.split))
+        inspection.seen.labelled, inspection.seen.pictures = ids, len(ids)
+        inspection.seen.sizes = inspection.pictures((images[image_id] for image_id in ids), bearable=True)
+        if config.split is None:
+            _tell_left_out(inspection, set(images) - set(ids), len(images), classes)
+        if config.instances is not None:
+            from pipelines.labels.instances import CocoSource, FolderSource  # brings torch
+
+            (FolderSource if config.instances.is_dir() else CocoSource)(config.instances, ids)
+
+    def inputs(self) -> dict[str, Any]:
+        """Return hashes of the networks, the keywords, the pictures that have keywords, and given instances."""
+        config = self.config
+        images, classes = find_images(config.images), load_classes(config.classes)
+        keywords = read_keywords(config.keywords, images, config.images, classes, config.split)
+        inputs = {
+            "weights": weights_hash(config.weights),
+            "segmenter": weights_hash(config.segmenter),
+            "keywords": sha256_lines(f"{image_id},{';'.join(words)}" for image_id, words in sorted(keywords.items())),
+            "pictures": sizes_hash((image_id, images[image_id]) for image_id in sorted(keywords)),
+        }
+        if config.instances is not None:
+            is_folder = config.instances.is_dir()
+            inputs["instances"] = (
+                sizes_hash(find_image_files(config.instances).items()) if is_folder else file_hash(config.instances)
+            )
+        return inputs
+
+    def is_complete(self, result: Mapping[str, Any]) -> bool:
+        """Return whether all label maps are there, and no failed picture is to be tried again."""
+        return self._all_labels_are_there() and not (self.config.retry_failed and result.get("failed"))
+
+    def disk_bytes(self, seen: Seen) -> int | None:
+        """Return an estimate of the disk space of the label folder."""
+        return None if seen.sizes is None else label_bytes(seen.sizes)
+
+    def failures(self, result: Mapping[str, Any]) -> int:
+        """Return how many pictures could not be labelled."""
+        return int(result.get("failed", 0))
+
+    def _all_labels_are_there(self) -> bool:
+        manifest = self.place / "manifest.json"
+        if not manifest.is_file():
+            return False
+        counts: dict[str, int] = read_json(manifest).get("counts", {})
+        labels = sum(1 for _ in (self.place / "labels").rglob("*.png"))
+        return labels >= counts.get("labelled", 0) + counts.get("empty", 0)
+
+
+def label_bytes(sizes: list[tuple[int, int]]) -> int:
+    """Return an estimate of the disk space of a label folder, in bytes.
+
+    Args:
+        sizes: The (height, width) of its pictures.
+    """
+    total = 0.0
+    for height, width in sizes:
+        side = sqrt(height * width)
+        for fixed, each in (_LABEL_BYTES, _CONFIDENCE_BYTES):
+            total += ceil((fixed + each * side) / _BLOCK) * _BLOCK
+        total += _RECORD_BYTES[0] + _RECORD_BYTES[1] * side
+    return round(total)
+
+
+def _tell_left_out(inspection: Inspection, left_out: set[str], total: int, classes: ClassList) -> None:
+    """Report pictures without a keyword, and classes whose names are near the names of their folders."""
+    if not left_out:
+        return
+    folders = sorted({image_id.rpartition("/")[0] for image_id in left_out} - {""})
+    shown = []
+    for folder in folders[:_FOLDERS_SHOWN]:
+        near = nearest_name(folder.rpartition("/")[2], classes.names)
+        shown.append(folder + (f", did you mean {near}?" if near else ""))
+    more = ["..."] if len(folders) > _FOLDERS_SHOWN else []
+    where = f" (in {'; '.join([*shown, *more])})" if folders else ""
+    inspection.events.info(
+        f"{inspection.step}: {len(left_out)} of {total} pictures have no keyword and are left out{where}"
+    )
