@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.chain.state import ChainState, sole_owner
+from pipelines.chain.state import sole_owner
 from pipelines.config import RunConfig, resolve
 from pipelines.errors import ConfigError, DivergedError, InputError, MachineError, Stopped
 from pipelines.events import Events
@@ -233,13 +233,6 @@ def test_several_processes_are_refused(chain: Chain, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match=r"2 processes, one expected.*\[chain-processes\]"):
         chain.run()
-
-
-@pytest.mark.parametrize("content", ["[]", '{"version": 0}', '{"version": 1, "steps": {"train": {}}}', "x"])
-def test_a_damaged_state_is_refused(tmp_path: Path, content: str) -> None:
-    (tmp_path / "state.json").write_text(content)
-    with pytest.raises(InputError, match=r"state\.json"):
-        ChainState(tmp_path)
 
 
 def test_pictures_that_failed_are_counted(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:

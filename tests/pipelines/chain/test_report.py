@@ -1,0 +1,31 @@
+"""The page of a chain."""
+
+from pathlib import Path
+
+from pipelines.chain.report import write_chain_report
+from pipelines.chain.stages.evaluate import EvaluateStep
+from pipelines.chain.stages.train import TrainStep
+from pipelines.config import EvaluateConfig, TrainConfig
+from pipelines.files import write_text
+
+
+def test_the_page_shows_figures_rounds_and_curves(tmp_path: Path) -> None:
+    train = TrainConfig(images=Path("i"), annotations=Path("a"), run=tmp_path / "run")
+    evaluation = EvaluateConfig(voc=Path("v"), weights=Path("w"))
+    steps = [TrainStep("train", 0, train), *(EvaluateStep(f"evaluate-{i}", i, evaluation) for i in (1, 2))]
+    results = [
+        {"steps": 10, "best": {"metric": "ap50", "value": 0.12345}},
+        {"miou": 0.5, "images": 2, "per_class": {"cat": 0.5, "dog": None}},
+        {"miou": None},
+    ]
+    records = [
+        {"stage": step.name, "action": "ran", "seconds": 1.5, "result": result}
+        for step, result in zip(steps, results, strict=True)
+    ]
+    rounds = [{"round": 1, "miou": 0.5, "gain": None}, {"round": 2, "miou": 0.75, "gain": 0.25}]
+    write_text(tmp_path / "run" / "metrics.jsonl", '{"step": 1, "total": 2.0}\n{"step": 2, "total": 1.0}\n')
+    write_chain_report(tmp_path / "report.html", {"stages": records, "rounds": rounds, "miou": 0.75}, steps)
+    page = (tmp_path / "report.html").read_text()
+    for text in ("ap50 0.1235, steps 10", "miou 0.5, images 2", "<td>-</td>", "25.0 %", "mIoU, round 2", "75.0 %"):
+        assert text in page, text
+    assert page.count("<img") == 2  # bars of the classes, and the curves of the training
