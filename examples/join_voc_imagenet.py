@@ -17,7 +17,7 @@ from pipelines.files import write_text
 
 
 def join(voc: Path, imagenet: Path, out: Path, split: str = "train_aug") -> int:
-    """Makes the links and the table; returns how many pictures are in it."""
+    """Make the links and the table; return how many pictures are in it."""
     out.mkdir(parents=True, exist_ok=True)
     lines = ["image,keywords"]
     # `JPEGImages` would not do as a name: tables are read as if that part of a path were not there.

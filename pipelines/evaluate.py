@@ -48,7 +48,7 @@ def evaluate(config: EvaluateConfig, events: Events) -> dict[str, Any]:
         95 % bootstrap interval over pictures. `images` counts the scored pictures, `missing` the pictures left out.
         `scales`, `flip` and `crf` say what this stage applied.
 
-        For labels: see `pipelines.scoring.label_folder`. For instances: see `pipelines.scoring.instances`, and with
+        For labels: see `pipelines.scoring.pseudo_labels`. For instances: see `pipelines.scoring.instances`, and with
         `foreground` `pipelines.scoring.foreground`. A score on a VOC list also has `split, list_sha256, source`.
 
         With `versus`, predictions, networks and labels also have `versus`, see
@@ -108,7 +108,7 @@ def _without_effect(flag: str, what: str, beside: str = "--voc and --weights") -
 
 def _score_labels(config: EvaluateConfig, events: Events) -> dict[str, Any]:
     voc, classes = cast(Path, config.voc), load_classes(config.classes)
-    from pipelines.scoring.label_folder import score_label_folder  # brings pycocotools
+    from pipelines.scoring.pseudo_labels import score_label_folder  # brings pycocotools
 
     labels = open_pseudo_labels(cast(Path, config.labels), classes)
     ids = read_split(voc, config.split)

@@ -30,7 +30,7 @@ from pipelines.errors import ConfigError, InputError, Stopped
 from pipelines.events import Events
 from pipelines.files import remove_stale_temporaries, sha256_file
 from pipelines.networks import load
-from pipelines.networks.refine import refine
+from pipelines.networks.crf import refine
 from pipelines.scoring.files import list_pictures
 
 _OPTIONS = {"deeplab": ("scales", "flip", "crf", "crf_preset"), "s4net": ("min_score", "flip")}

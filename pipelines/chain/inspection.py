@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipelines.chain.findings import Fault, Findings, Seen
 from pipelines.chain.inputs import listed_names
-from pipelines.data.checking import Headers
+from pipelines.data.checking import Headers, require_same_size
 from pipelines.data.classes import ClassList
 from pipelines.data.coco import load_coco
 from pipelines.data.images import ImageFile
@@ -80,12 +80,11 @@ class Inspection:
         for picture, label_map in files:
             expected, found = sizes[picture], sizes[label_map]
             self.add(*(size for size in (expected, found) if isinstance(size, InputError)))
-            if not isinstance(found, InputError) and not isinstance(expected, InputError) and found != expected:
-                message = (
-                    f"{label_map}: label map is {found[1]}x{found[0]}, expected {expected[1]}x{expected[0]} as "
-                    f"{picture}; make both the same size"
-                )
-                self.refuse(message, "label-size")
+            if not isinstance(found, InputError) and not isinstance(expected, InputError):
+                try:
+                    require_same_size(label_map, found, picture, expected)
+                except InputError as error:
+                    self.add(error)
 
     def voc_pairs(self, voc: Path, split: str) -> list[str]:
         """Check the pictures and true masks of a VOC list, and return its ids.

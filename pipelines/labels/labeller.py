@@ -24,7 +24,7 @@ from pipelines.labels.learn import Evidence
 from pipelines.labels.paint import LabelMaps, Painted, near_other_labels, paint_label_map
 from pipelines.labels.plan import LabelPlan
 from pipelines.labels.windows import WINDOW_WEIGHT
-from pipelines.networks.refine import refine
+from pipelines.networks.crf import refine
 
 Witness = Callable[[str, NDArray[np.uint8], Keywords], NDArray[np.float32]]
 """(image_id, picture [H, W, 3], its K keywords) -> probabilities [1 + K, H, W], background first.

@@ -175,8 +175,8 @@ def _network(
     weights: Path, config: EvaluateConfig, classes: ClassList, pictures: dict[str, Path], save: Path | None
 ) -> LabelSource:
     # Imported here, since both import torch, and scoring files must not need torch.
+    from pipelines.networks.crf import refine
     from pipelines.networks.load import load_deeplab
-    from pipelines.networks.refine import refine
 
     network = load_deeplab(weights, device=config.device, precision=config.precision)
     if network.classes != classes:

@@ -93,7 +93,7 @@ class DeepLabTrainStep(TrainingStep):
     def inputs(self) -> dict[str, Any]:
         """Return hashes of the labels, the list, the pictures on it, and the validation list."""
         config = self.config
-        labels = open_labels(config.labels, config.labels_are, None)  # type: ignore[arg-type]
+        labels = open_labels(config.labels, config.labels_are, None)
         if self.single:
             ids = single_keyword_ids(config.labels, self.within)
         else:
@@ -121,7 +121,7 @@ class DeepLabTrainStep(TrainingStep):
     def _check_labels_from_elsewhere(self, inspection: Inspection, asked: ClassList | None, listed: list[str]) -> None:
         """Look at labels that no step makes, and at their pictures."""
         config = self.config
-        labels = open_labels(config.labels, config.labels_are, asked)  # type: ignore[arg-type]
+        labels = open_labels(config.labels, config.labels_are, asked)
         inspection.seen.classes = labels.classes
         ids, images = listed or labels.ids(), find_images(config.images)
         inspection.seen.pictures = len(ids)

@@ -6,7 +6,7 @@ import torch
 
 from deeplab.crf import CRF_PRESETS, dense_crf
 from pipelines import config
-from pipelines.networks.refine import refine
+from pipelines.networks.crf import refine
 
 CPU = torch.device("cpu")
 
