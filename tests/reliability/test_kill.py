@@ -35,7 +35,7 @@ def finish(*arguments: object) -> None:
     assert process.returncode == 0, errors.decode()
 
 
-def kill_when(process: "subprocess.Popen[bytes]", reached: "callable", within: float = 120) -> None:
+def kill_when(process: "subprocess.Popen[bytes]", reached: "callable", within: float = 300) -> None:
     """SIGKILL the process group a random moment after `reached()` holds."""
     limit = time.monotonic() + within
     while not reached():
