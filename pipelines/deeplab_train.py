@@ -34,7 +34,7 @@ from pipelines.engine.distributed import Processes, processes
 from pipelines.engine.loop import LoopSettings, ParameterGroup, train_loop
 from pipelines.engine.precision import autocast
 from pipelines.engine.run_dir import RunDir
-from pipelines.engine.sampling import batch_indices, sample_generator
+from pipelines.engine.sampling import Epochs, repeat_factors, sample_generator
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.metrics.confusion import ConfusionMatrix
@@ -219,12 +219,14 @@ def batch_maker(
 ) -> Callable[[int], Batch]:
     """Return the function step -> batch; it is pure, so a resumed run sees the same batches."""
     recipe = deeplab_recipe(config.network, config.recipe)
+    repeats = repeat_factors(pictures.classes_shown()) if _repeats_rare(config) else None
+    epochs = Epochs(len(pictures), config.seed, repeats)
 
     def make(step: int) -> Batch:
         crops = []
-        for epoch, index in batch_indices(step, len(pictures), batch_size, config.seed, here.rank, here.world):
-            generator = sample_generator(config.seed, epoch, index)
-            crops.append(random_crop(pictures[index], config.crop, generator, recipe.scales, recipe.recolour))
+        for draw in epochs.batch(step, batch_size, here.rank, here.world):
+            generator = sample_generator(config.seed, draw)
+            crops.append(random_crop(pictures[draw.item], config.crop, generator, recipe.scales, recipe.recolour))
         images, labels = (torch.from_numpy(np.stack(part)) for part in zip(*(crop[:2] for crop in crops), strict=True))
         confidence = [crop.confidence for crop in crops if crop.confidence is not None]
         return Batch(
@@ -235,6 +237,13 @@ def batch_maker(
         )
 
     return make
+
+
+def _repeats_rare(config: DeepLabTrainConfig) -> bool:
+    """Tell whether rare classes are drawn more often: unless asked otherwise, not in the published recipes."""
+    if config.sampling == "auto":
+        return deeplab_recipe(config.network, config.recipe).repeats_rare
+    return config.sampling == "repeat"
 
 
 def losses(

@@ -18,7 +18,7 @@ from pipelines.engine.distributed import Processes, processes
 from pipelines.engine.loop import LoopSettings, ParameterGroup, train_loop
 from pipelines.engine.precision import autocast
 from pipelines.engine.run_dir import RunDir
-from pipelines.engine.sampling import batch_indices, sample_generator
+from pipelines.engine.sampling import Epochs, sample_generator
 from pipelines.errors import InputError
 from pipelines.events import Events
 from pipelines.metrics.instance_ap import PictureDetections, coco_ap
@@ -123,15 +123,16 @@ def batch_maker(
     """Return the pure function step -> (images [B, 3, S, S] uint8, B targets)."""
     augmentation = _MODERN_AUGMENTATION if config.preset == "modern" else _PAPER_AUGMENTATION
     pasted = replace(augmentation, scale=augmentation.paste_scale, scale_probability=1.0)
+    epochs = Epochs(len(pictures), config.seed)
 
     def sample(picture: CocoPicture, augmentation: Augmentation, generator: np.random.Generator) -> Sample:
         return augment(open_image(picture.path), picture.masks(), config.image_size, augmentation, generator)
 
     def make(step: int) -> Batch:
         samples = []
-        for epoch, index in batch_indices(step, len(pictures), batch_size, config.seed, here.rank, here.world):
-            generator = sample_generator(config.seed, epoch, index)
-            image, target = sample(pictures[index], augmentation, generator)
+        for draw in epochs.batch(step, batch_size, here.rank, here.world):
+            generator = sample_generator(config.seed, draw)
+            image, target = sample(pictures[draw.item], augmentation, generator)
             if augmentation.paste and generator.random() < augmentation.paste:
                 other = pictures[generator.integers(len(pictures))]
                 image, target = paste(image, target, *sample(other, pasted, generator), generator)

@@ -48,6 +48,11 @@ class DeepLabTrainConfig(CommonConfig):
     batch_size: int | None = opt(None, "Pictures per step. Unset: the number of the recipe.", at_least=1)
     crop: int = opt(321, "Side in pixels of the square training crops.", at_least=32)
     lr: float | None = opt(None, "Peak learning rate of the trunk. Unset: the rate of the recipe.", above=0)
+    sampling: Literal["auto", "repeat", "uniform"] = opt(
+        "auto",
+        "How pictures are drawn. repeat draws pictures of rare classes more often. uniform draws all alike. auto takes "
+        "repeat for recipe lite, and uniform for the published recipes.",
+    )
     seed: int = opt(0, SEED, at_least=0)
     resume: bool = opt(False, RESUME, may_change=True)
     val_voc: Path | None = opt(None, "VOC folder with the val list to evaluate on during training.")

@@ -59,6 +59,7 @@ class DeepLabRecipe:
         at_cells: Whether the loss compares the cells of the logits, not the pixels of the crop; see
             `deeplab.pixel_loss`.
         multi_scale: Whether the network trains and predicts at three scales together; see `deeplab.MultiScale`.
+        repeats_rare: Whether pictures of rare classes are drawn more often, see `pipelines.engine.sampling`.
     """
 
     steps: int
@@ -72,6 +73,7 @@ class DeepLabRecipe:
     ema: float | None = None
     at_cells: bool = True
     multi_scale: bool = False
+    repeats_rare: bool = False
 
 
 DEEPLAB_RECIPES = {
@@ -102,6 +104,7 @@ DEEPLAB_RECIPES = {
         recolour=True,
         ema=0.998,
         at_cells=False,
+        repeats_rare=True,
     ),
 }
 """The published recipes of LargeFOV and DeepLab v2, and one for the small network. Each can train any network."""

@@ -77,6 +77,7 @@ class LabelledPictures:
         self._known = np.zeros(256, bool)
         self._known[[0, IGNORE, *(range(1, len(VOC_CLASSES) + 1) if permissive else labels.classes.indices)]] = True
         self._cache: dict[int, Sample] = {}
+        self._shown: NDArray[np.bool_] | None = None
         self._cached_bytes = 0
         without_picture = [image_id for image_id in self.ids if image_id not in pictures]
         if without_picture:
@@ -115,8 +116,9 @@ class LabelledPictures:
                 of every label map is 255 [labels-empty].
         """
         with ThreadPoolExecutor(max(1, workers)) as pool:
-            labelled = list(pool.map(self._has_labels, range(len(self))))  # a list: `any` alone would not read all
-            if not any(labelled):
+            seen = list(pool.map(self._check_one, range(len(self))))
+            self._shown = np.stack([shown for _, shown in seen])
+            if not any(labelled for labelled, _ in seen):
                 unsure = " or unsure" if self._least_confidence else ""
                 remedy = "lower --least-confidence, or make the labels anew" if unsure else "make the labels anew"
                 raise InputError(
@@ -125,7 +127,16 @@ class LabelledPictures:
                     "labels-empty",
                 )
 
-    def _has_labels(self, index: int) -> bool:
+    def classes_shown(self) -> NDArray[np.bool_]:
+        """Return [N, C], the classes that each picture shows, without background; known after `check`.
+
+        A picture in which nothing is labelled shows none here.
+        """
+        assert self._shown is not None, "check() comes first"
+        return self._shown
+
+    def _check_one(self, index: int) -> tuple[bool, NDArray[np.bool_]]:
+        """Check the files of a picture; return whether any pixel is labelled, and the classes [C] that are."""
         path = self._labels.label_path(self.ids[index])
         palette_map = self._labels.read_palette_map(self.ids[index])
         sizes = {path: palette_map.shape}
@@ -145,7 +156,7 @@ class LabelledPictures:
                 "label-value",
             )
         label = self._labels.classes.from_palette(palette_map)
-        return bool((self._sure(label, confidence) != IGNORE).any())
+        return bool((self._sure(label, confidence) != IGNORE).any()), self._classes_in(label)
 
     def _sure(self, label: NDArray[np.uint8], confidence: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
         if confidence is None or not self._least_confidence:
@@ -155,10 +166,8 @@ class LabelledPictures:
         return np.where((confidence < self._least_confidence) & (label != 0), np.uint8(IGNORE), label)
 
     def _classes_in(self, label: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Mark the classes [C] that a label map shows, also unsure ones; mark all if every pixel is 255."""
-        counts = np.bincount(label.ravel(), minlength=256)
-        nothing = counts[IGNORE] == counts.sum()  # nothing was found, which does not mean that nothing is there
-        shown: NDArray[np.bool_] = (counts[1 : self._labels.classes.n_outputs] > 0) | nothing
+        """Mark the classes [C] that a label map shows, also unsure ones."""
+        shown: NDArray[np.bool_] = np.bincount(label.ravel(), minlength=256)[1 : self._labels.classes.n_outputs] > 0
         return shown
 
     def __getitem__(self, index: int) -> Sample:
@@ -171,7 +180,8 @@ class LabelledPictures:
             picture = open_image(self._pictures[self.ids[index]])
             label = self._labels.read_label(self.ids[index])
             confidence = self._labels.read_confidence(self.ids[index]) if self._reads_confidence else None
-            in_picture = self._classes_in(label)
+            # If nothing was found, that does not mean that nothing is there: then the picture may show any class.
+            in_picture = self._classes_in(label) | (label == IGNORE).all()
             label = self._sure(label, confidence)
             sample = Sample(picture, label, confidence if self._confidence else None, in_picture)
             sample = _reduced(sample, self._longest_side)
