@@ -1,11 +1,18 @@
-"""Checkpoints: one file each, written atomically, with tensors and plain containers alone."""
+"""Checkpoints: one file each, written atomically, with tensors and plain containers alone.
 
+Trainings write them with torch. A network that is handed on is packed into a safetensors file, in half precision, with
+all that is no tensor as JSON in its header.
+"""
+
+import json
 import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as save_tensors
 
 from pipelines.errors import InputError
 from pipelines.files import atomic_write
@@ -21,13 +28,60 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     atomic_write(path, lambda file: torch.save(content, file))
 
 
+BUILTIN = "builtin"
+"""The word that names the network which ships with s4."""
+
+_SHIPPED = Path(__file__).parent.parent / "networks" / "shipped" / "s4net-lite0.safetensors"
+_HEADER = "s4"  # key of the JSON in the header of a packed checkpoint
+
+
+def pack_checkpoint(content: dict[str, Any], path: Path) -> None:
+    """Write the network of a checkpoint for others: weights in half precision, no state of the training.
+
+    Numbers that half precision would change by more than rounding, such as variances of BatchNorm, stay in full.
+
+    Args:
+        content: Checkpoint of a training; `model` holds the tensors, the other entries must be JSON values.
+        path: The safetensors file.
+    """
+    tensors = {}
+    for name, tensor in content["model"].items():
+        half = tensor.half() if tensor.is_floating_point() and tensor.ndim > 1 else tensor
+        tensors[name] = half.contiguous()
+    header = {name: content[name] for name in _PACKED if name in content}
+    data = save_tensors(tensors, metadata={_HEADER: json.dumps(header)})
+    atomic_write(path, lambda file: file.write(data))
+
+
+_PACKED = ("kind", "config", "network", "multi_scale", "classes", "longest_side")
+
+
+def _load_packed(path: Path) -> dict[str, Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get(_HEADER, "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file, a checkpoint expected; check the path", "weights-missing") from error
+    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+        message = f"{path}: cannot be read as a safetensors file ({error}); copy it again or take another"
+        raise InputError(message, "weights-damaged") from error
+    model = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    return {**header, "model": model}
+
+
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint to the CPU, without running code from it.
+
+    Args:
+        path: File of a training, or a packed one (.safetensors).
 
     Raises:
         InputError: The file is missing [weights-missing], damaged [weights-damaged] or holds more than plain data
             [weights-unsafe].
     """
+    if path.suffix == ".safetensors":
+        return _load_packed(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
@@ -49,11 +103,18 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def weights_file(weights: Path) -> Path:
-    """Return the checkpoint that `--weights` means: the best one of a run folder, or the file itself.
+    """Return the checkpoint that `--weights` means: the best one of a run folder, the file itself, or the shipped one.
+
+    The word `builtin` means the network that ships with s4; a folder of that name is `./builtin`.
 
     Raises:
         InputError: There is no such file, or the run has no checkpoint yet [weights-missing].
     """
+    if str(weights) == BUILTIN:
+        if not _SHIPPED.is_file():
+            message = f"{BUILTIN}: this installation holds no trained network, one expected; install s4 anew"
+            raise InputError(message, "weights-missing")
+        return _SHIPPED
     if not weights.is_dir():
         if not weights.exists():
             raise InputError(f"{weights}: not found, a run folder or a checkpoint expected", "weights-missing")

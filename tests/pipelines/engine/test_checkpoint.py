@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from pipelines.config import DemoConfig
-from pipelines.engine.checkpoint import load_checkpoint, save_checkpoint, weights_file
+from pipelines.engine import checkpoint
+from pipelines.engine.checkpoint import load_checkpoint, pack_checkpoint, save_checkpoint, weights_file
 from pipelines.engine.run_dir import RunDir
 from pipelines.errors import ConfigError, InputError
 
@@ -61,3 +62,40 @@ def test_a_new_run_does_not_go_on_from_a_checkpoint_that_is_not_its_own(tmp_path
     for resume in (False, True):
         with pytest.raises(ConfigError, match=r"last\.pt but no config\.json.*\[run-exists\]"):
             RunDir.open(tmp_path, DemoConfig(), resume)
+
+
+def test_a_packed_network_comes_back_in_half_precision_with_its_facts(tmp_path: Path) -> None:
+    model = {
+        "conv.weight": torch.tensor([[1.0, 2.0 / 3, 1e-3]]),
+        "norm.running_var": torch.tensor([123456.0]),  # beyond half precision
+        "norm.num_batches_tracked": torch.tensor(7),
+    }
+    content = {"kind": "s4net", "config": {"preset": "modern"}, "model": model, "optimizer": {"state": [1]}, "step": 9}
+    pack_checkpoint(content, tmp_path / "net.safetensors")
+    loaded = load_checkpoint(tmp_path / "net.safetensors")
+    assert set(loaded) == {"kind", "config", "model"}
+    assert (loaded["kind"], loaded["config"]) == ("s4net", {"preset": "modern"})
+    assert loaded["model"]["conv.weight"].dtype == torch.float32
+    # Half precision has 11 significant bits: within 2^-11 of the number.
+    torch.testing.assert_close(loaded["model"]["conv.weight"], model["conv.weight"], rtol=2**-11, atol=0)
+    assert loaded["model"]["norm.running_var"].item() == 123456
+    assert loaded["model"]["norm.num_batches_tracked"].item() == 7
+
+
+@pytest.mark.parametrize(("content", "rule"), [(None, "weights-missing"), (b"\x08damaged", "weights-damaged")])
+def test_a_packed_network_that_cannot_be_read_is_told(tmp_path: Path, content: bytes | None, rule: str) -> None:
+    path = tmp_path / "net.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        load_checkpoint(path)
+    assert caught.value.rule == rule and str(path) in caught.value.message
+
+
+def test_builtin_names_the_network_that_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = tmp_path / "net.safetensors"
+    monkeypatch.setattr(checkpoint, "_SHIPPED", shipped)
+    with pytest.raises(InputError, match=r"builtin: .*\[weights-missing\]"):
+        weights_file(Path("builtin"))
+    shipped.write_bytes(b"")
+    assert weights_file(Path("builtin")) == shipped
