@@ -66,7 +66,9 @@ def _paragraph(text: str) -> str:
 def _row(parameter: click.Parameter) -> str:
     """Return the line of a table about one flag or argument."""
     if not isinstance(parameter, click.Option):
-        return _cells(f"`{_argument(parameter)}`", _value(parameter), "required", "Given without a flag.")
+        option = (parameter.name or "").removeprefix("argument_")
+        text = "Given without a flag." if option == parameter.name else f"Stands for `--{option}`."
+        return _cells(f"`{_argument(parameter)}`", _value(parameter), _default(parameter), text)
     note = _DEFAULT.search(parameter.help or "")
     default = "" if note is None else note["required"] or f"`{note['default']}`"
     flags = ", ".join(f"`{flag}`" for flag in (*parameter.opts, *parameter.secondary_opts))
@@ -76,6 +78,13 @@ def _row(parameter: click.Parameter) -> str:
 
 def _argument(parameter: click.Parameter) -> str:
     return parameter.metavar or (parameter.name or "").upper()
+
+
+def _default(parameter: click.Parameter) -> str:
+    """Return the default of an argument; nothing where it may be left out without one."""
+    if isinstance(parameter.default, Path):
+        return f"`{parameter.default}`"
+    return "required" if parameter.required else ""
 
 
 def _value(parameter: click.Parameter) -> str:

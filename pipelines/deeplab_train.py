@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -22,6 +23,7 @@ from deeplab import (
 )
 from pipelines.config import DeepLabTrainConfig, to_json
 from pipelines.config.recipes import NETWORK_RECIPES, DeepLabRecipe, deeplab_recipe
+from pipelines.config.setting import LEFT_TO_COMMAND
 from pipelines.data.checking import require_same_size
 from pipelines.data.classes import ClassList, load_classes
 from pipelines.data.images import find_images, open_image
@@ -75,7 +77,9 @@ def deeplab_train(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
     Raises:
         S4Error: The input is unusable, the run exists, the training diverged, or a signal stopped it.
     """
+    config = config.located(events.info)
     labels = _open_labels(config)
+    config = replace(config, loss=chosen_loss(config, labels))
     pictures = training_pictures(config, labels)
     validate = validator(config, labels.classes) if config.val_voc else None
     recipe = deeplab_recipe(config.network, config.recipe)
@@ -133,6 +137,14 @@ def longest_side(config: DeepLabTrainConfig) -> int:
 def _open_labels(config: DeepLabTrainConfig) -> LabelFolder:
     classes = None if config.classes is None else load_classes(config.classes)
     return open_labels(config.labels, config.labels_are, classes)
+
+
+def chosen_loss(config: DeepLabTrainConfig, labels: LabelFolder) -> Any:
+    """Return the loss to train with: of `auto`, soft where the labels come with their confidence, else plain."""
+    if config.loss != LEFT_TO_COMMAND:
+        return config.loss
+    ids = labels.ids() if labels.manifest else []
+    return SOFT if ids and labels.confidence_path(ids[0]).is_file() else "plain"
 
 
 def _describe(config: DeepLabTrainConfig, labels: LabelFolder, n_pictures: int, events: Events) -> None:

@@ -3,7 +3,7 @@
 Anything that is not an `S4Error` is a fault of the program itself (exit code 1).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import ClassVar
 
@@ -17,6 +17,7 @@ class S4Error(Exception):
         exit_code: The exit code of the process.
         message: The line without the rule.
         rule: A short stable id of the rule that was broken, for users to search for and for tests.
+        others: Further faults that were found at the same time.
     """
 
     exit_code: ClassVar[int] = 1
@@ -27,6 +28,7 @@ class S4Error(Exception):
         super().__init__(message, rule)
         self.message = message
         self.rule = rule
+        self.others: tuple[S4Error, ...] = ()
 
     def __str__(self) -> str:
         """Return the line that the user sees."""
@@ -74,3 +76,11 @@ def nearest_name(name: str, known: Iterable[str]) -> str | None:
     by_lower = {candidate.lower(): candidate for candidate in known}
     close = get_close_matches(name.lower(), by_lower, n=1)
     return by_lower[close[0]] if close else None
+
+
+def raise_all(faults: Sequence[S4Error]) -> None:
+    """Raise the first of several faults, which tells the others too; do nothing if there is none."""
+    if faults:
+        first, *others = faults
+        first.others = tuple(others)
+        raise first

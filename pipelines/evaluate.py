@@ -59,6 +59,7 @@ def evaluate(config: EvaluateConfig, events: Events) -> dict[str, Any]:
             [evaluate-option], or class lists differ.
         InputError: Files are missing, damaged, or do not fit each other.
     """
+    config = config.located(events.info)
     return _mode(config)(config, events)
 
 

@@ -76,6 +76,7 @@ def explain(config: ExplainConfig, events: Events) -> dict[str, Any]:
         InputError: Files are damaged, a picture does not exist, or a picture has no instance.
         ConfigError: A network has no RoIMasking, or two networks have the same kind of mask.
     """
+    config = config.located(events.info)
     pictures = _chosen(config, load_coco(config.annotations, config.images))
     views = _views(config)
     records = []

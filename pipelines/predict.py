@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from pipelines.config import PredictConfig
 from pipelines.config.setting import flag_of, settings_of
-from pipelines.data.images import ImageFile, bytes_of, find_images, open_image
+from pipelines.data.given_pictures import given_pictures
+from pipelines.data.images import ImageFile, bytes_of, open_image
 from pipelines.data.label_maps import write_palette_map
 from pipelines.data.prediction_records import SALIENT, PredictionRecords
 from pipelines.data.record_files import Record
@@ -41,7 +42,7 @@ Answer = Callable[[Pixels], "dict[str, Any] | Pixels"]
 
 
 def predict(config: PredictConfig, events: Events) -> dict[str, Any]:
-    """Predict every picture of a folder or of a VOC list.
+    """Predict single pictures, every picture of a folder, or those of a VOC list.
 
     Args:
         config: See `PredictConfig`.
@@ -59,6 +60,7 @@ def predict(config: PredictConfig, events: Events) -> dict[str, Any]:
         Stopped: A signal came. The same command goes on.
     """
     start = time.monotonic()
+    config = config.located(events.info)
     folder, pictures = _pictures(config)
     kind = load.network_kind(config.weights)
     _refuse_idle_options(config, kind)
@@ -68,6 +70,7 @@ def predict(config: PredictConfig, events: Events) -> dict[str, Any]:
     done = records.done(config.retry_failed)
     _refuse_namesakes(config.out, done, pictures)
     todo = [image_id for image_id in pictures if image_id not in done]
+    _tell_of_before(config, pictures, done, events)
     if todo:
         answer = _deeplab(config) if records.holds_maps else _s4net(config)
         records.claim(settings)  # only now: an unusable network must not claim the folder
@@ -94,14 +97,29 @@ def _pictures(config: PredictConfig) -> tuple[Path, Mapping[str, ImageFile]]:
         pictures: Mapping[str, ImageFile] = list_pictures(config.voc, read_split(config.voc, config.split))
     else:
         assert config.images is not None
-        folder, pictures = config.images, find_images(config.images)
-    if config.out.resolve().is_relative_to(folder.resolve()):
-        raise ConfigError(
-            f"--out {config.out}: lies among the pictures of {folder}, a folder apart expected, or the next run would "
-            "take label maps for pictures; choose another",
-            "out-inside",
-        )
+        folder, pictures = given_pictures(config.images)
+    for searched in (folder,) if config.voc is not None else config.images or ():
+        if searched.is_dir() and config.out.resolve().is_relative_to(searched.resolve()):
+            raise ConfigError(
+                f"--out {config.out}: lies among the pictures of {searched}, a folder apart expected, or the next run "
+                "would take label maps for pictures; choose another",
+                "out-inside",
+            )
     return folder, pictures
+
+
+def _tell_of_before(
+    config: PredictConfig, pictures: Mapping[str, ImageFile], done: Mapping[str, Record], events: Events
+) -> None:
+    """Say what earlier runs have done, and that their other pictures stay in the folder."""
+    failed = sum("failed" in done.get(image_id, {}) for image_id in pictures)
+    if all(image_id in done for image_id in pictures):
+        again = f", {failed} of them failed (--retry-failed tries these again)" if failed else ""
+        total = "the picture was" if len(pictures) == 1 else f"all {len(pictures)} pictures were"
+        events.info(f"{config.out}: {total} predicted before{again}")
+    others = len(done.keys() - pictures.keys())
+    if others:
+        events.info(f"{config.out}: holds {others} predictions of other pictures too; they stay")
 
 
 def _refuse_namesakes(out: Path, done: Mapping[str, Record], pictures: Mapping[str, ImageFile]) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config import PseudoLabelConfig
+from pipelines.config.usual_places import record_pictures
 from pipelines.data.images import open_image
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.label_records import LabelRecords, count_records
@@ -34,7 +35,7 @@ from pipelines.labels.earlier_deeplab import Segmenter
 from pipelines.labels.instances import open_source
 from pipelines.labels.labeller import PictureLabeller, PictureLabels, gather_witnesses
 from pipelines.labels.learn import Evidence, learn
-from pipelines.labels.plan import LabelPlan, check_earlier, label_settings, make_plan, tell
+from pipelines.labels.plan import LabelPlan, check_earlier, label_settings, make_plan, tell, tell_done
 from pipelines.labels.recognizer import open_recognizer
 
 
@@ -46,10 +47,10 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
         events: Receives progress and warnings.
 
     Returns:
-        images, labelled, empty, failed, ...: Counts of this shard, earlier runs included, see `count_records`. With
-            `dry_run` they count what is there already.
+        images, labelled, empty, failed, ...: Counts of this shard, earlier runs included, see `count_records`.
         seconds, images_per_second: Time and speed of this run.
         out: The label folder.
+        With `dry_run`: images, to_label, out.
 
     Raises:
         ConfigError: The label folder was made with other settings [labels-differ], the cues of the earlier round were
@@ -58,7 +59,8 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
         Stopped: A signal came. The same command, started again, goes on.
     """
     start = time.monotonic()
-    plan = make_plan(config)
+    config = config.located(events.info)
+    plan = make_plan(config, events)
     folder = LabelFolder(config.out, plan.classes)
     records = LabelRecords(folder, plan.shard)
     settings = label_settings(config, plan)
@@ -69,18 +71,20 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
     todo = [image_id for image_id in plan.own if image_id not in done]
     if config.dry_run:
         tell(plan, todo, events)
+        return {"images": len(plan.own), "to_label": len(todo), "out": str(config.out)}
+    remove_stale_temporaries(config.out)
+    if todo:
+        events.info(f"keywords by strategy {plan.strategy}")
+        _label_all(config, plan, todo, records, settings, events)
     else:
-        remove_stale_temporaries(config.out)
-        if todo:
-            events.info(f"keywords by strategy {plan.strategy}")
-            _label_all(config, plan, todo, records, settings, events)
-        if not records.merge(list(plan.images), settings):
-            events.info(f"{config.out}: not complete yet; the folder is usable when all shards have finished")
+        tell_done(config.out, [done[image_id] for image_id in plan.own], events)
+    record_pictures(config.out, config.images)
+    if not records.merge(list(plan.images), settings):
+        events.info(f"{config.out}: not complete yet; the folder is usable when all shards have finished")
     done = records.done()
     counts = count_records([done[image_id] for image_id in plan.own if image_id in done])
     seconds = time.monotonic() - start
-    made = 0 if config.dry_run else len(todo)
-    return {**counts, "seconds": seconds, "images_per_second": made / seconds, "out": str(config.out)}
+    return {**counts, "seconds": seconds, "images_per_second": len(todo) / seconds, "out": str(config.out)}
 
 
 def _label_all(
@@ -93,7 +97,7 @@ def _label_all(
 ) -> None:
     find = open_source(config, plan.images, config.min_score * FALLBACK)
     segmenter = None if config.segmenter is None else Segmenter(config, plan.classes)
-    recognise = open_recognizer(config) if config.recognise == "imagenet" else None
+    recognise = open_recognizer(config) if plan.recognise else None
     records.claim(settings)  # after all that may still refuse the settings
     if config.cues_of is not None:
         found = take_over(config.cues_of, config.out, plan.images)

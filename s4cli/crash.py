@@ -14,17 +14,23 @@ import click
 
 from pipelines import __version__
 from pipelines.errors import MachineError, S4Error
+from s4cli.output import PrintedFailure, print_error
 
 OK = 0
 FAULT = 1
 USAGE = 2
 INTERRUPTED = 130
+_WITHOUT_RULE = (FAULT, INTERRUPTED)  # the user has broken none
 
 _MACHINE_ERRNOS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 
-def exit_code_of(work: Callable[[], object]) -> int:
+def exit_code_of(work: Callable[[], object], as_json: bool = False) -> int:
     """Run `work`, and tell the user on stderr what stopped it.
+
+    Args:
+        work: The command.
+        as_json: Whether to print the error as a JSON object on stdout too.
 
     Returns:
         The exit code: 0 done, 2 wrong usage, 6 the machine, 130 interrupted, or the code of the `S4Error`. Any other
@@ -32,31 +38,39 @@ def exit_code_of(work: Callable[[], object]) -> int:
     """
     try:
         work()
-    except S4Error as error:
-        return _report(str(error), error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return USAGE
-    except click.UsageError as error:
-        place = f"{error.ctx.command_path}: " if error.ctx else ""
-        return _report(f"{place}{error.format_message()} [usage]", USAGE)
-    except (KeyboardInterrupt, click.Abort):
-        return _report("interrupted; what was saved so far is intact", INTERRUPTED)
-    except Exception as error:
-        trouble = _machine_trouble(error)
-        if trouble:
-            return _report(f"{trouble} [machine]", MachineError.exit_code)
-        place = _write_crash_file(error)
-        return _report(f"this is a fault of s4 ({type(error).__name__}: {error}); {place}", FAULT)
+    except PrintedFailure as error:
+        click.echo(f"error: {error}", err=True)
+        return error.exit_code
+    except (Exception, KeyboardInterrupt) as error:
+        faults, code = _described(error)
+        for message, rule in faults:
+            click.echo(f"error: {message}" + (f" [{rule}]" if code not in _WITHOUT_RULE else ""), err=True)
+        if as_json:
+            print_error("\n".join(message for message, _ in faults), faults[0][1], code)
+        return code
     return OK
 
 
-def _report(message: str, code: int) -> int:
-    click.echo(f"error: {message}", err=True)
-    return code
+def _described(error: BaseException) -> tuple[list[tuple[str, str]], int]:
+    """Return the message and the rule of every fault that an error tells, and the exit code."""
+    if isinstance(error, S4Error):
+        return [(fault.message, fault.rule) for fault in (error, *error.others)], error.exit_code
+    if isinstance(error, click.UsageError):
+        place = f"{error.ctx.command_path}: " if error.ctx else ""
+        return [(place + error.format_message(), "usage")], USAGE
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return [("interrupted; what was saved so far is intact", "interrupted")], INTERRUPTED
+    trouble = _machine_trouble(error)
+    if trouble:
+        return [(trouble, "machine")], MachineError.exit_code
+    place = _write_crash_file(error)
+    return [(f"this is a fault of s4 ({type(error).__name__}: {error}); {place}", "fault")], FAULT
 
 
-def _machine_trouble(error: Exception) -> str | None:
+def _machine_trouble(error: BaseException) -> str | None:
     """Return a message if the machine is at fault, not the program; else None."""
     if isinstance(error, OSError) and error.errno in _MACHINE_ERRNOS:
         where = error.filename or "a file"
@@ -67,7 +81,7 @@ def _machine_trouble(error: Exception) -> str | None:
     return None
 
 
-def _write_crash_file(error: Exception) -> str:
+def _write_crash_file(error: BaseException) -> str:
     """Write the traceback into the current folder, or else the temporary one; return a clause that names the file."""
     text = "\n".join(
         [

@@ -4,9 +4,10 @@ Only the standard library, click and the settings are imported here. The body of
 stage, which may import torch.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import MISSING
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -46,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    return exit_code_of(lambda: s4.main(arguments, prog_name="s4", standalone_mode=False))
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    return exit_code_of(lambda: s4.main(given, prog_name="s4", standalone_mode=False), "--json" in given)
 
 
 @click.group(context_settings=_CONTEXT)
@@ -56,6 +58,8 @@ def s4() -> None:
 
     The chain is train, pseudo-label, deeplab-train, evaluate. "s4 run" does the whole chain from one file. "s4 demo"
     does the whole chain on generated scenes. Results go to stdout, progress goes to stderr.
+
+    A file s4.toml in the current folder gives the settings of every command that is started there. Flags override it.
     """
 
 
@@ -69,7 +73,11 @@ def train(config: TrainConfig, events: "Events") -> dict[str, Any]:
 
 @stage_command(s4, PseudoLabelConfig)
 def pseudo_label(config: PseudoLabelConfig, events: "Events") -> dict[str, Any]:
-    """Make label maps from salient instances and image-level keywords."""
+    """Make label maps from salient instances and image-level keywords.
+
+    In the result, "rejected" counts the pictures without a label by reason, and "doubted" the instances without a label
+    by reason.
+    """
     from pipelines.pseudo_label import pseudo_label
 
     return pseudo_label(config, events)
@@ -88,6 +96,7 @@ def evaluate(config: EvaluateConfig, events: "Events") -> dict[str, Any]:
     r"""Measure mIoU of predictions or labels, or mask AP of instances.
 
     \b
+    VOCDIR                                               mIoU of the network in runs/deeplab
     --voc DIR --weights RUN | --predictions DIR          mIoU of a network or of its written predictions
     --voc DIR --split LIST --labels DIR                  mIoU of pseudo labels
     --voc DIR ... --versus DIR | RUN                     one of the lines above, compared with other predictions
@@ -104,7 +113,7 @@ def predict(config: PredictConfig, events: "Events") -> dict[str, Any]:
     r"""Predict many pictures: a DeepLab writes label maps, an S4Net writes instances.
 
     \b
-    --images DIR --weights RUN --out DIR               every picture of a folder
+    PICTURE|DIR ... --weights RUN --out DIR            single pictures, and every picture of a folder
     --voc DIR --split test --weights RUN --out DIR     the pictures of a VOC list
     """
     from pipelines.predict import predict
@@ -176,7 +185,8 @@ def run(config: RunConfig, events: "Events") -> dict[str, Any]:
     [run]   the settings below
 
     A stage without a table is left out. If a table does not name weights, labels, classes or folders, the stage takes
-    them from the stages before. Relative paths lead from the current folder.
+    them from the stages before. Relative paths lead from the folder of the file. Without FILE.toml the command takes
+    s4.toml.
 
     After a stop or a kill, start the same command again to go on. If settings or inputs of a stage have changed, the
     stage is done again in a new folder. The old folder is kept as NAME.old-1, NAME.old-2, ...
@@ -191,12 +201,30 @@ def config() -> None:
     """Look at the settings of the commands."""
 
 
-@config.command(params=[click.Argument(["stage"], type=click.Choice(list(STAGES))), json_option()])
-def show(stage: str, as_json: bool) -> None:
+_STAGE = click.Argument(["stage"], type=click.Choice(list(STAGES)), metavar="COMMAND", required=False)
+
+
+@config.command(params=[_STAGE, json_option()])
+def show(stage: str | None, as_json: bool) -> None:
     """Print the defaults of a command as a commented TOML table for --config."""
+    if stage is None:
+        raise click.UsageError(f"no command given, one of {', '.join(STAGES)} expected")
     if as_json:
         settings = settings_of(STAGES[stage]).values()
         defaults = {setting.name: None if setting.default is MISSING else setting.default for setting in settings}
         print_result("config", {"stage": stage, "defaults": defaults}, as_json=True)
     else:
         click.echo(to_toml(STAGES[stage]), nl=False)
+
+
+@s4.command("help", params=[click.Argument(["words"], metavar="[COMMAND]", nargs=-1)])
+@click.pass_context
+def help_command(context: click.Context, words: tuple[str, ...]) -> None:
+    """Show the help of s4 or of a command, as --help does."""
+    shown = cast(click.Context, context.parent)
+    for word in words:
+        if not isinstance(shown.command, click.Group):
+            raise click.UsageError(f"{shown.command_path} has no command {word}", shown)
+        name, command, _ = shown.command.resolve_command(shown, [word])
+        shown = click.Context(cast(click.Command, command), info_name=name, parent=shown)
+    click.echo(shown.get_help())

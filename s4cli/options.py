@@ -9,8 +9,18 @@ from typing import Any, TypeVar
 import click
 
 from pipelines.config import resolve
-from pipelines.config.setting import StageConfig, choices_of, flag_of, limits_of, settings_of, type_of
-from s4cli.output import run_and_print
+from pipelines.config.paths import prepared
+from pipelines.config.setting import (
+    FOLDER_FILE,
+    StageConfig,
+    choices_of,
+    flag_of,
+    is_list,
+    limits_of,
+    settings_of,
+    type_of,
+)
+from s4cli.output import run_and_print, tell
 
 Config = TypeVar("Config", bound=StageConfig)
 Stage = Callable[[Config, Any], dict[str, Any]]
@@ -19,33 +29,55 @@ _CLICK_TYPES: dict[type, click.ParamType[Any]] = {
     str: click.STRING,
     int: click.INT,
     float: click.FLOAT,
+    bool: click.BOOL,
     Path: click.Path(path_type=Path),
 }
+_ARGUMENT = "argument_"  # begins the name of an argument that stands for the option of the same name
+
+
+class StageCommand(click.Command):
+    """A command in which an argument may stand for an option: `s4 evaluate VOCDIR` for `s4 evaluate --voc VOCDIR`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments, and give the value of each argument to the option that it stands for."""
+        rest = super().parse_args(ctx, args)
+        for name in [name for name in ctx.params if name.startswith(_ARGUMENT)]:
+            value, option = ctx.params.pop(name), name.removeprefix(_ARGUMENT)
+            if value and ctx.params[option]:
+                message = f"{_in_words(value)} given without a flag and {_in_words(ctx.params[option])} with one"
+                raise click.UsageError(f"{message}, expected one of both; leave {flag_of(option)} out", ctx)
+            ctx.params[option] = value or ctx.params[option] or None
+        return rest
+
+
+def _in_words(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def stage_command(group: click.Group, config_class: type[Config]) -> Callable[[Stage[Config]], click.Command]:
     """Return a decorator that turns `stage(config, events) -> result` into a command of `group`.
 
     A positional setting is the settings file, which then replaces `--config`. The docstring of the function is the help
-    of the command. The body of the function imports the module of the stage, so that `--help` is fast.
+    of the command. The body of the function imports the module of the stage, so that `--help` is fast. Every path is
+    looked at before that.
     """
 
     def decorate(stage: Stage[Config]) -> click.Command:
         settings = settings_of(config_class).values()
-        file_name = next((setting.name for setting in settings if limits_of(setting).positional), "config_file")
+        file_name = next((setting.name for setting in settings if limits_of(setting).positional), None)
 
         def callback(as_json: bool, **flags: Any) -> None:
-            config_file = flags.pop("config_file", None) or flags.get(file_name)
-            config = resolve(config_class, config_file, flags)
-            run_and_print(config_class.command, lambda events: stage(config, events), as_json)
+            file = flags[file_name] if file_name else _settings_file(flags)
+            config = prepared(resolve(config_class, file, flags, None if file_name else tell), tell)
+            run_and_print(config, lambda events: stage(config, events), as_json)
 
-        general = [json_option()] if file_name != "config_file" else [_config_option(), json_option()]
+        general = [json_option()] if file_name else [*_file_options(), json_option()]
         # click keeps the lines of a paragraph after a backspace, which a raw docstring spells as two letters.
         text = inspect.cleandoc(stage.__doc__ or "").replace("\\b\n", "\b\n")
-        command = click.Command(
+        command = StageCommand(
             config_class.command,
             callback=callback,
-            params=[*map(_option, settings), *general],
+            params=[*(part for setting in settings for part in _parameters(setting)), *general],
             help=text,
             short_help=text.partition("\n")[0],
         )
@@ -60,27 +92,49 @@ def json_option() -> click.Option:
     return click.Option(["as_json", "--json"], is_flag=True, help="Print the result as one JSON object.")
 
 
-def _config_option() -> click.Option:
+def _file_options() -> list[click.Parameter]:
     path = click.Path(path_type=Path)
-    config_help = "Take settings from this TOML file. `s4 config show` prints an example. Flags override the file."
-    return click.Option(["config_file", "--config"], type=path, metavar="FILE.toml", help=config_help)
+    config_help = (
+        f"Take settings from this TOML file, and not from {FOLDER_FILE} in the current folder. `s4 config show` prints "
+        "an example. Flags override the file."
+    )
+    none_help = f"Take no settings from {FOLDER_FILE} in the current folder."
+    return [
+        click.Option(["config_file", "--config"], type=path, metavar="FILE.toml", help=config_help),
+        click.Option(["no_config", "--no-config"], is_flag=True, help=none_help),
+    ]
 
 
-def _option(setting: "Field[Any]") -> click.Parameter:
-    """Return the option of one setting, or the argument of a positional one.
+def _settings_file(flags: dict[str, Any]) -> Path | None:
+    """Take the general options out of the flags, and return the settings file that they name, if there is one."""
+    named: Path | None = flags.pop("config_file")
+    unwanted = flags.pop("no_config")
+    if named is not None and unwanted:
+        raise click.UsageError("--config and --no-config: both given, one of them expected; leave one out")
+    usual = Path(FOLDER_FILE)
+    return named or (usual if usual.is_file() and not unwanted else None)
+
+
+def _parameters(setting: "Field[Any]") -> list[click.Parameter]:
+    """Return the option of one setting, and the argument that may stand for it; or the argument alone.
 
     The default of the option is always None, "not given". The true default applies later, after the TOML file.
     """
-    limits, kind, flag = limits_of(setting), type_of(setting), flag_of(setting.name)
+    limits, flag, kind = limits_of(setting), flag_of(setting.name), _CLICK_TYPES[type_of(setting)]
     if limits.positional:
-        return click.Argument([setting.name], type=_CLICK_TYPES[kind], metavar="FILE.toml")
+        return [click.Argument([setting.name], type=kind, metavar="[FILE.toml]", default=setting.default)]
     text = limits.help + _default_note(setting)
-    if kind is bool:
+    if type_of(setting) is bool:
         # The second form, --no-..., switches off what a TOML file switches on.
-        return click.Option([setting.name, f"{flag}/--no-{flag[2:]}"], default=None, help=text)
+        return [click.Option([setting.name, f"{flag}/--no-{flag[2:]}"], default=None, help=text)]
     choices = choices_of(setting)
-    accepted = click.Choice(choices) if choices else _CLICK_TYPES[kind]
-    return click.Option([setting.name, flag], type=accepted, help=text)
+    accepted = click.Choice(choices) if choices else kind
+    option = click.Option([setting.name, flag], type=accepted, multiple=is_list(setting), help=text)
+    if limits.argument is None:
+        return [option]
+    name, many = _ARGUMENT + setting.name, is_list(setting)
+    metavar = f"[{limits.argument}]{'...' if many else ''}"
+    return [click.Argument([name], type=kind, metavar=metavar, required=False, nargs=-1 if many else 1), option]
 
 
 def _default_note(setting: "Field[Any]") -> str:

@@ -1,17 +1,23 @@
-"""The output of a command: a table for people or one JSON object for programs. stdout receives nothing else."""
+"""The output of a command: a table for people or one JSON object for programs. stdout receives nothing else.
+
+Lines about the work, and the line that says what comes next, go to stderr.
+"""
 
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipelines import __version__
+from pipelines.config import StageConfig
 from pipelines.errors import PartialFailure
 from pipelines.files import plain
+from s4cli.next_step import next_step
 
 if TYPE_CHECKING:
     from pipelines.events import Events
@@ -19,38 +25,91 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 
 
-def run_and_print(command: str, work: "Callable[[Events], Mapping[str, Any]]", as_json: bool) -> None:
-    """Run a stage and print the result.
+class PrintedFailure(PartialFailure):
+    """Some items failed, and the printed result says so already."""
+
+
+def _speaks() -> bool:
+    """Return whether this process prints: under torchrun every rank does the same work, and only one rank prints."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def tell(line: str) -> None:
+    """Print a line about the work on stderr."""
+    if _speaks():
+        click.echo(line, err=True)
+
+
+def run_and_print(config: StageConfig, work: "Callable[[Events], Mapping[str, Any]]", as_json: bool) -> None:
+    """Run a stage, print the result, and say what comes next.
 
     Args:
-        command: Name of the command, for the schema.
+        config: Settings of the command.
         work: A function that receives the events and returns the result.
         as_json: Whether to print one JSON object instead of a table.
 
     Raises:
-        PartialFailure: Some items failed. The result is printed nevertheless.
+        PrintedFailure: Some items failed. The result is printed nevertheless.
     """
     from pipelines.events import Events
 
-    # Under torchrun every rank does the same work, and only one rank prints.
-    speaks = os.environ.get("RANK", "0") == "0"
     # Libraries print notes on stdout. Such notes would break the one JSON object.
     with redirect_stdout(sys.stderr), open(os.devnull, "w") as silence:
-        result = work(Events(None if speaks else silence))
-    if speaks:
-        print_result(command, result, as_json)
-    if result.get("failed"):
-        message = f"{result.get('out', command)}: {result['failed']} items failed, none expected"
-        raise PartialFailure(f"{message}; failures.jsonl lists them", "items-failed")
+        result = work(Events(None if _speaks() else silence))
+    failure = _failure(config.command, result)
+    if _speaks():
+        error = {"error": _error(failure.message, failure.rule, failure.exit_code)} if failure and as_json else {}
+        dry = getattr(config, "dry_run", False)
+        print_result(config.command, {**(_known(result) if dry and not as_json else result), **error}, as_json)
+        tell(next_step(config, plain(result)))
+    if failure:
+        raise failure
+
+
+def _failure(command: str, result: Mapping[str, Any]) -> PrintedFailure | None:
+    """Return the error that tells how many items failed, and which file lists them; None if none failed."""
+    if not result.get("failed"):
+        return None
+    count, out = result["failed"], result.get("out", command)
+    parts = [stage["result"] for stage in result.get("stages", ()) if isinstance(stage.get("result"), Mapping)]
+    folders = [str(part["out"]) for part in parts if part.get("failed") and "out" in part] or [out]
+    message = f"{out}: {count} {'item' if count == 1 else 'items'} failed, none expected"
+    return PrintedFailure(f"{message}; {(Path(folders[0]) / 'failures.jsonl').as_posix()} lists them", "items-failed")
+
+
+def print_error(message: str, rule: str, exit_code: int) -> None:
+    """Print an error on stdout as one JSON object."""
+    if _speaks():
+        click.echo(json.dumps({**_head("error"), "error": _error(message, rule, exit_code)}))
+
+
+def _error(message: str, rule: str, exit_code: int) -> dict[str, Any]:
+    return {"rule": rule, "message": message, "exit_code": exit_code}
+
+
+def _head(command: str) -> dict[str, Any]:
+    return {"schema": f"s4/{command}/{SCHEMA_VERSION}", "s4_version": __version__}
 
 
 def print_result(command: str, result: Mapping[str, Any], as_json: bool) -> None:
     """Print a result on stdout; `plain` gives the result its JSON form, with null for NaN."""
     if as_json:
-        head = {"schema": f"s4/{command}/{SCHEMA_VERSION}", "s4_version": __version__}
-        click.echo(json.dumps(plain({**head, **result}), allow_nan=False))
+        click.echo(json.dumps(plain({**_head(command), **result}), allow_nan=False))
     else:
         click.echo("\n".join(table(plain(result))))
+
+
+def _known(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a result without values and columns of which nothing is known."""
+    known: dict[str, Any] = {}
+    for key, value in result.items():
+        if _is_grid(value):
+            named = {name for record in value for name, part in record.items() if part is not None}
+            value = [{name: part for name, part in record.items() if name in named} for record in value]
+            value = value if len(named) > 1 else None  # a bare number of the line tells nothing
+        if value is not None:
+            known[key] = value
+    return known
 
 
 def table(result: Mapping[str, Any]) -> Iterator[str]:
@@ -59,6 +118,8 @@ def table(result: Mapping[str, Any]) -> Iterator[str]:
     Two kinds of values follow as tables of their own. Mappings with the same keys, such as scores of the same classes,
     stand side by side, with a line for each key. A list of mappings has a line for each mapping and a column for each
     key. Only `--json` shows mappings nested in such a list.
+
+    In nested mappings of numbers, names without a value are left out and counted: such classes do not occur.
     """
     alike = _alike(result)
     grids = {key: value for key, value in result.items() if _is_grid(value)}
@@ -84,8 +145,15 @@ def _alike(result: Mapping[str, Any]) -> list[dict[str, Mapping[str, Any]]]:
 
 
 def _side_by_side(group: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    keys = next(iter(group.values()))
-    yield from _columns([["", *group], *([key, *(_text(part[key]) for part in group.values())] for key in keys)])
+    keys = list(next(iter(group.values())))
+    known = [key for key in keys if any(part[key] is not None for part in group.values())]
+    yield from _columns([["", *group], *([key, *(_text(part[key]) for part in group.values())] for key in known)])
+    if len(known) < len(keys):
+        yield _left_out(len(keys) - len(known))
+
+
+def _left_out(rows: int) -> str:
+    return f"({rows} {'row' if rows == 1 else 'rows'} without a value left out)"
 
 
 def _is_grid(value: Any) -> bool:
@@ -107,10 +175,18 @@ def _columns(cells: list[list[str]]) -> Iterator[str]:
 def _rows(result: Mapping[str, Any], indent: str) -> Iterator[tuple[str, str]]:
     for key, value in result.items():
         if isinstance(value, Mapping):
-            yield indent + key, ""
-            yield from _rows(value, indent + "  ")
+            known = _with_values(value)
+            if value:
+                yield indent + key, _left_out(len(value) - len(known)) if len(known) < len(value) else ""
+            yield from _rows(known, indent + "  ")
         else:
             yield indent + key, _text(value)
+
+
+def _with_values(numbers: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the named numbers that are known; a mapping that holds more than numbers stays as it is."""
+    known = {name: part for name, part in numbers.items() if part is not None}
+    return known if all(isinstance(part, int | float) for part in known.values()) else numbers
 
 
 def _text(value: Any) -> str:

@@ -54,6 +54,6 @@ class Tables:
             ConfigError: A value cannot be used; the message names the file and the table.
         """
         try:
-            return build(cls, values)
+            return build(cls, values).located()
         except ConfigError as error:
             raise ConfigError(f"{self.config.file}: [{cls.command}] {error.message}", error.rule) from error

@@ -18,9 +18,11 @@ from pipelines.config.evaluate import EvaluateConfig
 from pipelines.config.explain import ExplainConfig
 from pipelines.config.predict import PredictConfig
 from pipelines.config.pseudo_label import PseudoLabelConfig
+from pipelines.config.resolution import resolve_with
 from pipelines.config.run import RunConfig
-from pipelines.config.setting import Config, StageConfig, from_json, resolve_with, to_json, to_toml
+from pipelines.config.setting import Config, StageConfig, Tell, from_json, to_json
 from pipelines.config.shard import Shard
+from pipelines.config.toml_text import to_toml
 from pipelines.config.train import TrainConfig
 
 __all__ = [
@@ -66,6 +68,6 @@ STAGES: dict[str, type[StageConfig]] = {
 """The settings of every stage by the name of its command, in the order of the chain."""
 
 
-def resolve(cls: type[Config], toml: Path | None, flags: Mapping[str, Any]) -> Config:
-    """Return the settings of a stage: default < TOML file < flag; see `pipelines.config.setting.resolve_with`."""
-    return resolve_with(STAGES, cls, toml, flags)
+def resolve(cls: type[Config], toml: Path | None, flags: Mapping[str, Any], tell: Tell | None = None) -> Config:
+    """Return the settings of a stage: default < TOML file < flag; see `pipelines.config.resolution.resolve_with`."""
+    return resolve_with(STAGES, cls, toml, flags, tell)

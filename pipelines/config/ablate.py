@@ -11,6 +11,7 @@ from pipelines.config.base import (
     PRESET_BATCH_SIZE,
     PRESET_LR,
     PRESET_STEPS,
+    TRUNK_WEIGHT_WORDS,
     TRUNK_WEIGHTS,
     CommonConfig,
     Preset,
@@ -24,20 +25,27 @@ class AblateConfig(CommonConfig):
     """Settings of `s4 ablate`: the comparisons of the paper, trained and scored on any data set."""
 
     command: ClassVar[str] = "ablate"
+    example: ClassVar[str] = (
+        "s4 ablate --table 1 --images DIR --annotations train.json --test-annotations test.json --out tables"
+    )
 
     table: int = opt(
         REQUIRED, "Table of the paper: 1 RoI layers, 2 ring width, 3 trunks, 4 other methods.", at_least=1, at_most=4
     )
-    images: Path = opt(REQUIRED, "Folder of the pictures.")
-    annotations: Path = opt(REQUIRED, "COCO JSON file with the instances of the training pictures.")
-    test_annotations: Path = opt(REQUIRED, "COCO JSON file with the instances of the pictures to score on.")
+    images: Path = opt(REQUIRED, "Folder of the pictures.", must_be="folder")
+    annotations: Path = opt(REQUIRED, "COCO JSON file with the instances of the training pictures.", must_be="file")
+    test_annotations: Path = opt(
+        REQUIRED, "COCO JSON file with the instances of the pictures to score on.", must_be="file"
+    )
     val_annotations: Path | None = opt(
-        None, "COCO JSON file with the instances that choose the best checkpoint. Unset: the last checkpoint counts."
+        None,
+        "COCO JSON file with the instances that choose the best checkpoint. Unset: the last checkpoint counts.",
+        must_be="file",
     )
     out: Path = opt(REQUIRED, "Folder of the study, shared by all tables. Finished trainings in the folder are kept.")
     preset: Preset = opt("modern", PRESET)
     trunk: str = opt("resnet50", "Trunk of tables 1, 2 and 4: any name of the timm library.")
-    trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS)
+    trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS, words=TRUNK_WEIGHT_WORDS, must_be="tensors")
     trunks: str = opt(
         "resnet101,resnet50,vgg16,mobilenet_v1",
         "Trunks of table 3.",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipelines.config.setting import StageConfig, opt
+from pipelines.config.usual_places import BUILTIN
 
 Precision = Literal["auto", "fp32", "bf16"]
 """Number format of the networks."""
@@ -19,6 +20,8 @@ SCALES = (rf"{_SCALE}(,{_SCALE})*", "numbers above 0 with commas, such as 0.5,1.
 """Form of a list of picture scales, and a description of the form."""
 
 CLASSES = "Class list: voc, or a file with one class name per line."
+CLASS_WORDS = ("voc",)
+"""Class lists that are no file."""
 DRY_RUN = "Check all inputs and count the work, then stop."
 MASK_SLACK = (
     "How far a mask may reach beyond its box, as a share of the box. Unset: the value of the preset (paper: 0)."
@@ -28,9 +31,17 @@ PRESET_BATCH_SIZE = "Pictures per step. Unset: the number of the preset."
 PRESET_LR = "Peak learning rate. Unset: the rate of the preset."
 PRESET_STEPS = "Optimiser steps. Unset: the number of the preset."
 RESUME = "Continue the run in --run with the settings saved there."
+SALIENT_WEIGHTS = (
+    "Salient-instance network: run folder (its best checkpoint), file, or builtin for the one that ships. Unset: "
+    "runs/s4net if it has a network, else builtin."
+)
 RETRY_FAILED = "Try pictures again that failed before."
 SEED = "Seed of every random choice."
 TRUNK_WEIGHTS = "Weights that the trunk starts from: imagenet (from the timm library), none, or a file."
+TRUNK_WEIGHT_WORDS = ("imagenet", "none")
+"""Weights of a trunk that are no file."""
+WEIGHT_WORDS = (BUILTIN,)
+"""Weights of a salient-instance network that are no run and no file."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pipelines.config.base import CommonConfig, Preset
+from pipelines.config.base import WEIGHT_WORDS, CommonConfig, Preset
 from pipelines.config.setting import opt
 from pipelines.errors import ConfigError
 
@@ -14,6 +14,7 @@ class BenchConfig(CommonConfig):
     """Settings of `s4 bench`: speed beside other networks, measured in one run."""
 
     command: ClassVar[str] = "bench"
+    example: ClassVar[str] = "s4 bench --what inference"
 
     what: Literal["inference", "branch", "proposals", "trunks", "training", "end-to-end"] = opt(
         "inference", "What to time."
@@ -21,10 +22,15 @@ class BenchConfig(CommonConfig):
     preset: Preset = opt("paper", "Network variant if --weights is not given. --what inference times all variants.")
     trunk: str = opt("resnet50", "Trunk of S4Net if --weights is not given: any name of the timm library.")
     weights: Path | None = opt(
-        None, "Trained network to time: run folder (its best checkpoint) or file. Unset: random weights, equally fast."
+        None,
+        "Trained network to time: run folder (its best checkpoint) or file. Unset: random weights, equally fast.",
+        words=WEIGHT_WORDS,
+        must_be="weights",
     )
     images: Path | None = opt(
-        None, "Folder of the pictures, with --weights or --what end-to-end. Unset: generated scenes."
+        None,
+        "Folder of the pictures, with --weights or --what end-to-end. Unset: generated scenes.",
+        must_be="folder",
     )
     image_size: int = opt(320, "Side in pixels of the input of the networks if --weights is not given.", at_least=64)
     batch_size: int | None = opt(

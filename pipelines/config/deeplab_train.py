@@ -1,11 +1,13 @@
 """Settings of `s4 deeplab-train`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pipelines.config.base import RESUME, SEED, TRUNK_WEIGHTS, CommonConfig
-from pipelines.config.setting import REQUIRED, opt
+from pipelines.config.base import CLASS_WORDS, RESUME, SEED, TRUNK_WEIGHT_WORDS, TRUNK_WEIGHTS, CommonConfig
+from pipelines.config.setting import Tell, opt
+from pipelines.config.usual_places import DEEPLAB_RUN, LABELS, recorded_pictures
+from pipelines.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,28 +15,45 @@ class DeepLabTrainConfig(CommonConfig):
     """Settings of `s4 deeplab-train`: a semantic segmentation network on label maps."""
 
     command: ClassVar[str] = "deeplab-train"
+    example: ClassVar[str] = "s4 deeplab-train --images DIR --labels labels"
 
-    images: Path = opt(REQUIRED, "Folder of the pictures.")
-    labels: Path = opt(REQUIRED, "Label folder that pseudo-label wrote, or a folder of ground-truth label maps.")
+    images: Path = opt(
+        None,
+        "Folder of the pictures. Unset: the one that the label folder was made from.",
+        must_be="folder",
+        found=True,
+    )
+    labels: Path = opt(
+        LABELS, "Label folder that pseudo-label wrote, or a folder of ground-truth label maps.", must_be="folder"
+    )
     labels_are: Literal["pseudo", "ground-truth"] = opt(
         "pseudo", "Kind of the labels. To train on true label maps, say ground-truth."
     )
     list: Path | None = opt(
-        None, "File with the ids of the pictures to train on, one per line. Unset: every picture with a label."
+        None,
+        "File with the ids of the pictures to train on, one per line. Unset: every picture with a label.",
+        must_be="file",
     )
-    classes: str | None = opt(None, "Class list: voc or a file. Unset: the class list of the label folder.")
-    run: Path = opt(REQUIRED, "Folder of this run. The command creates the folder.", may_change=True)
-    network: Literal["vgg16", "resnet101", "efficientnet_lite0"] = opt("vgg16", "Network variant.")
-    trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS)
+    classes: str | None = opt(
+        None,
+        "Class list: voc or a file. Unset: the class list of the label folder.",
+        words=CLASS_WORDS,
+        must_be="file",
+    )
+    run: Path = opt(DEEPLAB_RUN, "Folder of this run. The command creates the folder.", may_change=True)
+    network: Literal["vgg16", "resnet101", "efficientnet_lite0"] = opt("efficientnet_lite0", "Network variant.")
+    trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS, words=TRUNK_WEIGHT_WORDS, must_be="tensors")
     recipe: Literal["largefov", "v2-resnet101", "lite"] | None = opt(
         None,
         "Schedule, crops and loss. lite is short enough for a processor. The others are as published. Unset: the "
         "recipe of the network.",
     )
-    loss: Literal["plain", "balanced", "bootstrapped", "soft"] = opt(
-        "plain",
+    loss: Literal["auto", "plain", "balanced", "bootstrapped", "soft"] = opt(
+        "auto",
         "Form of the cross-entropy. balanced averages foreground and background apart. bootstrapped mixes the labels "
-        "with the predictions. soft trusts each label as far as the confidence map says, after sharpening the map.",
+        "with the predictions. soft trusts each label as far as the confidence map says, after sharpening the map. "
+        "auto: soft for pseudo labels with confidence maps, else plain.",
+        settled=True,
     )
     confidence: bool = opt(False, "Weigh each pixel by the confidence map of the label folder.")
     least_confidence: float = opt(
@@ -55,5 +74,23 @@ class DeepLabTrainConfig(CommonConfig):
     )
     seed: int = opt(0, SEED, at_least=0)
     resume: bool = opt(False, RESUME, may_change=True)
-    val_voc: Path | None = opt(None, "VOC folder with the val list to evaluate on during training.")
+    val_voc: Path | None = opt(None, "VOC folder with the val list to evaluate on during training.", must_be="voc")
     evaluate_every: int | None = opt(None, "Steps between evaluations. Unset: one evaluation at the end.", at_least=1)
+
+    def located(self, tell: Tell = lambda line: None) -> Self:
+        """Return the same settings with the pictures that the label folder was made from, if none were named.
+
+        Raises:
+            ConfigError: The label folder does not say where they are, or they are there no more [setting-missing].
+        """
+        if self.images is not None:
+            return self
+        images = recorded_pictures(self.labels)
+        if images is None:
+            message = f"--images: not given, and {self.labels} does not say where its pictures lie, a folder expected"
+            raise ConfigError(f"{message}; name it, as in: {self.example}", "setting-missing")
+        if not images.is_dir():
+            message = f"--images: not given, and the pictures of {self.labels} are no longer in {images}"
+            raise ConfigError(f"{message}, a folder expected; name it, as in: {self.example}", "setting-missing")
+        tell(f"--images: not given, so the pictures of {self.labels} are taken ({images})")
+        return replace(self, images=images)

@@ -13,6 +13,7 @@ class DemoConfig(CommonConfig):
     """Settings of `s4 demo`: the whole chain on generated scenes."""
 
     command: ClassVar[str] = "demo"
+    example: ClassVar[str] = "s4 demo"
 
     out: Path = opt(Path("demo"), "Folder for the scenes, the runs and the report.")
     seed: int = opt(0, SEED, at_least=0)

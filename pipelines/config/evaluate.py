@@ -1,11 +1,14 @@
 """Settings of `s4 evaluate`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pipelines.config.base import CLASSES, SCALES, CommonConfig, CrfPreset
-from pipelines.config.setting import opt
+from pipelines.config.base import CLASS_WORDS, CLASSES, SCALES, WEIGHT_WORDS, CommonConfig, CrfPreset
+from pipelines.config.setting import Tell, opt
+from pipelines.config.usual_places import DEEPLAB_RUN, salient_network, usual_run
+
+_SALIENT = "s4 evaluate --images DIR --annotations test.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,15 +16,24 @@ class EvaluateConfig(CommonConfig):
     """Settings of `s4 evaluate`: mIoU of predictions or labels, or mask AP of instances."""
 
     command: ClassVar[str] = "evaluate"
+    example: ClassVar[str] = "s4 evaluate --voc VOCDIR --weights RUN"
 
-    voc: Path | None = opt(None, "VOC folder with the true label maps.")
+    voc: Path | None = opt(None, "VOC folder with the true label maps.", argument="VOCDIR", must_be="voc")
     split: str = opt("val", "List of the VOC folder to evaluate on.")
-    weights: Path | None = opt(None, "Network to evaluate: run folder (its best checkpoint) or file.")
-    predictions: Path | None = opt(None, "Folder of predicted label maps to evaluate, instead of a network.")
-    labels: Path | None = opt(None, "Label folder to evaluate, instead of a network.")
-    images: Path | None = opt(None, "Folder of the pictures, for mask AP.")
-    annotations: Path | None = opt(None, "COCO JSON file with the true instances, for mask AP.")
-    classes: str = opt("voc", CLASSES)
+    weights: Path | None = opt(
+        None,
+        "Network to evaluate: run folder (its best checkpoint) or file. Unset: runs/deeplab for label maps, the "
+        "network that pseudo-label takes for instances.",
+        words=WEIGHT_WORDS,
+        must_be="weights",
+    )
+    predictions: Path | None = opt(
+        None, "Folder of predicted label maps to evaluate, instead of a network.", must_be="folder"
+    )
+    labels: Path | None = opt(None, "Label folder to evaluate, instead of a network.", must_be="folder")
+    images: Path | None = opt(None, "Folder of the pictures, for mask AP.", must_be="folder")
+    annotations: Path | None = opt(None, "COCO JSON file with the true instances, for mask AP.", must_be="file")
+    classes: str = opt("voc", CLASSES, words=CLASS_WORDS, must_be="file")
     scales: str = opt("1.0", "Picture scales to average over.", form=SCALES)
     flip: bool = opt(
         False, "Average over the picture and its mirror image. --flip works for salient-instance networks too."
@@ -31,7 +43,9 @@ class EvaluateConfig(CommonConfig):
     allow_missing: bool = opt(False, "Leave out pictures that have no prediction, instead of stopping with an error.")
     save_predictions: Path | None = opt(None, "Folder to write the predicted label maps to.")
     versus: Path | None = opt(
-        None, "Second set of predictions to compare with: a folder of label maps, or the run of a DeepLab."
+        None,
+        "Second set of predictions to compare with: a folder of label maps, or the run of a DeepLab.",
+        must_be="path",
     )
     foreground: bool = opt(
         False,
@@ -39,3 +53,17 @@ class EvaluateConfig(CommonConfig):
         "all classes.",
     )
     min_score: float = opt(0.5, "With --foreground: leave out instances with a lower score.", at_least=0, at_most=1)
+
+    def located(self, tell: Tell = lambda line: None) -> Self:
+        """Return the same settings with the usual network, if nothing to score was named.
+
+        Raises:
+            ConfigError: The usual network is not there [setting-missing].
+        """
+        if (self.weights, self.predictions, self.labels) != (None, None, None):
+            return self
+        if self.annotations is not None or (self.voc is not None and self.foreground):
+            return replace(self, weights=salient_network("--weights", f"{_SALIENT} --weights RUN", tell))
+        if self.voc is None:
+            return self
+        return replace(self, weights=usual_run(DEEPLAB_RUN, "s4 deeplab-train", "--weights", self.example, tell))

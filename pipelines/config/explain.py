@@ -1,11 +1,12 @@
 """Settings of `s4 explain`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pipelines.config.base import CommonConfig
-from pipelines.config.setting import REQUIRED, opt
+from pipelines.config.base import SALIENT_WEIGHTS, WEIGHT_WORDS, CommonConfig
+from pipelines.config.setting import REQUIRED, Tell, opt
+from pipelines.config.usual_places import salient_network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,14 +14,20 @@ class ExplainConfig(CommonConfig):
     """Settings of `s4 explain`: gradient maps of the features around a box."""
 
     command: ClassVar[str] = "explain"
+    example: ClassVar[str] = "s4 explain --images DIR --annotations test.json --out figures"
 
-    images: Path = opt(REQUIRED, "Folder of the pictures.")
+    images: Path = opt(REQUIRED, "Folder of the pictures.", must_be="folder")
     annotations: Path = opt(
-        REQUIRED, "COCO JSON file with the true instances. Gradient maps are computed for the boxes of these instances."
+        REQUIRED,
+        "COCO JSON file with the true instances. Gradient maps are computed for the boxes of these instances.",
+        must_be="file",
     )
-    weights: Path = opt(REQUIRED, "Salient-instance network: run folder (its best checkpoint) or file.")
+    weights: Path = opt(None, SALIENT_WEIGHTS, words=WEIGHT_WORDS, must_be="weights", found=True)
     compare: Path | None = opt(
-        None, "Second network, trained with another kind of mask. For that kind, the figures show this network."
+        None,
+        "Second network, trained with another kind of mask. For that kind, the figures show this network.",
+        words=WEIGHT_WORDS,
+        must_be="weights",
     )
     out: Path = opt(REQUIRED, "Folder for the figures and explain.json.")
     ids: str | None = opt(None, "Ids of the pictures, with commas between. Unset: as many pictures as --count says.")
@@ -33,3 +40,13 @@ class ExplainConfig(CommonConfig):
         "Draw over the shapes of the true instances instead of the picture. Use --outlines for pictures that you may "
         "not publish.",
     )
+
+    def located(self, tell: Tell = lambda line: None) -> Self:
+        """Return the same settings with the network of `runs/s4net`, or the one that ships, if none was given.
+
+        Raises:
+            ConfigError: There is neither [setting-missing].
+        """
+        if self.weights is not None:
+            return self
+        return replace(self, weights=salient_network("--weights", f"{self.example} --weights RUN", tell))

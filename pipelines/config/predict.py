@@ -1,11 +1,12 @@
 """Settings of `s4 predict`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pipelines.config.base import RETRY_FAILED, SCALES, CommonConfig, CrfPreset
-from pipelines.config.setting import REQUIRED, opt
+from pipelines.config.base import RETRY_FAILED, SCALES, WEIGHT_WORDS, CommonConfig, CrfPreset
+from pipelines.config.setting import Tell, opt
+from pipelines.config.usual_places import PREDICTIONS, newest_network
 from pipelines.errors import ConfigError
 
 
@@ -14,12 +15,25 @@ class PredictConfig(CommonConfig):
     """Settings of `s4 predict`: label maps or instances of many pictures, as files."""
 
     command: ClassVar[str] = "predict"
+    example: ClassVar[str] = "s4 predict pictures --weights RUN"
 
-    images: Path | None = opt(None, "Folder of the pictures, with its sub-folders and tar shards.")
-    voc: Path | None = opt(None, "VOC folder with the list of the pictures, instead of --images.")
+    images: tuple[Path, ...] | None = opt(
+        None,
+        "Pictures, patterns such as '*.jpg', and folders with their sub-folders and tar shards.",
+        argument="PICTURES",
+        must_be="pictures",
+    )
+    voc: Path | None = opt(None, "VOC folder with the list of the pictures, instead of --images.", must_be="voc")
     split: str = opt("test", "With --voc: the name of the list.")
-    weights: Path = opt(REQUIRED, "DeepLab or S4Net: run folder (its best checkpoint) or file.")
-    out: Path = opt(REQUIRED, "Folder of the results. Pictures that have a result there are skipped.")
+    weights: Path = opt(
+        None,
+        "DeepLab or S4Net: run folder (its best checkpoint), file, or builtin for the S4Net that ships. Unset: the "
+        "newest run in runs, else builtin.",
+        words=WEIGHT_WORDS,
+        must_be="weights",
+        found=True,
+    )
+    out: Path = opt(PREDICTIONS, "Folder of the results. Pictures that have a result there are skipped.")
     scales: str = opt("1.0", "DeepLab: picture scales to average over.", form=SCALES)
     flip: bool = opt(False, "Average over the picture and its mirror image.")
     crf: bool = opt(False, "DeepLab: refine the probabilities with a dense CRF.")
@@ -30,10 +44,22 @@ class PredictConfig(CommonConfig):
     def __post_init__(self) -> None:
         """Check each field, and that the pictures come from one place."""
         super().__post_init__()
-        if (self.images is None) == (self.voc is None):
-            given = "neither" if self.images is None else "both"
-            message = f"--images and --voc: {given} given, one of them expected; name where the pictures are"
+        if self.images is None and self.voc is None:
+            message = "--images and --voc: neither given, one of them expected (pictures, or a VOC folder)"
+            raise ConfigError(f"{message}; as in: {self.example}", "setting-missing")
+        if self.images is not None and self.voc is not None:
+            message = "--images and --voc: both given, one of them expected; leave one out"
             raise ConfigError(message, "setting-value")
+
+    def located(self, tell: Tell = lambda line: None) -> Self:
+        """Return the same settings with the newest run in `runs`, or the network that ships, if none was given.
+
+        Raises:
+            ConfigError: There is neither [setting-missing].
+        """
+        if self.weights is not None:
+            return self
+        return replace(self, weights=newest_network("--weights", self.example, tell))
 
     @property
     def scale_list(self) -> tuple[float, ...]:

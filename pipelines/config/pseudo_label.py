@@ -1,12 +1,25 @@
 """Settings of `s4 pseudo-label`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pipelines.config.base import CLASSES, DRY_RUN, RETRY_FAILED, SEED, TRUNK_WEIGHTS, CommonConfig, CrfPreset
-from pipelines.config.setting import REQUIRED, opt
+from pipelines.config.base import (
+    CLASS_WORDS,
+    CLASSES,
+    DRY_RUN,
+    RETRY_FAILED,
+    SALIENT_WEIGHTS,
+    SEED,
+    TRUNK_WEIGHT_WORDS,
+    TRUNK_WEIGHTS,
+    WEIGHT_WORDS,
+    CommonConfig,
+    CrfPreset,
+)
+from pipelines.config.setting import REQUIRED, Tell, opt
 from pipelines.config.shard import Shard
+from pipelines.config.usual_places import LABELS, salient_network
 from pipelines.errors import ConfigError
 
 
@@ -15,19 +28,26 @@ class PseudoLabelConfig(CommonConfig):
     """Settings of `s4 pseudo-label`: label maps from salient instances and image-level keywords."""
 
     command: ClassVar[str] = "pseudo-label"
+    example: ClassVar[str] = "s4 pseudo-label --images DIR"
 
-    images: Path = opt(REQUIRED, "Folder of the pictures to label, with its sub-folders.")
-    weights: Path | None = opt(None, "Salient-instance network: run folder (its best checkpoint) or file.")
+    images: Path = opt(
+        REQUIRED, "Folder of the pictures to label, with its sub-folders.", argument="PICTURES", must_be="folder"
+    )
+    weights: Path | None = opt(None, SALIENT_WEIGHTS, words=WEIGHT_WORDS, must_be="weights")
     instances: Path | None = opt(
-        None, "Instances from another source, instead of --weights: COCO JSON, or a folder of masks."
+        None,
+        "Instances from another source, instead of --weights: COCO JSON, or a folder of masks.",
+        must_be="path",
     )
     keywords: str = opt(
         "auto",
         "Image-level keywords: auto, a file, or the cls folder of SBD. auto reads folder names, VOC lists or VOC XML. "
         "The file may be CSV, COCO JSON, cls_labels.npy or train_cls.txt.",
+        words=("auto",),
+        must_be="path",
     )
-    out: Path = opt(REQUIRED, "Label folder to write. Pictures that have a label there are skipped.")
-    classes: str = opt("voc", CLASSES)
+    out: Path = opt(LABELS, "Label folder to write. Pictures that have a label there are skipped.")
+    classes: str = opt("voc", CLASSES, words=CLASS_WORDS, must_be="file")
     split: str | None = opt(None, "Label only the pictures in this list of the data set.")
     assign: Literal["auto", "single", "attention", "graph", "random"] = opt(
         "auto",
@@ -48,17 +68,20 @@ class PseudoLabelConfig(CommonConfig):
         None,
         "DeepLab of an earlier round: run folder (its best checkpoint) or file. Labels then combine the instances with "
         "the probabilities that the DeepLab gives to the keywords of the picture.",
+        must_be="weights",
     )
     cues_of: Path | None = opt(
         None,
         "Label folder of an earlier round. What the networks found in the pictures is copied from there, not computed "
         "again.",
+        must_be="folder",
     )
-    recognise: Literal["off", "imagenet"] = opt(
-        "off",
+    recognise: Literal["auto", "imagenet", "off"] = opt(
+        "auto",
         "Give no label to an instance that looks like none of the keywords to an ImageNet classifier. With graph or "
         "cells, the classifier also checks parts of instances, and recognises people by their clothes. Only keywords "
-        "with VOC names are checked.",
+        "with VOC names are checked. auto: imagenet if every keyword can be checked and --trunk-weights is imagenet, "
+        "else off.",
     )
     cells: Literal["auto", "on", "off"] = opt(
         "auto",
@@ -85,7 +108,7 @@ class PseudoLabelConfig(CommonConfig):
         at_most=1,
     )
     trunk: str = opt("efficientnet_lite0", "Trunk of the attention network: any name of the timm library.")
-    trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS)
+    trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS, words=TRUNK_WEIGHT_WORDS, must_be="tensors")
     margin: float = opt(
         0.05,
         "With --assign attention: mark an instance as unknown (255) if the best keyword leads the second by less.",
@@ -106,11 +129,10 @@ class PseudoLabelConfig(CommonConfig):
     def __post_init__(self) -> None:
         """Check each field, and what fields demand of each other."""
         super().__post_init__()
-        if (self.weights is None) == (self.instances is None):
-            given = "neither" if self.weights is None else "both"
-            message = f"--weights and --instances: {given} given, one of them expected; name what finds the instances"
+        if self.weights is not None and self.instances is not None:
+            message = "--weights and --instances: both given, one of them expected; leave one out"
             raise ConfigError(message, "setting-value")
-        if self.flip and self.weights is None:
+        if self.flip and self.instances is not None:
             message = "--flip: given with --instances, expected with --weights alone; leave it out"
             raise ConfigError(message, "setting-value")
         if self.least_foreground > self.most_foreground:
@@ -121,6 +143,16 @@ class PseudoLabelConfig(CommonConfig):
         if number > of:
             message = f"--shard: part {number} of {of} given, a part from 1 to {of} expected; change it"
             raise ConfigError(message, "setting-value")
+
+    def located(self, tell: Tell = lambda line: None) -> Self:
+        """Return the same settings with the network of `runs/s4net`, or the one that ships, if no source was given.
+
+        Raises:
+            ConfigError: There is neither [setting-missing].
+        """
+        if self.weights is not None or self.instances is not None:
+            return self
+        return replace(self, weights=salient_network("--weights", f"{self.example} --weights RUN", tell))
 
     @property
     def part(self) -> Shard:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pipelines.config.base import DEVICE, Precision
-from pipelines.config.setting import REQUIRED, StageConfig, opt
+from pipelines.config.setting import FOLDER_FILE, StageConfig, opt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,9 +16,10 @@ class RunConfig(StageConfig):
     """
 
     command: ClassVar[str] = "run"
+    example: ClassVar[str] = "s4 run s4.toml"
     table_alone: ClassVar[bool] = True
 
-    file: Path = opt(REQUIRED, "TOML file with a table for each stage.", positional=True)
+    file: Path = opt(Path(FOLDER_FILE), "TOML file with a table for each stage.", positional=True)
     out: Path | None = opt(
         None, "Folder for everything that is made. Unset: a folder beside the file, named after the file."
     )

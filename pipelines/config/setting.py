@@ -6,19 +6,28 @@ passes the same checks whether it comes from a flag, a TOML file, a saved run or
 
 import difflib
 import math
+import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from types import NoneType
-from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin
 
 from pipelines.errors import ConfigError
-from pipelines.files import read_json
+from pipelines.files import plain
 
 REQUIRED: Any = MISSING
 """Default of a setting that has none. Leaving such a setting out is an error that names the flag."""
+FOLDER_FILE = "s4.toml"
+"""Name of the file that gives the settings of every command started in its folder."""
+LEFT_TO_COMMAND = "auto"
+"""Value with which a setting leaves the choice to the command."""
+Existing = Literal["folder", "file", "path", "pictures", "tensors", "voc", "weights"]
+"""What a path has to lead to: see `pipelines.config.paths`."""
+Tell = Callable[[str], None]
+"""Receives a line for the user."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +43,12 @@ class Limits:
         may_change: Whether a resumed run accepts another value. True where the value does not alter the result.
         positional: Whether the command line takes the value without a flag. True for the settings file alone, which
             then replaces `--config`.
+        argument: Name under which the command line takes the value without its flag too. None: with its flag alone.
+        words: Values that are no path. Every other value of the setting is the path of a file. None: for a text, that
+            no value is a path; for a path, that every value is one.
+        must_be: What the path has to lead to before the work starts.
+        found: Whether `StageConfig.located` finds the value where it is left out. The setting is None until then.
+        settled: Whether a run keeps what the command chose for `auto`. A resumed run then accepts `auto`.
     """
 
     help: str
@@ -43,6 +58,11 @@ class Limits:
     form: tuple[str, str] | None = None
     may_change: bool = False
     positional: bool = False
+    argument: str | None = None
+    words: tuple[str, ...] | None = None
+    must_be: Existing | None = None
+    found: bool = False
+    settled: bool = False
 
 
 def opt(default: Any, help: str, **limits: Any) -> Any:
@@ -65,9 +85,19 @@ def limits_of(setting: "Field[Any]") -> Limits:
 
 
 def type_of(setting: "Field[Any]") -> type:
-    """Return the type of a setting without its `| None`: str, int, float, bool or Path; str for a `Literal`."""
+    """Return the type of one value of a setting: str, int, float, bool or Path; str for a `Literal`."""
     kind: type = str if choices_of(setting) else _given_kind(setting)
-    return kind
+    return get_args(kind)[0] if is_list(setting) else kind
+
+
+def is_list(setting: "Field[Any]") -> bool:
+    """Return whether a setting takes several values, as a `tuple[Path, ...]` does."""
+    return get_origin(_given_kind(setting)) is tuple
+
+
+def is_path(setting: "Field[Any]") -> bool:
+    """Return whether a value of the setting can be the path of a file or folder."""
+    return type_of(setting) is Path or limits_of(setting).words is not None
 
 
 def choices_of(setting: "Field[Any]") -> tuple[str, ...]:
@@ -93,7 +123,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"did you mean {difflib.get_close_matches(word, list(known), n=1, cutoff=0.0)[0]}?"
 
 
-_TYPE_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
+TYPE_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
 
 
 def _converted(kind: type, value: Any) -> Any:
@@ -137,20 +167,33 @@ def checked(setting: "Field[Any]", value: Any, where: str) -> Any:
         ConfigError: The value has the wrong type [setting-type], is outside the limits [setting-value], or is missing
             [setting-missing].
     """
+    if is_list(setting) and isinstance(value, list | tuple):
+        value = tuple(_checked_one(setting, one, where) for one in value) or None
+    elif is_list(setting) and value is not None:
+        value = (_checked_one(setting, value, where),)
+    elif value is not None:
+        value = _checked_one(setting, value, where)
+    if value is None and NoneType not in get_args(setting.type) and not limits_of(setting).found:
+        message = f"{where}: not given, {TYPE_WORDS[type_of(setting)]} expected; add it ({_purpose(setting)})"
+        raise ConfigError(message, "setting-missing")
+    return value
+
+
+def _checked_one(setting: "Field[Any]", value: Any, where: str) -> Any:
     limits, kind, choices = limits_of(setting), type_of(setting), choices_of(setting)
-    if value is None:
-        if NoneType in get_args(setting.type):
-            return None
-        purpose = limits.help.split(". ")[0].removesuffix(".")
-        raise ConfigError(f"{where}: not given, {_TYPE_WORDS[kind]} expected; add it ({purpose})", "setting-missing")
     result = _converted(kind, value)
     if result is None:
-        raise ConfigError(f"{where}: {value!r} given, {_TYPE_WORDS[kind]} expected; change it", "setting-type")
+        raise ConfigError(f"{where}: {value!r} given, {TYPE_WORDS[kind]} expected; change it", "setting-type")
     expected = _expectation(limits, choices, result)
     if expected is not None:
         hint = nearest(value, choices) if choices else "change it"
         raise ConfigError(f"{where}: {value!r} given, {expected} expected; {hint}", "setting-value")
-    return result
+    return kind(os.path.expanduser(result)) if is_path(setting) else result
+
+
+def _purpose(setting: "Field[Any]") -> str:
+    """Return the first sentence of the help without its full stop."""
+    return limits_of(setting).help.split(". ")[0].removesuffix(".")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,10 +202,12 @@ class StageConfig:
 
     Attributes:
         command: Name of the command, and of its table in a TOML file.
+        example: A command line that has all that is required.
         table_alone: Whether the stage takes nothing from a TOML file but its own table.
     """
 
     command: ClassVar[str]
+    example: ClassVar[str]
     table_alone: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -174,6 +219,17 @@ class StageConfig:
         for setting in fields(self):
             value = checked(setting, getattr(self, setting.name), flag_of(setting.name))
             object.__setattr__(self, setting.name, value)
+
+    def located(self, tell: Tell = lambda line: None) -> Self:
+        """Return the same settings, with every path that was left out found in the current folder.
+
+        Args:
+            tell: Receives a line for each path that was found.
+
+        Raises:
+            ConfigError: Nothing of the kind is there [setting-missing].
+        """
+        return self
 
 
 Config = TypeVar("Config", bound=StageConfig)
@@ -194,18 +250,24 @@ def build(cls: type[Config], values: Mapping[str, Any]) -> Config:
     """Build an instance from named values.
 
     Raises:
-        ConfigError: A setting without default is missing [setting-missing], or as `checked`.
+        ConfigError: Settings without default are missing [setting-missing]; the message names all of them. Or as
+            `checked`.
     """
-    for name, setting in settings_of(cls).items():
-        if setting.default is MISSING:
-            checked(setting, values.get(name), flag_of(name))
+    settings = settings_of(cls).items()
+    missing = [setting for name, setting in settings if setting.default is MISSING and values.get(name) is None]
+    if missing:
+        names = [flag_of(setting.name) for setting in missing]
+        listed = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+        expected = TYPE_WORDS[type_of(missing[0])] if len(missing) == 1 else "a value for each"
+        purposes = "; ".join(map(_purpose, missing))
+        message = f"{listed}: not given, {expected} expected ({purposes}); as in: {cls.example}"
+        raise ConfigError(message, "setting-missing")
     return cls(**values)
 
 
 def to_json(config: StageConfig) -> dict[str, Any]:
     """Return the settings as JSON values; paths become texts."""
-    values = {setting.name: getattr(config, setting.name) for setting in fields(config)}
-    return {name: value.as_posix() if isinstance(value, Path) else value for name, value in values.items()}
+    return {setting.name: plain(getattr(config, setting.name)) for setting in fields(config)}
 
 
 def from_json(cls: type[Config], values: Mapping[str, Any]) -> Config:
@@ -214,10 +276,10 @@ def from_json(cls: type[Config], values: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: A key is unknown [setting-unknown], or a value does not pass its checks.
     """
-    return build(cls, _known(cls, values, "saved settings"))
+    return build(cls, known_values(cls, values, "saved settings"))
 
 
-def _known(cls: type[StageConfig], values: Mapping[str, Any], where: str) -> dict[str, Any]:
+def known_values(cls: type[StageConfig], values: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return `values` by field name, each one checked; an unknown key is an error."""
     settings = settings_of(cls)
     result = {}
@@ -234,7 +296,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}, a TOML file expected; check the path", "toml-missing") from error
+        message = f"{path}: {error.strerror}, a TOML file expected; check the path, or let s4 init write one"
+        raise ConfigError(message, "toml-missing") from error
     except ValueError as error:  # broken syntax or not UTF-8
         raise ConfigError(f"{path}: {error}, a TOML file expected; repair it", "toml-damaged") from error
 
@@ -248,12 +311,20 @@ def tables_in(path: Path) -> set[str]:
     return {key.replace("_", "-") for key, value in _read_toml(path).items() if isinstance(value, dict)}
 
 
-def from_toml(cls: type[StageConfig], path: Path, commands: Mapping[str, type[StageConfig]]) -> dict[str, Any]:
+def from_toml(
+    cls: type[StageConfig], path: Path, commands: Mapping[str, type[StageConfig]], common: bool = False
+) -> dict[str, Any]:
     """Return the settings that a TOML file gives to one stage, each value checked; defaults are not filled in.
 
     A table named after a command belongs to that command. A key outside the tables belongs to every command with such a
     setting, except to a command that takes its table alone. A key in the command's table wins over a key outside.
-    Relative paths lead from the current folder, as in flags.
+    Relative paths lead from the folder of the file.
+
+    Args:
+        cls: The settings of the stage.
+        path: The file.
+        commands: The settings of every stage by command name.
+        common: Whether the file is for several commands although it has no table.
 
     Raises:
         ConfigError: The file cannot be read, a table or key is unknown [setting-unknown], or as `checked`.
@@ -268,74 +339,22 @@ def from_toml(cls: type[StageConfig], path: Path, commands: Mapping[str, type[St
         if name not in commands:
             message = f"{path}: unknown table [{name}], the name of a command expected; {nearest(name, commands)}"
             raise ConfigError(message, "setting-unknown")
-    if tables:
+    if tables or common:
         # A file for several commands may hold a shared key that this command lacks. A key that every command lacks is
         # an error.
         elsewhere = {name for other in commands.values() for name in settings_of(other)} - set(settings_of(cls))
         shared = {key: value for key, value in shared.items() if key.replace("-", "_") not in elsewhere}
-    own = _known(cls, tables.get(cls.command, {}), f"{path}: [{cls.command}]")
-    return own if cls.table_alone else {**_known(cls, shared, str(path)), **own}
-
-
-def _frozen(cls: type[StageConfig], run: Path, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of the resumed run; a given value may differ only where the result stays the same."""
-    path = run / "config.json"
-    saved = read_json(path)
-    values = _known(cls, saved if isinstance(saved, dict) else {}, str(path))
+    given = known_values(cls, tables.get(cls.command, {}), f"{path}: [{cls.command}]")
+    if not cls.table_alone:
+        given = {**known_values(cls, shared, str(path)), **given}
     settings = settings_of(cls)
-    for name, value in given.items():
-        if not limits_of(settings[name]).may_change and values.get(name) != value:
-            message = f"{flag_of(name)}: {value} given, {values.get(name)} expected as in {path}"
-            raise ConfigError(f"{message}; leave it out or start a new run", "resume-differs")
-    return {**values, **given}
+    return {name: _led_from(path.parent, settings[name], value) for name, value in given.items()}
 
 
-def resolve_with(
-    commands: Mapping[str, type[StageConfig]], cls: type[Config], toml: Path | None, flags: Mapping[str, Any]
-) -> Config:
-    """Return the settings of a stage; a TOML file overrides defaults, and a flag overrides both.
-
-    With `resume`, the settings saved in the run folder take the place of the defaults. A file or flag that contradicts
-    the saved settings is an error.
-
-    Args:
-        commands: The settings of every stage by command name; the TOML file may hold a table for each.
-        cls: The settings of this stage.
-        toml: The file given by `--config`.
-        flags: The value of each flag; None means "not given".
-
-    Raises:
-        ConfigError: A key is unknown, a value does not pass its checks, a setting is missing, or a value contradicts
-            the saved settings.
-        InputError: The saved settings of the run are damaged.
-    """
-    given = from_toml(cls, toml, commands) if toml is not None else {}
-    settings = settings_of(cls)
-    given |= {name: checked(settings[name], value, flag_of(name)) for name, value in flags.items() if value is not None}
-    run = given.get("run")
-    if given.get("resume") and run is not None and (run / "config.json").exists():
-        given = _frozen(cls, run, given)
-    return build(cls, given)
-
-
-def to_toml(cls: type[StageConfig]) -> str:
-    """Return the defaults of a stage as a commented TOML table to edit; a setting without default is a comment."""
-    lines = [f"[{cls.command}]"]
-    for name, setting in settings_of(cls).items():
-        limits, kind = limits_of(setting), type_of(setting)
-        if limits.positional:
-            continue  # the file cannot name itself
-        accepts = " | ".join(choices_of(setting)) or (limits.form[1] if limits.form else _TYPE_WORDS[kind])
-        lines += ["", f"# {limits.help} ({accepts})"]
-        unset = setting.default is MISSING or setting.default is None
-        note = "required" if setting.default is MISSING else "not set"
-        lines.append(f"# {name} =    # {note}" if unset else f"{name} = {_toml_value(setting.default)}")
-    return "\n".join(lines) + "\n"
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return repr(value)
-    return "'" + str(value) + "'"  # a literal string: no escapes needed, and no default holds a quote
+def _led_from(folder: Path, setting: "Field[Any]", value: Any) -> Any:
+    """Return a value in which every relative path leads from `folder`."""
+    if isinstance(value, tuple):
+        return tuple(_led_from(folder, setting, one) for one in value)
+    if not is_path(setting) or str(value) in (limits_of(setting).words or ()):
+        return value
+    return type_of(setting)(folder / value)

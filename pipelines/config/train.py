@@ -12,11 +12,13 @@ from pipelines.config.base import (
     PRESET_STEPS,
     RESUME,
     SEED,
+    TRUNK_WEIGHT_WORDS,
     TRUNK_WEIGHTS,
     CommonConfig,
     Preset,
 )
 from pipelines.config.setting import REQUIRED, opt
+from pipelines.config.usual_places import S4NET_RUN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,14 +26,17 @@ class TrainConfig(CommonConfig):
     """Settings of `s4 train`: the salient-instance network."""
 
     command: ClassVar[str] = "train"
+    example: ClassVar[str] = "s4 train --images DIR --annotations train.json"
 
-    images: Path = opt(REQUIRED, "Folder of the pictures.")
-    annotations: Path = opt(REQUIRED, "COCO JSON file with the instances of the training pictures.")
-    val_annotations: Path | None = opt(None, "COCO JSON file with the instances to evaluate on during training.")
-    run: Path = opt(REQUIRED, "Folder of this run. The command creates the folder.", may_change=True)
+    images: Path = opt(REQUIRED, "Folder of the pictures.", must_be="folder")
+    annotations: Path = opt(REQUIRED, "COCO JSON file with the instances of the training pictures.", must_be="file")
+    val_annotations: Path | None = opt(
+        None, "COCO JSON file with the instances to evaluate on during training.", must_be="file"
+    )
+    run: Path = opt(S4NET_RUN, "Folder of this run. The command creates the folder.", may_change=True)
     preset: Preset = opt("modern", PRESET)
-    trunk: str = opt("resnet50", "Trunk under the feature pyramid: any name of the timm library.")
-    trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS)
+    trunk: str = opt("efficientnet_lite0", "Trunk under the feature pyramid: any name of the timm library.")
+    trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS, words=TRUNK_WEIGHT_WORDS, must_be="tensors")
     roi: Literal["ternary", "expanded", "binary", "roialign", "roipool"] = opt(
         "ternary", "How the mask branch sees a box and its surroundings."
     )

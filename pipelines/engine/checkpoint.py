@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 
+from pipelines.config.usual_places import weights_file as weights_file
 from pipelines.errors import InputError
 from pipelines.files import atomic_write
 
@@ -28,10 +29,6 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     atomic_write(path, lambda file: torch.save(content, file))
 
 
-BUILTIN = "builtin"
-"""The word that names the network which ships with s4."""
-
-_SHIPPED = Path(__file__).parent.parent / "networks" / "shipped" / "s4net-lite0.safetensors"
 _HEADER = "s4"  # key of the JSON in the header of a packed checkpoint
 
 
@@ -100,28 +97,3 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds a {type(content).__name__}, a checkpoint expected", "weights-damaged")
     return content
-
-
-def weights_file(weights: Path) -> Path:
-    """Return the checkpoint that `--weights` means: the best one of a run folder, the file itself, or the shipped one.
-
-    The word `builtin` means the network that ships with s4; a folder of that name is `./builtin`.
-
-    Raises:
-        InputError: There is no such file, or the run has no checkpoint yet [weights-missing].
-    """
-    if str(weights) == BUILTIN:
-        if not _SHIPPED.is_file():
-            message = f"{BUILTIN}: this installation holds no trained network, one expected; install s4 anew"
-            raise InputError(message, "weights-missing")
-        return _SHIPPED
-    if not weights.is_dir():
-        if not weights.exists():
-            raise InputError(f"{weights}: not found, a run folder or a checkpoint expected", "weights-missing")
-        return weights
-    for name in ("best.pt", "last.pt"):
-        if (weights / "checkpoints" / name).is_file():
-            return weights / "checkpoints" / name
-    raise InputError(
-        f"{weights}: no checkpoints/best.pt in this folder, a run folder expected; train it first", "weights-missing"
-    )

@@ -175,7 +175,10 @@ class _Training:
         for name in ("step", "seconds", "best", "window", "losses", "window_steps"):
             setattr(self, name, state[name])
         self.run_dir.forget_after(self.step)
-        self.events.info(f"resumed at step {self.step} of {self.settings.steps}")
+        if self.step >= self.settings.steps:
+            self.events.info(f"{self.run_dir.path}: all {self.step} steps were done before")
+        else:
+            self.events.info(f"resumed at step {self.step} of {self.settings.steps}")
 
     def advance(self, batch: Any, progress: Progress) -> None:
         """Do one optimiser step, and what is due after it."""

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from pipelines.config import StageConfig, to_json
+from pipelines.config.paths import require_startable
 from pipelines.engine.distributed import ALONE, Processes
 from pipelines.engine.version import __version__
-from pipelines.errors import ConfigError
 from pipelines.files import Journal, remove_stale_temporaries, write_json, write_text
 
 
@@ -44,22 +44,8 @@ class RunDir:
             ConfigError: The folder has a run already and `resume` is not set, or it has a checkpoint and no run
                 [run-exists]. Or there is no run to resume [run-missing].
         """
+        require_startable(path, resume)
         exists = (path / "config.json").exists()
-        if exists and not resume:
-            raise ConfigError(
-                f"{path}: holds a run already, a new folder expected; add --resume to go on with it, or choose another",
-                "run-exists",
-            )
-        left = [name for name in ("last.pt", "best.pt") if (path / "checkpoints" / name).exists()]
-        if left and not exists:
-            # The settings of that run are gone: nothing tells what it is, and no training can go on from it.
-            raise ConfigError(
-                f"{path}: holds checkpoints/{left[0]} but no config.json, a new folder expected; remove it, or choose "
-                "another",
-                "run-exists",
-            )
-        if resume and not exists:
-            raise ConfigError(f"{path}: no config.json, a run to resume expected; leave --resume out", "run-missing")
         here.barrier()
         run = cls(path, here.writes)
         if here.writes:

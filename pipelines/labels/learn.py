@@ -48,7 +48,7 @@ def learn(config: PseudoLabelConfig, plan: LabelPlan, store: CueStore) -> Eviden
     """
     lesson = _Lesson(config, plan, store)
     assignments = lesson.assignments() if plan.strategy == "graph" else {}
-    windows = lesson.windows(assignments) if config.recognise == "imagenet" else None
+    windows = lesson.windows(assignments) if plan.recognise else None
     return Evidence(assignments, windows, lesson.cells(assignments) if plan.cells else None)
 
 

@@ -1,7 +1,7 @@
 """The plan of `s4 pseudo-label`: pictures, keywords and strategy, checked before anything is written."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config import PseudoLabelConfig, Shard
+from pipelines.data.checking import first_names
 from pipelines.data.classes import ClassList, Keywords, load_classes
 from pipelines.data.images import ImageFile, find_images
 from pipelines.data.keywords_files import read_keywords
@@ -21,6 +22,7 @@ from pipelines.errors import ConfigError
 from pipelines.events import Events
 from pipelines.files import read_json, sha256_file, sha256_lines
 from pipelines.labels.instances import source_hash
+from pipelines.labels.recognizer import kind_of
 
 Strategy = Literal["single", "attention", "graph", "random"]
 
@@ -47,6 +49,7 @@ class LabelPlan:
         strategy: How instances get keywords in pictures with several keywords.
         fill: Whether attention maps label keywords that no instance got.
         cells: Whether a classifier of cells is one of the witnesses, see `pipelines.labels.cells`.
+        recognise: Whether ImageNet's classifier looks at the instances.
     """
 
     images: dict[str, ImageFile]
@@ -56,6 +59,7 @@ class LabelPlan:
     strategy: Strategy
     fill: bool = False
     cells: bool = False
+    recognise: bool = False
 
     @property
     def own(self) -> list[str]:
@@ -86,8 +90,12 @@ class LabelPlan:
         return self.cells or self.strategy == "graph"
 
 
-def make_plan(config: PseudoLabelConfig) -> LabelPlan:
+def make_plan(config: PseudoLabelConfig, events: Events) -> LabelPlan:
     """Read the class list, the names of the pictures and the keywords, and choose the strategy.
+
+    Args:
+        config: Settings of `s4 pseudo-label`.
+        events: Told what `--recognise` cannot do.
 
     Raises:
         InputError: The class list, the pictures or the keywords are missing or unusable.
@@ -110,7 +118,26 @@ def make_plan(config: PseudoLabelConfig) -> LabelPlan:
     # baseline to compare with, so nothing is added to it.
     own = strategy == "graph" or (config.assign == "auto" and strategy == "single")
     cells = config.cells == "on" or (config.cells == "auto" and own and len(ordered) >= _FEWEST_FOR_CELLS)
-    return LabelPlan(ordered, keywords, classes, config.part, strategy, config.fill, cells)
+    used = [name for name in classes.names if any(name in words.names for words in keywords.values())]
+    recognise = _recognises(config, used, events)
+    return LabelPlan(ordered, keywords, classes, config.part, strategy, config.fill, cells, recognise)
+
+
+def _recognises(config: PseudoLabelConfig, used: list[str], events: Events) -> bool:
+    """Return what `--recognise` means for a set with these keywords, and tell what it cannot do."""
+    if config.recognise == "off":
+        return False
+    strange = [name for name in used if kind_of((name,)) is None]
+    unknown = f"ImageNet's classifier does not know {first_names(strange)}"
+    if config.recognise == "imagenet":
+        if strange:
+            events.warn(f"--recognise imagenet: {unknown}; their instances are not checked")
+        return True
+    if strange:
+        events.info(f"--recognise: off, because {unknown}")
+    elif config.trunk_weights != "imagenet":
+        events.info(f"--recognise: off, because --trunk-weights {config.trunk_weights} may lack ImageNet's classifier")
+    return not strange and config.trunk_weights == "imagenet"
 
 
 def _strategy(asked: str, several: int) -> Strategy:
@@ -152,11 +179,11 @@ def label_settings(config: PseudoLabelConfig, plan: LabelPlan) -> dict[str, Any]
         configuration["margin"] = config.margin
     if config.refine == "crf":
         configuration["crf_preset"] = config.crf_preset
-    if config.recognise != "off":
-        configuration["recognise"] = config.recognise
+    if plan.recognise:
+        configuration["recognise"] = "imagenet"
     if plan.strategy != "single":
         configuration["seed"] = config.seed
-    if plan.uses_attention or config.recognise != "off":
+    if plan.uses_attention or plan.recognise:
         source = config.trunk_weights
         file = Path(source)
         configuration |= {
@@ -208,3 +235,11 @@ def tell(plan: LabelPlan, todo: list[str], events: Events) -> None:
             events.info(f"  {name}: {counts[name]}")
     shard = f" in shard {plan.shard.number}/{plan.shard.of}" if plan.shard.of > 1 else ""
     events.info(f"to label{shard}: {len(todo)}, labelled before: {len(plan.own) - len(todo)}")
+
+
+def tell_done(out: Path, records: Sequence[Mapping[str, Any]], events: Events) -> None:
+    """Tell that earlier runs have labelled every picture of this one."""
+    failed = sum("failed" in record for record in records)
+    again = f", {failed} of them failed (--retry-failed tries these again)" if failed else ""
+    pictures = "the picture was" if len(records) == 1 else f"all {len(records)} pictures were"
+    events.info(f"{out}: {pictures} labelled before{again}")

@@ -52,7 +52,6 @@ def places(faults: list[str]) -> list[str]:
         (f"{LABEL} --shard 1", "I/N, such as 1/4 expected"),
         ("s4 train --images DIR --run RUN", "--annotations: not given"),
         ("s4 predict --weights RUN --out DIR", "--images and --voc: neither given"),
-        ("s4 run", "Missing argument"),
         ("s4 run a.toml b.toml", "unexpected extra argument (b.toml)"),
         ("s4 config show nothing", "'nothing' is not one of"),
         ("OMP_NUM_THREADS=1 torchrun --nproc-per-node 4 -- $(which s4) train --images DIR --run RUN", "--annotations"),

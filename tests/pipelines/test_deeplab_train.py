@@ -16,6 +16,7 @@ from deeplab.losses import LOSSES
 from pipelines.config import DeepLabTrainConfig
 from pipelines.config.recipes import DEEPLAB_RECIPES, NETWORK_RECIPES, deeplab_recipe
 from pipelines.config.setting import choices_of, settings_of
+from pipelines.config.usual_places import record_pictures
 from pipelines.data.classes import ClassList
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.label_maps import write_palette_map
@@ -23,6 +24,7 @@ from pipelines.deeplab_train import (
     SOFT,
     Batch,
     batch_maker,
+    chosen_loss,
     deeplab_train,
     loop_settings,
     losses,
@@ -207,7 +209,7 @@ def test_a_recipe_can_be_asked_for_and_flags_go_first() -> None:
     assert set(NETWORK_RECIPES) == set(NETWORKS)
     choices = choices_of(settings_of(DeepLabTrainConfig)["recipe"]), tuple(DEEPLAB_RECIPES)
     assert choices[0] == choices[1]
-    assert choices_of(settings_of(DeepLabTrainConfig)["loss"]) == (*LOSSES, SOFT)
+    assert choices_of(settings_of(DeepLabTrainConfig)["loss"]) == ("auto", *LOSSES, SOFT)
 
 
 def test_crops_and_loss_follow_the_recipe(config: DeepLabTrainConfig) -> None:
@@ -350,3 +352,23 @@ def test_pixels_speak_for_themselves_where_presence_is_ignored(config: DeepLabTr
     assert held[0].min() > 0.99  # nothing is shown
     free = load_deeplab(config.run, ignore_presence=True, device="cpu", precision="fp32")
     assert free.probabilities(picture)[0].max() < 0.99
+
+
+def test_the_loss_follows_the_labels_unless_one_is_asked_for(config: DeepLabTrainConfig) -> None:
+    labels = LabelFolder(config.labels, CLASSES, {"kind": "pseudo"})
+    assert config.loss == "auto"
+    assert chosen_loss(config, labels) == "plain"  # no confidence maps
+    for image_id in labels.ids():
+        labels.write_confidence(image_id, np.full((40, 50), 200, np.uint8))
+    assert chosen_loss(config, labels) == SOFT
+    assert chosen_loss(replace(config, loss="balanced"), labels) == "balanced"
+    truth = LabelFolder(config.labels / "labels", CLASSES, flat=True)
+    assert chosen_loss(config, truth) == "plain"
+
+
+def test_a_run_keeps_the_loss_and_the_pictures_that_were_found_for_it(config: DeepLabTrainConfig) -> None:
+    images = config.images
+    record_pictures(config.labels, images)
+    deeplab_train(replace(config, images=None), Events(io.StringIO()))
+    saved = json.loads((config.run / "config.json").read_text())
+    assert (saved["loss"], saved["images"]) == ("plain", str(images))

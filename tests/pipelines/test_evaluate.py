@@ -189,12 +189,10 @@ def test_a_prediction_of_another_size_is_an_error_with_both_sizes(voc: Path, pre
     "given",
     [
         (),
-        ("voc",),
         ("predictions",),
         ("voc", "predictions", "labels"),
         ("voc", "predictions", "weights"),
         ("annotations", "weights"),
-        ("images", "annotations"),
         ("voc", "images", "annotations", "weights"),
     ],
 )

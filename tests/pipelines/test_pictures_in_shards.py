@@ -53,7 +53,12 @@ def scenes(tmp_path: Path) -> Path:
 
 def label(root: Path) -> dict[str, Any]:
     config = PseudoLabelConfig(
-        images=root / "images", instances=root / "found.json", out=root / "labels", device="cpu", precision="fp32"
+        images=root / "images",
+        instances=root / "found.json",
+        out=root / "labels",
+        recognise="off",
+        device="cpu",
+        precision="fp32",
     )
     return pseudo_label(config, Events())
 

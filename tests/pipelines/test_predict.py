@@ -229,6 +229,7 @@ def test_a_signal_stops_after_the_picture_and_the_same_command_goes_on(
     deeplab.before = lambda call: signal.raise_signal(signal.SIGTERM) if call == 0 else None
     arguments = ["predict", "--images", root / "images", "--weights", root / "deeplab.pt", "--out", root / "out"]
     assert main([*map(str, arguments), "--json"]) == 75
+    assert json.loads(capsys.readouterr().out)["error"]["rule"] == "stopped"
     deeplab.before = lambda call: None
     assert main([*map(str, arguments), "--json"]) == 0
     assert len(deeplab.asked) == 2
@@ -336,3 +337,36 @@ def test_weights_of_neither_network_and_missing_ones_are_refused(root: Path) -> 
 def test_the_pictures_come_from_one_place(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", *given, "--weights", "w", "--out", "o"]) == 2
     assert "--images and --voc" in capsys.readouterr().err
+
+
+def test_single_pictures_and_patterns_are_predicted(root: Path, deeplab: FakeDeepLab) -> None:
+    assert run(root, images=root / "images" / "a.png")["written"] == 1
+    assert [path.name for path in (root / "out").glob("*.png")] == ["a.png"]
+    records = [json.loads(line) for line in (root / "out" / "records.jsonl").read_text().splitlines()]
+    assert [(record["image_id"], record["file_name"]) for record in records] == [("a", "a.png")]
+    several = (root / "images" / "sub" / "c.png", root / "images" / "[ab].png")
+    assert run(root, out="several", images=several)["written"] == 3
+    assert (root / "several" / "sub" / "c.png").is_file() and (root / "several" / "b.png").is_file()
+
+
+def test_results_may_lie_beside_single_pictures_but_not_in_a_folder_that_is_searched(
+    root: Path, deeplab: FakeDeepLab
+) -> None:
+    assert run(root, out="images/predictions", images=root / "images" / "a.png")["written"] == 1
+    with pytest.raises(ConfigError, match=r"\[out-inside\]"):
+        run(root, out="images/sub/predictions", images=(root / "images" / "a.png", root / "images" / "sub"))
+
+
+def test_what_was_done_before_is_said(root: Path, deeplab: FakeDeepLab, capsys: pytest.CaptureFixture[str]) -> None:
+    run(root)
+    assert "before" not in capsys.readouterr().err
+    run(root)
+    assert f"{root / 'out'}: all 5 pictures were predicted before\n" in capsys.readouterr().err
+    run(root, images=root / "images" / "a.png")
+    told = capsys.readouterr().err
+    assert f"{root / 'out'}: the picture was predicted before\n" in told
+    assert f"{root / 'out'}: holds 4 predictions of other pictures too; they stay\n" in told
+    (root / "images" / "f.png").write_bytes(b"no picture")
+    for _ in range(2):
+        run(root)
+    assert "all 6 pictures were predicted before, 1 of them failed (--retry-failed" in capsys.readouterr().err

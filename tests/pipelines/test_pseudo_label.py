@@ -104,6 +104,7 @@ def run(root: Path, out: str = "labels", **changes: Any) -> dict[str, Any]:
         "keywords": str(root / "keywords.csv"),
         "out": root / out,
         "device": "cpu",
+        "recognise": "off",
     }
     return pseudo_label.pseudo_label(PseudoLabelConfig(**(settings | changes)), Events())
 
@@ -358,7 +359,7 @@ def test_a_dry_run_writes_nothing_and_tells_the_plan(
     make_pictures(tmp_path, *MIXED)
     result = run(tmp_path, dry_run=True)
     assert not (tmp_path / "labels").exists() and net.calls == 0
-    assert result["images"] == 0
+    assert result == {"images": 7, "to_label": 7, "out": str(tmp_path / "labels")}
     told = capsys.readouterr().err
     assert "7 pictures with keywords, 2 of them with several" in told
     assert "cat: 5" in told and "dog: 4" in told and "to label: 7" in told
@@ -388,3 +389,12 @@ def test_recognition_without_weights_of_a_classifier_is_refused_before_anything_
     with pytest.raises(ConfigError, match="recognise-unusable"):
         run(tmp_path, recognise="imagenet", trunk_weights="none")
     assert not (tmp_path / "labels" / "settings.json").exists()
+
+
+def test_labelling_again_says_so_and_one_file_alone_says_where_the_pictures_lie(tmp_path: Path, net, capsys):
+    make_pictures(tmp_path, *MIXED)
+    run(tmp_path), run(tmp_path)
+    assert capsys.readouterr().err.count(f"{tmp_path / 'labels'}: all 7 pictures were labelled before\n") == 1
+    texts = {path.name: path.read_text() for path in (tmp_path / "labels").glob("*.json*")}
+    placed = {name: json.loads(text) for name, text in texts.items() if str(tmp_path) in text}
+    assert placed == {"pictures.json": {"images": str(tmp_path / "images")}}

@@ -81,7 +81,7 @@ def networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Networks:
 def settings_of(root: Path, out: str = "labels", **changes: Any) -> dict[str, Any]:
     return {
         "images": root / "images", "weights": root / "weights.pt", "keywords": str(root / "keywords.csv"),
-        "out": root / out, "device": "cpu", "assign": "graph", **changes,
+        "out": root / out, "device": "cpu", "assign": "graph", "recognise": "off", **changes,
     }  # fmt: skip
 
 
@@ -295,7 +295,7 @@ def test_windows_take_out_of_an_instance_what_looks_like_something_else(
 
 def test_pictures_without_instance_do_not_teach_what_background_looks_like(tmp_path: Path, networks: Networks):
     config = PseudoLabelConfig(**settings_of(tmp_path) | {"recognise": "imagenet", "cells": "off"})
-    plan = replace(make_plan(config), strategy="single")
+    plan = replace(make_plan(config, Events()), strategy="single")
     store, whole = CueStore(tmp_path / "labels"), np.zeros((1, 4, 4), bool)
     whole[:, :, 2:] = True
     for image_id in plan.images:

@@ -1,9 +1,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,56 +11,10 @@ from pipelines.config import STAGES
 from pipelines.config.setting import limits_of, settings_of
 from pipelines.errors import ConfigError, DivergedError, InputError, MachineError, S4Error, Stopped
 from s4cli.main import main
+from tests.s4cli.stages import MODULES, NEEDED, ROOT, Replace, raising
 
-ROOT = Path(__file__).parent.parent.parent
-MODULES = {
-    "train": "train",
-    "pseudo-label": "pseudo_label",
-    "deeplab-train": "deeplab_train",
-    "evaluate": "evaluate",
-    "predict": "predict",
-    "convert": "convert",
-    "demo": "demo",
-    "ablate": "ablate",
-    "explain": "explain",
-    "bench": "bench",
-    "run": "run",
-}
-NEEDED = {
-    "train": ["--images", "i", "--annotations", "a", "--run", "r"],
-    "pseudo-label": ["--images", "i", "--weights", "w", "--out", "o"],
-    "deeplab-train": ["--images", "i", "--labels", "l", "--run", "r"],
-    "evaluate": [],
-    "predict": ["--images", "i", "--weights", "w", "--out", "o"],
-    "convert": ["--to", "csv", "--images", "i", "--out", "o.csv"],
-    "demo": [],
-    "ablate": ["--table", "1", "--images", "i", "--annotations", "a", "--test-annotations", "t", "--out", "o"],
-    "explain": ["--images", "i", "--annotations", "a", "--weights", "w", "--out", "o"],
-    "bench": [],
-    "run": [str(ROOT / "examples" / "own-pictures.toml")],
-}
-
+pytestmark = pytest.mark.usefixtures("here")
 each_command = pytest.mark.parametrize("command", MODULES)
-Replace = Callable[[str, Callable[[Any, Any], Any]], None]
-
-
-@pytest.fixture
-def replace(monkeypatch: pytest.MonkeyPatch) -> Replace:
-    """Puts a function in the place of a stage."""
-
-    def put(command: str, stage: Callable[[Any, Any], Any]) -> None:
-        module = ModuleType(f"pipelines.{MODULES[command]}")
-        setattr(module, MODULES[command], stage)
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-
-    return put
-
-
-def raising(error: BaseException) -> Callable[[Any, Any], Any]:
-    def stage(config: Any, events: Any) -> Any:
-        raise error
-
-    return stage
 
 
 def test_every_stage_has_its_command() -> None:
@@ -89,6 +41,7 @@ def test_help_names_every_setting(command: str, capsys: pytest.CaptureFixture[st
     for name, setting in settings_of(STAGES[command]).items():
         assert (f"{name.upper()}.toml" if limits_of(setting).positional else "--" + name.replace("_", "-")) in text
     assert "--config FILE.toml" in text
+    assert ("--no-config" in text) is (command != "run")
     assert "--json" in text
 
 
@@ -98,7 +51,7 @@ def test_forms_of_a_command_keep_their_lines_in_its_help(command: str, capsys: p
     text = capsys.readouterr().out
     assert "\\b" not in text
     forms = text.split("\n\n")[2].splitlines()
-    assert len(forms) > 1 and all(form.startswith("  --") for form in forms)
+    assert len(forms) > 1 and all(form.startswith(("  --", "  VOCDIR", "  PICTURE")) for form in forms)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,8 +81,8 @@ def test_json_is_exactly_one_object_on_stdout(
 
 def test_the_result_is_a_table_on_stdout(replace: Replace, capsys: pytest.CaptureFixture[str]) -> None:
     replace("evaluate", lambda config, events: {"miou": 0.61234, "per_class": {"cat": None, "dog": 1.0}})
-    assert main(["evaluate"]) == 0
-    assert capsys.readouterr().out == "miou       0.6123\nper_class\n  cat      -\n  dog      1\n"
+    assert main(["evaluate", "--labels", "l"]) == 0
+    assert capsys.readouterr().out == ("miou       0.6123\nper_class  (1 row without a value left out)\n  dog      1\n")
 
 
 def test_settings_come_from_flags_over_toml_over_defaults(tmp_path: Path, replace: Replace) -> None:
@@ -155,7 +108,7 @@ def test_an_expected_failure_is_one_line_with_its_exit_code(
     error: S4Error, replace: Replace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     replace("demo", raising(error))
-    assert main(["demo", "--json"]) == error.exit_code
+    assert main(["demo"]) == error.exit_code
     assert capsys.readouterr() == ("", "error: f.jpg: broken, whole expected; repair it [a-rule]\n")
 
 
@@ -180,9 +133,24 @@ def test_failed_items_end_with_code_4_after_the_result(replace: Replace, capsys:
     replace("pseudo-label", lambda config, events: {"images": 5, "failed": 2, "out": "labels"})
     assert main(["pseudo-label", *NEEDED["pseudo-label"], "--json"]) == 4
     out, err = capsys.readouterr()
-    assert json.loads(out)["failed"] == 2
-    assert err.startswith("error: labels: 2 items failed")
-    assert "failures.jsonl" in err
+    message = "labels: 2 items failed, none expected; labels/failures.jsonl lists them"
+    result = json.loads(out)
+    assert (result["failed"], out.count("\n")) == (2, 1)
+    assert result["error"] == {"rule": "items-failed", "message": message, "exit_code": 4}
+    assert err.splitlines()[-1] == f"error: {message} [items-failed]"
+
+
+def test_a_chain_names_the_failures_of_the_stage_that_has_them(
+    replace: Replace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stages = [
+        {"stage": "train", "result": {"run": "c/s4net"}},
+        {"stage": "pseudo-label", "result": {"failed": 1, "out": "c/labels"}},
+    ]
+    replace("run", lambda config, events: {"failed": 1, "out": "c", "stages": stages})
+    assert main(["run", *NEEDED["run"]]) == 4
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "error: c: 1 item failed, none expected; c/labels/failures.jsonl lists them [items-failed]"
 
 
 def test_one_rank_of_several_prints(
@@ -209,7 +177,13 @@ def test_one_rank_of_several_prints(
         (["train", *NEEDED["train"], "--alpha", "2"], "0 to 1"),
         (["config", "show", "nothing"], "deeplab-train"),
         (["demo", "--config", "absent.toml"], "absent.toml"),
-        (["run"], "FILE.toml"),
+        (["run"], "s4.toml"),
+        (["help", "trian"], "Did you mean 'train'"),
+        (["help", "train", "more"], "no command more"),
+        (["config", "show"], "no command given, one of train, pseudo-label"),
+        (["demo", "--config", "a", "--no-config"], "both given"),
+        (["evaluate", "i", "--voc", "l"], "leave --voc out"),
+        (["pseudo-label", "i", "l"], "unexpected extra argument"),
         (["run", "absent.toml"], "absent.toml"),
         (["run", "absent.toml", "stray"], "stray"),
         (["--loud"], "--loud"),

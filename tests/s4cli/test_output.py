@@ -46,3 +46,28 @@ def test_scores_of_the_same_classes_stand_side_by_side() -> None:
         "cat  0.5   0.125",
         "dog  0.25  -",
     ]
+
+
+def test_classes_that_do_not_occur_are_counted_and_not_shown() -> None:
+    absent = dict.fromkeys(["bus", "train"])
+    assert list(table({"per_class": {"cat": 0.5, **absent}, "miou": None})) == [
+        "per_class  (2 rows without a value left out)",
+        "  cat      0.5",
+        "miou       -",
+    ]
+    result = {"iou": {"cat": 0.5, **absent}, "missed": {"cat": None, "bus": None, "train": 0.25}}
+    assert list(table(result)) == [
+        "       iou  missed",
+        "cat    0.5  -",
+        "train  -    0.25",
+        "(1 row without a value left out)",
+    ]
+
+
+def test_what_is_not_known_of_a_thing_is_a_dash() -> None:
+    best = {"metric": "ap50", "value": None, "step": 2}
+    assert list(table({"best": best})) == ["best", "  metric  ap50", "  value   -", "  step    2"]
+
+
+def test_an_empty_mapping_is_no_row() -> None:
+    assert list(table({"rejected": {}, "images": 3})) == ["images  3"]

@@ -129,6 +129,7 @@ def label_settings(setup: Setup, task: Task, precision: Precision, out: Path) ->
         keywords=str(task.keywords),
         out=out,
         assign="single",
+        recognise="off",
         min_score=_MIN_SCORE,
         device=str(setup.device),
         precision=precision,

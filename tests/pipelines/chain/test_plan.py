@@ -33,7 +33,7 @@ def test_a_new_chain_is_planned_in_full_and_nothing_is_written(plan: Plan) -> No
         (name, "planned", "run") for name in ("train", "pseudo-label", "deeplab-train", "evaluate")
     ]
     assert [s["pictures"] for s in stages] == [2, 4, 4, 2]
-    assert [s["steps"] for s in stages] == [2000, None, 20_000, None]  # of `modern` and of vgg16
+    assert [s["steps"] for s in stages] == [2000, None, 1500, None]  # of `modern` and `lite`
     assert {s["time"] for s in stages} == {UNKNOWN}
 
 
@@ -44,11 +44,11 @@ def test_rates_of_a_former_run_tell_the_time(plan: Plan) -> None:
     write_chain(plan.folder, tables=TABLES.replace("[pseudo-label]", "[pseudo-label]\nmin_score = 0.9"))
     stages = plan()
     assert [s["will"] for s in stages] == ["skip", "redo", "redo", "redo"]
-    # 4 pictures at 2 a second; 20,000 steps of 10 pictures at 4 a second; the fake evaluation is instantaneous.
-    assert [s["result"]["expected_seconds"] for s in stages[1:3]] == [2, 50_000]
-    assert [s["time"] for s in stages[1:3]] == ["about 2 s", "about 13.9 h"]
+    # 4 pictures at 2 a second; 1,500 steps of 8 pictures at 4 a second; the fake evaluation is instantaneous.
+    assert [s["result"]["expected_seconds"] for s in stages[1:3]] == [2, 3000]
+    assert [s["time"] for s in stages[1:3]] == ["about 2 s", "about 50 min"]
     # Another round is as fast as the one before.
-    assert plan(rounds=2)[5]["result"]["expected_seconds"] == 50_000
+    assert plan(rounds=2)[5]["result"]["expected_seconds"] == 3000
 
 
 @pytest.fixture

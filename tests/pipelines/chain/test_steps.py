@@ -22,8 +22,7 @@ def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
 
     def steps(text: str = ALL, **flags: Any) -> dict[str, Step]:
-        path = Path("place") / "chain.toml"
-        path.parent.mkdir(exist_ok=True)
+        path = Path("chain.toml")
         path.write_text(text)
         return {step.name: step for step in chain_steps(resolve(RunConfig, path, {"file": path, **flags}))}
 
@@ -43,7 +42,7 @@ def test_each_stage_gets_what_the_ones_before_it_make(chain: Any) -> None:
     assert list(steps) == list(TABLES)
     train, labels = config_of(steps, "train"), config_of(steps, "pseudo-label")
     deeplab, score = config_of(steps, "deeplab-train"), config_of(steps, "evaluate")
-    out = Path("place/chain")
+    out = Path("chain")
     assert (train.run, labels.weights, labels.out) == (out / "s4net", out / "s4net", out / "labels")
     assert (deeplab.images, deeplab.labels, deeplab.classes) == (Path("pictures"), out / "labels", None)
     assert (deeplab.run, score.weights, score.classes) == (out / "deeplab", out / "deeplab", "animals.txt")
@@ -72,6 +71,17 @@ def test_settings_for_every_stage_beat_tables_which_beat_shared_keys(chain: Any)
     assert config_of(steps, "train").run == Path("other/s4net")
 
 
+def test_paths_lead_from_the_folder_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "place").mkdir()
+    path = Path("place/chain.toml")
+    path.write_text("[run]\nout = 'made'\n" + ALL)
+    train, labels, deeplab, score = (step.config for step in chain_steps(resolve(RunConfig, path, {"file": path})))
+    assert (train.images, train.run) == (Path("place/salient"), Path("place/made/s4net"))
+    assert (labels.images, labels.classes) == (Path("place/pictures"), "place/animals.txt")
+    assert (deeplab.images, score.voc) == (Path("place/pictures"), Path("place/VOC2012"))
+
+
 def test_a_stage_without_a_table_is_left_out(chain: Any) -> None:
     weights = TABLES["pseudo-label"] + "weights = 'given'\n"
     steps = chain(weights + TABLES["deeplab-train"])
@@ -87,9 +97,9 @@ def test_instances_from_elsewhere_take_the_place_of_the_network(chain: Any) -> N
 @pytest.mark.parametrize(
     ("tables", "more", "expected"),
     [
-        (("train", "pseudo-label", "evaluate"), "", {"labels": Path("place/chain/labels")}),
-        (("train", "evaluate"), "foreground = true", {"weights": Path("place/chain/s4net")}),
-        (tuple(TABLES), "annotations = 'a.json'", {"weights": Path("place/chain/s4net")}),
+        (("train", "pseudo-label", "evaluate"), "", {"labels": Path("chain/labels")}),
+        (("train", "evaluate"), "foreground = true", {"weights": Path("chain/s4net")}),
+        (tuple(TABLES), "annotations = 'a.json'", {"weights": Path("chain/s4net")}),
         (tuple(TABLES), "predictions = 'maps'", {"predictions": Path("maps")}),
     ],
 )
@@ -105,7 +115,7 @@ def test_rounds_have_folders_of_their_own_and_help_the_next(chain: Any) -> None:
     steps = chain(ALL + "save_predictions = 'maps'\n", rounds=3)
     assert list(steps)[1:4] == ["pseudo-label-1", "deeplab-train-1", "evaluate-1"]
     assert [step.number for step in steps.values()] == [0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
-    out = Path("place/chain")
+    out = Path("chain")
     segmenters = [config_of(steps, f"pseudo-label-{k}").segmenter for k in (1, 2, 3)]
     assert segmenters == [None, out / "deeplab-1", out / "deeplab-2"]
     third = config_of(steps, "deeplab-train-3")
@@ -135,7 +145,7 @@ def test_the_first_round_may_train_on_pictures_with_one_keyword(chain: Any) -> N
     assert (first.single, first.within, config_of(steps, first.name).list) == (
         True,
         Path("some.txt"),
-        Path("place/chain/round-1.txt"),
+        Path("chain/round-1.txt"),
     )
     assert (second.single, config_of(steps, second.name).list) == (False, Path("some.txt"))
 
@@ -154,13 +164,13 @@ def test_the_first_round_may_train_on_pictures_with_one_keyword(chain: Any) -> N
         ),
         (TABLES["train"], {"rounds": 2}, ["--rounds 2", "[pseudo-label]", "[chain-rounds]"]),
         (ALL + "labels = 'l'", {"rounds": 2}, ["[evaluate] labels", "[chain-rounds]"]),
-        (TABLES["pseudo-label"], {}, ["[pseudo-label] --weights and --instances: neither", "[setting-value]"]),
+        (TABLES["pseudo-label"], {}, ["[pseudo-label] --weights: not given", "[setting-missing]"]),
         (TABLES["deeplab-train"], {}, ["[deeplab-train] --images", "[setting-missing]"]),
         (ALL + "[trian]\n", {}, ["did you mean train?", "[setting-unknown]"]),
         (ALL + "scalez = '1'", {}, ["[evaluate]", "did you mean scales?"]),
         ("stepz = 2\n" + ALL, {}, ["did you mean steps?"]),
         (ALL, {"out": Path("pictures/out")}, ["inside the pictures pictures", "[chain-place]"]),
-        (ALL.replace("[deeplab-train]", "[deeplab-train]\nrun = 'place/../place/chain/s4net'"), {}, ["[chain-place]"]),
+        (ALL.replace("[deeplab-train]", "[deeplab-train]\nrun = 'x/../chain/s4net'"), {}, ["[chain-place]"]),
         (ALL, {"rounds": 0}, ["--rounds", "1 or more"]),
     ],
 )

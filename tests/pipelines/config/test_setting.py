@@ -9,6 +9,7 @@ import pytest
 import s4net.build
 from pipelines.config import (
     STAGES,
+    AblateConfig,
     ConvertConfig,
     DeepLabTrainConfig,
     DemoConfig,
@@ -220,7 +221,9 @@ def test_a_resumed_run_refuses_a_differing_flag_with_both_values(tmp_path: Path)
 
 
 @each_stage
-def test_printed_defaults_are_a_valid_settings_file(tmp_path: Path, stage: type[StageConfig]) -> None:
+def test_printed_defaults_are_a_valid_settings_file(
+    tmp_path: Path, stage: type[StageConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = to_toml(stage)
     values = tomllib.loads(text)[stage.command]
     defaults = {field.name: field.default for field in dataclasses.fields(stage)}
@@ -234,7 +237,9 @@ def test_printed_defaults_are_a_valid_settings_file(tmp_path: Path, stage: type[
         ConvertConfig: {"images": Path("x"), "to": "csv", "out": Path("x.csv")},
     }
     needed |= one_of_several.get(stage, {})
-    assert resolve(stage, toml(tmp_path, text), needed) == stage(**needed)
+    monkeypatch.chdir(tmp_path)
+    toml(tmp_path, text)
+    assert resolve(stage, Path("settings.toml"), needed) == stage(**needed)
 
 
 @each_stage
@@ -245,9 +250,20 @@ def test_every_setting_is_explained_in_short_sentences(stage: type[StageConfig])
         assert max(len(sentence.split()) for sentence in text.split(". ")) <= 20, name
 
 
-def test_a_missing_setting_is_explained_by_its_first_sentence() -> None:
-    with pytest.raises(ConfigError, match=r"add it \(Folder of this run\) \[setting-missing\]"):
-        resolve(TrainConfig, None, {name: NEEDED[name] for name in ("images", "annotations")})
+def test_a_missing_setting_is_explained_by_its_first_sentence_and_a_line_that_works() -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve(TrainConfig, None, {"annotations": "train.json"})
+    message = "--images: not given, a path expected (Folder of the pictures)"
+    assert str(caught.value) == f"{message}; as in: {TrainConfig.example} [setting-missing]"
+
+
+def test_all_missing_settings_are_told_at_once() -> None:
+    with pytest.raises(ConfigError, match=r"^--images and --annotations: not given.*\[setting-missing\]"):
+        resolve(TrainConfig, None, {})
+    with pytest.raises(ConfigError, match=r"^--table, --images, --annotations, --test-annotations and --out: not "):
+        resolve(AblateConfig, None, {})
+    with pytest.raises(ConfigError, match=r"^--predictions and --voc: not given.*as in: s4 convert --to voc-server"):
+        resolve(ConvertConfig, None, {"to": "voc-server", "out": "a.tar.gz"})
 
 
 def test_the_choices_of_a_setting_are_those_of_its_type() -> None:

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from pipelines.config import DemoConfig
-from pipelines.engine import checkpoint
 from pipelines.engine.checkpoint import load_checkpoint, pack_checkpoint, save_checkpoint, weights_file
 from pipelines.engine.run_dir import RunDir
 from pipelines.errors import ConfigError, InputError
@@ -90,12 +89,3 @@ def test_a_packed_network_that_cannot_be_read_is_told(tmp_path: Path, content: b
     with pytest.raises(InputError) as caught:
         load_checkpoint(path)
     assert caught.value.rule == rule and str(path) in caught.value.message
-
-
-def test_builtin_names_the_network_that_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shipped = tmp_path / "net.safetensors"
-    monkeypatch.setattr(checkpoint, "_SHIPPED", shipped)
-    with pytest.raises(InputError, match=r"builtin: .*\[weights-missing\]"):
-        weights_file(Path("builtin"))
-    shipped.write_bytes(b"")
-    assert weights_file(Path("builtin")) == shipped

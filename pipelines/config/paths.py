@@ -1,0 +1,155 @@
+"""What paths have to lead to, looked at before a command starts its work.
+
+Nothing here imports an array library: a mistyped path is told at once, with all others of the command line.
+"""
+
+import glob
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+from pipelines.config.setting import Config, StageConfig, Tell, flag_of, limits_of
+from pipelines.config.usual_places import weights_file
+from pipelines.errors import ConfigError, InputError, S4Error, nearest_name, raise_all
+from pipelines.files import read_json
+
+_LISTS = Path("ImageSets", "Segmentation")
+_VOC_LAYOUT = "JPEGImages, SegmentationClass and ImageSets/Segmentation/val.txt"
+# What has to be there: how a message calls it, and the rule that is broken where it is not.
+_KINDS = {
+    "folder": ("folder", "folder-missing"),
+    "voc": ("folder", "folder-missing"),
+    "file": ("file", "file-missing"),
+    "tensors": ("file", "weights-missing"),
+    "path": ("file or folder", "file-missing"),
+    "pictures": ("picture or folder", "image-missing"),
+}
+
+
+def prepared(config: Config, tell: Tell) -> Config:
+    """Return the same settings with every path that was left out found, and every path looked at.
+
+    Args:
+        config: Settings of a command.
+        tell: Receives a line for each path that was found; see `StageConfig.located`.
+
+    Raises:
+        InputError: Paths lead nowhere. The error tells all of them.
+        ConfigError: Nothing stands for what was left out [setting-missing], the folder of a new run holds one already
+            [run-exists], or there is no run to resume [run-missing].
+    """
+    missing = []
+    try:
+        config = config.located(tell)
+    except ConfigError as error:
+        missing.append(error)
+    raise_all([*_faults(config), *missing])
+    return config
+
+
+def _faults(config: StageConfig) -> Iterator[S4Error]:
+    for setting in fields(config):
+        limits, value = limits_of(setting), getattr(config, setting.name)
+        if limits.must_be is None or value is None:
+            continue
+        for one in value if isinstance(value, tuple) else (value,):
+            if limits.must_be == "weights" or str(one) not in (limits.words or ()):
+                fault = _fault(flag_of(setting.name), limits.must_be, Path(one), getattr(config, "split", None))
+                if fault is not None:
+                    yield fault
+    if hasattr(config, "run") and hasattr(config, "resume"):
+        try:
+            require_startable(config.run, config.resume)
+        except ConfigError as error:
+            yield error
+
+
+def _fault(flag: str, kind: str, path: Path, split: str | None) -> S4Error | None:
+    """Return what is wrong with one path; None if nothing is."""
+    if kind == "weights":
+        return _weights_fault(flag, path)
+    what, rule = _KINDS[kind]
+    right = {"folder": path.is_dir, "voc": path.is_dir, "file": path.is_file, "tensors": path.is_file}
+    if kind == "pictures" and matches(path):
+        return None
+    if not right.get(kind, path.exists)():
+        found = f"not a {what}" if path.exists() else f"no such {what}"
+        return InputError(f"{flag} {path}: {found}, expected one; {_hint(path)}", rule)
+    return _voc_fault(flag, path, split) if kind == "voc" else None
+
+
+def matches(pattern: Path) -> list[Path]:
+    """Return the files and folders that a pattern such as `*.jpg` stands for, sorted; none for a plain path."""
+    if pattern.exists() or not glob.has_magic(str(pattern)):
+        return []
+    return sorted(map(Path, glob.glob(str(pattern), recursive=True)))
+
+
+def _weights_fault(flag: str, path: Path) -> S4Error | None:
+    try:
+        weights_file(path)
+    except InputError as error:
+        remedy = "" if ";" in error.message else f"; {_hint(path)}"
+        return InputError(f"{flag} {error.message}{remedy}", error.rule)
+    return None
+
+
+def _voc_fault(flag: str, voc: Path, split: str | None) -> S4Error | None:
+    """Return what is missing in a folder that should be in VOC's layout."""
+    if not (voc / _LISTS).is_dir():
+        inside = (path for pattern in ("*", "*/*") for path in sorted(voc.glob(pattern)) if (path / _LISTS).is_dir())
+        inner = next(inside, None)
+        hint = f"did you mean {inner}?" if inner else "check the path, or write the list"
+        message = f"{flag} {voc}: not a VOC folder, one with {_VOC_LAYOUT} expected; {hint}"
+        return InputError(message, "voc-layout")
+    if split is not None and not (voc / _LISTS / f"{split}.txt").is_file():
+        known = sorted(path.stem for path in (voc / _LISTS).glob("*.txt"))
+        there = f"one of {', '.join(known)}" if known else f"lists in {_LISTS.as_posix()}"
+        message = f"{voc / _LISTS / split}.txt: no such split, expected {there}; choose another --split"
+        return InputError(message, "split-missing")
+    return None
+
+
+def _hint(path: Path) -> str:
+    """Return what to do about a path that leads nowhere: the nearest name beside it, if there is one."""
+    parent = path.parent
+    if not parent.is_dir():
+        return f"check the path, the folder {parent} does not exist either"
+    near = nearest_name(path.name, (other.name for other in parent.iterdir())) if not path.exists() else None
+    return f"did you mean {parent / near}?" if near else "check the path"
+
+
+def require_startable(run: Path, resume: bool) -> None:
+    """Check that a training may write into a folder.
+
+    Args:
+        run: The folder.
+        resume: Whether an existing run is to go on; without a checkpoint it starts from the beginning.
+
+    Raises:
+        ConfigError: The folder has a run already and `resume` is not set, or a checkpoint of none [run-exists]; or the
+            run that is to be resumed does not exist [run-missing].
+    """
+    exists = (run / "config.json").exists()
+    if exists and not resume:
+        message = f"{run}: holds a run already{_state(run)}, a new folder expected"
+        raise ConfigError(f"{message}; add --resume to go on with it, or choose another --run", "run-exists")
+    left = [name for name in ("last.pt", "best.pt") if (run / "checkpoints" / name).exists()]
+    if left and not exists:
+        # Of a run whose settings are gone: nothing may go on from there, and nothing tells what it is.
+        raise ConfigError(
+            f"{run}: holds checkpoints/{left[0]} but no config.json, a new folder expected; remove it, or choose "
+            "another",
+            "run-exists",
+        )
+    if resume and not exists:
+        raise ConfigError(f"{run}: no config.json, a run to resume expected; leave --resume out", "run-missing")
+
+
+def _state(run: Path) -> str:
+    """Return how far a run has come, in brackets; nothing if the run does not say it."""
+    try:
+        status = read_json(run / "status.json")
+        return f" ({status['state']}, step {status['step']})"
+    except (S4Error, KeyError, TypeError):
+        return ""

@@ -1,0 +1,66 @@
+"""Pictures that a user names one by one, by a pattern, or by their folder."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipelines.config.paths import matches
+from pipelines.data.images import IMAGE_SUFFIXES, ImageFile, find_images
+from pipelines.data.tar_shards import TAR_SUFFIX, index_tar
+from pipelines.errors import InputError
+
+
+def given_pictures(inputs: Sequence[Path]) -> tuple[Path, dict[str, ImageFile]]:
+    """Find the pictures that a user names.
+
+    Args:
+        inputs: Pictures, tars of them, folders with their sub-folders, and patterns such as `*.jpg`; one or more. A
+            pattern stands for the pictures, tars and folders that it fits.
+
+    Returns:
+        The folder that holds all inputs (a single folder is that folder itself), and image_id -> where each picture
+        lies, sorted by image_id. The id is the path from that folder, without suffix, with `/`.
+
+    Raises:
+        InputError: An input is not there [image-missing], a pattern fits no picture [folder-empty], two pictures differ
+            in their suffix alone [image-id-twice], or as `find_images`.
+    """
+    places = [place for one in inputs for place in _places(one)]
+    if len(places) == 1 and places[0].is_dir():
+        return places[0], find_images(places[0])
+    folders = [place if place.is_dir() else place.parent for place in map(_absolute, places)]
+    root = Path(os.path.commonpath(folders))
+    found: dict[str, ImageFile] = {}
+    for place in (picture for one in places for picture in _pictures(_absolute(one))):
+        image_id = place.relative_to(root).with_suffix("").as_posix()
+        if found.setdefault(image_id, place) != place:
+            message = f"{place}: {found[image_id].name} has the same name, expected one picture per name"
+            raise InputError(f"{message}; rename one of them", "image-id-twice")
+    return root, dict(sorted(found.items()))
+
+
+def _places(given: Path) -> list[Path]:
+    """Return the files and folders that an input stands for."""
+    if given.exists():
+        return [given]
+    suffixes = (*IMAGE_SUFFIXES, TAR_SUFFIX)
+    fitting = matches(given)
+    if not fitting:
+        message = f"{given}: no such picture or folder, expected one; check the path"
+        raise InputError(message, "image-missing")
+    found = [place for place in fitting if place.is_dir() or place.name.lower().endswith(suffixes)]
+    if not found:
+        message = f"{given}: fits {len(fitting)} files and no picture, expected files ending in {' '.join(suffixes)}"
+        raise InputError(f"{message}; check the pattern", "folder-empty")
+    return found
+
+
+def _absolute(path: Path) -> Path:
+    """Return the path from the root, without `..`; a link stays a link."""
+    return Path(os.path.abspath(path))
+
+
+def _pictures(place: Path) -> list[ImageFile]:
+    if place.is_dir():
+        return list(find_images(place).values())
+    return list(index_tar(place, IMAGE_SUFFIXES)) if place.name.lower().endswith(TAR_SUFFIX) else [place]

@@ -1,0 +1,153 @@
+"""The last line of a command: where the result lies, and which command comes next."""
+
+import shlex
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from pipelines.config import (
+    AblateConfig,
+    BenchConfig,
+    ConvertConfig,
+    DeepLabTrainConfig,
+    DemoConfig,
+    EvaluateConfig,
+    ExplainConfig,
+    PredictConfig,
+    PseudoLabelConfig,
+    RunConfig,
+    StageConfig,
+    TrainConfig,
+)
+from pipelines.config.usual_places import DEEPLAB_RUN, LABELS, S4NET_RUN
+from pipelines.files import read_json
+
+Result = Mapping[str, Any]
+
+
+def next_step(config: StageConfig, result: Result) -> str:
+    """Return one line about a finished command.
+
+    Args:
+        config: Settings of the command.
+        result: What the command returned.
+    """
+    if getattr(config, "dry_run", False):
+        return "dry run: nothing was written; the same command without --dry-run does the work"
+    return _LINES[type(config)](config, result)
+
+
+def _line(place: str, *commands: str) -> str:
+    return f"{place}; next: {', or '.join(commands)}" if commands else place
+
+
+def _flag(name: str, path: Path | None, usual: Path | None = None) -> str:
+    """Return a flag with its path, to be put behind a command; nothing where the command takes that path by itself."""
+    return "" if path is None or path == usual else f" --{name} {shlex.quote(str(path))}"
+
+
+def _train(config: TrainConfig, result: Result) -> str:
+    return _line(f"the network is in {config.run}", _label_with(config.run))
+
+
+def _label_with(run: Path | None) -> str:
+    return f"s4 pseudo-label PICTURES{_flag('weights', run, S4NET_RUN)}"
+
+
+def _pseudo_label(config: PseudoLabelConfig, result: Result) -> str:
+    place = f"the labels are in {config.out}"
+    if config.shard is not None:
+        return f"{place}; next: the same command for the other shards, then s4 deeplab-train"
+    return _line(place, f"s4 deeplab-train{_flag('labels', config.out, LABELS)}")
+
+
+def _deeplab_train(config: DeepLabTrainConfig, result: Result) -> str:
+    evaluate = f"s4 evaluate VOCDIR{_flag('weights', config.run, DEEPLAB_RUN)}{_class_flag(config)}"
+    predict = f"s4 predict PICTURES{_flag('weights', config.run)}"
+    return _line(f"the network is in {config.run}", evaluate, predict)
+
+
+def _class_flag(config: DeepLabTrainConfig) -> str:
+    """Return the flag that `s4 evaluate` needs for a network of other classes than VOC's twenty."""
+    from pipelines.data.classes import VOC_CLASSES  # brings numpy
+
+    if config.classes is not None:
+        return "" if config.classes == "voc" else f" --classes {shlex.quote(config.classes)}"
+    manifest = config.labels / "manifest.json"
+    content = read_json(manifest) if manifest.is_file() else {}
+    return "" if content.get("classes", list(VOC_CLASSES)) == list(VOC_CLASSES) else " --classes FILE"
+
+
+def _evaluate(config: EvaluateConfig, result: Result) -> str:
+    if config.labels is not None:
+        return _line(f"scored {config.labels}", f"s4 deeplab-train{_flag('labels', config.labels, LABELS)}")
+    if config.predictions is not None:
+        return _line(f"scored {config.predictions}")
+    if config.annotations is not None or config.foreground:
+        return _line(f"scored {config.weights}", _label_with(config.weights))
+    written = f"; its label maps are in {config.save_predictions}" if config.save_predictions else ""
+    return _line(f"scored {config.weights}{written}", f"s4 predict PICTURES{_flag('weights', config.weights)}")
+
+
+def _predict(config: PredictConfig, result: Result) -> str:
+    if config.voc is None:
+        return _line(f"the results are in {config.out}")
+    place = f" --predictions {shlex.quote(str(config.out))} --voc {shlex.quote(str(config.voc))} --split {config.split}"
+    return _line(f"the results are in {config.out}", f"s4 convert --to voc-server{place} --out results.tar.gz")
+
+
+def _convert(config: ConvertConfig, result: Result) -> str:
+    if config.to == "voc-server":
+        return _line(f"the archive is {config.out}; the VOC server takes it")
+    keywords = f"{_flag('images', config.images)}{_flag('keywords', config.out)}"
+    return _line(f"the keywords are in {config.out}", f"s4 pseudo-label{keywords}")
+
+
+def _run(config: RunConfig, result: Result) -> str:
+    return _line(f"the report is {config.folder / 'report.html'}", *_predict_with(result))
+
+
+def _predict_with(result: Result) -> list[str]:
+    """Return the command that uses the last DeepLab of a chain, if the chain has one."""
+    runs = [
+        stage["result"]["run"]
+        for stage in result.get("stages", ())
+        if stage["stage"].startswith(DeepLabTrainConfig.command) and "run" in stage["result"]
+    ]
+    return [f"s4 predict PICTURES --weights {shlex.quote(runs[-1])}"] if runs else []
+
+
+def _demo(config: DemoConfig, result: Result) -> str:
+    return _line(f"the report is {config.out / 'report.html'}", "s4 init, in a folder with pictures of your own")
+
+
+def _ablate(config: AblateConfig, result: Result) -> str:
+    return _line(f"the table is {result.get('markdown', config.out)}")
+
+
+def _explain(config: ExplainConfig, result: Result) -> str:
+    return _line(f"the figures and explain.json are in {config.out}")
+
+
+def _bench(config: BenchConfig, result: Result) -> str:
+    return _line(
+        "no file was written; --out names a folder" if config.out is None else f"the result is in {config.out}"
+    )
+
+
+_LINES = cast(
+    Mapping[type[StageConfig], Callable[[Any, Result], str]],
+    {
+        TrainConfig: _train,
+        PseudoLabelConfig: _pseudo_label,
+        DeepLabTrainConfig: _deeplab_train,
+        EvaluateConfig: _evaluate,
+        PredictConfig: _predict,
+        ConvertConfig: _convert,
+        RunConfig: _run,
+        DemoConfig: _demo,
+        AblateConfig: _ablate,
+        ExplainConfig: _explain,
+        BenchConfig: _bench,
+    },
+)

@@ -1,0 +1,57 @@
+"""What `s4 pseudo-label` decides before it starts."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pipelines.config import PseudoLabelConfig
+from pipelines.events import Events
+from pipelines.labels.plan import label_settings, make_plan
+
+
+@pytest.mark.parametrize(
+    ("classes", "given", "expected", "told"),
+    [
+        (["cat", "dog"], {}, True, ""),
+        (["cat", "dog"], {"recognise": "off"}, False, ""),
+        (["cat", "dog"], {"trunk_weights": "none"}, False, "--recognise: off, because --trunk-weights none may lack"),
+        (["cat", "pear"], {}, False, "--recognise: off, because ImageNet's classifier does not know pear\n"),
+        (
+            ["cat", "pear"],
+            {"recognise": "imagenet"},
+            True,
+            "warning: --recognise imagenet: ImageNet's classifier does not know pear; their",
+        ),
+        (["cat", "pear", "dog"], {"keywords": "others"}, True, ""),  # pear is no keyword of any picture
+    ],
+)
+def test_instances_are_recognised_by_default_where_every_keyword_can_be(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    classes: list[str],
+    given: dict[str, str],
+    expected: bool,
+    told: str,
+):
+    (tmp_path / "images").mkdir()
+    for name in ("p0", "p1"):
+        Image.new("RGB", (4, 3)).save(tmp_path / "images" / f"{name}.png")
+    (tmp_path / "weights.pt").touch()
+    (tmp_path / "keywords.csv").write_text(f"image,keywords\np0,{classes[0]}\np1,{classes[1]}\n")
+    (tmp_path / "classes.txt").write_text("\n".join(classes))
+    if given.get("keywords"):
+        (tmp_path / "keywords.csv").write_text("image,keywords\np0,cat\np1,dog\n")
+    settings = {
+        "images": tmp_path / "images",
+        "weights": tmp_path / "weights.pt",
+        "keywords": str(tmp_path / "keywords.csv"),
+        "classes": str(tmp_path / "classes.txt"),
+        "out": tmp_path / "labels",
+    }
+    config = PseudoLabelConfig(**settings | {name: value for name, value in given.items() if name != "keywords"})  # type: ignore[arg-type]
+    plan = make_plan(config, Events())
+    assert plan.recognise is expected
+    assert ("recognise" in label_settings(config, plan)["configuration"]) is expected
+    err = capsys.readouterr().err
+    assert err.startswith(told) if told else err == ""
