@@ -11,16 +11,19 @@ voc=$1 networks=$2 out=$3 seed=${4:-0}
 controls=$(dirname "$0")/../benchmarks/label_controls.py
 
 "$S4" pseudo-label --images "$voc/JPEGImages" --weights "$networks/seed$seed" --assign graph --cells off \
-    --keywords "$voc/keywords_train_aug.csv" --classes "$voc/classes.txt" --out "$out/graph"
+    --recognise off --keywords "$voc/keywords_train_aug.csv" --classes "$voc/classes.txt" --out "$out/graph"
 "$S4" pseudo-label --images "$voc/JPEGImages" --instances "$out/graph/instances.json" --assign attention \
-    --cells off --keywords "$voc/keywords_train_aug.csv" --classes "$voc/classes.txt" --out "$out/attention"
+    --cells off --recognise off --out "$out/attention" \
+    --keywords "$voc/keywords_train_aug.csv" --classes "$voc/classes.txt"
 "$S4" pseudo-label --images "$voc/JPEGImages" --instances "$out/graph/instances.json" --assign random \
-    --cells off --keywords "$voc/keywords_train_aug.csv" --classes "$voc/classes.txt" --out "$out/random"
+    --cells off --recognise off --out "$out/random" \
+    --keywords "$voc/keywords_train_aug.csv" --classes "$voc/classes.txt"
 "$S4" pseudo-label --images "$voc/JPEGImages" --instances "$out/graph/instances.json" --assign single \
-    --cells off --keywords "$voc/keywords_train_aug.csv" --classes "$voc/classes.txt" --out "$out/single"
+    --cells off --recognise off --out "$out/single" \
+    --keywords "$voc/keywords_train_aug.csv" --classes "$voc/classes.txt"
 "$PYTHON" "$controls" union "$out/graph/instances.json" --out "$out/union.json"
 "$S4" pseudo-label --images "$voc/JPEGImages" --instances "$out/union.json" --assign attention --cells off \
-    --keywords "$voc/keywords_train_aug.csv" --classes "$voc/classes.txt" --out "$out/union"
+    --recognise off --keywords "$voc/keywords_train_aug.csv" --classes "$voc/classes.txt" --out "$out/union"
 for labels in graph attention random single union; do
     "$S4" evaluate --voc "$voc" --split train_aug --labels "$out/$labels" --classes "$voc/classes.txt"
 done

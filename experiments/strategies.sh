@@ -12,26 +12,26 @@ controls=$(dirname "$0")/../benchmarks/label_controls.py
 
 pair() { OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node 2 -- "$(command -v "$1")" "${@:2}"; }
 
-"$S4" pseudo-label --images "$voc/JPEGImages" --weights "$networks/seed$seed" \
+"$S4" pseudo-label --images "$voc/JPEGImages" --weights "$networks/seed$seed" --recognise off \
     --keywords "$voc/keywords_train_aug.csv" --classes "$voc/classes.txt" --out "$out/cells"
 "$S4" pseudo-label --images "$voc/JPEGImages" --weights "$networks/seed$seed" --assign graph --cells off \
-    --keywords "$voc/keywords_train_aug.csv" --classes "$voc/classes.txt" --out "$out/graph"
+    --recognise off --keywords "$voc/keywords_train_aug.csv" --classes "$voc/classes.txt" --out "$out/graph"
 "$S4" pseudo-label --images "$voc/JPEGImages" --weights "$networks/seed$seed" --assign attention --cells off \
-    --keywords "$voc/keywords_train_aug.csv" --classes "$voc/classes.txt" --out "$out/attention"
+    --recognise off --keywords "$voc/keywords_train_aug.csv" --classes "$voc/classes.txt" --out "$out/attention"
 "$S4" pseudo-label --images "$voc/JPEGImages" --weights "$networks/seed$seed" --assign random --cells off \
-    --keywords "$voc/keywords_train_aug.csv" --classes "$voc/classes.txt" --out "$out/random"
+    --recognise off --keywords "$voc/keywords_train_aug.csv" --classes "$voc/classes.txt" --out "$out/random"
 "$S4" pseudo-label --images "$voc/JPEGImages" --weights "$networks/seed$seed" --assign single --cells off \
-    --keywords "$voc/keywords_train_aug.csv" --classes "$voc/classes.txt" --out "$out/single"
+    --recognise off --keywords "$voc/keywords_train_aug.csv" --classes "$voc/classes.txt" --out "$out/single"
 "$PYTHON" "$controls" union "$out/cells/instances.json" --out "$out/union.json"
 "$S4" pseudo-label --images "$voc/JPEGImages" --instances "$out/union.json" --assign attention --cells off \
-    --keywords "$voc/keywords_train_aug.csv" --classes "$voc/classes.txt" --out "$out/union"
+    --recognise off --keywords "$voc/keywords_train_aug.csv" --classes "$voc/classes.txt" --out "$out/union"
 "$PYTHON" "$controls" oracle "$out/cells/instances.json" --voc "$voc" --split train_aug \
     --classes "$voc/classes.txt" --keywords "$voc/keywords_train_aug.csv" --out "$out/oracle"
 
 for labels in cells graph attention random single union; do
     "$S4" evaluate --voc "$voc" --split train_aug --labels "$out/$labels" --classes "$voc/classes.txt"
     pair "$S4" deeplab-train --images "$voc/JPEGImages" --labels "$out/$labels" --network efficientnet_lite0 \
-        --steps 300 --batch-size 4 --seed "$seed" --run "$out/runs/$labels"
+        --loss plain --steps 300 --batch-size 4 --seed "$seed" --run "$out/runs/$labels"
 done
 "$S4" evaluate --voc "$voc" --split train_aug --predictions "$out/oracle" --classes "$voc/classes.txt"
 pair "$S4" deeplab-train --images "$voc/JPEGImages" --labels "$out/oracle" --labels-are ground-truth \
