@@ -21,6 +21,7 @@ from pipelines.config import (
     DemoConfig,
     EvaluateConfig,
     ExplainConfig,
+    InitConfig,
     PredictConfig,
     PseudoLabelConfig,
     RunConfig,
@@ -194,6 +195,18 @@ def run(config: RunConfig, events: "Events") -> dict[str, Any]:
     from pipelines.run import run
 
     return run(config, events)
+
+
+@stage_command(s4, InitConfig)
+def init(config: InitConfig, events: "Events") -> dict[str, Any]:
+    """Look at a folder, say what it holds, and write a settings file s4.toml for it.
+
+    The command finds VOC folders, folders named after classes or ImageNet synsets, COCO files, CSV tables of keywords,
+    tar shards and label maps. What it cannot place is counted. No picture is changed.
+    """
+    from pipelines.init import init
+
+    return init(config, events)
 
 
 @s4.group()

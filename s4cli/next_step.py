@@ -13,12 +13,14 @@ from pipelines.config import (
     DemoConfig,
     EvaluateConfig,
     ExplainConfig,
+    InitConfig,
     PredictConfig,
     PseudoLabelConfig,
     RunConfig,
     StageConfig,
     TrainConfig,
 )
+from pipelines.config.setting import FOLDER_FILE
 from pipelines.config.usual_places import DEEPLAB_RUN, LABELS, S4NET_RUN
 from pipelines.files import read_json
 
@@ -121,6 +123,11 @@ def _demo(config: DemoConfig, result: Result) -> str:
     return _line(f"the report is {config.out / 'report.html'}", "s4 init, in a folder with pictures of your own")
 
 
+def _init(config: InitConfig, result: Result) -> str:
+    file = "" if config.out == Path(FOLDER_FILE) else f" {shlex.quote(str(config.out))}"
+    return _line(f"the settings are in {config.out}", f"s4 run{file} --dry-run")
+
+
 def _ablate(config: AblateConfig, result: Result) -> str:
     return _line(f"the table is {result.get('markdown', config.out)}")
 
@@ -148,6 +155,7 @@ _LINES = cast(
         DemoConfig: _demo,
         AblateConfig: _ablate,
         ExplainConfig: _explain,
+        InitConfig: _init,
         BenchConfig: _bench,
     },
 )

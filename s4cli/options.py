@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from pipelines.config import resolve
+from pipelines.config import STAGES, resolve
 from pipelines.config.paths import prepared
 from pipelines.config.setting import (
     FOLDER_FILE,
@@ -57,21 +57,21 @@ def _in_words(value: Any) -> str:
 def stage_command(group: click.Group, config_class: type[Config]) -> Callable[[Stage[Config]], click.Command]:
     """Return a decorator that turns `stage(config, events) -> result` into a command of `group`.
 
-    A positional setting is the settings file, which then replaces `--config`. The docstring of the function is the help
-    of the command. The body of the function imports the module of the stage, so that `--help` is fast. Every path is
-    looked at before that.
+    The docstring of the function is the help of the command. The body of the function imports the module of the stage,
+    so that `--help` is fast. Every path is looked at before that.
     """
 
     def decorate(stage: Stage[Config]) -> click.Command:
         settings = settings_of(config_class).values()
-        file_name = next((setting.name for setting in settings if limits_of(setting).positional), None)
+        file_name = config_class.file_setting
+        takes_file = file_name is None and config_class.command in STAGES
 
         def callback(as_json: bool, **flags: Any) -> None:
-            file = flags[file_name] if file_name else _settings_file(flags)
-            config = prepared(resolve(config_class, file, flags, None if file_name else tell), tell)
+            file = _settings_file(flags) if takes_file else flags.get(file_name or "")
+            config = prepared(resolve(config_class, file, flags, tell if takes_file else None), tell)
             run_and_print(config, lambda events: stage(config, events), as_json)
 
-        general = [json_option()] if file_name else [*_file_options(), json_option()]
+        general = [*_file_options(), json_option()] if takes_file else [json_option()]
         # click keeps the lines of a paragraph after a backspace, which a raw docstring spells as two letters.
         text = inspect.cleandoc(stage.__doc__ or "").replace("\\b\n", "\b\n")
         command = StageCommand(
@@ -122,7 +122,7 @@ def _parameters(setting: "Field[Any]") -> list[click.Parameter]:
     """
     limits, flag, kind = limits_of(setting), flag_of(setting.name), _CLICK_TYPES[type_of(setting)]
     if limits.positional:
-        return [click.Argument([setting.name], type=kind, metavar="[FILE.toml]", default=setting.default)]
+        return [click.Argument([setting.name], type=kind, metavar=f"[{limits.positional}]", default=setting.default)]
     text = limits.help + _default_note(setting)
     if type_of(setting) is bool:
         # The second form, --no-..., switches off what a TOML file switches on.

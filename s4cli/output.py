@@ -100,14 +100,15 @@ def print_result(command: str, result: Mapping[str, Any], as_json: bool) -> None
 
 
 def _known(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a result without values and columns of which nothing is known."""
+    """Return the result of a dry run without times, and without values and columns of which nothing is known."""
     known: dict[str, Any] = {}
     for key, value in result.items():
         if _is_grid(value):
-            named = {name for record in value for name, part in record.items() if part is not None}
+            parts = [(name, part) for record in value for name, part in record.items()]
+            named = {name for name, part in parts if part is not None and name != "seconds"}
             value = [{name: part for name, part in record.items() if name in named} for record in value]
             value = value if len(named) > 1 else None  # a bare number of the line tells nothing
-        if value is not None:
+        if value is not None and key not in ("seconds", "images_per_second"):
             known[key] = value
     return known
 

@@ -21,7 +21,7 @@ ALLOWED = {
 }
 COMMANDS = {
     "train", "pseudo_label", "deeplab_train", "evaluate", "run", "predict", "convert", "demo", "ablate", "explain",
-    "bench",
+    "bench", "init",
 }  # fmt: skip
 COMPOSED = {"run", "demo", "ablate", "bench"}  # commands that are made of others
 GROUND = {"errors", "files", "events"}
@@ -32,6 +32,7 @@ PARTS = {
     "chain": {"labels", "networks", "engine", "data", "report", "config", *GROUND},
     "studies": {"networks", "engine", "data", "metrics", "report", "config", *GROUND},
     "networks": {"engine", "data", "config", *GROUND},
+    "survey": {"data", "config", *GROUND},
     "report": {"data", "files", "errors"},
     "metrics": {"data", "files", "errors"},
     "engine": {"config", *GROUND},

@@ -16,6 +16,7 @@ from pipelines.config.deeplab_train import DeepLabTrainConfig
 from pipelines.config.demo import DemoConfig
 from pipelines.config.evaluate import EvaluateConfig
 from pipelines.config.explain import ExplainConfig
+from pipelines.config.init import InitConfig
 from pipelines.config.predict import PredictConfig
 from pipelines.config.pseudo_label import PseudoLabelConfig
 from pipelines.config.resolution import resolve_with
@@ -35,6 +36,7 @@ __all__ = [
     "DemoConfig",
     "EvaluateConfig",
     "ExplainConfig",
+    "InitConfig",
     "Precision",
     "PredictConfig",
     "Preset",
@@ -65,7 +67,10 @@ STAGES: dict[str, type[StageConfig]] = {
         RunConfig,
     )
 }
-"""The settings of every stage by the name of its command, in the order of the chain."""
+"""The settings of every stage by the name of its command, in the order of the chain.
+
+A settings file may have a table for each. `s4 init`, which writes such a file, is not among them.
+"""
 
 
 def resolve(cls: type[Config], toml: Path | None, flags: Mapping[str, Any], tell: Tell | None = None) -> Config:

@@ -18,8 +18,9 @@ class RunConfig(StageConfig):
     command: ClassVar[str] = "run"
     example: ClassVar[str] = "s4 run s4.toml"
     table_alone: ClassVar[bool] = True
+    file_setting: ClassVar[str] = "file"
 
-    file: Path = opt(Path(FOLDER_FILE), "TOML file with a table for each stage.", positional=True)
+    file: Path = opt(Path(FOLDER_FILE), "TOML file with a table for each stage.", positional="FILE.toml")
     out: Path | None = opt(
         None, "Folder for everything that is made. Unset: a folder beside the file, named after the file."
     )

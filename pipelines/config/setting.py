@@ -41,8 +41,7 @@ class Limits:
         above: The number must be greater than this.
         form: A regular expression for the whole text, and a description of it in words.
         may_change: Whether a resumed run accepts another value. True where the value does not alter the result.
-        positional: Whether the command line takes the value without a flag. True for the settings file alone, which
-            then replaces `--config`.
+        positional: Name under which the command line takes the value without a flag, and with none. None: with a flag.
         argument: Name under which the command line takes the value without its flag too. None: with its flag alone.
         words: Values that are no path. Every other value of the setting is the path of a file. None: for a text, that
             no value is a path; for a path, that every value is one.
@@ -57,7 +56,7 @@ class Limits:
     above: float | None = None
     form: tuple[str, str] | None = None
     may_change: bool = False
-    positional: bool = False
+    positional: str | None = None
     argument: str | None = None
     words: tuple[str, ...] | None = None
     must_be: Existing | None = None
@@ -204,11 +203,13 @@ class StageConfig:
         command: Name of the command, and of its table in a TOML file.
         example: A command line that has all that is required.
         table_alone: Whether the stage takes nothing from a TOML file but its own table.
+        file_setting: Name of the setting that is the settings file, in place of `--config`; None for most commands.
     """
 
     command: ClassVar[str]
     example: ClassVar[str]
     table_alone: ClassVar[bool] = False
+    file_setting: ClassVar[str | None] = None
 
     def __post_init__(self) -> None:
         """Check and convert each field.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import pipelines
 from pipelines.config import STAGES
@@ -153,6 +154,17 @@ def test_wrong_paths_are_told_all_at_once_before_torch_is_imported(command: str,
     assert list(tmp_path.glob("o*")) == []
 
 
+def test_a_folder_is_looked_at_without_torch(tmp_path: Path) -> None:
+    picture = tmp_path / "pictures" / "cat" / "a.png"
+    picture.parent.mkdir(parents=True)
+    Image.new("RGB", (4, 3)).save(picture)
+    script = "import sys; from s4cli.main import main; sys.exit(main(['init']) or 'torch' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "s4.toml").is_file()
+
+
 @pytest.mark.parametrize("command", ["train", "deeplab-train"])
 def test_a_run_that_exists_is_told_before_torch_is_imported(
     command: str, replace: Replace, capsys: pytest.CaptureFixture[str]
@@ -231,7 +243,14 @@ def test_every_command_has_its_last_line() -> None:
 
 def test_a_dry_run_prints_what_it_knows_alone(replace: Replace, capsys: pytest.CaptureFixture[str]) -> None:
     stages = [{"stage": "train", "steps": 3, "disk": None}, {"stage": "evaluate", "steps": None, "disk": None}]
-    plan = {"out": "c", "stages": stages, "rounds": [{"round": 1, "miou": None, "gain": None}], "miou": None}
+    stages = [{**stage, "seconds": 0.0} for stage in stages]
+    plan = {
+        "seconds": 0.0,
+        "out": "c",
+        "stages": stages,
+        "rounds": [{"round": 1, "miou": None, "gain": None}],
+        "miou": None,
+    }
     replace("run", lambda config, events: plan)
     assert main(["run", *NEEDED["run"], "--dry-run"]) == 0
     assert capsys.readouterr().out == "out  c\nstages\n  stage     steps\n  train     3\n  evaluate  -\n"

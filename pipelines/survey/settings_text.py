@@ -1,0 +1,147 @@
+"""The text of an `s4.toml` for what a folder holds."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipelines.config.usual_places import LABELS, RUNS
+from pipelines.data.classes import VOC_CLASSES
+from pipelines.survey.folder import Survey
+from pipelines.survey.keyworded import Keyworded
+
+CLASS_FILE = "classes.txt"
+_SHOWN = 8
+
+
+def needs_class_file(survey: Survey) -> bool:
+    """Return whether a file of the classes has to be written: they are not VOC's twenty, and no file lists them."""
+    return bool(survey.classes) and survey.classes != VOC_CLASSES and survey.class_file is None
+
+
+def settings_text(survey: Survey, out: Path) -> str:
+    """Return a settings file with comments.
+
+    Args:
+        survey: What the folder holds.
+        out: The settings file; paths lead from its folder.
+    """
+    return "\n".join(_lines(survey, out)).rstrip() + "\n"
+
+
+def tables(survey: Survey) -> list[str]:
+    """Return the names of the commands for which the file has a table."""
+    names = ["train"] if survey.train else []
+    names += ["pseudo-label", "deeplab-train"] if survey.labelled else []
+    return [*names, "evaluate"] if _scores(survey) else names
+
+
+def _scores(survey: Survey) -> bool:
+    """Return whether the truth fits what the file makes: salient instances, or labels of classes in a known order."""
+    if survey.truth is None:
+        return False
+    if survey.labelled is None:
+        return survey.train is not None
+    if set(survey.classes) <= set(VOC_CLASSES):
+        return True
+    # Label maps number own classes in the order of a list, which nothing but a file tells.
+    return survey.class_file is not None and survey.labelled.images.is_relative_to(survey.truth.voc)
+
+
+def _path(path: Path, out: Path) -> str:
+    """Return a path from the folder of the settings file, as TOML spells it."""
+    relative = os.path.relpath(path, out.parent)
+    return json.dumps(Path(relative).as_posix(), ensure_ascii=False)
+
+
+def _base(survey: Survey, out: Path) -> Path | None:
+    """Return the folder for what is made, where the usual ones would lie among the pictures; else None."""
+    images = survey.labelled.images.resolve() if survey.labelled else None
+    home = out.parent.resolve()
+    return None if images is None or not home.is_relative_to(images) else images.with_name(f"{images.name}-s4")
+
+
+def _lines(survey: Survey, out: Path) -> Iterator[str]:
+    base = _base(survey, out)
+    yield "# Settings of s4 for this folder, written by `s4 init`. Change what you like."
+    yield "# `s4 run` does all of it. Each command that is started in this folder takes its own table."
+    yield "# Paths lead from the folder of this file. `s4 config show pseudo-label` prints every setting of a command."
+    yield ""
+    if survey.classes and survey.classes != VOC_CLASSES:
+        yield f"classes = {_path(survey.class_file or out.with_name(CLASS_FILE), out)}"
+        yield ""
+    yield "[run]"
+    yield f"out = {_path(base, out)}" if base else f'out = "{RUNS.as_posix()}"'
+    yield ""
+    yield from _train(survey, out, base)
+    yield from _pseudo_label(survey, out, base)
+    yield from _deeplab_train(survey, out, base)
+    yield from _evaluate(survey, out)
+
+
+def _train(survey: Survey, out: Path, base: Path | None) -> Iterator[str]:
+    if survey.train is None or survey.train.images is None:
+        if survey.labelled is not None:
+            yield "# No COCO file with masks was found, so there is no table [train]. The salient-instance network is"
+            yield "# the one in runs/s4net, or else the one that ships."
+            yield ""
+        return
+    yield f"[train]                     # {survey.train.pictures} pictures with {survey.train.instances} instances"
+    yield f"images = {_path(survey.train.images, out)}"
+    yield f"annotations = {_path(survey.train.path, out)}"
+    if survey.val is not None:
+        yield f"val_annotations = {_path(survey.val.path, out)}    # chooses the best checkpoint"
+    if base:
+        yield f"run = {_path(base / 's4net', out)}"
+    yield ""
+
+
+def _pseudo_label(survey: Survey, out: Path, base: Path | None) -> Iterator[str]:
+    found = survey.labelled
+    if found is None:
+        return
+    yield f"[pseudo-label]              # {found.pictures} pictures with keywords: {_shown(found)}"
+    yield f"images = {_path(found.images, out)}"
+    if found.keywords == "auto":
+        yield f'keywords = "auto"           # {found.what}'
+    else:
+        yield f"keywords = {_path(Path(found.keywords), out)}    # {found.what}"
+    if found.split is not None:
+        yield f"split = {json.dumps(found.split)}"
+    yield f"out = {_path(base / 'labels', out)}" if base else f'out = "{LABELS.as_posix()}"'
+    for other in survey.others:
+        keywords = '"auto"' if other.keywords == "auto" else _path(Path(other.keywords), out)
+        yield f"# {other.what}, {other.pictures} pictures: images = {_path(other.images, out)}, keywords = {keywords}"
+    for place, count in survey.listing.masks.items():
+        yield f"# instances = {_path(place, out)}    # {count} label maps, if they show instances: no network is needed"
+    yield ""
+
+
+def _shown(found: Keyworded) -> str:
+    """Return the first classes and their numbers of pictures."""
+    parts = [f"{name} {count}" for name, count in found.counts.items()]
+    return ", ".join(parts[:_SHOWN]) + (", ..." if len(parts) > _SHOWN else "")
+
+
+def _deeplab_train(survey: Survey, out: Path, base: Path | None) -> Iterator[str]:
+    if survey.labelled is None:
+        return
+    yield "[deeplab-train]             # EfficientNet-Lite0, 1,500 steps: a quarter of an hour on two cores"
+    if base:
+        yield f"labels = {_path(base / 'labels', out)}"
+        yield f"run = {_path(base / 'deeplab', out)}"
+    yield '# network = "vgg16"         # the paper\'s; or "resnet101": for a GPU'
+    yield ""
+
+
+def _evaluate(survey: Survey, out: Path) -> Iterator[str]:
+    if survey.truth is None:
+        return
+    mark = "" if _scores(survey) else "# "
+    if mark:
+        yield "# Label maps were found. Take the marks away if they number the classes in the order of the class list."
+    yield f"{mark}[evaluate]                  # {survey.truth.pictures} pictures with true label maps"
+    yield f"{mark}voc = {_path(survey.truth.voc, out)}"
+    yield f"{mark}split = {json.dumps(survey.truth.split)}"
+    if survey.labelled is None:
+        yield f"{mark}foreground = true           # scores the salient instances"
