@@ -27,7 +27,8 @@ def tables(tmp_path: Path) -> Tables:
 
 
 def test_only_tables_of_the_stages_are_taken(tables: Tables) -> None:
-    assert tables.given == {"train": {"workers": 3, "images": Path("pictures"), "seed": 4, "resume": False}}
+    pictures = tables.config.file.parent / "pictures"  # relative paths lead from the folder of the file
+    assert tables.given == {"train": {"workers": 3, "images": pictures, "seed": 4, "resume": False}}
     assert tables.has(TrainConfig)
     assert not tables.has(EvaluateConfig)
 
@@ -41,7 +42,7 @@ def test_a_table_gives_what_it_sets(tables: Tables) -> None:
 def test_tables_beat_what_is_wired_and_every_stage_beats_tables(tables: Tables) -> None:
     merged = tables.merged(TrainConfig, {"images": Path("wired"), "run": Path("r"), "device": "cuda"})
     assert (merged["images"], merged["run"], merged["device"], merged["workers"]) == (
-        Path("pictures"),
+        tables.config.file.parent / "pictures",
         Path("r"),
         "cpu",
         3,

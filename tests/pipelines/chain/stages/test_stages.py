@@ -76,8 +76,8 @@ class PredictStep(Step):
     def check(self, inspection: Inspection) -> None:
         if self.maker_of(self.config.weights) is None:
             inspection.weights(self.config.weights)
-        if self.config.images is not None:
-            inspection.seen.pictures = len(inspection.pictures(sorted(self.config.images.glob("*.jpg"))))
+        if self.config.images:
+            inspection.seen.pictures = len(inspection.pictures(sorted(self.config.images[0].glob("*.jpg"))))
 
     def inputs(self) -> dict[str, Any]:
         return {"weights": weights_hash(self.config.weights)}
