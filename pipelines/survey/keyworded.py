@@ -8,12 +8,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from pipelines.data.classes import VOC_CLASSES, ClassList
-from pipelines.data.images import IMAGE_SUFFIXES, find_images
+from pipelines.data.images import IMAGE_SUFFIXES, find_images, strip_image_suffix
 from pipelines.data.keyword_tables import read_table
 from pipelines.data.keywords_files import read_keywords
 from pipelines.data.synsets import class_of_synset, is_synset
 from pipelines.data.tar_shards import TarMember, index_tar, read_member
-from pipelines.data.voc import pictures_folder, strip_image_suffix
+from pipelines.data.voc import pictures_folder
 from pipelines.errors import InputError
 from pipelines.survey.annotated import CocoFile
 from pipelines.survey.listing import Listing
