@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from pipelines.config import InitConfig, RunConfig, resolve, usual_places
+from pipelines.data.label_maps import write_palette_map
 from pipelines.data.rle import encode_masks
-from pipelines.data.voc import write_label_map
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.init import init
@@ -42,7 +42,7 @@ def pictures(*names: str) -> None:
 def masks(*names: str) -> None:
     for name in names:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
-        write_label_map(Path(name), np.zeros(SIZE, np.uint8))
+        write_palette_map(Path(name), np.zeros(SIZE, np.uint8))
 
 
 def coco(path: str, names: list[str], category: str = "thing", **changes: Any) -> None:
