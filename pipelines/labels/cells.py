@@ -121,11 +121,7 @@ class CellProbe:
 
 
 def fit_cells(
-    features: NDArray[np.float16],
-    labels: NDArray[np.uint8],
-    pictures: NDArray[np.int64],
-    classes: int,
-    counts: NDArray[np.float64] | None = None,
+    features: NDArray[np.float16], labels: NDArray[np.uint8], pictures: NDArray[np.int64], classes: int
 ) -> CellProbe | None:
     """Learn from the cells of all pictures.
 
@@ -134,7 +130,6 @@ def fit_cells(
         labels: [N], 0 for background, 1..C for the classes. Cells of label 255 are left out.
         pictures: [N], number of each cell's picture.
         classes: Number C of classes, without background.
-        counts: [N], how often each cell counts; None: once.
 
     Returns:
         The classifiers; None if there is too little to learn from.
@@ -145,9 +140,7 @@ def fit_cells(
         if np.count_nonzero(seen) < _FEWEST:
             return None
         own = torch.from_numpy(features[seen].astype(np.float32))
-        truth = torch.from_numpy(labels[seen].astype(np.int64))
-        times = None if counts is None else torch.from_numpy(counts[seen].astype(np.float32))
-        weight, bias = fit_softmax_probe(own, truth, classes + 1, times)
+        weight, bias = fit_softmax_probe(own, torch.from_numpy(labels[seen].astype(np.int64)), classes + 1)
         weights.append(weight.numpy())
         biases.append(bias.numpy())
     return CellProbe(np.stack(weights), np.stack(biases))

@@ -86,9 +86,7 @@ class _Lesson:
             pictures.append(np.full(len(labels[-1]), self.plan.numbers[image_id], np.int64))
         if not features:
             return None
-        of_picture, repeats = np.concatenate(pictures), self.plan.repeats
-        counts = None if repeats is None else repeats[of_picture]
-        return fit_cells(np.concatenate(features), np.concatenate(labels), of_picture, self.n_classes, counts)
+        return fit_cells(np.concatenate(features), np.concatenate(labels), np.concatenate(pictures), self.n_classes)
 
     def windows(self, assignments: Mapping[str, Assignment]) -> WindowProbe | None:
         """Learn what the log-odds of windows are worth; return None if there is too little to learn from."""

@@ -9,40 +9,32 @@ from torch import Tensor
 _DECAY = 3e-3  # penalty: best of 1e-3 to 1e-1 in five-fold validation on keywords; values near it do as well
 
 
-def fit_probe(features: Tensor, truth: Tensor, counts: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def fit_probe(features: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     """Fit a logistic regression for each class, with a penalty on the weights of standardised features.
 
     Args:
         features: [M, D] float, M at least 1.
         truth: [M, C] of 0 and 1.
-        counts: [M] float, how often each row counts; None: once.
 
     Returns:
         Weights [C, D] and biases [C] for the features as given. features @ weights.T + biases are log-odds.
     """
-    weight = None if counts is None else (counts / counts.mean())[:, None]
-    return _fit(features, truth.shape[1], lambda logits: F.binary_cross_entropy_with_logits(logits, truth, weight))
+    return _fit(features, truth.shape[1], lambda logits: F.binary_cross_entropy_with_logits(logits, truth))
 
 
-def fit_softmax_probe(
-    features: Tensor, labels: Tensor, outputs: int, counts: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+def fit_softmax_probe(features: Tensor, labels: Tensor, outputs: int) -> tuple[Tensor, Tensor]:
     """Fit a multinomial logistic regression, with the penalty of `fit_probe`.
 
     Args:
         features: [M, D] float, M at least 1.
         labels: [M] int64 in 0..outputs - 1.
         outputs: Number C of classes.
-        counts: [M] float, how often each row counts; None: once.
 
     Returns:
         Weights [C, D] and biases [C] for the features as given. The softmax of features @ weights.T + biases gives
         probabilities.
     """
-    if counts is None:
-        return _fit(features, outputs, lambda logits: F.cross_entropy(logits, labels))
-    weight = counts / counts.mean()
-    return _fit(features, outputs, lambda logits: (F.cross_entropy(logits, labels, reduction="none") * weight).mean())
+    return _fit(features, outputs, lambda logits: F.cross_entropy(logits, labels))
 
 
 def _fit(features: Tensor, outputs: int, cost: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:

@@ -7,9 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipelines.config import PseudoLabelConfig, Shard
 from pipelines.data.checking import first_names
 from pipelines.data.classes import ClassList, Keywords, load_classes
@@ -17,7 +14,6 @@ from pipelines.data.images import ImageFile, find_images
 from pipelines.data.keywords_files import read_keywords
 from pipelines.data.record_files import SETTINGS, settings_differences
 from pipelines.engine.checkpoint import weights_file
-from pipelines.engine.sampling import repeat_factors
 from pipelines.errors import ConfigError
 from pipelines.events import Events
 from pipelines.files import read_json, sha256_file, sha256_lines
@@ -26,7 +22,7 @@ from pipelines.labels.recognizer import kind_of
 
 Strategy = Literal["single", "attention", "graph", "random"]
 
-_RECIPE = 5  # number of the method: raise it when the same flags give other labels than before
+_RECIPE = 4  # number of the method: raise it when the same flags give other labels than before
 
 # Settings that decide what is made of the cues of a picture. The cues themselves do not depend on these settings.
 _AFTER_CUES = (
@@ -70,14 +66,6 @@ class LabelPlan:
     def numbers(self) -> dict[str, int]:
         """image_id -> number of the picture. A picture keeps its number even if others cannot be read."""
         return {image_id: number for number, image_id in enumerate(self.images)}
-
-    @cached_property
-    def repeats(self) -> NDArray[np.float64] | None:
-        """[N] how often each picture counts, by its number, so that rare keywords are learned; None: all alike."""
-        shown = np.zeros((len(self.images), len(self.classes.names)), bool)
-        for image_id, number in self.numbers.items():
-            shown[number, np.array(self.keywords[image_id].positions) - 1] = True
-        return repeat_factors(shown)
 
     @property
     def uses_attention(self) -> bool:
