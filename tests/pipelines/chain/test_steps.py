@@ -5,7 +5,7 @@ import pytest
 
 from pipelines.chain.step import Step
 from pipelines.chain.steps import chain_steps
-from pipelines.config import RunConfig, resolve
+from pipelines.config import RunConfig, resolve, usual_places
 from pipelines.errors import ConfigError
 
 TABLES = {
@@ -20,6 +20,7 @@ ALL = "".join(TABLES.values())
 @pytest.fixture
 def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(usual_places, "_BUILTIN_FILE", tmp_path / "none.safetensors")  # no network ships here
 
     def steps(text: str = ALL, **flags: Any) -> dict[str, Step]:
         path = Path("chain.toml")

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.config import EvaluateConfig, PredictConfig, PseudoLabelConfig, StageConfig, TrainConfig, to_json
+from pipelines.config import (
+    EvaluateConfig,
+    PredictConfig,
+    PseudoLabelConfig,
+    StageConfig,
+    TrainConfig,
+    to_json,
+    usual_places,
+)
 from pipelines.config.paths import matches, prepared
 from pipelines.errors import ConfigError, S4Error
 from pipelines.files import write_json
@@ -61,7 +69,8 @@ def test_words_are_no_paths() -> None:
     assert [fault.partition(":")[0] for fault in faults(label)] == ["--keywords k.csv", "--classes c.txt"]
 
 
-def test_what_was_left_out_and_is_not_there_is_told_with_the_rest() -> None:
+def test_what_was_left_out_and_is_not_there_is_told_with_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usual_places, "_BUILTIN_FILE", Path("none.safetensors"))
     first, second = faults(PseudoLabelConfig(images=Path("nowhere")))
     assert first.startswith("--images nowhere: no such folder")
     assert second.startswith("--weights: not given, and no network in runs/s4net")
