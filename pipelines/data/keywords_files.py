@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
-from pipelines.data.checking import first_names
 from pipelines.data.classes import VOC_CLASSES, ClassList
 from pipelines.data.images import ImageFile, strip_image_suffix
 from pipelines.data.keyword_tables import Named, damaged, read_table
+from pipelines.data.notes import first_names
 from pipelines.data.synsets import class_of_synset, is_synset, synset_of_picture
 from pipelines.data.tar_shards import TarMember, read_member
 from pipelines.data.voc import read_split

@@ -16,15 +16,21 @@ Rle = dict[str, Any]  # {"size": [height, width], "counts": str}, column-major r
 _LONGEST_NUMBER = 7  # characters of one run length: 5 bits each, so up to 2**34
 
 
+class MaskSizeError(ValueError):
+    """A mask belongs to a picture of another size."""
+
+
 def read_rle(segmentation: Any, height: int, width: int) -> Rle:
     """Convert any form of a COCO segmentation to compressed run lengths.
 
     Args:
-        segmentation: Compressed or uncompressed run lengths, or a list of polygons [x0, y0, x1, y1, ...].
+        segmentation: Compressed or uncompressed run lengths, or a list of polygons [x0, y0, x1, y1, ...]. Polygons that
+            cannot be are left out if there are others, see `usable_polygons`.
         height: Height of the picture in pixels.
         width: Width of the picture in pixels.
 
     Raises:
+        MaskSizeError: The run lengths are for a picture of another size.
         ValueError: The segmentation cannot be used. The message says what was found; file and annotation are up to the
             caller.
     """
@@ -33,7 +39,7 @@ def read_rle(segmentation: Any, height: int, width: int) -> Rle:
     if not isinstance(segmentation, dict) or not {"size", "counts"} <= segmentation.keys():
         raise ValueError("segmentation is neither run lengths nor polygons")
     if segmentation["size"] != [height, width]:
-        raise ValueError(f"mask is for a picture of size {segmentation['size']}, the picture has {[height, width]}")
+        raise MaskSizeError(f"mask is for a picture of size {segmentation['size']}, the picture has {[height, width]}")
     counts = segmentation["counts"]
     if isinstance(counts, str):
         runs = _unpack(counts)
@@ -106,17 +112,38 @@ def _unpack(counts: str) -> NDArray[np.int64]:
     return numbers
 
 
-def _from_polygons(polygons: list[Any], height: int, width: int) -> Rle:
-    if not polygons:
-        raise ValueError("segmentation holds no polygon")
+def usable_polygons(polygons: Sequence[Any], height: int, width: int) -> tuple[list[list[float]], list[str]]:
+    """Sort out the polygons of a segmentation.
+
+    Args:
+        polygons: What stands in the file.
+        height: Height in pixels of the picture that the polygons were drawn on.
+        width: Width in pixels.
+
+    Returns:
+        The polygons that can be filled, and for each of the others what is wrong with it.
+    """
+    usable, faults = [], []
     for polygon in polygons:
         corners = polygon if isinstance(polygon, list) else []
         if len(corners) < 6 or len(corners) % 2 or not all(type(value) in (int, float) for value in corners):
-            raise ValueError("a polygon is not a list of three or more x, y pairs")
+            faults.append("a polygon is not a list of three or more x, y pairs")
+            continue
         xy = np.array(corners, np.float64).reshape(-1, 2) / (width, height)
-        if not (np.abs(xy - 0.5) <= 1.5).all():  # NaN fails as well
-            raise ValueError("a polygon has a corner far outside of the picture")
-    return _as_text(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width)))
+        if (np.abs(xy - 0.5) <= 1.5).all():  # NaN fails as well
+            usable.append(corners)
+        else:
+            faults.append("a polygon has a corner far outside of the picture")
+    return usable, faults
+
+
+def _from_polygons(polygons: list[Any], height: int, width: int) -> Rle:
+    if not polygons:
+        raise ValueError("segmentation holds no polygon")
+    usable, faults = usable_polygons(polygons, height, width)
+    if not usable:
+        raise ValueError(faults[0])
+    return _as_text(coco_mask.merge(coco_mask.frPyObjects(usable, height, width)))
 
 
 def _as_text(rle: Rle) -> Rle:

@@ -8,6 +8,7 @@ synsets may lie in one more tar.
 
 import io
 import tarfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -58,15 +59,16 @@ class TarMember:
         return PurePosixPath(self.tar.relative_to(folder).with_suffix(""), self.member)
 
 
-def index_tar(tar: Path, suffixes: tuple[str, ...]) -> list[TarMember]:
-    """Return the pictures of a tar, in its order; hidden members are left out.
+def index_tar(tar: Path, suffixes: tuple[str, ...]) -> tuple[list[TarMember], Counter[str]]:
+    """Return the pictures of a tar, in its order, and the suffixes of its other files; hidden pictures are left out.
 
     Args:
         tar: The file.
         suffixes: Endings of a picture's name, in small letters.
 
     Returns:
-        An entry for each picture; a tar may be without any.
+        An entry for each picture; a tar may be without any. How many files of each suffix are neither pictures nor
+        texts with keywords.
 
     Raises:
         InputError: The tar cannot be read [shard-unreadable], is compressed [shard-compressed], damaged or cut off
@@ -74,16 +76,18 @@ def index_tar(tar: Path, suffixes: tuple[str, ...]) -> list[TarMember]:
             name leads out of the tar [shard-path].
     """
     found: dict[str, TarMember] = {}
-    twice = []
+    twice: list[TarMember] = []
+    others: Counter[str] = Counter()
     with _explained(tar), tar.open("rb") as file:
         if file.read(6).startswith(_COMPRESSED):
             raise compressed(tar)
-        for member in _scan(tar, (*suffixes, *KEYWORD_SUFFIXES)):
+        for member in _scan(tar, (*suffixes, *KEYWORD_SUFFIXES), others):
             twice += [member] if member.member in found else []
             found[member.member] = member
     if twice:
         raise InputError(f"{twice[0]}: is there twice, expected once; write the shard anew", "image-id-twice")
-    return [_with_keywords(member, found) for name, member in found.items() if name.lower().endswith(suffixes)]
+    pictures = [_with_keywords(member, found) for name, member in found.items() if name.lower().endswith(suffixes)]
+    return pictures, others
 
 
 def open_member(member: TarMember) -> BinaryIO:
@@ -114,12 +118,15 @@ def compressed(tar: Path) -> InputError:
     )
 
 
-def _scan(tar: Path, suffixes: tuple[str, ...], within: TarMember | None = None) -> Iterator[TarMember]:
+def _scan(
+    tar: Path, suffixes: tuple[str, ...], others: Counter[str], within: TarMember | None = None
+) -> Iterator[TarMember]:
     """Yield every member whose name ends with one of the suffixes, also members of a tar inside the tar.
 
     Args:
         tar: The file on the disk.
         suffixes: Endings of names, in small letters.
+        others: Counts the suffixes of the other files.
         within: The tar inside the tar to read; None for the whole.
     """
     base = 0 if within is None else within.offset
@@ -135,12 +142,14 @@ def _scan(tar: Path, suffixes: tuple[str, ...], within: TarMember | None = None)
                 if archive.offset <= reached:
                     raise tarfile.ReadError("a header points backwards")
                 reached = archive.offset
-                if not info.isdir() and info.name.lower().endswith(wanted) and _is_shown(tar, info.name):
+                if not info.name.lower().endswith(wanted):
+                    others.update([] if info.isdir() else [PurePosixPath(info.name).suffix])
+                elif not info.isdir() and _is_shown(tar, info.name):
                     _refuse_odd_kind(tar, info)
                     name = (above / info.name).as_posix()
                     member = TarMember(tar, name, base + info.offset_data, info.size)
                     if info.name.lower().endswith(TAR_SUFFIX):
-                        yield from _scan(tar, suffixes, member)
+                        yield from _scan(tar, suffixes, others, member)
                     else:
                         yield member
             file.seek(archive.offset)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import cast
 
 from pipelines.config import EvaluateConfig
-from pipelines.data.checking import first_names
+from pipelines.data.notes import first_names
 from pipelines.data.voc import image_path, read_split, truth_path
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events

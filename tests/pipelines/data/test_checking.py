@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from pipelines.data import checking
-from pipelines.data.checking import Headers, check_pictures, first_names, require_same_size
+from pipelines.data.checking import Headers, check_pictures, require_same_size
+from pipelines.data.notes import first_names
 from pipelines.errors import InputError
 
 

@@ -85,7 +85,7 @@ def test_a_picture_reads_its_own_bytes_alone(tmp_path: Path, monkeypatch: pytest
             return read[-1]
 
     monkeypatch.setattr(tar_shards, "_Window", Counting)
-    members = index_tar(tar, IMAGE_SUFFIXES)
+    members, _ = index_tar(tar, IMAGE_SUFFIXES)
     assert len(members) == 50
     assert sum(read) < 52 * 2 * io.DEFAULT_BUFFER_SIZE < 5_000_000  # a buffer a header, and one behind each member
     read.clear()
@@ -95,7 +95,7 @@ def test_a_picture_reads_its_own_bytes_alone(tmp_path: Path, monkeypatch: pytest
 
 def test_a_window_ends_where_its_member_ends(tmp_path: Path) -> None:
     tar = write_tar(tmp_path / "s.tar", ("a.png", b"abcdef"), ("b.png", b"XYZ"))
-    a, b = index_tar(tar, IMAGE_SUFFIXES)
+    (a, b), _ = index_tar(tar, IMAGE_SUFFIXES)
     with open_member(a) as file:
         assert file.read() == b"abcdef"
         assert file.seek(-2, io.SEEK_END) == 4
