@@ -77,8 +77,8 @@ def _require_one_process() -> None:
 
 def _test_pictures(config: AblateConfig, events: Events) -> list[CocoPicture]:
     """Load the pictures to score on, and check those to train and choose on too, before anything is done."""
-    others = [load_coco(file, config.images) for file in (config.annotations, config.val_annotations) if file]
-    pictures = load_coco(config.test_annotations, config.images)
+    others = [load_coco(file, config.images, events) for file in (config.annotations, config.val_annotations) if file]
+    pictures = load_coco(config.test_annotations, config.images, events)
     if not any(len(picture.boxes) for picture in pictures):
         found = f"{config.test_annotations}: no instance in {len(pictures)} pictures, expected some to score on"
         raise InputError(f"{found}; check the file", "coco-empty")

@@ -8,6 +8,7 @@ from pipelines.config import ConvertConfig
 from pipelines.data.classes import load_classes
 from pipelines.data.images import find_images
 from pipelines.data.keywords_files import read_keywords
+from pipelines.data.notes import Notes
 from pipelines.events import Events
 from pipelines.files import write_text
 from pipelines.scoring.voc_server import pack_for_server
@@ -26,14 +27,17 @@ def convert(config: ConvertConfig, events: Events) -> dict[str, Any]:
     Raises:
         InputError: The input is incomplete, damaged or in another format.
     """
-    return pack_for_server(config, events) if config.to == "voc-server" else _write_keywords(config)
+    return pack_for_server(config, events) if config.to == "voc-server" else _write_keywords(config, events)
 
 
-def _write_keywords(config: ConvertConfig) -> dict[str, Any]:
+def _write_keywords(config: ConvertConfig, events: Events) -> dict[str, Any]:
     """Write the table of keywords as CSV. `--keywords` reads the same table from the file."""
     assert config.images is not None
     classes = load_classes(config.classes)
-    table = read_keywords(config.keywords, find_images(config.images), config.images, classes, config.split)
+    notes = Notes(events)
+    images = find_images(config.images, notes)
+    table = read_keywords(config.keywords, images, config.images, classes, config.split, notes, config.allow_unplaced)
+    notes.tell()
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(("image", "keywords"))

@@ -30,6 +30,7 @@ from pipelines.data.images import find_images, open_image
 from pipelines.data.label_crops import LabelledPictures, random_crop, reduced_size
 from pipelines.data.label_folder import LabelFolder, open_labels
 from pipelines.data.label_maps import read_palette_map
+from pipelines.data.shown_classes import require_classes
 from pipelines.data.voc import image_path, read_id_list, read_split, truth_path
 from pipelines.engine.depthwise import speed_up_depthwise
 from pipelines.engine.distributed import Processes, processes
@@ -310,10 +311,12 @@ def validator(config: DeepLabTrainConfig, classes: ClassList) -> Callable[[nn.Mo
             f"{missing[0]}: no such file, expected it for --val-voc; complete the data set", "image-missing"
         )
 
+    require_classes([mask for _, mask in files], classes)
+
     def validate(net: nn.Module, device: torch.device) -> dict[str, float]:
         matrix = ConfusionMatrix(classes.n_outputs)
         for picture_path, mask_path in files:
-            image, truth = open_image(picture_path), read_palette_map(mask_path)
+            image, truth = open_image(picture_path), read_palette_map(mask_path, classes)
             require_same_size(mask_path, truth.shape, picture_path, image.shape[:2])
             # The picture is reduced as in training; the logits come back at the picture's size.
             height, width = truth.shape

@@ -14,6 +14,7 @@ from pipelines.config import EvaluateConfig
 from pipelines.data.checking import require_same_size
 from pipelines.data.classes import load_classes
 from pipelines.data.label_maps import read_label_map
+from pipelines.data.shown_classes import require_classes
 from pipelines.data.voc import read_split
 from pipelines.errors import ConfigError
 from pipelines.events import Events
@@ -116,6 +117,7 @@ def _score_labels(config: EvaluateConfig, events: Events) -> dict[str, Any]:
     files = {image_id: labels.label_path(image_id) for image_id in ids}
     files = existing(files, "labels of the list", config.allow_missing, events)
     truths = list_truths(voc, config.split, list(files))
+    require_classes(truths.values(), classes)
     other = open_versus(config, classes, list(files))
 
     def read_pair(image_id: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -144,5 +146,6 @@ def _score_foreground(config: EvaluateConfig, events: Events) -> dict[str, Any]:
     from pipelines.scoring.foreground import score_foreground
 
     ids, pictures, truths = pictures_and_truths(config)
+    require_classes(truths.values(), None)
     result = score_foreground(config, pictures, truths, events)
     return {**result, "split": config.split, "list_sha256": sha256_lines(ids), "source": str(config.weights)}

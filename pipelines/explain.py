@@ -77,7 +77,7 @@ def explain(config: ExplainConfig, events: Events) -> dict[str, Any]:
         ConfigError: A network has no RoIMasking, or two networks have the same kind of mask.
     """
     config = config.located(events.info)
-    pictures = _chosen(config, load_coco(config.annotations, config.images))
+    pictures = _chosen(config, load_coco(config.annotations, config.images, events))
     views = _views(config)
     records = []
     with events.progress(len(pictures), "pictures") as progress:

@@ -8,6 +8,7 @@ JSON has no NaN and no infinity. Everything that this module writes as JSON goes
 such numbers. Code that computes a number therefore returns NaN where the number is unknown.
 """
 
+import codecs
 import errno
 import hashlib
 import json
@@ -21,6 +22,7 @@ from typing import Any, BinaryIO
 from pipelines.errors import InputError, MachineError, S4Error
 
 _TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -92,14 +94,15 @@ def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
 
 
 def read_text(path: Path) -> str:
-    """Read UTF-8 text, with or without a byte order mark.
+    """Read UTF-8 text, with or without a byte order mark, or UTF-16 with one.
 
     Raises:
         InputError: The file is missing [file-missing] or is not text [text-damaged].
         MachineError: The file cannot be read [read-failed].
     """
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
+        return content.decode("utf-16" if content.startswith(_UTF_16) else "utf-8-sig")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise InputError(f"{path}: no such file, expected a text file; check the path", "file-missing") from error
     except UnicodeDecodeError as error:

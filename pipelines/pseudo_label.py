@@ -79,6 +79,7 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
     else:
         tell_done(config.out, [done[image_id] for image_id in plan.own], events)
     record_pictures(config.out, config.images)
+    plan.notes.tell()
     if not records.merge(list(plan.images), settings):
         events.info(f"{config.out}: not complete yet; the folder is usable when all shards have finished")
     done = records.done()
@@ -95,7 +96,8 @@ def _label_all(
     settings: dict[str, Any],
     events: Events,
 ) -> None:
-    find = open_source(config, plan.images, config.min_score * FALLBACK)
+    least = config.min_score * FALLBACK
+    find = open_source(config, plan.masks, plan.images, plan.keywords, plan.classes, least, plan.notes)
     segmenter = None if config.segmenter is None else Segmenter(config, plan.classes)
     recognise = open_recognizer(config) if plan.recognise else None
     records.claim(settings)  # after all that may still refuse the settings

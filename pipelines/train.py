@@ -51,10 +51,10 @@ def train(config: TrainConfig, events: Events) -> dict[str, Any]:
         S4Error: Unusable input, a run that exists, divergence, or a stop by a signal.
     """
     schedule = TRAIN_SCHEDULES[config.preset]
-    pictures = load_coco(config.annotations, config.images)
+    pictures = load_coco(config.annotations, config.images, events)
     if not any(len(p.boxes) for p in pictures):
         raise InputError(f"{config.annotations}: no instance in {len(pictures)} pictures; check the file", "coco-empty")
-    val = load_coco(config.val_annotations, config.images) if config.val_annotations else []
+    val = load_coco(config.val_annotations, config.images, events) if config.val_annotations else []
     check_pictures([p.path for p in pictures + val], config.workers)
     with processes(config.device) as here:
         net = new_s4net(config).to(here.device).to(memory_format=torch.channels_last)

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from pipelines.data.coco import listed_pictures
 from pipelines.data.images import ImageFile
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.tar_shards import TarMember
 from pipelines.data.voc import image_path, read_split, truth_path
-from pipelines.errors import InputError
-from pipelines.files import read_json, sha256_file, sha256_lines
+from pipelines.files import sha256_file, sha256_lines
 
 
 def file_hash(path: Path) -> str | None:
@@ -63,22 +63,6 @@ def voc_hashes(voc: Path, split: str, pictures: bool) -> dict[str, str]:
     return hashes
 
 
-def listed_names(annotations: Path) -> list[str]:
-    """Return the file names of the pictures of a COCO file, without entries that have no file name.
-
-    Raises:
-        InputError: The file is no JSON file, or it has no list of pictures [coco-structure].
-    """
-    content = read_json(annotations)
-    images = content.get("images") if isinstance(content, dict) else None
-    if not isinstance(images, list):
-        message = f"{annotations}: no list of images, expected a COCO file; check the file"
-        raise InputError(message, "coco-structure")
-    return [
-        image["file_name"] for image in images if isinstance(image, dict) and isinstance(image.get("file_name"), str)
-    ]
-
-
 def listed_sizes_hash(annotations: Iterable[Path], images: Path) -> str:
     """Return one hash of the names and sizes of all pictures of COCO files.
 
@@ -87,10 +71,10 @@ def listed_sizes_hash(annotations: Iterable[Path], images: Path) -> str:
         images: Folder of their pictures.
 
     Raises:
-        InputError: As `listed_names`.
+        InputError: As `listed_pictures`.
     """
-    names = {name for file in annotations for name in listed_names(file)}
-    return sizes_hash((name, images / name) for name in sorted(names))
+    pictures = {name: path for file in annotations for name, path in listed_pictures(file, images).items()}
+    return sizes_hash(sorted(pictures.items()))
 
 
 def _size(path: ImageFile) -> int:

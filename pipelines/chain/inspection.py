@@ -5,10 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines.chain.findings import Fault, Findings, Seen
-from pipelines.chain.inputs import listed_names
 from pipelines.data.checking import Headers, require_same_size
 from pipelines.data.classes import ClassList
-from pipelines.data.coco import load_coco
+from pipelines.data.coco import listed_pictures, load_coco
 from pipelines.data.images import ImageFile
 from pipelines.data.voc import image_path, read_split, truth_path
 from pipelines.errors import InputError, S4Error
@@ -102,13 +101,13 @@ class Inspection:
         Raises:
             InputError: The file cannot be read, or it does not fit the pictures.
         """
-        names = listed_names(annotations)
+        listed = listed_pictures(annotations, images)
         before = len(self._findings.faults)
         if images.is_dir():
-            self.pictures(images / name for name in names)
+            self.pictures(listed.values())
         if len(self._findings.faults) == before:
             load_coco(annotations, images)
-        return len(names)
+        return len(listed)
 
     def weights(self, weights: Path | None) -> None:
         """Check that weights that no step makes are there."""

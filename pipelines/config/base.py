@@ -19,6 +19,9 @@ _SCALE = r"([1-9]\d*(\.\d*)?|0?\.\d*[1-9]\d*)"
 SCALES = (rf"{_SCALE}(,{_SCALE})*", "numbers above 0 with commas, such as 0.5,1.0,1.5")
 """Form of a list of picture scales, and a description of the form."""
 
+ALLOW_UNPLACED = (
+    "Go on if more than a tenth of the pictures lie in folders that name no class. These pictures are left out."
+)
 CLASSES = "Class list: voc, or a file with one class name per line."
 CLASS_WORDS = ("voc",)
 """Class lists that are no file."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pipelines.config.base import CLASS_WORDS, CommonConfig
+from pipelines.config.base import ALLOW_UNPLACED, CLASS_WORDS, CommonConfig
 from pipelines.config.setting import REQUIRED, flag_of, opt
 from pipelines.errors import ConfigError
 
@@ -38,6 +38,7 @@ class ConvertConfig(CommonConfig):
     classes: str = opt(
         "voc", "csv: the class list, voc or a file with one class name per line.", words=CLASS_WORDS, must_be="file"
     )
+    allow_unplaced: bool = opt(False, f"csv: {ALLOW_UNPLACED[0].lower()}{ALLOW_UNPLACED[1:]}")
 
     def __post_init__(self) -> None:
         """Check each field, and that the given files are those that the file format needs."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from pipelines.config.base import (
+    ALLOW_UNPLACED,
     CLASS_WORDS,
     CLASSES,
     DRY_RUN,
@@ -48,6 +49,7 @@ class PseudoLabelConfig(CommonConfig):
     )
     out: Path = opt(LABELS, "Label folder to write. Pictures that have a label there are skipped.")
     classes: str = opt("voc", CLASSES, words=CLASS_WORDS, must_be="file")
+    allow_unplaced: bool = opt(False, ALLOW_UNPLACED)
     split: str | None = opt(None, "Label only the pictures in this list of the data set.")
     assign: Literal["auto", "single", "attention", "graph", "random"] = opt(
         "auto",

@@ -16,7 +16,7 @@ _JOINTS = re.compile(r"[\s_\-/]+")
 _SAME_CLASS = {"airplane": "aeroplane", "couch": "sofa", "motorcycle": "motorbike", "tv": "tvmonitor"}
 _IRREGULAR = {"people": "person", "men": "man", "women": "woman", "children": "child", "mice": "mouse"}
 _ENDINGS = (("ies", "y"), ("ves", "f"), ("ves", "fe"), ("es", ""), ("s", ""))  # plural, singular
-_SHORTEST = 3  # letters of a singular: "bus" is no plural
+_NO_PLURAL = ("ss", "us", "is")  # glass, bus, tennis
 
 
 def name_key(word: str) -> str:
@@ -33,8 +33,9 @@ def _singulars(word: str) -> set[str]:
     """Return what a word may be the plural of, and the word itself, as keys."""
     key = name_key(word)
     stems = {key, _IRREGULAR.get(key, key)}
-    stems |= {key.removesuffix(end) + instead for end, instead in _ENDINGS if key.endswith(end)}
-    return {_class_key(stem) for stem in stems if len(stem) >= _SHORTEST or stem == key}
+    if not key.endswith(_NO_PLURAL):
+        stems |= {key.removesuffix(end) + instead for end, instead in _ENDINGS if key.endswith(end)}
+    return {_class_key(stem) for stem in stems if stem}
 
 
 class NameMatcher:

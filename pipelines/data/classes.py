@@ -5,6 +5,7 @@ uses only a few classes. Otherwise label files count the classes from 1 on. A ne
 without gaps. Both numberings have 0 for background and 255 for "ignore".
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,12 @@ VOC_CLASSES = (
     "train",
     "tvmonitor",
 )
+BACKGROUND_NAMES = ("background", "_background_")
+"""Names that stand for the background in lists of other programs."""
+IGNORED_NAME = "__ignore__"
+"""Name that stands for pixels without a class in labelme's lists."""
 _MOST_CLASSES = 254  # with background and 255 they fill a byte
+_COLOURED = re.compile(r"([^#:][^:]*):(?:\d+,\d+,\d+)?:.*")  # a line of labelmap.txt
 
 
 @dataclass(frozen=True)
@@ -65,8 +71,8 @@ class ClassList:
             source: The file or flag that the names come from, for messages.
 
         Raises:
-            InputError: There are no names or too many [classes-count], one is there twice [classes-twice], or one is
-                `background` [classes-background].
+            InputError: There are no names or too many [classes-count], one is there twice [classes-twice], or one
+                stands for the background [classes-background].
         """
         if not 1 <= len(names) <= _MOST_CLASSES:
             raise InputError(
@@ -75,9 +81,10 @@ class ClassList:
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise InputError(f"{source}: class {twice!r} is there twice, expected once; remove one", "classes-twice")
-        if "background" in names:
+        background = next((name for name in names if name in (*BACKGROUND_NAMES, IGNORED_NAME)), None)
+        if background is not None:
             raise InputError(
-                f"{source}: 'background' is listed, expected foreground classes alone; remove the line",
+                f"{source}: {background!r} is listed, expected foreground classes alone; remove the line",
                 "classes-background",
             )
         all_voc = all(name in VOC_CLASSES for name in names)
@@ -196,7 +203,8 @@ def load_classes(source: str) -> ClassList:
     """Read a class list.
 
     Args:
-        source: `voc` for the twenty VOC classes, or a file with one name a line; blank lines are skipped.
+        source: `voc` for the twenty VOC classes, or a file with one name a line; blank lines are skipped. The file may
+            be labelme's, whose first names are `__ignore__` and `_background_`, or a `labelmap.txt` with colours.
 
     Raises:
         InputError: There is no such file [file-missing], or its names make no class list, see `ClassList.from_names`.
@@ -208,5 +216,10 @@ def load_classes(source: str) -> ClassList:
         raise InputError(
             f"--classes {source}: no such file, expected 'voc' or a file of class names; check the path", "file-missing"
         )
-    lines = [line.strip() for line in read_text(path).splitlines()]
-    return ClassList.from_names([line for line in lines if line], source)
+    lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    coloured = [match.group(1).strip() for line in lines if (match := _COLOURED.fullmatch(line))]
+    names = coloured if len(coloured) == sum(not line.startswith("#") for line in lines) else lines
+    first = 0  # labelme numbers these two -1 and 0, so the name behind them is class 1
+    while first < len(names) and names[first] in (IGNORED_NAME, *BACKGROUND_NAMES):
+        first += 1
+    return ClassList.from_names(names[first:], source)

@@ -15,6 +15,7 @@ from pipelines.data.picture_names import PictureNames
 from pipelines.data.placement import placement
 from pipelines.data.rle import MaskSizeError, Rle, boxes_of, decode_masks, encode_masks
 from pipelines.errors import InputError
+from pipelines.events import Events
 
 __all__ = ["CocoPicture", "encode_masks", "load_coco"]
 
@@ -46,7 +47,7 @@ class CocoPicture:
         return decode_masks(self.rles, self.height, self.width)
 
 
-def load_coco(annotations: Path, images: Path, notes: Notes | None = None) -> list[CocoPicture]:
+def load_coco(annotations: Path, images: Path, events: Events | None = None) -> list[CocoPicture]:
     """Read an annotation file, and compare it with the headers of its pictures.
 
     Crowds and masks without a single pixel are left out: neither is an instance to find. So are annotations without a
@@ -55,7 +56,7 @@ def load_coco(annotations: Path, images: Path, notes: Notes | None = None) -> li
     Args:
         annotations: COCO JSON with `images` and `annotations`; masks as run lengths or polygons.
         images: Folder of the pictures. A file name that is not in it is matched as `PictureNames` does.
-        notes: Told what is left out, scaled, turned or matched.
+        events: Told what is left out, scaled, turned or matched.
 
     Returns:
         The pictures in the order of the file, also those without annotations.
@@ -64,7 +65,7 @@ def load_coco(annotations: Path, images: Path, notes: Notes | None = None) -> li
         InputError: Something is missing, doubled or contradictory [coco-*], the JSON is damaged [json-damaged], or a
             picture is damaged.
     """
-    notes = notes or Notes()
+    notes = Notes(events)
     if not images.is_dir():
         raise InputError(
             f"{images}: no such folder, expected the pictures of {annotations}; check --images", "folder-missing"
@@ -86,26 +87,19 @@ def load_coco(annotations: Path, images: Path, notes: Notes | None = None) -> li
     return pictures
 
 
-def picture_paths(annotations: Path, images: Path) -> list[Path]:
-    """Return the files of the pictures that an annotation file lists.
+def listed_pictures(annotations: Path, images: Path) -> dict[str, Path]:
+    """Return the path of each picture that an annotation file lists, by its name there; it need not exist.
 
     Raises:
-        InputError: As for `load_coco`, as far as the names of the pictures show it.
+        InputError: The file is no COCO JSON [json-damaged] [coco-*].
     """
-    listed = read_coco_file(annotations, Notes())
-    return _find_pictures(annotations, [image.file_name for image in listed], images, Notes())
+    names = [image.file_name for image in read_coco_file(annotations, Notes())]
+    return {name: images / name for name in names} | _matched(annotations, names, images, Notes())
 
 
 def _find_pictures(file: Path, names: Sequence[str], images: Path, notes: Notes) -> list[Path]:
     """Return the path of each name; no path leads out of the folder."""
-    found = {name: images / name for name in names if _is_inside(name) and (images / name).is_file()}
-    if len(found) < len(set(names)):
-        by_id: dict[str, list[Path]] = {}
-        for path in picture_files(images):
-            by_id.setdefault(strip_image_suffix(path.relative_to(images).as_posix()), []).append(path)
-        single = {image_id: paths[0] for image_id, paths in by_id.items() if len(paths) == 1}
-        matched = PictureNames(single, notes).match(names, str(file))
-        found = {name: single[image_id] for name, image_id in matched.items()} | found
+    found = _matched(file, names, images, notes)
     missing = [name for name in names if name not in found]
     if missing:
         raise InputError(
@@ -115,6 +109,19 @@ def _find_pictures(file: Path, names: Sequence[str], images: Path, notes: Notes)
         )
     _reject_doubled(file, [(name, strip_image_suffix(found[name].relative_to(images).as_posix())) for name in names])
     return [found[name] for name in names]
+
+
+def _matched(file: Path, names: Sequence[str], images: Path, notes: Notes) -> dict[str, Path]:
+    """Return the path of each name that means a picture in the folder."""
+    found = {name: images / name for name in names if _is_inside(name) and (images / name).is_file()}
+    if len(found) == len(set(names)) or not images.is_dir():
+        return found
+    by_id: dict[str, list[Path]] = {}
+    for path in picture_files(images):
+        by_id.setdefault(strip_image_suffix(path.relative_to(images).as_posix()), []).append(path)
+    single = {image_id: paths[0] for image_id, paths in by_id.items() if len(paths) == 1}
+    matched = PictureNames(single, notes).match(names, str(file))
+    return {name: single[image_id] for name, image_id in matched.items()} | found
 
 
 def _is_inside(name: str) -> bool:

@@ -53,12 +53,14 @@ class CocoImage:
     annotations: list[Annotation]
 
 
-def read_coco_file(path: Path, notes: Notes) -> list[CocoImage]:
+def read_coco_file(path: Path, notes: Notes, content: Any = None, crowds: bool = False) -> list[CocoImage]:
     """Read the pictures and annotations of a file.
 
     Args:
         path: COCO JSON with `images` and `annotations`.
         notes: Told what is left out, and of masks that are marked as crowds.
+        content: What stands in the file; None to read it.
+        crowds: Whether crowds stay among the annotations, and are not told.
 
     Returns:
         The pictures, in the order of the file.
@@ -67,7 +69,7 @@ def read_coco_file(path: Path, notes: Notes) -> list[CocoImage]:
         InputError: The file is damaged [json-damaged], is no COCO JSON [coco-structure], lists no picture [coco-empty]
             or a picture twice [coco-image-twice], or has annotations of other pictures alone [coco-unknown-image].
     """
-    data = read_json(path)
+    data = read_json(path) if content is None else content
     if not isinstance(data, dict):
         raise InputError(f"{path}: no JSON object, expected a COCO file; check the file", "coco-structure")
     images = _read_images(path, _list_of(path, data, "images"))
@@ -82,7 +84,7 @@ def read_coco_file(path: Path, notes: Notes) -> list[CocoImage]:
         )
     own = _is_coco_itself(data)
     for key, image in images.items():
-        image.annotations.extend(a for a in annotations[key] if not _is_crowd(path, a, own, notes))
+        image.annotations.extend(a for a in annotations[key] if crowds or not _is_crowd(path, a, own, notes))
     return list(images.values())
 
 

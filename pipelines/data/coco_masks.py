@@ -10,7 +10,7 @@ import numpy as np
 from pipelines.data.coco_file import Annotation
 from pipelines.data.images import MAX_PIXELS, Frame
 from pipelines.data.notes import Notes
-from pipelines.data.placement import Placement, Size, drawn_before_exif, is_doubtful, place_mask, placement
+from pipelines.data.placement import Placement, Size, drawn_before_exif, place_mask, placement, tell_placement
 from pipelines.data.rle import MaskSizeError, Rle, decode_masks, encode_masks, read_rle, usable_polygons
 
 _BEYOND = 0.1  # share of a picture by which corners may leave it, where the file does not tell the size
@@ -90,13 +90,7 @@ class MaskReader:
 
     def _way(self, name: str, drawn: Size, frame: Frame) -> Placement:
         way = placement(drawn, frame, self.before_exif)
-        if way.scales:
-            self._notes.decided(f"{self.file}: pictures whose masks were scaled to the picture's size", name)
-        if way.turn is not None:
-            self._notes.decided(f"{self.file}: pictures whose masks were turned as EXIF turns the picture", name)
-        elif is_doubtful(drawn, frame):
-            what = f"{self.file}: pictures that EXIF turns, with masks taken as drawn on the turned picture"
-            self._notes.decided(what, name)
+        tell_placement(self.file, name, way, frame, self._notes)
         return way
 
     def _leave_out(self, reason: str, where: str) -> None:

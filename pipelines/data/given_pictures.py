@@ -63,4 +63,4 @@ def _absolute(path: Path) -> Path:
 def _pictures(place: Path) -> list[ImageFile]:
     if place.is_dir():
         return list(find_images(place).values())
-    return list(index_tar(place, IMAGE_SUFFIXES)) if place.name.lower().endswith(TAR_SUFFIX) else [place]
+    return list(index_tar(place, IMAGE_SUFFIXES)[0]) if place.name.lower().endswith(TAR_SUFFIX) else [place]

@@ -262,7 +262,7 @@ def _by_id(folder: Path, places: list[_Place], kinds: str) -> dict[str, _Place]:
     if twice:
         pairs = "; ".join(" and ".join(_shown(place, folder) for place in same) for same in twice)
         raise InputError(
-            f"{folder}: {len(twice)} names stand for several pictures ({pairs}), expected one picture per name; rename "
+            f"{folder}: {len(twice)} of the names stand for several pictures ({pairs}), expected one picture per name; rename "
             "or remove the others",
             "image-id-twice",
         )

@@ -1,8 +1,5 @@
 """Tables of keywords: the files in which data sets name the classes of many pictures at once."""
 
-import csv
-import io
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,21 +8,15 @@ import numpy as np
 from scipy.io import loadmat
 
 from pipelines.data.classes import VOC_CLASSES, ClassList
+from pipelines.data.coco_file import read_coco_file
+from pipelines.data.keyword_csv import read_keyword_csv
+from pipelines.data.notes import Notes
 from pipelines.data.safe_npy import load_npy_dict
 from pipelines.errors import InputError
-from pipelines.files import read_json, read_text
+from pipelines.files import read_text
 
 Named = Iterator[tuple[str, Iterable[str]]]
 """Pairs of a picture's name in the source and some of the picture's class names."""
-
-_COCO_NAMES = {
-    "airplane": "aeroplane",
-    "couch": "sofa",
-    "dining table": "diningtable",
-    "motorcycle": "motorbike",
-    "potted plant": "pottedplant",
-    "tv": "tvmonitor",
-}  # COCO category -> VOC class, where the names differ
 
 
 def damaged(found: str, expected: str) -> InputError:
@@ -33,47 +24,37 @@ def damaged(found: str, expected: str) -> InputError:
     return InputError(f"{found}, expected {expected}; correct the file", "keywords-file")
 
 
-def read_table(path: Path, images: Iterable[str], classes: ClassList) -> Named:
+def read_table(path: Path, images: Iterable[str], classes: ClassList, notes: Notes) -> tuple[Named, list[str]]:
     """Read a table of keywords.
 
     Args:
         path: `.csv`, `.npy`, `.txt`, `.json`, or a folder of `.mat`; see `pipelines.data.keywords_files`.
         images: Image ids; of a folder, only the files of these are read.
         classes: Classes in use, for tables that number them.
+        notes: Told what is left out.
+
+    Returns:
+        The names in the table with their words; and what is wrong with lines of a CSV table.
 
     Raises:
         InputError: The table is missing, damaged or of another form [keywords-file].
     """
     if path.is_dir():
-        return _read_sbd(path, images)
-    readers: dict[str, Callable[[Path, ClassList], Named]] = {
-        ".csv": _read_csv,
-        ".npy": _read_vectors,
-        ".txt": _read_numbers,
-        ".json": _read_coco,
+        return _read_sbd(path, images), []
+    if path.suffix.lower() in (".csv", ".tsv"):
+        rows, faults = read_keyword_csv(path)
+        return iter(rows), faults
+    readers: dict[str, Callable[[], Named]] = {
+        ".npy": lambda: _read_vectors(path, classes),
+        ".txt": lambda: _read_numbers(path, classes),
+        ".json": lambda: _read_coco(path, notes),
     }
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise damaged(
             f"{path}: suffix is {path.suffix!r}", ".csv, .npy, .txt, .json, a folder of .mat or the word auto"
         )
-    return reader(path, classes)
-
-
-def _read_csv(path: Path, classes: ClassList) -> Named:
-    rows = csv.reader(io.StringIO(read_text(path), newline=""))
-    try:
-        header = [cell.strip() for cell in next(rows, [])]
-        if header != ["image", "keywords"]:
-            raise damaged(f"{path}: first line is {','.join(header)!r}", "image,keywords")
-        for row in rows:
-            if not row:
-                continue
-            if len(row) != 2 or not row[0].strip():
-                raise damaged(f"{path}: line {rows.line_num} has {len(row)} cells", "a picture and its keywords")
-            yield row[0].strip(), [word.strip() for word in row[1].split(";") if word.strip()]
-    except csv.Error as error:
-        raise damaged(f"{path}: line {rows.line_num}: {error}", "a CSV table") from error
+    return reader(), []
 
 
 def _read_vectors(path: Path, classes: ClassList) -> Named:
@@ -116,21 +97,18 @@ def _read_numbers(path: Path, classes: ClassList) -> Named:
         yield name, [names[int(index)] for index in indices]
 
 
-def _read_coco(path: Path, classes: ClassList) -> Named:
-    """Read the categories of each picture's annotations in COCO JSON, by VOC's names; no box and no mask is read."""
-    content = read_json(path)
+def _read_coco(path: Path, notes: Notes) -> Named:
+    """Read the categories of each picture's annotations in COCO JSON, crowds included; no mask is read."""
     try:
-        names = {category["id"]: str(category["name"]) for category in content["categories"]}
-        files = {image["id"]: str(image["file_name"]) for image in content["images"]}
-        words = defaultdict(set)
-        for annotation in content["annotations"]:
-            name = names[annotation["category_id"]]
-            words[files[annotation["image_id"]]].add(_COCO_NAMES.get(name, name) if classes.is_voc else name)
-    except (KeyError, TypeError) as error:
-        raise damaged(
-            f"{path}: {type(error).__name__} {error}", "COCO JSON with images, categories and annotations"
-        ) from error
-    yield from words.items()
+        listed = read_coco_file(path, notes, crowds=True)
+    except InputError as error:
+        if not error.rule.startswith("coco"):
+            raise
+        raise InputError(error.message, "keywords-file") from error
+    words = {image.file_name: {a.category for a in image.annotations if a.category} for image in listed}
+    if any(image.annotations for image in listed) and not any(words.values()):
+        raise damaged(f"{path}: no annotation has a category with a name", "categories with id and name")
+    yield from ((name, some) for name, some in words.items() if some)
 
 
 def _read_sbd(folder: Path, images: Iterable[str]) -> Named:

@@ -8,30 +8,37 @@ word as well, because they describe whole data sets. A word in a CSV table must 
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from xml.etree import ElementTree
 
+from pipelines.data.class_names import NameMatcher
 from pipelines.data.classes import VOC_CLASSES, ClassList
 from pipelines.data.images import ImageFile, strip_image_suffix
+from pipelines.data.keyword_places import PlaceReader, folder_names, tell_unplaced
 from pipelines.data.keyword_tables import Named, damaged, read_table
-from pipelines.data.notes import first_names
-from pipelines.data.synsets import class_of_synset, is_synset, synset_of_picture
-from pipelines.data.tar_shards import TarMember, read_member
+from pipelines.data.notes import Notes, first_names
+from pipelines.data.picture_names import PictureNames
 from pipelines.data.voc import read_split
 from pipelines.errors import InputError
 from pipelines.files import read_text
 
 Keywords = dict[str, tuple[str, ...]]  # image_id -> class names
 
-_LONGEST_TEXT = 1 << 16  # bytes of a text beside a picture: room for any list of classes
 _ABSENT = "-1"  # in VOC's lists; 1 is present, and 0 is present but hard to see, as in class vectors
 _LIST_LINE = re.compile(r"(\S+)\s+(-1|0|1)")
 
 
 def read_keywords(
-    source: str, images: dict[str, ImageFile], folder: Path, classes: ClassList, split: str | None = None
+    source: str,
+    images: dict[str, ImageFile],
+    folder: Path,
+    classes: ClassList,
+    split: str | None = None,
+    notes: Notes | None = None,
+    allow_unplaced: bool = True,
 ) -> Keywords:
     """Read the keywords of pictures.
 
@@ -39,36 +46,45 @@ def read_keywords(
         source: `auto`, which takes the first of these that is there: what the places of pictures tell (sub-folders and
             tars named after classes or synsets, ImageNet's picture names, `key.cls` and `key.txt` in tars), VOC lists
             in `../ImageSets/Main`, VOC XML in `../Annotations` or beside the pictures. Or a file: CSV with the
-            columns `image,keywords` and `;` between keywords, `.npy` with class vectors, `.txt` with class numbers,
-            `.json` in COCO's form, or the folder of SBD's `.mat` files.
+            columns `image,keywords`, `.npy` with class vectors, `.txt` with class numbers, `.json` in COCO's form, or
+            the folder of SBD's `.mat` files.
         images: Where each picture lies, by image_id, as `find_images(folder)` gives it.
         folder: The pictures' folder.
-        classes: Classes in use.
+        classes: Classes in use. Words are compared with them as `NameMatcher` does.
         split: Takes only pictures of this VOC split, from its own lists in `Main` where it has them; None takes all.
+        notes: Told what is left out, and which names were understood though they are spelled otherwise.
+        allow_unplaced: Whether more than a tenth of the pictures may lie in folders that name no class.
 
     Returns:
         image_id -> keywords, in the order of `images`; some of the pictures, at least one.
 
     Raises:
         InputError: No keyword is found [keywords-none], the source is damaged [keywords-file], a keyword is no class
-            [class-unknown], a picture is not in the folder [keywords-picture-missing], or the split is unknown
-            [split-missing].
+            [class-unknown], a picture is not in the folder [keywords-picture-missing], folders name no class
+            [keywords-unplaced], or the split is unknown [split-missing].
     """
-    where, words, strict = _named_words(source, images, folder, classes, split)
-    missing = [image_id for image_id in words if image_id not in images]
-    if missing:
-        raise InputError(
-            f"{where}: {len(missing)} of {len(words)} pictures are not in the folder ({first_names(missing)}), "
-            "expected all of them; check --images",
-            "keywords-picture-missing",
+    notes = notes or Notes()
+    said = _Source(images, folder, classes, split, notes, allow_unplaced).read(source)
+    faults = [*said.faults, *(fault.message for fault in said.strangers)]
+    rules = {"keywords-file"} if said.faults else set()
+    rules |= {fault.rule for fault in said.strangers}
+    if said.missing:
+        faults.append(
+            f"{len(said.missing)} of {len(said.missing) + len(said.words)} pictures are not in the folder "
+            f"({first_names(said.missing)}), expected all of them"
         )
-    table = {
-        image_id: _in_use(where, image_id, words[image_id], classes, strict) for image_id in images if image_id in words
-    }
+        rules.add("keywords-picture-missing")
+    if faults:
+        number = f"{len(faults)} faults: " if len(faults) > 1 else ""
+        rule = rules.pop() if len(rules) == 1 else "keywords-file"
+        raise InputError(f"{said.where}: {number}{'; '.join(faults)}; correct them, or check --images", rule)
+    table = {image_id: said.keywords(image_id) for image_id in images if image_id in said.words}
     table = {image_id: keywords for image_id, keywords in table.items() if keywords}
+    said.matcher.tell(notes)
+    said.tell_others(notes)
     if not table:
         raise InputError(
-            f"{where}: no picture has a keyword among {first_names(classes.names)}, expected one or more; check "
+            f"{said.where}: no picture has a keyword among {first_names(classes.names)}, expected one or more; check "
             "--keywords and --classes",
             "keywords-none",
         )
@@ -78,7 +94,7 @@ def read_keywords(
 def keyword_faults(
     source: str, images: dict[str, ImageFile], folder: Path, classes: ClassList, split: str | None = None
 ) -> list[InputError]:
-    """Return all faults in the keywords of pictures, where `read_keywords` stops at the first.
+    """Return all faults in the keywords of pictures, each as an error of its own.
 
     A picture that is on the list of the split and not in the folder is a fault too.
 
@@ -90,64 +106,139 @@ def keyword_faults(
         split: The VOC split, or None.
     """
     try:
-        where, words, strict = _named_words(source, images, folder, classes, split)
+        said = _Source(images, folder, classes, split, Notes(), allow_unplaced=True).read(source)
         listed = _split_ids(folder.parent, split) or set()
     except InputError as error:
         return [error]
-    faults = [
+    faults = [InputError(f"{said.where}: {fault}; correct the file", "keywords-file") for fault in said.faults]
+    faults += [
         InputError(
-            f"{where if image_id in words else split}: picture {image_id} is not in {folder}, expected all that are "
-            "named; complete the data set",
+            f"{split if image_id in listed and image_id not in said.missing else said.where}: picture {image_id} is "
+            f"not in {folder}, expected all that are named; complete the data set",
             "image-missing",
         )
-        for image_id in sorted((listed | words.keys()) - images.keys())
+        for image_id in sorted((listed - images.keys()) | set(said.missing))
     ]
-    for image_id, some in words.items() if strict else ():
-        faults += _strangers(where, image_id, some, classes)
-    return faults
+    return faults + [InputError(f"{said.where}: {fault.message}", fault.rule) for fault in said.strangers]
 
 
-def _named_words(
-    source: str, images: dict[str, ImageFile], folder: Path, classes: ClassList, split: str | None
-) -> tuple[str, dict[str, set[str]], bool]:
-    """Return where the keywords stand, the words of every picture, and whether each word must be a class."""
-    if source == "auto":
-        where, named = _find_source(images, folder, classes, split)
-        strict = False
-    else:
-        where, named = source, read_table(Path(source), images, classes)
-        strict = Path(source).suffix.lower() == ".csv"
-    return where, _words_by_picture(named, images, _split_ids(folder.parent, split)), strict
+@dataclass
+class _Said:
+    """What a source says of the pictures.
+
+    Attributes:
+        where: The file or folder.
+        matcher: Finds the classes in use.
+        words: image_id -> words, of pictures in the folder.
+        missing: Ids of pictures that the source names and that are not in the folder.
+        faults: What is wrong with lines of a table.
+        strangers: An error for each word that must be a class and is none.
+        others: Words that are passed over, with the number of their pictures.
+    """
+
+    where: str
+    matcher: NameMatcher
+    words: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    missing: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    strangers: list[InputError] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+
+    def keywords(self, image_id: str) -> tuple[str, ...]:
+        """Return the words of a picture that are classes in use, in the order of the class list."""
+        found = {self.matcher.find(word) for word in self.words[image_id]}
+        return tuple(name for name in self.matcher.names if name in found)
+
+    def tell_others(self, notes: Notes) -> None:
+        """Tell of words that are no class."""
+        if self.others:
+            shown = first_names([f"{word} {count}" for word, count in self.others.most_common()])
+            notes.say(f"{self.where}: words that name no class of the list are passed over, with pictures: {shown}")
 
 
-def _words_by_picture(named: Named, images: dict[str, ImageFile], wanted: set[str] | None) -> dict[str, set[str]]:
-    """Gather the words of every picture, for each way to write the picture's name."""
-    words: dict[str, set[str]] = defaultdict(set)
-    for name, some in named:
-        inside = name.lstrip("/").removeprefix("./").removeprefix("JPEGImages/")
-        image_id = inside if inside in images else strip_image_suffix(inside)
-        if wanted is None or image_id in wanted:
-            words[image_id].update(some)
-    return words
+class _Source:
+    """The pictures and classes that keywords are wanted for."""
 
+    def __init__(
+        self,
+        images: dict[str, ImageFile],
+        folder: Path,
+        classes: ClassList,
+        split: str | None,
+        notes: Notes,
+        allow_unplaced: bool,
+    ) -> None:
+        self.images, self.folder, self.classes, self.split = images, folder, classes, split
+        self.notes, self.allow_unplaced = notes, allow_unplaced
+        self.matcher = NameMatcher(classes.names)
 
-def _in_use(where: str, image_id: str, words: set[str], classes: ClassList, strict: bool) -> tuple[str, ...]:
-    """Return the words of a picture that are classes in use, in the order of the class list."""
-    for stranger in _strangers(where, image_id, words, classes) if strict else ():
-        raise stranger
-    return tuple(name for name in classes.names if name in words)
+    def read(self, source: str) -> _Said:
+        """Read what a source says, see `read_keywords`."""
+        faults: list[str] = []
+        if source == "auto":
+            where, named = self._find()
+            strict = False
+        else:
+            named, faults = read_table(Path(source), self.images, self.classes, self.notes)
+            where, strict = source, Path(source).suffix.lower() in (".csv", ".tsv")
+        said = _Said(where, self.matcher, faults=faults)
+        self._sort(said, list(named))
+        self._judge(said, strict)
+        return said
 
+    def _sort(self, said: _Said, named: Sequence[tuple[str, Iterable[str]]]) -> None:
+        """Give the words to the pictures that are meant."""
+        wanted = _split_ids(self.folder.parent, self.split)
+        matched = PictureNames(self.images, self.notes).match([name for name, _ in named], said.where)
+        missing = dict.fromkeys(_plain(name) for name, _ in named if name not in matched)
+        said.missing += [image_id for image_id in missing if wanted is None or image_id in wanted]
+        for name, some in named:
+            image_id = matched.get(name)
+            if image_id is not None and (wanted is None or image_id in wanted):
+                said.words[image_id].update(some)
 
-def _strangers(where: str, image_id: str, words: set[str], classes: ClassList) -> list[InputError]:
-    """Return an error for each word of a picture that is neither a class in use nor another class of VOC."""
-    errors = []
-    for word in sorted(words - set(classes.names)):
-        if not (classes.is_voc and word in VOC_CLASSES):
+    def _judge(self, said: _Said, strict: bool) -> None:
+        """Look at the words that name no class in use; those of other VOC classes are passed over in silence."""
+        voc = NameMatcher(VOC_CLASSES) if self.classes.is_voc else None
+        first: dict[str, str] = {}
+        for image_id, words in said.words.items():
+            for word in sorted(words):
+                if self.matcher.find(word) is None and (voc is None or voc.find(word) is None):
+                    first.setdefault(word, image_id)
+                    said.others[word] += 1
+        for word, image_id in first.items() if strict else ():
             try:
-                classes.position(word)
+                self.classes.position(word)
             except InputError as error:
-                errors.append(InputError(f"{where}: {image_id}: {error.message}", error.rule))
-    return errors
+                more = f" and {said.others[word] - 1} more" if said.others[word] > 1 else ""
+                said.strangers.append(InputError(f"{image_id}{more}: {error.message}", error.rule))
+
+    def _find(self) -> tuple[str, Named]:
+        """Return the source that `auto` stands for, and its content."""
+        places = PlaceReader(self.images, self.classes, self.matcher).read()
+        if places.words:
+            tell_unplaced(self.folder, places, self.classes, self.allow_unplaced, self.notes)
+            return f"{self.folder}", iter(places.words.items())
+        lists = _class_lists(self.folder.parent, self.matcher, self.split)
+        if lists:
+            return f"{lists[0][1].parent}", _read_lists(lists)
+        annotations = [
+            (image_id, xml) for image_id, path in self.images.items() if (xml := _xml_of(image_id, path, self.folder))
+        ]
+        if annotations:
+            return f"{annotations[0][1].parent}", ((image_id, _read_xml(xml)) for image_id, xml in annotations)
+        folders = folder_names(self.images)
+        found = f"folders {folders} name no class of the list" if folders else "no keywords found"
+        raise InputError(
+            f"{self.folder}: {found}, expected sub-folders or tars named after classes, key.cls in tars, "
+            "../ImageSets/Main or VOC XML; name the classes with --classes, or pass a table as --keywords",
+            "keywords-none",
+        )
+
+
+def _plain(name: str) -> str:
+    """Return the image id that a name of no picture would stand for."""
+    return strip_image_suffix(name.lstrip("/").removeprefix("./").removeprefix("JPEGImages/"))
 
 
 def _split_ids(voc: Path, split: str | None) -> set[str] | None:
@@ -158,75 +249,23 @@ def _split_ids(voc: Path, split: str | None) -> set[str] | None:
     return None if only_main else set(read_split(voc, split))
 
 
-def _find_source(
-    images: dict[str, ImageFile], folder: Path, classes: ClassList, split: str | None
-) -> tuple[str, Named]:
-    """Return the source that `auto` stands for, and its content."""
-    words = ((image_id, _place_words(image_id, path, classes)) for image_id, path in images.items())
-    by_place = [(image_id, some) for image_id, some in words if some]
-    if by_place:
-        return f"{folder}", iter(by_place)
-    lists = _class_lists(folder.parent, classes, split)
-    if lists:
-        return f"{lists[0][1].parent}", _read_lists(lists)
-    annotations = [(image_id, xml) for image_id, path in images.items() if (xml := _xml_of(image_id, path, folder))]
-    if annotations:
-        return f"{annotations[0][1].parent}", ((image_id, _read_xml(xml)) for image_id, xml in annotations)
-    raise InputError(
-        f"{folder}: no keywords found, expected sub-folders or tars named after classes, key.cls in tars, "
-        "../ImageSets/Main or VOC XML; pass a table as --keywords",
-        "keywords-none",
-    )
-
-
-def _place_words(image_id: str, path: ImageFile, classes: ClassList) -> list[str]:
-    """Return the classes that a picture's place tells.
-
-    They are those of the innermost folder that names a class, of the picture's own name, or of files beside it.
-    """
-    place = PurePosixPath(image_id)
-    synset = synset_of_picture(place.name)
-    names = [*reversed(place.parent.parts), *([synset] if synset else [])]
-    for name in names:
-        found = _class_named(name, classes)
-        if found:
-            return [found]
-    # Where a synset names no class in use, a number beside the picture would say no more.
-    return [] if isinstance(path, Path) or any(map(is_synset, names)) else _words_beside(path, classes)
-
-
-def _class_named(word: str, classes: ClassList) -> str | None:
-    """Return the class in use that a word or synset means; None without one."""
-    name = class_of_synset(word) or word
-    return name if name in classes.names else None
-
-
-def _words_beside(picture: TarMember, classes: ClassList) -> list[str]:
-    """Return the classes that `key.cls` or `key.txt` names, as names or synsets with `;` between them."""
-    number: tuple[TarMember, str] | None = None
-    for member in picture.beside:
-        text = read_member(member, _LONGEST_TEXT).decode("utf-8", "replace")
-        words = [found for word in re.split(r"[;\n]", text) if (found := _class_named(word.strip(), classes))]
-        if words:
-            return words
-        if member.member.endswith(".cls") and text.strip().isdecimal():
-            number = member, text.strip()
-    if number is not None:
-        raise damaged(f"{number[0]}: holds the number {number[1]}", "a class or synset by name, or --keywords FILE")
-    return []
-
-
 def _lists(voc: Path, split: str) -> Iterator[Path]:
     return (voc / "ImageSets" / "Main").glob(f"*_{split}.txt")
 
 
-def _class_lists(voc: Path, classes: ClassList, split: str | None) -> list[tuple[str, Path]]:
+def _class_lists(voc: Path, matcher: NameMatcher, split: str | None) -> list[tuple[str, Path]]:
     """Return the per-class lists of a split, or of all splits where this split has none of its own."""
     paths = sorted(_lists(voc, split)) if split is not None else []
     paths = paths or sorted(_lists(voc, "*"))
-    by_length = sorted(classes.names, key=len, reverse=True)  # `sea_lion` before `sea`
-    named = ((next((name for name in by_length if path.name.startswith(f"{name}_")), None), path) for path in paths)
+    named = ((_class_of_list(path, matcher), path) for path in paths)
     return [(name, path) for name, path in named if name is not None]
+
+
+def _class_of_list(path: Path, matcher: NameMatcher) -> str | None:
+    """Return the class of a list `<class>_<split>.txt`; the longest name counts: `sea_lion` before `sea`."""
+    parts = path.stem.split("_")
+    names = ("_".join(parts[:length]) for length in range(len(parts) - 1, 0, -1))
+    return next((found for name in names if (found := matcher.find(name)) is not None), None)
 
 
 def _read_lists(lists: Sequence[tuple[str, Path]]) -> Named:

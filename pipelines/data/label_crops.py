@@ -12,6 +12,7 @@ from pipelines.data.checking import require_same_size
 from pipelines.data.classes import IGNORE, VOC_CLASSES
 from pipelines.data.images import ImageFile, image_size, open_image
 from pipelines.data.label_folder import LabelFolder
+from pipelines.data.shown_classes import no_class_shown
 from pipelines.errors import InputError
 
 _CACHE_BYTES = 2**30  # a thousand pictures of 500 x 375 fill three quarters
@@ -61,7 +62,8 @@ class LabelledPictures:
             pictures: image_id -> picture file.
             labels: The folder of the label maps.
             longest_side: In pixels; larger pictures are reduced to it.
-            strict: Whether VOC classes outside the folder's class list are an error; else their pixels become 255.
+            strict: Whether VOC classes outside the folder's class list are an error, as in pseudo labels. In ground
+                truth their pixels become 255, and a folder that shows no class is an error.
             confidence: Whether samples have the confidence map of the label folder.
             least_confidence: 0..1; class labels of a lower confidence become 255, background labels stay.
 
@@ -73,6 +75,7 @@ class LabelledPictures:
         self._pictures, self._labels, self._longest_side = pictures, labels, longest_side
         self._confidence, self._least_confidence = confidence, round(255 * least_confidence)
         self._reads_confidence = confidence or self._least_confidence > 0
+        self._is_truth = not strict
         permissive = labels.classes.is_voc and not strict
         self._known = np.zeros(256, bool)
         self._known[[0, IGNORE, *(range(1, len(VOC_CLASSES) + 1) if permissive else labels.classes.indices)]] = True
@@ -112,13 +115,14 @@ class LabelledPictures:
             workers: Number of threads.
 
         Raises:
-            InputError: A file is damaged, sizes differ [label-size], a value is no class [label-value], or every pixel
-                of every label map is 255 [labels-empty].
+            InputError: A file is damaged, sizes differ [label-size], a value is no class [label-value], every pixel of
+                every label map is 255 [labels-empty], or ground truth shows no class, but 255 [truth-binary].
         """
         with ThreadPoolExecutor(max(1, workers)) as pool:
             seen = list(pool.map(self._check_one, range(len(self))))
-            self._shown = np.stack([shown for _, shown in seen])
-            if not any(labelled for labelled, _ in seen):
+            self._shown = np.stack([shown for _, shown, _ in seen])
+            checked = [(labelled, values) for labelled, _, values in seen]
+            if not any(labelled for labelled, _ in checked):
                 unsure = " or unsure" if self._least_confidence else ""
                 remedy = "lower --least-confidence, or make the labels anew" if unsure else "make the labels anew"
                 raise InputError(
@@ -126,6 +130,10 @@ class LabelledPictures:
                     f"{remedy}",
                     "labels-empty",
                 )
+            values = {value for _, own in checked for value in own}
+            shown = self._labels.classes.from_palette(np.array(sorted(values), np.uint8))
+            if self._is_truth and IGNORE in shown and not ((shown != 0) & (shown != IGNORE)).any():
+                raise no_class_shown(self._labels.path, len(self), values, self._labels.classes, "truth-binary")
 
     def classes_shown(self) -> NDArray[np.bool_]:
         """Return [N, C], the classes that each picture shows, without background; known after `check`.
@@ -135,8 +143,12 @@ class LabelledPictures:
         assert self._shown is not None, "check() comes first"
         return self._shown
 
-    def _check_one(self, index: int) -> tuple[bool, NDArray[np.bool_]]:
-        """Check the files of a picture; return whether any pixel is labelled, and the classes [C] that are."""
+    def _check_one(self, index: int) -> tuple[bool, NDArray[np.bool_], list[int]]:
+        """Check the files of a picture.
+
+        Returns:
+            Whether any pixel is labelled, the classes [C] that are, and the palette indices in the file.
+        """
         path = self._labels.label_path(self.ids[index])
         palette_map = self._labels.read_palette_map(self.ids[index])
         sizes = {path: palette_map.shape}
@@ -156,7 +168,7 @@ class LabelledPictures:
                 "label-value",
             )
         label = self._labels.classes.from_palette(palette_map)
-        return bool((self._sure(label, confidence) != IGNORE).any()), self._classes_in(label)
+        return bool((self._sure(label, confidence) != IGNORE).any()), self._classes_in(label), values.tolist()
 
     def _sure(self, label: NDArray[np.uint8], confidence: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
         if confidence is None or not self._least_confidence:

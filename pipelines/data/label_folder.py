@@ -1,6 +1,7 @@
 """Folders of label maps: pseudo labels of this program, which have a manifest, and flat folders of ground truth."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +22,7 @@ class LabelFolder:
     """Label maps by image id.
 
     Pseudo labels lie in `labels/<id>.png`, with `confidence/<id>.png` and `manifest.json` beside them. Ground truth
-    lies in `<id>.png`, without confidence or manifest. Both keep the sub-folders of the pictures.
+    lies in `<id>.png` or another format, without confidence or manifest. Both keep the sub-folders of the pictures.
 
     Attributes:
         path: The folder.
@@ -43,11 +44,18 @@ class LabelFolder:
         self.path = path
         self.classes = classes
         self.manifest = manifest or {}
+        self._flat = flat
         self._labels = path if flat else path / "labels"
 
     def label_path(self, image_id: str) -> Path:
         """Return the path of a picture's label map."""
-        return self._labels / f"{image_id}.png"
+        path = self._labels / f"{image_id}.png"
+        return self._found.get(image_id, path) if self._flat else path
+
+    @cached_property
+    def _found(self) -> dict[str, Path]:
+        """image_id -> label map, of ground truth, which may be in any format."""
+        return find_image_files(self._labels)
 
     def confidence_path(self, image_id: str) -> Path:
         """Return the path of a picture's confidence map, which need not exist."""
@@ -59,7 +67,7 @@ class LabelFolder:
         Raises:
             InputError: The folder of the label maps is missing [folder-missing] or holds no pictures [folder-empty].
         """
-        found = find_image_files(self._labels)
+        found = self._found if self._flat else find_image_files(self._labels)
         return [image_id for image_id, path in found.items() if path == self.label_path(image_id)]
 
     def read_label(self, image_id: str) -> NDArray[np.uint8]:
@@ -76,7 +84,7 @@ class LabelFolder:
         Raises:
             InputError: The file is missing, damaged, or no label map.
         """
-        return read_palette_map(self.label_path(image_id))
+        return read_palette_map(self.label_path(image_id), self.classes)
 
     def read_confidence(self, image_id: str) -> NDArray[np.uint8]:
         """Read a confidence map [H, W] uint8, 255 = certain.

@@ -6,20 +6,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.classes import IGNORE, VOC_CLASSES, ClassList
+from pipelines.data.colour_tables import LABELMAP, ColourTable, colour_table_of
 from pipelines.data.images import encode_png, open_picture
-from pipelines.data.palette import voc_palette
+from pipelines.data.palette import indices_of_colours, voc_palette
 from pipelines.errors import InputError
 from pipelines.files import atomic_write
 
 _SHOWN = 5  # values that a message names
+_LOSSY = ("JPEG", "AVIF", "HEIF")
 
 
-def read_palette_map(path: Path) -> NDArray[np.uint8]:
+def read_palette_map(path: Path, classes: ClassList | None = None) -> NDArray[np.uint8]:
     """Read a label map.
 
     Args:
-        path: A picture file. Its pixels are palette indices, grey values that are indices, or colours of the VOC
-            palette.
+        path: A picture file. Its pixels are palette indices, grey values that are indices (8 or 16 bits), or colours.
+            Colours are those of a `labelmap.txt` beside the file or above, otherwise those of the VOC palette.
+        classes: Classes of the label map, for the names in `labelmap.txt`.
 
     Returns:
         [H, W] uint8 palette indices, 255 = ignore.
@@ -28,15 +31,23 @@ def read_palette_map(path: Path) -> NDArray[np.uint8]:
         InputError: The file cannot be read (rules of `open_image`), or its pixels are no class indices [label-mode].
     """
     with open_picture(path) as image:
+        if image.format in _LOSSY:
+            raise _no_indices(path, f"is a picture in {image.format}, which changes the values of pixels")
+        if image.mode in ("LA", "RGBA") and image.getchannel("A").getextrema() == (255, 255):
+            image = image.convert(image.mode[:-1])  # nothing is transparent
+        if image.mode == "P":
+            # With VOC's own palette, indices say the same as colours, and this program writes them.
+            table = None if image.getpalette() == voc_palette() else colour_table_of(path)
+            named = None if table is None else _named_colours(table, np.asarray(image.convert("RGB")), classes)
+            return np.array(image) if named is None else named
         if image.mode == "RGB":
-            return _indices_of_colours(path, np.asarray(image))
-        if image.mode in ("P", "L"):
-            return np.array(image)
+            return _indices_of_picture(path, np.asarray(image), classes)
+        if image.mode in ("L", "1"):
+            return np.array(image).astype(np.uint8)
+        if image.mode.startswith("I"):
+            return _eight_bits(path, np.asarray(image))
         mode = image.mode
-    raise InputError(
-        f"{path}: pixels are of mode {mode}, expected class indices (P or L) or colours of the VOC palette; convert it",
-        "label-mode",
-    )
+    raise _no_indices(path, f"pixels are of mode {mode}")
 
 
 def read_label_map(path: Path, classes: ClassList) -> NDArray[np.uint8]:
@@ -52,7 +63,7 @@ def read_label_map(path: Path, classes: ClassList) -> NDArray[np.uint8]:
     Raises:
         InputError: The file cannot be read, or it holds a value that is no class [label-value].
     """
-    palette_map = read_palette_map(path)
+    palette_map = read_palette_map(path, classes)
     # If the classes are VOC's, a file may also show VOC classes that are not in use. Otherwise no other class may show.
     highest = len(VOC_CLASSES) if classes.is_voc else max(classes.indices)
     strange = (palette_map > highest) & (palette_map != IGNORE)
@@ -84,20 +95,37 @@ def encode_palette_map(label_map: NDArray[np.uint8]) -> bytes:
     return encode_png(label_map, palette=voc_palette())
 
 
-def _indices_of_colours(path: Path, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Turn colours [H, W, 3] of the VOC palette into indices [H, W]."""
-    weights = np.array([65536, 256, 1])
-    known = np.array(voc_palette()).reshape(256, 3) @ weights
-    order = np.argsort(known)
-    codes = rgb.astype(np.int64) @ weights
-    places = np.minimum(np.searchsorted(known, codes, sorter=order), 255)
-    indices: NDArray[np.int64] = order[places]
-    foreign = known[indices] != codes
-    if foreign.any():
-        row, column = np.argwhere(foreign)[0]
-        raise InputError(
-            f"{path}: pixel ({column}, {row}) has colour {tuple(rgb[row, column].tolist())}, expected colours of the "
-            "VOC palette; save class indices instead, without anti-aliasing or JPEG",
-            "label-mode",
-        )
-    return indices.astype(np.uint8)
+def _indices_of_picture(path: Path, rgb: NDArray[np.uint8], classes: ClassList | None) -> NDArray[np.uint8]:
+    """Turn colours [H, W, 3] into palette indices [H, W]: by the table of an annotation tool, of VOC, or as grey."""
+    table = colour_table_of(path)
+    named = None if table is None else _named_colours(table, rgb, classes)
+    if named is not None:
+        return named
+    indices = indices_of_colours(rgb)
+    if not isinstance(indices, tuple):
+        return indices.astype(np.uint8)
+    if (rgb == rgb[:, :, :1]).all():
+        return rgb[:, :, 0].copy()
+    row, column = indices
+    raise InputError(
+        f"{path}: pixel ({column}, {row}) has colour {tuple(rgb[row, column].tolist())}, expected colours of the "
+        f"VOC palette or of a {LABELMAP}; save class indices instead, without anti-aliasing",
+        "label-mode",
+    )
+
+
+def _named_colours(table: ColourTable, rgb: NDArray[np.uint8], classes: ClassList | None) -> NDArray[np.uint8] | None:
+    """Return palette indices [H, W] of colours [H, W, 3] by a table; None if it lacks one of the colours."""
+    places = indices_of_colours(rgb, table.colours)
+    return None if isinstance(places, tuple) else table.indices(classes)[places]
+
+
+def _eight_bits(path: Path, values: NDArray[np.integer]) -> NDArray[np.uint8]:
+    if values.min() < 0 or values.max() > IGNORE:
+        raise _no_indices(path, f"holds the value {values.max()}")
+    return values.astype(np.uint8)
+
+
+def _no_indices(path: Path, found: str) -> InputError:
+    expected = f"class indices of 8 bits, or colours of the VOC palette or of a {LABELMAP}"
+    return InputError(f"{path}: {found}, expected {expected}; save it as such a PNG", "label-mode")

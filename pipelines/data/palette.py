@@ -1,5 +1,12 @@
 """The colours of label files."""
 
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+_WEIGHTS = np.array([65536, 256, 1])  # red, green and blue in one number
+
 
 def voc_palette() -> list[int]:
     """Return the colours of the VOC development kit in one list: 256 x (red, green, blue), 0..255.
@@ -12,3 +19,31 @@ def voc_palette() -> list[int]:
         for channel in range(3):
             palette.append(sum((index >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(8)))
     return palette
+
+
+def indices_of_colours(
+    rgb: NDArray[np.integer], colours: NDArray[np.integer] | None = None
+) -> NDArray[np.int64] | tuple[int, int]:
+    """Turn colours into their places in a table.
+
+    Args:
+        rgb: [H, W, 3] colours.
+        colours: [N, 3] table; None for the VOC palette.
+
+    Returns:
+        [H, W] places in the table. If a colour is not in the table, (row, column) of its first pixel.
+    """
+    known = _voc_codes() if colours is None else np.asarray(colours, np.int64) @ _WEIGHTS
+    order = np.argsort(known, kind="stable")
+    codes = rgb.astype(np.int64) @ _WEIGHTS
+    places = order[np.minimum(np.searchsorted(known, codes, sorter=order), len(known) - 1)]
+    foreign = known[places] != codes
+    if foreign.any():
+        row, column = np.argwhere(foreign)[0].tolist()
+        return row, column
+    return np.asarray(places, np.int64)
+
+
+@cache
+def _voc_codes() -> NDArray[np.int64]:
+    return np.asarray(np.reshape(voc_palette(), (256, 3)) @ _WEIGHTS, np.int64)

@@ -29,8 +29,6 @@ class PictureNames:
         """
         self._ids = set(image_ids)
         self._notes = notes or Notes()
-        self._by_path = _unique(self._ids, _path_key)
-        self._by_base = _unique(self._ids, _base_key)
 
     def match(self, names: Iterable[str], where: str) -> dict[str, str]:
         """Find the pictures of names that belong to one file.
@@ -45,8 +43,9 @@ class PictureNames:
         names = list(dict.fromkeys(names))
         found = {name: image_id for name in names if (image_id := self._exact(name)) is not None}
         taken = set(found.values())
-        for table, key in ((self._by_path, _path_key), (self._by_base, _base_key)):
+        for key in (_path_key, _base_key):
             left = _unique([name for name in names if name not in found], key)
+            table = _unique(self._ids, key) if left else {}
             for written, name in left.items():
                 image_id = table.get(written)
                 if image_id is not None and image_id not in taken:

@@ -6,12 +6,14 @@ in another scale. A mask of any other size is refused, since nobody knows where 
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines.data.images import Frame
+from pipelines.data.notes import Notes
 from pipelines.data.rle import MaskSizeError
 
 Size = tuple[int, int]  # height, width
@@ -65,6 +67,16 @@ def drawn_before_exif(drawn: Size, frame: Frame) -> bool:
 def is_doubtful(drawn: Size, frame: Frame) -> bool:
     """Return whether EXIF turns a picture, and the size does not tell on which form a mask was drawn."""
     return frame.turn is not None and _same_shape(drawn, frame.stored) and _same_shape(drawn, frame.shown)
+
+
+def tell_placement(file: Path, name: str, way: Placement, frame: Frame, notes: Notes) -> None:
+    """Tell if the masks of a picture were scaled or turned, or if it is not known whether they should be turned."""
+    if way.scales:
+        notes.decided(f"{file}: pictures whose masks were scaled to the picture's size", name)
+    if way.turn is not None:
+        notes.decided(f"{file}: pictures whose masks were turned as EXIF turns the picture", name)
+    elif is_doubtful(way.drawn, frame):
+        notes.decided(f"{file}: pictures that EXIF turns, with masks taken as drawn on the turned picture", name)
 
 
 def place_mask(mask: NDArray[np.bool_], way: Placement) -> NDArray[np.bool_]:

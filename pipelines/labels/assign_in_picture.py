@@ -35,8 +35,9 @@ class Assignment:
         margin: [N] float32, lead of the instance's keyword over the best other keyword, in units of the affinity. It is
             below 0 for an instance that was given to a keyword which no other instance could take. It is 1 if there is
             no other keyword.
-        rule: How the keywords were chosen: `single`, `attention`, `graph`, `random` or `none`. `none` stands for no
-            instance, or for several keywords that nothing tells apart.
+        rule: How the keywords were chosen: `single`, `attention`, `graph`, `random`, `named` or `none`. `named` stands
+            for keywords that come with the instances. `none` stands for no instance, or for several keywords that
+            nothing tells apart.
     """
 
     keyword: NDArray[np.int64]
@@ -59,6 +60,18 @@ def assign_single(n: int, keywords: Keywords) -> Assignment:
         margin=np.full(n, 1 if sure else 0, np.float32),
         rule="single" if sure and n else "none",
     )
+
+
+def assign_named(assignment: Assignment, named: NDArray[np.int64]) -> Assignment:
+    """Give instances the keyword that their source names, whatever an assignment says of them.
+
+    Args:
+        assignment: Keywords of the picture's N instances.
+        named: [N], position of the named keyword; 0 leaves the assignment as it is.
+    """
+    known = named > 0
+    keyword, margin = np.where(known, named, assignment.keyword), np.where(known, np.float32(1), assignment.margin)
+    return Assignment(keyword, assignment.affinity, margin, "named" if known.any() else assignment.rule)
 
 
 def assign_random(n: int, keywords: Keywords, generator: np.random.Generator) -> Assignment:

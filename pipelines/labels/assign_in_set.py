@@ -47,12 +47,15 @@ class PictureInstances:
         keywords: Keywords of the picture.
         features: [N, D] float32, means inside the masks; None if there is no instance.
         log_odds: [N, K] float32, means of the attention maps inside the masks; None if there is no instance.
+        named: [N] int64, position of the keyword that the source of the instances gives, 0 for none; None if it gives
+            none.
     """
 
     number: int
     keywords: Keywords
     features: NDArray[np.float32] | None = None
     log_odds: NDArray[np.float32] | None = None
+    named: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +66,7 @@ class InstanceSet:
         features: [N, D] float32, means inside the masks.
         attention: [N, C] float32, means of the attention maps inside the masks, in log-odds; 0 for a class that is no
             keyword of the picture.
-        allowed: [N, C] bool, the keywords of each instance's picture; at least one.
+        allowed: [N, C] bool, the keywords of each instance's picture, or the one that its source names; at least one.
         pictures: [N] int64, number of each instance's picture.
     """
 
@@ -82,6 +85,10 @@ class InstanceSet:
             n, columns = len(picture.features), np.array(picture.keywords.positions) - 1
             attention, allowed = np.zeros((n, classes), np.float32), np.zeros((n, classes), bool)
             attention[:, columns], allowed[:, columns] = picture.log_odds, True
+            if picture.named is not None:
+                rows = np.flatnonzero(picture.named)
+                allowed[rows] = False
+                allowed[rows, picture.named[rows] - 1] = True
             parts.append(cls(picture.features, attention, allowed, np.full(n, picture.number, np.int64)))
         if not parts:
             return None

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pipelines.data.classes import Keywords
@@ -21,9 +20,8 @@ from pipelines.files import atomic_write
 from pipelines.labels.attention import AttentionMaps
 from pipelines.labels.cells import Cells, sample_cells
 from pipelines.labels.coarse_maps import mean_inside
-from pipelines.labels.instances import MaskSource
+from pipelines.labels.instances import FoundInstances, MaskSource
 from pipelines.labels.recognizer import Recognizer
-from s4net.instances import Instances
 
 FALLBACK = 1 / 3  # share of `min_score` that is enough in a picture without a better instance
 
@@ -71,6 +69,8 @@ class PictureCues:
         cells: Some cells of the attention network's features [D, h, w]; None if not asked for, or if N is 0.
         recognised: [N] float32 in 0..1, see `Recognizer`; None if not asked for.
         windows: [K, h, w] float32 log-odds, see `Recognizer.windows`; None if not asked for.
+        named: [N] int64, position of the keyword that the source of the instances gives itself, 0 for none; None if
+            it gives none.
     """
 
     masks: NDArray[np.bool_]
@@ -80,6 +80,7 @@ class PictureCues:
     cells: Cells | None = None
     recognised: NDArray[np.float32] | None = None
     windows: NDArray[np.float32] | None = None
+    named: NDArray[np.int64] | None = None
 
     def save(self, path: Path) -> None:
         """Write to a file, atomically."""
@@ -106,7 +107,7 @@ _GROUPS: dict[str, tuple[type, dict[str, str]]] = {
     "looks": (InstanceLooks, {"features": "features", "log_odds": "log_odds"}),
     "cells": (Cells, {"features": "cells", "places": "places"}),
 }
-_ARRAYS = ("recognised", "windows")
+_ARRAYS = ("recognised", "windows", "named")
 
 
 def load_cues(path: Path) -> PictureCues | None:
@@ -172,32 +173,28 @@ class CueFinder:
 
     def _look(self, image_id: str, picture: NDArray[np.uint8], keywords: Keywords) -> PictureCues:
         kept = _confident(self.find(image_id, picture), self.min_score)
-        masks, scores = kept.masks.cpu().numpy(), kept.scores.float().cpu().numpy()
+        masks = kept.masks
+        cues = PictureCues(masks, kept.scores, named=kept.named if kept.named.any() else None)
         wanted = self.fill or (len(masks) > 0 and (self.looks or len(keywords) > 1))
         if self.attention is None or not wanted:
-            return PictureCues(masks, scores)
+            return cues
         maps, seen = self.attention.look(picture, keywords)
         shown = KeywordMaps(maps, self.attention.unit)
         if not self.looks or not len(masks):
-            return PictureCues(masks, scores, shown)
+            return replace(cues, attention=shown)
         looks = InstanceLooks(mean_inside(masks, seen), mean_inside(masks, maps) * np.float32(shown.unit))
-        return PictureCues(
-            masks, scores, shown, looks, sample_cells(seen, self.cells, image_id) if self.cells else None
-        )
+        cells = sample_cells(seen, self.cells, image_id) if self.cells else None
+        return replace(cues, attention=shown, looks=looks, cells=cells)
 
 
-def _confident(found: Instances, min_score: float) -> Instances:
+def _confident(found: FoundInstances, min_score: float) -> FoundInstances:
     """Keep the instances that have a mask and a score of at least `min_score`.
 
     If none is left, keep the best one that has a mask and a score of at least a third of `min_score`.
     """
-    with torch.inference_mode():
-        seen = found.masks.flatten(1).any(dim=1)
-        found = Instances(found.boxes[seen], found.scores[seen], found.masks[seen])
-        kept = found.above(min_score)
-        if len(kept) or not len(found):
-            return kept
-        best = found.scores == found.scores.max()
-        first = int(best.nonzero()[0])
-        one = slice(first, first + 1)
-        return Instances(found.boxes[one], found.scores[one], found.masks[one]).above(min_score * FALLBACK)
+    found = found.at(np.flatnonzero(found.masks.any(axis=(1, 2))))
+    kept = np.flatnonzero(found.scores >= min_score)
+    if not len(kept) and len(found):
+        best = np.array([found.scores.argmax()])  # the first of equal ones
+        kept = best[found.scores[best] >= min_score * FALLBACK]
+    return found.at(kept)

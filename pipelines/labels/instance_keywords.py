@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import Keywords
-from pipelines.labels.assign_in_picture import UNASSIGNED, Assignment, assign_attention, assign_random, assign_single
+from pipelines.labels.assign_in_picture import (
+    UNASSIGNED,
+    Assignment,
+    assign_attention,
+    assign_named,
+    assign_random,
+    assign_single,
+)
 from pipelines.labels.cues import PictureCues
 from pipelines.labels.divide import divide_by_evidence, split_fused
 from pipelines.labels.paint import Painted
@@ -73,6 +80,8 @@ def name_instances(
     keywords = plan.keywords[image_id]
     if assignment is None:
         assignment = _assign(config, plan, image_id, cues, keywords)
+    if cues.named is not None:
+        assignment = assign_named(assignment, cues.named)
     masks, parents = cues.masks, np.arange(len(cues.masks))
     if assignment.rule == "attention" and cues.attention is not None:
         masks, parents, assignment = split_fused(masks, assignment, cues.attention.maps, keywords)

@@ -64,13 +64,11 @@ class _Lesson:
         """Give keywords to the instances of all pictures."""
         pictures = {}
         for image_id in self.image_ids:
-            number, keywords, looks = self.plan.numbers[image_id], self.plan.keywords[image_id], self._looks(image_id)
-            pictures[image_id] = PictureInstances(number, keywords, *looks)
+            number, keywords = self.plan.numbers[image_id], self.plan.keywords[image_id]
+            cues = self.store.load(image_id)
+            features, log_odds = (None, None) if cues.looks is None else (cues.looks.features, cues.looks.log_odds)
+            pictures[image_id] = PictureInstances(number, keywords, features, log_odds, cues.named)
         return assign_set(pictures, self.n_classes)
-
-    def _looks(self, image_id: str) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
-        looks = self.store.load(image_id).looks
-        return (None, None) if looks is None else (looks.features, looks.log_odds)
 
     def cells(self, assignments: Mapping[str, Assignment]) -> CellProbe | None:
         """Learn what cells show; return None if there is too little to learn from."""

@@ -2,27 +2,30 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from pipelines.config import PseudoLabelConfig, Shard
-from pipelines.data.checking import first_names
 from pipelines.data.classes import ClassList, Keywords, load_classes
 from pipelines.data.images import ImageFile, find_images
+from pipelines.data.instance_sources.opening import open_instances
+from pipelines.data.instance_sources.picture_masks import InstanceSource
 from pipelines.data.keywords_files import read_keywords
+from pipelines.data.notes import Notes, first_names
 from pipelines.data.record_files import SETTINGS, settings_differences
 from pipelines.engine.checkpoint import weights_file
 from pipelines.errors import ConfigError
 from pipelines.events import Events
 from pipelines.files import read_json, sha256_file, sha256_lines
-from pipelines.labels.instances import source_hash
+from pipelines.labels.instances import named_by_source, source_hash
 from pipelines.labels.recognizer import kind_of
 
 Strategy = Literal["single", "attention", "graph", "random"]
 
 _RECIPE = 4  # number of the method: raise it when the same flags give other labels than before
+_READING = 1  # the same for the way in which --instances are read
 
 # Settings that decide what is made of the cues of a picture. The cues themselves do not depend on these settings.
 _AFTER_CUES = (
@@ -46,6 +49,8 @@ class LabelPlan:
         fill: Whether attention maps label keywords that no instance got.
         cells: Whether a classifier of cells is one of the witnesses, see `pipelines.labels.cells`.
         recognise: Whether ImageNet's classifier looks at the instances.
+        masks: Instances of another program; None where a network finds them.
+        notes: Collects what the readers of files should tell.
     """
 
     images: dict[str, ImageFile]
@@ -56,6 +61,8 @@ class LabelPlan:
     fill: bool = False
     cells: bool = False
     recognise: bool = False
+    masks: InstanceSource | None = None
+    notes: Notes = field(default_factory=Notes)
 
     @property
     def own(self) -> list[str]:
@@ -83,10 +90,10 @@ def make_plan(config: PseudoLabelConfig, events: Events) -> LabelPlan:
 
     Args:
         config: Settings of `s4 pseudo-label`.
-        events: Told what `--recognise` cannot do.
+        events: Told what is left out, how names and masks are understood, and what `--recognise` cannot do.
 
     Raises:
-        InputError: The class list, the pictures or the keywords are missing or unusable.
+        InputError: The class list, the pictures, the keywords or the instances are missing or unusable.
         ConfigError: The label folder would lie inside the picture folder [out-inside].
     """
     if config.out.resolve().is_relative_to(config.images.resolve()):
@@ -96,11 +103,16 @@ def make_plan(config: PseudoLabelConfig, events: Events) -> LabelPlan:
             "out-inside",
         )
     classes = load_classes(config.classes)
-    images = find_images(config.images)
-    names = read_keywords(config.keywords, images, config.images, classes, config.split)
+    notes = Notes(events)
+    images = find_images(config.images, notes)
+    names = read_keywords(config.keywords, images, config.images, classes, config.split, notes, config.allow_unplaced)
     keywords = {image_id: classes.keywords(words) for image_id, words in names.items()}
-    several = sum(len(words) > 1 for words in keywords.values())
     ordered = {image_id: images[image_id] for image_id in sorted(keywords)}
+    masks = None if config.instances is None else open_instances(config.instances, ordered, notes)
+    notes.tell()
+    # Where the masks come with their keywords, nothing has to be found out.
+    undecided = keywords.keys() - named_by_source(masks, keywords, classes)
+    several = sum(len(keywords[image_id]) > 1 for image_id in undecided)
     strategy = _strategy(config.assign, several)
     # `auto` adds cells to graph, and to single where no picture has several keywords. `--assign single` by name is a
     # baseline to compare with, so nothing is added to it.
@@ -108,13 +120,13 @@ def make_plan(config: PseudoLabelConfig, events: Events) -> LabelPlan:
     cells = config.cells == "on" or (config.cells == "auto" and own and len(ordered) >= _FEWEST_FOR_CELLS)
     used = [name for name in classes.names if any(name in words.names for words in keywords.values())]
     recognise = _recognises(config, used, events)
-    return LabelPlan(ordered, keywords, classes, config.part, strategy, config.fill, cells, recognise)
+    return LabelPlan(ordered, keywords, classes, config.part, strategy, config.fill, cells, recognise, masks, notes)
 
 
 def _recognises(config: PseudoLabelConfig, used: list[str], events: Events) -> bool:
     """Return what `--recognise` means for a set with these keywords, and tell what it cannot do."""
-    if config.recognise == "off":
-        return False
+    if config.recognise == "off" or (config.recognise == "auto" and config.assign not in ("auto", "graph")):
+        return False  # a strategy that is asked for by name, to be compared with others, gets no help
     strange = [name for name in used if kind_of((name,)) is None]
     unknown = f"ImageNet's classifier does not know {first_names(strange)}"
     if config.recognise == "imagenet":
@@ -163,6 +175,8 @@ def label_settings(config: PseudoLabelConfig, plan: LabelPlan) -> dict[str, Any]
     }
     if config.weights is not None:
         configuration["flip"] = config.flip
+    if plan.masks is not None:
+        configuration["reading"] = _READING
     if plan.strategy == "attention":
         configuration["margin"] = config.margin
     if config.refine == "crf":
@@ -180,7 +194,7 @@ def label_settings(config: PseudoLabelConfig, plan: LabelPlan) -> dict[str, Any]
         }
     settings: dict[str, Any] = {
         "classes": plan.classes.to_json(),
-        **source_hash(config, plan.images),
+        **source_hash(config, plan.masks),
         "image_list_sha256": sha256_lines(plan.images),
         "keywords_sha256": sha256_lines(keyword_lines),
         "configuration": configuration,

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import cast
 
 from pipelines.config import EvaluateConfig
+from pipelines.data.checking import Headers
 from pipelines.data.notes import first_names
 from pipelines.data.voc import image_path, read_split, truth_path
 from pipelines.errors import ConfigError, InputError
@@ -14,12 +15,15 @@ def pictures_and_truths(config: EvaluateConfig) -> tuple[list[str], dict[str, Pa
     """Return the ids of the list, and by id the files of the pictures and of their true label maps.
 
     Raises:
-        InputError: The list or one of the files is missing [split-missing] [image-missing] [truth-missing].
+        InputError: The list or one of the files is missing [split-missing] [image-missing] [truth-missing], or a true
+            label map is not of its picture's size [label-size].
     """
     voc = cast(Path, config.voc)
     ids = read_split(voc, config.split)
     truths = list_truths(voc, config.split, ids)
-    return ids, list_pictures(voc, ids), truths
+    pictures = list_pictures(voc, ids)
+    require_equal_sizes(pictures, truths)
+    return ids, pictures, truths
 
 
 def list_pictures(voc: Path, ids: list[str]) -> dict[str, Path]:
@@ -42,6 +46,29 @@ def list_truths(voc: Path, split: str, ids: list[str]) -> dict[str, Path]:
     files = {image_id: truth_path(voc, image_id) for image_id in ids}
     require_files(files, f"true label maps of {split}", "evaluate on a split that has them", "truth-missing")
     return files
+
+
+def require_equal_sizes(pictures: dict[str, Path], truths: dict[str, Path]) -> None:
+    """Compare the sizes of pictures and of their true label maps, from the headers alone.
+
+    A header that cannot be read is left to the reader of the whole file.
+
+    Raises:
+        InputError: Some sizes differ [label-size]; the message names the first files.
+    """
+    seen = Headers().read([*pictures.values(), *truths.values()])
+    strange = []
+    for image_id, picture in pictures.items():
+        found, expected = seen[truths[image_id]], seen[picture]
+        if isinstance(found, tuple) and isinstance(expected, tuple) and found != expected:
+            sizes = [f"{width}x{height}" for height, width in (found, expected)]
+            strange.append(f"{truths[image_id].name} is {sizes[0]}, {picture.name} is {sizes[1]}")
+    if strange:
+        raise InputError(
+            f"{next(iter(truths.values())).parent}: {len(strange)} of {len(truths)} true label maps have another size "
+            f"than their picture ({first_names(strange)}), expected the same; make both the same size",
+            "label-size",
+        )
 
 
 def require_apart(folder: Path | None, truths: dict[str, Path]) -> None:

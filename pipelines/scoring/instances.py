@@ -40,7 +40,7 @@ def score_instances(config: EvaluateConfig, events: Events) -> dict[str, Any]:
         InputError: The annotations, a picture or the weights are missing, damaged, or do not fit each other.
     """
     annotations = cast(Path, config.annotations)
-    pictures = load_coco(annotations, cast(Path, config.images))
+    pictures = load_coco(annotations, cast(Path, config.images), events)
     detections = _detect(config, pictures, events)
     judged = judge(pictures, detections)
 

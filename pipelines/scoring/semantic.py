@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from pipelines.config import EvaluateConfig
 from pipelines.data.checking import require_same_size
 from pipelines.data.classes import ClassList, load_classes
-from pipelines.data.images import open_image
+from pipelines.data.images import open_image, with_any_case
 from pipelines.data.label_folder import LabelFolder, open_labels
 from pipelines.data.label_maps import read_label_map, write_palette_map
+from pipelines.data.shown_classes import require_classes
 from pipelines.data.voc import read_split
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
@@ -71,8 +72,9 @@ def score_predictions(config: EvaluateConfig, events: Events) -> dict[str, Any]:
     """Score the label maps in `config.predictions`; see `pipelines.evaluate.evaluate`."""
     voc, folder, classes = cast(Path, config.voc), cast(Path, config.predictions), load_classes(config.classes)
     ids = read_split(voc, config.split)
-    files = {image_id: folder / f"{image_id}.png" for image_id in ids}
+    files = {image_id: with_any_case(folder / f"{image_id}.png") for image_id in ids}
     files = existing(files, "predictions of the list", config.allow_missing, events)
+    require_classes(files.values(), classes, predicted=True)
     source = _files(folder, files, classes, config.workers)
     return _score(config, classes, source, ids, list_truths(voc, config.split, list(files)), events)
 
@@ -105,7 +107,7 @@ def open_versus(config: EvaluateConfig, classes: ClassList, ids: Sequence[str]) 
         labels = open_pseudo_labels(path, classes)
         files = {image_id: labels.label_path(image_id) for image_id in ids}
     else:
-        files = {image_id: path / f"{image_id}.png" for image_id in ids}
+        files = {image_id: with_any_case(path / f"{image_id}.png") for image_id in ids}
     require_files(files, "label maps to compare with", "make them", "versus-missing")
     return _files(path, files, classes, config.workers)
 
@@ -219,6 +221,7 @@ def _score(
         truths: image_id -> file of the true label map, for the pictures to score.
         events: Receives progress.
     """
+    require_classes(truths.values(), classes)
     other = open_versus(config, classes, list(truths))  # before the work, since it may be unusable
     judged = _judge(source, truths, classes, events)
     iou = zip(("background", *classes.names), judged.matrix.iou(), strict=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.data.classes import load_classes
-from pipelines.data.images import IMAGE_SUFFIXES
+from pipelines.data.images import readable_suffixes
 from pipelines.data.synsets import class_of_synset, is_synset
 from pipelines.data.tar_shards import TAR_SUFFIX
 from pipelines.errors import InputError
@@ -14,7 +14,7 @@ from pipelines.survey.annotated import CocoFile, Truth, coco_files, training_fil
 from pipelines.survey.keyworded import Keyworded, keyworded
 from pipelines.survey.listing import Listing, list_files
 
-_READ = (*IMAGE_SUFFIXES, TAR_SUFFIX, ".json", ".csv")
+_READ = (*readable_suffixes(), TAR_SUFFIX, ".json", ".csv")
 _CLASS_WORDS = ("class", "name", "categor", "label")
 _ASIDE = (".toml", ".txt", ".md", ".xml", ".py", ".sh", ".db", ".ini", ".html", ".pt", ".safetensors")
 

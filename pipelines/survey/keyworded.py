@@ -11,6 +11,7 @@ from pipelines.data.classes import VOC_CLASSES, ClassList
 from pipelines.data.images import IMAGE_SUFFIXES, find_images, strip_image_suffix
 from pipelines.data.keyword_tables import read_table
 from pipelines.data.keywords_files import read_keywords
+from pipelines.data.notes import Notes
 from pipelines.data.synsets import class_of_synset, is_synset
 from pipelines.data.tar_shards import TarMember, index_tar, read_member
 from pipelines.data.voc import pictures_folder
@@ -179,9 +180,13 @@ def _tables(listing: Listing, candidates: Candidates) -> None:
     """Take CSV tables of keywords whose pictures are here."""
     for path in listing.with_suffix(".csv"):
         try:
-            rows = list(read_table(path, (), ClassList.from_names(VOC_CLASSES)))
+            named, faults = read_table(path, (), ClassList.from_names(VOC_CLASSES), Notes())
+            rows = list(named)
         except InputError as error:
             candidates.faults[f"table: {path}"] = str(error)
+            continue
+        if faults:
+            candidates.faults[f"table: {path}"] = f"{path}: {faults[0]}; correct the file [keywords-file]"
             continue
         words = _in_order({word for _, some in rows for word in some})
         images = _pictures_of(path, [name for name, _ in rows], listing)
@@ -221,7 +226,7 @@ def _shards(listing: Listing, candidates: Candidates) -> None:
 
 
 def _tar_names(tar: Path) -> Iterator[str]:
-    members = index_tar(tar, IMAGE_SUFFIXES)
+    members, _ = index_tar(tar, IMAGE_SUFFIXES)
     for name in (tar.stem, *(part for member in members for part in Path(member.member).parent.parts)):
         known = _known(name.removesuffix(".tar"))
         if known:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pipelines.data.images import IMAGE_SUFFIXES, open_picture
+from pipelines.data.images import open_picture, readable_suffixes
 from pipelines.data.tar_shards import TAR_SUFFIX
 from pipelines.errors import InputError
 
@@ -58,7 +58,7 @@ class Listing:
 
     def pictures(self, place: Path) -> list[str]:
         """Return the names of the pictures in one folder, without its sub-folders."""
-        return [name for name in self.files.get(place, ()) if name.lower().endswith(IMAGE_SUFFIXES)]
+        return [name for name in self.files.get(place, ()) if name.lower().endswith(readable_suffixes())]
 
     def picture_places(self) -> list[Path]:
         """Return the folders outside of VOC folders that have pictures themselves, without folders of label maps."""

@@ -148,7 +148,7 @@ def test_a_coco_file_that_cannot_be_used_is_said_and_left_out(capsys: pytest.Cap
     coco("all.json", ["a.jpg"], image_id=7)
     assert main(["init"]) == 0
     told = capsys.readouterr().err
-    assert told.startswith("warning: all.json: annotations[0]")
+    assert told.startswith("warning: all.json: the image_id of all 1 annotations is that of no picture")
     assert "train" not in tomllib.loads(Path("s4.toml").read_text())
 
 

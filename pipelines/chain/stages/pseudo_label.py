@@ -12,7 +12,8 @@ from pipelines.chain.inspection import Inspection
 from pipelines.chain.step import Step, Wiring
 from pipelines.config import DeepLabTrainConfig, PseudoLabelConfig, TrainConfig
 from pipelines.data.classes import ClassList, load_classes
-from pipelines.data.images import find_image_files, find_images
+from pipelines.data.images import find_images
+from pipelines.data.instance_sources.opening import instance_files, open_instances
 from pipelines.data.keywords_files import keyword_faults, read_keywords
 from pipelines.errors import nearest_name
 from pipelines.files import read_json, sha256_lines
@@ -81,9 +82,7 @@ class PseudoLabelStep(Step):
         if config.split is None:
             _tell_left_out(inspection, set(images) - set(ids), len(images), classes)
         if config.instances is not None:
-            from pipelines.labels.instances import CocoSource, FolderSource  # brings torch
-
-            (FolderSource if config.instances.is_dir() else CocoSource)(config.instances, ids)
+            open_instances(config.instances, {image_id: images[image_id] for image_id in ids})
 
     def inputs(self) -> dict[str, Any]:
         """Return hashes of the networks, the keywords, the pictures that have keywords, and given instances."""
@@ -99,7 +98,7 @@ class PseudoLabelStep(Step):
         if config.instances is not None:
             is_folder = config.instances.is_dir()
             inputs["instances"] = (
-                sizes_hash(find_image_files(config.instances).items()) if is_folder else file_hash(config.instances)
+                sizes_hash(instance_files(config.instances).items()) if is_folder else file_hash(config.instances)
             )
         return inputs
 

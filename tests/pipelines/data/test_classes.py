@@ -58,6 +58,23 @@ def test_other_classes_count_from_one(tmp_path: Path) -> None:
     assert not classes.is_voc
 
 
+@pytest.mark.parametrize(
+    "head", ["_background_\n", "__ignore__\n_background_\n", "background\n", "\ufeff__ignore__\n_background_\n"]
+)
+def test_lists_of_labelme_begin_with_what_is_no_class(head: str, tmp_path: Path) -> None:
+    path = tmp_path / "class_names.txt"
+    path.write_text(head + "aeroplane\nbicycle\n")
+    assert load_classes(str(path)) == ClassList(("aeroplane", "bicycle"), (1, 2))
+    path.write_text(head + "apple\npear\n")
+    assert load_classes(str(path)) == ClassList(("apple", "pear"), (1, 2))
+
+
+def test_a_labelmap_is_a_class_list(tmp_path: Path) -> None:
+    path = tmp_path / "labelmap.txt"
+    path.write_text("# label:color_rgb:parts:actions\nbackground:0,0,0::\ntable tennis:1,2,3::\ncat:::\n")
+    assert load_classes(str(path)).names == ("table tennis", "cat")
+
+
 def test_palette_indices_become_positions_and_come_back() -> None:
     classes = ClassList.from_names(["person", "cat"])  # VOC's 15 and 8
     label_map = classes.from_palette(np.array([0, 8, 15, 1, 255], np.uint8))
@@ -96,7 +113,9 @@ def test_a_list_survives_json() -> None:
         ("", "classes-count"),
         ("\n".join(f"c{number}" for number in range(255)), "classes-count"),
         ("cat\ndog\ncat\n", "classes-twice"),
-        ("background\ncat\n", "classes-background"),
+        ("cat\nbackground\n", "classes-background"),
+        ("cat\n_background_\n", "classes-background"),
+        ("_background_\n", "classes-count"),
     ],
 )
 def test_lists_that_cannot_be_used_are_refused(text: str, rule: str, tmp_path: Path) -> None:

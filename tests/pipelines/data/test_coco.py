@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from pipelines.data.coco import encode_masks, load_coco
-from pipelines.data.notes import Notes
 from pipelines.errors import InputError
 from pipelines.events import Events
 
@@ -148,7 +147,7 @@ def test_what_cannot_be_used_is_left_out_and_told(tmp_path: Path, data: dict[str
     del data["annotations"][1]["id"]
     (tmp_path / "train.json").write_text(json.dumps(data))
     stream = io.StringIO()
-    first, second = load_coco(tmp_path / "train.json", tmp_path / "images", Notes(Events(stream)))
+    first, second = load_coco(tmp_path / "train.json", tmp_path / "images", Events(stream))
     # the square spans x 3..9 and y 2..7, the other mask x 6..28 and y 5..17
     assert first.boxes.tolist() == [[3, 2, 10, 8], [6, 5, 29, 18]]
     assert len(second.boxes) == 0

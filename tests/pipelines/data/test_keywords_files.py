@@ -90,6 +90,20 @@ def write_sbd(folder: Path, table: dict[str, tuple[str, ...]]) -> Path:
     return folder
 
 
+def test_coco_categories_are_spelled_in_any_way(folder: Path) -> None:
+    names = ["Dog", "cat", "TV", "dining_table", "Person ", "sheep"]
+    content = {
+        "images": [{"id": 1.0, "file_name": "images\\2007_000001.jpg"}, {"id": 2, "file_name": "2007_000002.jpg"}],
+        "categories": [{"id": number, "name": name} for number, name in enumerate(names)],
+        "annotations": [{"image_id": "1", "category_id": n} for n in range(4)] + [{"image_id": 2, "category_id": "4"}],
+    }
+    source = write(folder.parent / "k.json", json.dumps(content))
+    assert read(folder, source) == {
+        "2007_000001": ("cat", "diningtable", "dog", "tvmonitor"),
+        "2007_000002": ("person",),
+    }
+
+
 def test_coco_categories_keep_their_own_names_for_own_classes(folder: Path) -> None:
     source = write_coco(folder.parent / "k.json", {"2007_000001": ("sofa",)})
     assert read(folder, source, ClassList.from_names(["couch", "zebra"])) == {"2007_000001": ("couch", "zebra")}
@@ -258,6 +272,53 @@ def test_a_table_from_a_spreadsheet_is_read(folder: Path) -> None:
     assert read(folder, source) == {"2007_000001": ("cat", "dog", "person")}
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image,keywords\n2007_000001,cat;dog\n2007_000002,person\n",
+        "Image;KEYWORDS\n2007_000001.jpg;Cat;DOG\n2007_000002;people\n",
+        "image\tkeywords\n2007_000001\tcat, dog\n2007_000002\tPerson\t\n",
+        'image,keywords\n"2007_000001","cat, dog"\n"2007_000002","person"\n',
+        "image,keywords\r\n2007_000001,cat,dog\r\n2007_000002,person,\r\n,,\r\n",
+        "sep=;\r\nimage;keywords\r\n2007_000001;cat|dogs\r\n2007_000002;person\r\n",
+        "\n image , keywords \n2007_000001,cat;dog\n2007_000002,person\n",
+    ],
+)
+def test_tables_as_people_save_them_say_the_same(text: str, encoding: str, folder: Path) -> None:
+    source = folder.parent / "k.csv"
+    bom = "\ufeff" if encoding == "utf-16-le" else ""
+    source.write_bytes((bom + text).encode(encoding))
+    assert read(folder, source) == {"2007_000001": ("cat", "dog"), "2007_000002": ("person",)}
+
+
+def test_all_faults_of_a_table_are_in_one_message(folder: Path) -> None:
+    rows = "2007_000001,cat;zebr\n2007_000002\n,dog\n2008_000003,zebr;Persn\nabsent,cat\ngone,dog\n"
+    error = refusal(folder, write(folder.parent / "k.csv", f"image,keywords\n{rows}"))
+    assert error.rule == "keywords-file"
+    for part in (
+        "5 faults: ",
+        "line 3 is '2007_000002'",
+        "line 4 is ',dog'",
+        "2007_000001 and 1 more: class 'zebr': unknown",
+        "2008_000003: class 'Persn': unknown, expected one of the 20 classes; did you mean 'person'?",
+        "2 of 4 pictures are not in the folder (absent, gone)",
+    ):
+        assert part in str(error)
+
+
+def test_names_that_differ_in_folder_or_case_find_their_picture(folder: Path) -> None:
+    source = write(folder.parent / "k.csv", "image,keywords\nother\\2007_000001.JPG,cat\nX/2007_000002.png,dog\n")
+    assert read(folder, source) == {"2007_000001": ("cat",), "2007_000002": ("dog",)}
+
+
+def test_lists_and_xml_spell_names_in_any_way(folder: Path) -> None:
+    write_xml(folder / "2007_000001.xml", "Cat", "TV/Monitor", "lamp")
+    assert read(folder) == {"2007_000001": ("cat", "tvmonitor")}
+    write(folder.parent / "ImageSets" / "Main" / "Dining_Table_train.txt", "2007_000002 1\n")
+    assert read(folder) == {"2007_000002": ("diningtable",)}
+
+
 def test_pictures_without_keyword_are_left_out(folder: Path) -> None:
     source = write(folder.parent / "k.csv", "image,keywords\n2007_000001,\n2007_000002,dog\n")
     assert read(folder, source) == {"2007_000002": ("dog",)}
@@ -285,9 +346,9 @@ def test_pictures_that_are_not_there_are_counted_and_five_are_named(folder: Path
     [
         ("k.csv", ""),
         ("k.csv", "2007_000001,cat\n"),
-        ("k.csv", "image;keywords\n"),
+        ("k.csv", "image|keywords\n"),
+        ("k.csv", "image,keywords,more\n"),
         ("k.csv", "image,keywords\n2007_000001\n"),
-        ("k.csv", "image,keywords\n2007_000001,cat,dog\n"),
         ("k.csv", "image,keywords\n,cat\n"),
         ("k.txt", "2007_000001 cat\n"),
         ("k.txt", "2007_000001 20\n"),

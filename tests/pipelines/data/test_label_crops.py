@@ -198,6 +198,8 @@ def test_labels_that_say_nothing_are_refused(tmp_path: Path) -> None:
         opened(labels).check()
     write_palette_map(labels.label_path("b"), np.zeros((4, 6), np.uint8))
     opened(labels).check()
+    with pytest.raises(InputError, match=r"2 label maps hold the values 0 and 255 alone.*\[truth-binary\]"):
+        opened(labels, strict=False).check()  # masks drawn by people
 
 
 def test_confidence_is_complete_and_of_the_labels_size_or_named(tmp_path: Path) -> None:

@@ -3,12 +3,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from pipelines.data.classes import Keywords
 from pipelines.labels.cells import Cells
 from pipelines.labels.cues import CueFinder, InstanceLooks, KeywordMaps, PictureCues, load_cues
-from s4net.instances import Instances
+from pipelines.labels.instances import FoundInstances
 
 PICTURE = np.zeros((6, 8, 3), np.uint8)
 ONE = Keywords(("cat",), (3,))
@@ -25,14 +24,14 @@ class Attention:
         return sides[[0] * len(keywords)], sides
 
 
-def instances(*scores: float) -> Instances:
+def instances(*scores: float) -> FoundInstances:
     """Make one instance for each score, all on the left half; the last one has no pixel."""
-    masks = torch.zeros(len(scores), 6, 8, dtype=torch.bool)
+    masks = np.zeros((len(scores), 6, 8), bool)
     masks[:-1, :, :2] = True
-    return Instances(torch.zeros(len(scores), 4), torch.tensor(scores), masks)
+    return FoundInstances(masks, np.array(scores, np.float32), np.zeros(len(scores), np.int64))
 
 
-def finder(found: Instances, **settings: bool) -> CueFinder:
+def finder(found: FoundInstances, **settings: bool) -> CueFinder:
     return CueFinder(lambda image_id, picture: found, Attention(), 0.5, **settings)  # type: ignore[arg-type]
 
 
@@ -76,6 +75,7 @@ def test_cues_come_back_from_their_file_as_they_were(tmp_path: Path):
         Cells(generator.random((4, 5)).astype(np.float16), np.int32([0, 3, 5, 11])),
         generator.random(3).astype(np.float32),
         np.float32([[[0.5, -7]], [[np.nan, np.nan]]]),
+        np.int64([0, 12, 8]),
     )
     # Every field is set, or this test could not see that the file forgets one that was added later.
     assert not any(value is None for value in vars(cues).values())

@@ -7,12 +7,16 @@ import pytest
 from PIL import Image
 
 from pipelines.config import PseudoLabelConfig
+from pipelines.data.classes import load_classes
+from pipelines.data.instance_sources.opening import open_instances
+from pipelines.data.notes import Notes
 from pipelines.data.rle import encode_masks
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
-from pipelines.labels.instances import MaskSource, open_source, source_hash
+from pipelines.labels.instances import MaskSource, named_by_source, open_source, source_hash
 from pipelines.pseudo_label import pseudo_label
 
+VOC = load_classes("voc")
 PICTURE = np.zeros((6, 8, 3), np.uint8)
 LEFT, RIGHT = np.zeros((6, 8), bool), np.zeros((6, 8), bool)
 LEFT[1:4, 0:3], RIGHT[2:6, 5:8] = True, True
@@ -23,8 +27,19 @@ def config(instances: Path, **changes: Any) -> PseudoLabelConfig:
     return PseudoLabelConfig(**{"images": images, "out": out, "instances": instances, "recognise": "off"} | changes)
 
 
-def source(instances: Path, images: tuple[str, ...] = ("a", "sub/b")) -> MaskSource:
-    return open_source(config(instances), images, 0.0)
+def pictures(folder: Path, names: tuple[str, ...] = ("a", "sub/b")) -> dict[str, Path]:
+    """Write the pictures, and return their files by image id."""
+    for name in names:
+        png(folder / "images" / f"{name}.png", PICTURE)
+    return {name: folder / "images" / f"{name}.png" for name in names}
+
+
+def source(instances: Path, images: tuple[str, ...] = ("a", "sub/b"), **words: tuple[str, ...]) -> MaskSource:
+    """Open the masks for pictures with the given keywords; those without any show a cat."""
+    files = pictures(instances.parent, images)
+    keywords = {name: VOC.keywords(words.get(name, ("cat",))) for name in images}
+    masks = open_instances(instances, files)
+    return open_source(config(instances), masks, files, keywords, VOC, 0.0, Notes(Events()))
 
 
 def coco(path: Path, **changes: Any) -> Path:
@@ -36,10 +51,11 @@ def coco(path: Path, **changes: Any) -> Path:
             {"id": 2, "file_name": "sub/b.jpg", "height": 6, "width": 8},
         ],
         "annotations": [
-            {"id": 1, "image_id": 1, "score": 0.25, "segmentation": left},
-            {"id": 2, "image_id": 1, "score": 0.75, "segmentation": right},
-            {"id": 3, "image_id": 1, "iscrowd": 1, "segmentation": left},
+            {"id": 1, "image_id": 1, "score": 0.25, "category_id": 7, "segmentation": left},
+            {"id": 2, "image_id": 1, "score": 0.75, "category_id": 9, "segmentation": right},
+            {"id": 900100000003, "image_id": 1, "iscrowd": 1, "segmentation": left},
         ],
+        "categories": [{"id": 7, "name": "Dog"}, {"id": 9, "name": "salient"}],
     }
     path.write_text(json.dumps(content | changes))
     return path
@@ -67,8 +83,7 @@ def one_by_one(folder: Path) -> Path:
 def test_folders_of_masks_give_the_instances(tmp_path: Path, make):
     find = source(make(tmp_path / "masks"))
     found = find("a", PICTURE)
-    assert np.array_equal(found.masks.numpy(), np.stack([LEFT, RIGHT]))
-    assert found.boxes.tolist() == [[0, 1, 3, 4], [5, 2, 8, 6]]
+    assert np.array_equal(found.masks, np.stack([LEFT, RIGHT]))
     assert found.scores.tolist() == [1, 1]
     assert len(find("sub/b", PICTURE)) == 0
 
@@ -76,8 +91,7 @@ def test_folders_of_masks_give_the_instances(tmp_path: Path, make):
 def test_coco_json_gives_the_instances_best_first(tmp_path: Path):
     find = source(coco(tmp_path / "found.json"))
     found = find("a", PICTURE)
-    assert np.array_equal(found.masks.numpy(), np.stack([RIGHT, LEFT]))
-    assert found.boxes.tolist() == [[5, 2, 8, 6], [0, 1, 3, 4]]
+    assert np.array_equal(found.masks, np.stack([RIGHT, LEFT]))
     assert found.scores.tolist() == [0.75, 0.25]
     assert len(find("sub/b", PICTURE)) == 0
 
@@ -92,8 +106,8 @@ def test_instances_without_score_are_certain(tmp_path: Path):
 @pytest.mark.parametrize(
     ("annotation", "finding"),
     [
-        ({"segmentation": encode_masks(np.ones((1, 5, 8), bool))[0]}, r"size \[5, 8\]"),
-        ({"segmentation": None}, "neither run lengths nor polygons"),
+        ({"segmentation": None}, "none of its 1 masks is usable"),
+        ({"segmentation": {"size": [6, 8], "counts": "04"}}, "none of its 1 masks is usable"),
         ({"segmentation": encode_masks(LEFT[None])[0], "score": 1.5}, "scores are 1.5"),
         ({"segmentation": encode_masks(LEFT[None])[0], "score": float("nan")}, "scores are nan"),
         ({"segmentation": encode_masks(LEFT[None])[0], "score": "high"}, "high"),
@@ -115,22 +129,63 @@ def test_a_picture_that_nothing_is_known_of_is_told(tmp_path: Path, make):
 
 @pytest.mark.parametrize("make", [numbered, one_by_one, coco])
 def test_masks_of_other_pictures_are_refused_as_a_whole(tmp_path: Path, make):
-    with pytest.raises(InputError, match=r"none of the 2 pictures \(x, \.\.\.\).*masks-none"):
+    with pytest.raises(InputError, match=r"none of the 2 pictures \(x, \.\.\.\), but of .*masks-none"):
         source(make(tmp_path / "masks"), ("x", "y"))
 
 
-@pytest.mark.parametrize("make", [numbered, one_by_one])
-def test_masks_of_another_size_are_refused(tmp_path: Path, make):
+@pytest.mark.parametrize("make", [numbered, one_by_one, coco])
+def test_masks_of_another_shape_are_refused(tmp_path: Path, make):
     find = source(make(tmp_path / "masks"))
+    png(tmp_path / "images/a.png", np.zeros((6, 9, 3)))
     with pytest.raises(InputError, match=r"mask of 8x6, 9x6 as the picture expected.*mask-size"):
         find("a", np.zeros((6, 9, 3), np.uint8))
 
 
+@pytest.mark.parametrize("make", [numbered, one_by_one, coco])
+def test_masks_follow_a_picture_that_was_scaled(tmp_path: Path, make):
+    find = source(make(tmp_path / "masks"))
+    png(tmp_path / "images/a.png", np.zeros((12, 16, 3)))
+    found = find("a", np.zeros((12, 16, 3), np.uint8))
+    twice = np.ones((2, 2), bool)
+    assert {mask.tobytes() for mask in found.masks} == {np.kron(mask, twice).tobytes() for mask in (LEFT, RIGHT)}
+
+
+def test_a_category_that_is_a_keyword_of_the_picture_is_kept(tmp_path: Path):
+    both = source(coco(tmp_path / "found.json"), a=("cat", "dog"))("a", PICTURE)
+    assert both.named.tolist() == [0, 12]  # best first: "salient" says nothing, "Dog" is VOC's twelfth class
+    one = source(coco(tmp_path / "found.json"), a=("cat",))("a", PICTURE)
+    assert one.named.tolist() == [0, 0]
+
+
+def test_a_mask_of_the_background_is_left_out_unless_its_category_is_a_keyword(tmp_path: Path):
+    masks = encode_masks(np.stack([~RIGHT, RIGHT]))
+    found = [{"id": n, "image_id": 1, "category_id": 7 + 2 * n, "segmentation": mask} for n, mask in enumerate(masks)]
+    path = coco(tmp_path / "found.json", annotations=found)
+    assert np.array_equal(source(path)("a", PICTURE).masks, RIGHT[None])
+    assert len(source(path, a=("cat", "dog"))("a", PICTURE)) == 2  # category 7 is a dog
+
+
+def test_every_instance_with_a_keyword_of_its_own_leaves_nothing_to_decide(tmp_path: Path):
+    path = coco(tmp_path / "found.json")
+    keywords = {"a": VOC.keywords(("cat", "dog")), "sub/b": VOC.keywords(("cat", "dog"))}
+    files = pictures(tmp_path)
+    assert named_by_source(open_instances(path, files), keywords, VOC) == {"sub/b"}  # "salient" leaves a open
+    path.write_text(path.read_text().replace("salient", "cats"))
+    assert named_by_source(open_instances(path, files), keywords, VOC) == {"a", "sub/b"}
+    assert named_by_source(None, keywords, VOC) == set()
+
+
 @pytest.mark.parametrize(
-    "change", [{"images": 3}, {"annotations": None}, {"annotations": [{"image_id": 9}]}, {"images": [{}]}]
+    ("change", "rule"),
+    [
+        ({"images": 3}, "coco-structure"),
+        ({"annotations": None}, "coco-structure"),
+        ({"images": [{}]}, "coco-structure"),
+        ({"annotations": [{"image_id": 9}]}, "coco-unknown-image"),
+    ],
 )
-def test_json_of_another_form_is_refused(tmp_path: Path, change: dict):
-    with pytest.raises(InputError, match="coco-structure"):
+def test_json_of_another_form_is_refused(tmp_path: Path, change: dict, rule: str):
+    with pytest.raises(InputError, match=rule):
         source(coco(tmp_path / "found.json", **change))
 
 
@@ -138,13 +193,17 @@ def test_json_of_another_form_is_refused(tmp_path: Path, change: dict):
 def test_the_hash_tells_contents_apart_but_not_places(tmp_path: Path, make):
     (tmp_path / "other").mkdir()
     first, again = make(tmp_path / "masks"), make(tmp_path / "other" / "masks")
-    images = ("a", "sub/b")
-    assert source_hash(config(first), images) == source_hash(config(again), images)
+    files = pictures(tmp_path)
+
+    def hashed(path: Path) -> dict[str, str]:
+        return source_hash(config(path), open_instances(path, files))
+
+    assert hashed(first) == hashed(again)
     if again.is_dir():
         png(again / "sub/b.png" if (again / "a.png").is_file() else again / "sub/b/0.png", np.ones((6, 8)))
     else:
         coco(again, annotations=[])
-    assert source_hash(config(first), images) != source_hash(config(again), images)
+    assert hashed(first) != hashed(again)
 
 
 def test_one_source_alone_is_taken(tmp_path: Path):

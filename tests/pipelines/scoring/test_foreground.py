@@ -86,13 +86,15 @@ def test_a_picture_without_any_foreground_is_not_judged(tmp_path: Path, monkeypa
     assert result["foreground_iou_pooled"] == pytest.approx(1 / 3)
     missed, _ = score(tmp_path / "b", monkeypatch, TRUTHS, [FOUND[0], []])
     assert missed["foreground_iou"] == pytest.approx(1 / 6)
-    nothing, _ = score(tmp_path / "c", monkeypatch, [empty], [[]])
+    nothing, _ = score(tmp_path / "c", monkeypatch, [[[0, 0, 0], [0, 0, 0]]], [[]])
     assert np.isnan([nothing["foreground_iou"], nothing["foreground_iou_pooled"]]).all()
+    with pytest.raises(InputError, match="truth-binary"):  # masks of 0 and 255, where 255 was meant for the object
+        score(tmp_path / "d", monkeypatch, [empty], [[]])
 
 
 def test_a_label_map_of_another_size_is_an_error_with_both_sizes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(InputError, match=r"0\.png: label map is 2x3, expected 3x2 as in .*0\.png") as caught:
+    with pytest.raises(InputError, match=r"0\.png is 2x3, 0\.png is 3x2") as caught:
         score(tmp_path / "voc", monkeypatch, [[[0, 1], [0, 1], [0, 1]]], [[]])
     assert caught.value.rule == "label-size"

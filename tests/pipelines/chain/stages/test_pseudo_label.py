@@ -61,7 +61,7 @@ def test_instances_from_elsewhere_are_an_input(tmp_path: Path) -> None:
     size = (data / "masks" / "p0.png").stat().st_size
     file, folder = (step_of(data, weights=None, instances=data / name) for name in ("masks.json", "masks"))
     assert file.inputs()["instances"] == sha256("{}")
-    assert folder.inputs()["instances"] == sha256(f"p0 {size}\n")
+    assert folder.inputs()["instances"] == sha256(f"p0.png {size}\n")
 
 
 def test_labels_are_complete_when_no_label_map_is_missing(tmp_path: Path) -> None:

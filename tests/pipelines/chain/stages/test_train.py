@@ -17,14 +17,15 @@ def step_of(data: Path, **settings: object) -> TrainStep:
 
 def test_inputs_are_the_contents_of_annotations_and_the_sizes_of_pictures(tmp_path: Path) -> None:
     data = write_data(tmp_path)
-    (data / "val.json").write_text('{"images": [{"file_name": "gone.jpg"}, {"file_name": "s1.jpg"}, {}, "x"]}')
+    listed = [{"id": 1, "file_name": "gone.jpg"}, {"id": 2, "file_name": "s1.jpg"}]
+    (data / "val.json").write_text(json.dumps({"images": listed, "annotations": [], "categories": []}))
     sizes = [(data / "salient" / f"s{number}.jpg").stat().st_size for number in range(2)]
-    listed = f"gone.jpg -1\ns0.jpg {sizes[0]}\ns1.jpg {sizes[1]}\n"
+    lines = f"gone.jpg -1\ns0.jpg {sizes[0]}\ns1.jpg {sizes[1]}\n"
     assert step_of(data, val_annotations=data / "val.json").inputs() == {
         "annotations": [
             hashlib.sha256((data / name).read_bytes()).hexdigest() for name in ("salient.json", "val.json")
         ],
-        "pictures": hashlib.sha256(listed.encode()).hexdigest(),
+        "pictures": hashlib.sha256(lines.encode()).hexdigest(),
     }
 
 
