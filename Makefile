@@ -29,5 +29,5 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt
 
 # What the tests need includes what the demo needs.
 $(VENV)/dev.stamp: pyproject.toml constraints.txt
-	$(INSTALL) '.[dev,demo]'
+	$(INSTALL) '.[dev,demo,heic]'
 	touch $@ $(VENV)/demo.stamp

@@ -29,7 +29,7 @@ from pipelines.data.classes import ClassList, load_classes
 from pipelines.data.images import find_images, open_image
 from pipelines.data.label_crops import LabelledPictures, random_crop, reduced_size
 from pipelines.data.label_folder import LabelFolder, open_labels
-from pipelines.data.label_maps import read_palette_map
+from pipelines.data.label_maps import read_palette_map, tell_reading
 from pipelines.data.shown_classes import require_classes
 from pipelines.data.voc import image_path, read_id_list, read_split, truth_path
 from pipelines.engine.depthwise import speed_up_depthwise
@@ -151,6 +151,8 @@ def chosen_loss(config: DeepLabTrainConfig, labels: LabelFolder) -> Any:
 def _describe(config: DeepLabTrainConfig, labels: LabelFolder, n_pictures: int, events: Events) -> None:
     kind = f"pseudo labels {json.dumps(labels.manifest)}" if labels.manifest else "ground truth, drawn by people"
     events.info(f"{labels.path}: {kind}")
+    if not labels.manifest:
+        tell_reading(map(labels.label_path, labels.ids()), events)
     how = f"{config.network}, recipe {config.recipe or NETWORK_RECIPES[config.network]}, loss {config.loss}"
     events.info(f"{n_pictures} pictures, {len(labels.classes.names)} classes and background; {how}")
     if config.val_voc:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipelines.config import EvaluateConfig
 from pipelines.data.checking import require_same_size
 from pipelines.data.classes import load_classes
-from pipelines.data.label_maps import read_label_map
+from pipelines.data.label_maps import read_label_map, tell_reading
 from pipelines.data.shown_classes import require_classes
 from pipelines.data.voc import read_split
 from pipelines.errors import ConfigError
@@ -117,6 +117,7 @@ def _score_labels(config: EvaluateConfig, events: Events) -> dict[str, Any]:
     files = {image_id: labels.label_path(image_id) for image_id in ids}
     files = existing(files, "labels of the list", config.allow_missing, events)
     truths = list_truths(voc, config.split, list(files))
+    tell_reading(truths.values(), events)
     require_classes(truths.values(), classes)
     other = open_versus(config, classes, list(files))
 

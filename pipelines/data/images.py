@@ -262,8 +262,8 @@ def _by_id(folder: Path, places: list[_Place], kinds: str) -> dict[str, _Place]:
     if twice:
         pairs = "; ".join(" and ".join(_shown(place, folder) for place in same) for same in twice)
         raise InputError(
-            f"{folder}: {len(twice)} of the names stand for several pictures ({pairs}), expected one picture per name; rename "
-            "or remove the others",
+            f"{folder}: {len(twice)} of the names stand for several pictures ({pairs}), expected one picture per name; "
+            "rename or remove the others",
             "image-id-twice",
         )
     if not found:

@@ -65,19 +65,7 @@ def read_keywords(
     """
     notes = notes or Notes()
     said = _Source(images, folder, classes, split, notes, allow_unplaced).read(source)
-    faults = [*said.faults, *(fault.message for fault in said.strangers)]
-    rules = {"keywords-file"} if said.faults else set()
-    rules |= {fault.rule for fault in said.strangers}
-    if said.missing:
-        faults.append(
-            f"{len(said.missing)} of {len(said.missing) + len(said.words)} pictures are not in the folder "
-            f"({first_names(said.missing)}), expected all of them"
-        )
-        rules.add("keywords-picture-missing")
-    if faults:
-        number = f"{len(faults)} faults: " if len(faults) > 1 else ""
-        rule = rules.pop() if len(rules) == 1 else "keywords-file"
-        raise InputError(f"{said.where}: {number}{'; '.join(faults)}; correct them, or check --images", rule)
+    said.refuse_faults()
     table = {image_id: said.keywords(image_id) for image_id in images if image_id in said.words}
     table = {image_id: keywords for image_id, keywords in table.items() if keywords}
     said.matcher.tell(notes)
@@ -88,11 +76,20 @@ def read_keywords(
             "--keywords and --classes",
             "keywords-none",
         )
+    left = [image_id for image_id in images if image_id not in table]
+    if left and split is None and not said.is_of_places:  # of places it is told already
+        shown = f"no keyword for {len(left)} of {len(images)} pictures, which are left out ({first_names(left)})"
+        notes.say(f"{said.where}: {shown}")
     return table
 
 
 def keyword_faults(
-    source: str, images: dict[str, ImageFile], folder: Path, classes: ClassList, split: str | None = None
+    source: str,
+    images: dict[str, ImageFile],
+    folder: Path,
+    classes: ClassList,
+    split: str | None = None,
+    allow_unplaced: bool = True,
 ) -> list[InputError]:
     """Return all faults in the keywords of pictures, each as an error of its own.
 
@@ -104,9 +101,10 @@ def keyword_faults(
         folder: The pictures' folder.
         classes: Classes in use.
         split: The VOC split, or None.
+        allow_unplaced: As in `read_keywords`.
     """
     try:
-        said = _Source(images, folder, classes, split, Notes(), allow_unplaced=True).read(source)
+        said = _Source(images, folder, classes, split, Notes(), allow_unplaced).read(source)
         listed = _split_ids(folder.parent, split) or set()
     except InputError as error:
         return [error]
@@ -134,6 +132,7 @@ class _Said:
         faults: What is wrong with lines of a table.
         strangers: An error for each word that must be a class and is none.
         others: Words that are passed over, with the number of their pictures.
+        is_of_places: Whether it is what the places of the pictures tell.
     """
 
     where: str
@@ -143,6 +142,31 @@ class _Said:
     faults: list[str] = field(default_factory=list)
     strangers: list[InputError] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
+    is_of_places: bool = False
+
+    def refuse_faults(self) -> None:
+        """Refuse a source with faults; one message tells all of them.
+
+        Raises:
+            InputError: Lines cannot be read [keywords-file], words are no class [class-unknown], or pictures are not in
+                the folder [keywords-picture-missing]. Faults of several kinds are a [keywords-file].
+        """
+        faults = {
+            "keywords-file": self.faults,
+            "class-unknown": [fault.message for fault in self.strangers],
+            "keywords-picture-missing": [
+                f"{len(self.missing)} of {len(self.missing) + len(self.words)} pictures are not in the folder "
+                f"({first_names(self.missing)}), expected all of them"
+            ]
+            if self.missing
+            else [],
+        }
+        rules = [rule for rule, some in faults.items() if some]
+        if rules:
+            lines = [fault for some in faults.values() for fault in some]
+            number = f"{len(lines)} faults: " if len(lines) > 1 else ""
+            rule = rules[0] if len(rules) == 1 else "keywords-file"
+            raise InputError(f"{self.where}: {number}{'; '.join(lines)}; correct them, or check --images", rule)
 
     def keywords(self, image_id: str) -> tuple[str, ...]:
         """Return the words of a picture that are classes in use, in the order of the class list."""
@@ -181,7 +205,7 @@ class _Source:
         else:
             named, faults = read_table(Path(source), self.images, self.classes, self.notes)
             where, strict = source, Path(source).suffix.lower() in (".csv", ".tsv")
-        said = _Said(where, self.matcher, faults=faults)
+        said = _Said(where, self.matcher, faults=faults, is_of_places=source == "auto" and where == str(self.folder))
         self._sort(said, list(named))
         self._judge(said, strict)
         return said

@@ -1,5 +1,7 @@
 """Label maps in files: palette indices there, positions in the class list inside the program."""
 
+import itertools
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,11 @@ from pipelines.data.colour_tables import LABELMAP, ColourTable, colour_table_of
 from pipelines.data.images import encode_png, open_picture
 from pipelines.data.palette import indices_of_colours, voc_palette
 from pipelines.errors import InputError
+from pipelines.events import Events
 from pipelines.files import atomic_write
 
 _SHOWN = 5  # values that a message names
+_LOOKED_AT = 10  # label maps that tell how all are read
 _LOSSY = ("JPEG", "AVIF", "HEIF")
 
 
@@ -48,6 +52,19 @@ def read_palette_map(path: Path, classes: ClassList | None = None) -> NDArray[np
             return _eight_bits(path, np.asarray(image))
         mode = image.mode
     raise _no_indices(path, f"pixels are of mode {mode}")
+
+
+def tell_reading(files: Iterable[Path], events: Events) -> None:
+    """Tell if the first label maps are read by their colours, which are not the numbers of classes themselves."""
+    told = set()
+    for file in itertools.islice(files, _LOOKED_AT):
+        with open_picture(file) as image:
+            is_coloured = image.mode in ("RGB", "RGBA") or (image.mode == "P" and image.getpalette() != voc_palette())
+        table = colour_table_of(file)
+        if is_coloured and (table is not None or image.mode != "P"):
+            told.add("the VOC palette" if table is None else f"{table.path}")
+    for palette in sorted(told):
+        events.info(f"{file.parent}: label maps are read by their colours, by {palette}")
 
 
 def read_label_map(path: Path, classes: ClassList) -> NDArray[np.uint8]:

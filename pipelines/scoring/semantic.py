@@ -18,7 +18,7 @@ from pipelines.data.checking import require_same_size
 from pipelines.data.classes import ClassList, load_classes
 from pipelines.data.images import open_image, with_any_case
 from pipelines.data.label_folder import LabelFolder, open_labels
-from pipelines.data.label_maps import read_label_map, write_palette_map
+from pipelines.data.label_maps import read_label_map, tell_reading, write_palette_map
 from pipelines.data.shown_classes import require_classes
 from pipelines.data.voc import read_split
 from pipelines.errors import ConfigError, InputError
@@ -74,6 +74,7 @@ def score_predictions(config: EvaluateConfig, events: Events) -> dict[str, Any]:
     ids = read_split(voc, config.split)
     files = {image_id: with_any_case(folder / f"{image_id}.png") for image_id in ids}
     files = existing(files, "predictions of the list", config.allow_missing, events)
+    tell_reading(files.values(), events)
     require_classes(files.values(), classes, predicted=True)
     source = _files(folder, files, classes, config.workers)
     return _score(config, classes, source, ids, list_truths(voc, config.split, list(files)), events)
@@ -221,6 +222,7 @@ def _score(
         truths: image_id -> file of the true label map, for the pictures to score.
         events: Receives progress.
     """
+    tell_reading(truths.values(), events)
     require_classes(truths.values(), classes)
     other = open_versus(config, classes, list(truths))  # before the work, since it may be unusable
     judged = _judge(source, truths, classes, events)

@@ -190,6 +190,8 @@ def test_a_keyword_table_is_written_and_read_back(tmp_path: Path) -> None:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (2, 2)).save(folder / name)
     out = tmp_path / "k.csv"
+    with pytest.raises(InputError, match=r"1 of 4 pictures.*fish 1.*--allow-unplaced.*keywords-unplaced"):
+        convert(ConvertConfig(to="csv", images=folder, out=out), Events())
     result = convert(ConvertConfig(to="csv", images=folder, out=out, allow_unplaced=True), Events())
     assert result == {"images": 3, "out": str(out)}
     assert out.read_text().splitlines()[0] == "image,keywords"

@@ -72,11 +72,12 @@ class PseudoLabelStep(Step):
         inspection.trunk_weights(config.trunk_weights)
         classes, images = load_classes(config.classes), find_images(config.images)
         inspection.seen.classes = classes
-        faults = keyword_faults(config.keywords, images, config.images, classes, config.split)
+        given = config.keywords, images, config.images, classes, config.split
+        faults = keyword_faults(*given, config.allow_unplaced)
         inspection.add(*faults)
         if faults:
             return
-        ids = list(read_keywords(config.keywords, images, config.images, classes, config.split))
+        ids = list(read_keywords(*given))
         inspection.seen.labelled, inspection.seen.pictures = ids, len(ids)
         inspection.seen.sizes = inspection.pictures((images[image_id] for image_id in ids), bearable=True)
         if config.split is None:

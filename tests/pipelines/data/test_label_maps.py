@@ -1,3 +1,4 @@
+import io
 from pathlib import Path
 
 import numpy as np
@@ -6,9 +7,10 @@ from PIL import Image
 
 from pipelines.data.classes import ClassList
 from pipelines.data.images import open_image
-from pipelines.data.label_maps import read_label_map, read_palette_map, write_palette_map
+from pipelines.data.label_maps import read_label_map, read_palette_map, tell_reading, write_palette_map
 from pipelines.data.palette import voc_palette
 from pipelines.errors import InputError
+from pipelines.events import Events
 
 LABELS = np.array([[0, 1, 15], [20, 254, 255]], np.uint8)
 
@@ -119,3 +121,17 @@ def test_a_truncated_label_map_is_damaged(tmp_path: Path) -> None:
         read_palette_map(path)
     with pytest.raises(InputError, match="image-missing"):
         read_palette_map(tmp_path / "none.png")
+
+
+def test_reading_by_colours_is_told(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    Image.new("RGB", (2, 2), (128, 0, 0)).save(tmp_path / "a.png")
+    write_palette_map(tmp_path / "b.png", np.zeros((2, 2), np.uint8))
+    tell_reading([tmp_path / "a.png", tmp_path / "b.png"], Events(stream))
+    assert stream.getvalue() == f"{tmp_path}: label maps are read by their colours, by the VOC palette\n"
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "labelmap.txt").write_text(CVAT)
+    (tmp_path / "sub" / "masks").mkdir()
+    Image.new("RGB", (2, 2), (128, 0, 0)).save(tmp_path / "sub" / "masks" / "a.png")
+    tell_reading([tmp_path / "sub" / "masks" / "a.png"], Events(stream))
+    assert stream.getvalue().endswith(f"by their colours, by {tmp_path}/sub/labelmap.txt\n")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipelines.data.classes import Keywords
-from pipelines.labels.assign_in_picture import assign_attention, assign_single
+from pipelines.labels.assign_in_picture import assign_attention, assign_named, assign_single
 
 # Columns 0, 1, 2 of the evidence are the classes 5, 2 and 9 of the list.
 ONE = Keywords(("cat",), (5,))
@@ -91,3 +91,13 @@ def test_one_keyword_with_maps_is_assigned_without_a_contest():
     assert result.keyword.tolist() == [5, 5]
     assert result.affinity.tolist() == [[0.25], [0.0]]
     assert result.rule == "single"
+
+
+def test_a_keyword_that_comes_with_an_instance_goes_before_all_others():
+    found = assign_attention(*maps_of([[1, 0], [0, 1], [0.5, 0.5]]), TWO, 0.1)
+    assert found.keyword.tolist() == [5, 2, 255]
+    named = assign_named(found, np.array([2, 0, 5]))
+    assert named.keyword.tolist() == [2, 2, 5]
+    assert named.margin.tolist() == [1, found.margin[1], 1]
+    assert named.rule == "named"  # so that no instance of the picture is divided
+    assert assign_named(found, np.zeros(3, np.int64)).rule == "attention"

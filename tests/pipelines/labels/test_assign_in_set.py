@@ -95,3 +95,12 @@ def test_the_order_of_instances_does_not_matter():
     }
     before, after = assign_set(as_pictures(instances), 3), assign_set(renumbered, 3)
     assert np.mean([before[image_id].keyword[0] == after[image_id].keyword[0] for image_id in before]) > 0.98
+
+
+def test_a_named_instance_may_get_its_own_keyword_alone():
+    keywords = Keywords(("a", "b"), (2, 1))
+    looks = np.zeros((2, 4), np.float32), np.array([[5, -5], [5, -5]], np.float32)  # both look like "a"
+    whole = InstanceSet.of([PictureInstances(0, keywords, *looks, np.array([1, 0]))], 3)
+    assert whole is not None
+    assert whole.allowed.tolist() == [[True, False, False], [True, True, False]]
+    np.testing.assert_allclose(keyword_probabilities(whole)[:, :2], [[1, 0], [0, 1]], atol=1e-4)

@@ -224,3 +224,17 @@ def test_every_source_becomes_labels(tmp_path: Path, make):
     label_map = np.asarray(Image.open(tmp_path / "out/labels/a.png"))
     assert np.array_equal(label_map == 8, LEFT | RIGHT)
     assert "instances_sha256" in json.loads((tmp_path / "out/manifest.json").read_text())
+
+
+def test_instances_with_their_own_keywords_need_no_network(tmp_path: Path):
+    path = coco(tmp_path / "found.json")
+    path.write_text(path.read_text().replace("salient", "cats"))  # RIGHT is a cat, LEFT a dog
+    for name in ("a", "sub/b"):
+        png(tmp_path / f"images/{name}.png", PICTURE)
+    (tmp_path / "keywords.csv").write_text("image,keywords\na,cat;dog\nsub/b,cat;dog\n")
+    # Strategy auto would train an attention network for two pictures with several keywords.
+    pseudo_label(config(path, keywords=str(tmp_path / "keywords.csv"), min_score=0.2, sure_score=0.2), Events())
+    label_map = np.asarray(Image.open(tmp_path / "out/labels/a.png"))
+    assert np.array_equal(label_map == 8, RIGHT) and np.array_equal(label_map == 12, LEFT)
+    record = json.loads((tmp_path / "out/records.jsonl").read_text().splitlines()[0])
+    assert [instance["rule"] for instance in record["instances"]] == ["named", "named"]
