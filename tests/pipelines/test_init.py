@@ -82,11 +82,12 @@ def places(result: dict[str, Any]) -> list[tuple[str, int | None, str | None]]:
 
 def test_folders_of_class_names_and_what_lies_beside_them() -> None:
     pictures("pictures/dog/a.jpg", "pictures/dog/in/b.jpg", "pictures/cat/c.png", "pictures/zebra/d.jpg")
-    pictures("pictures/e.jpg", "elsewhere/f.jpg")
+    pictures(*(f"pictures/cat/more{number}.jpg" for number in range(6)))
+    pictures("pictures/e.jpg", "elsewhere/f.jpg")  # a tenth of the pictures may be without a keyword
     for name in ("pictures/cat/g.HEIC", "pictures/cat/h.heic", "notes.docx", "README.md"):
         Path(name).touch()
     result, file = started()
-    assert places(result) == [("pictures", 4, "pseudo-label")]
+    assert places(result) == [("pictures", 10, "pseudo-label")]
     assert result["classes"] == Path("classes.txt").read_text().split() == ["cat", "dog", "zebra"]
     assert result["unplaced"] == {
         "pictures without a keyword in pictures": 1,
@@ -96,7 +97,7 @@ def test_folders_of_class_names_and_what_lies_beside_them() -> None:
     }
     assert file["pseudo-label"] == {"images": "pictures", "keywords": "auto", "out": "labels"}
     assert (file["classes"], file["run"]) == ("classes.txt", {"out": "runs"})
-    assert planned() == {"pseudo-label": 4, "deeplab-train": 4}
+    assert planned() == {"pseudo-label": 10, "deeplab-train": 10}
 
 
 def test_folders_of_synsets_and_splits() -> None:
