@@ -119,9 +119,8 @@ def _matched(file: Path, names: Sequence[str], images: Path, notes: Notes) -> di
     by_id: dict[str, list[Path]] = {}
     for path in picture_files(images):
         by_id.setdefault(strip_image_suffix(path.relative_to(images).as_posix()), []).append(path)
-    single = {image_id: paths[0] for image_id, paths in by_id.items() if len(paths) == 1}
-    matched = PictureNames(single, notes).match(names, str(file))
-    return {name: single[image_id] for name, image_id in matched.items()} | found
+    matched = PictureNames(by_id, notes).match(names, str(file))
+    return {name: by_id[image_id][0] for name, image_id in matched.items() if len(by_id[image_id]) == 1} | found
 
 
 def _is_inside(name: str) -> bool:

@@ -40,6 +40,7 @@ _OPTIONAL = {
 }
 # Pictures that nothing here reads.
 _UNREAD = (".arw", ".cr2", ".cr3", ".dng", ".jp2", ".jxl", ".nef", ".ppm", ".psd", ".raw", ".svg", ".tga")
+_MOST_PAIRS = 100  # that a message names
 _XML = ".xml"  # keywords may be read from it
 # What Pillow's decoders raise on damaged data.
 _DAMAGE = (
@@ -260,7 +261,8 @@ def _by_id(folder: Path, places: list[_Place], kinds: str) -> dict[str, _Place]:
         found[inside.with_suffix("").as_posix()].append(place)
     twice = [same for same in found.values() if len(same) > 1]
     if twice:
-        pairs = "; ".join(" and ".join(_shown(place, folder) for place in same) for same in twice)
+        pairs = "; ".join(" and ".join(_shown(place, folder) for place in same) for same in twice[:_MOST_PAIRS])
+        pairs += "; ..." if len(twice) > _MOST_PAIRS else ""
         raise InputError(
             f"{folder}: {len(twice)} of the names stand for several pictures ({pairs}), expected one picture per name; "
             "rename or remove the others",
@@ -356,10 +358,8 @@ def _not_a_picture(path: ImageFile) -> InputError:
     if size == 0:
         return InputError(f"{path}: file is empty, expected a picture; restore or remove it", "image-damaged")
     kinds = ", ".join(_formats())
-    return InputError(
-        f"{path}: content is no picture that can be read, expected {kinds}; restore, convert or remove it",
-        "image-format",
-    )
+    remedy = _hints().get(PurePosixPath(path.name).suffix.lower(), "restore, convert or remove it")
+    return InputError(f"{path}: content is no picture that can be read, expected {kinds}; {remedy}", "image-format")
 
 
 def strip_image_suffix(name: str) -> str:

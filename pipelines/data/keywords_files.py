@@ -239,7 +239,9 @@ class _Source:
 
     def _find(self) -> tuple[str, Named]:
         """Return the source that `auto` stands for, and its content."""
-        places = PlaceReader(self.images, self.classes, self.matcher).read()
+        wanted = _split_ids(self.folder.parent, self.split)
+        asked = {i: place for i, place in self.images.items() if wanted is None or i in wanted}
+        places = PlaceReader(asked, self.classes, self.matcher).read()
         if places.words:
             tell_unplaced(self.folder, places, self.classes, self.allow_unplaced, self.notes)
             return f"{self.folder}", iter(places.words.items())

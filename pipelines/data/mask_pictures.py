@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipelines.data.colour_tables import colour_table_of
 from pipelines.data.images import open_picture
 from pipelines.data.palette import indices_of_colours
 from pipelines.errors import InputError
@@ -132,6 +133,10 @@ def _of_colours(path: Path, rgb: NDArray[np.uint8], lossy: bool) -> MaskPicture:
     black = (rgb == 0).all(axis=2)
     if not black.all() and (rgb[~black] == rgb[~black][0]).all():  # one colour on black
         return MaskPicture((~black).astype(np.uint16), 255, "indices")
+    table = colour_table_of(path)
+    places = (0, 0) if table is None else indices_of_colours(rgb, table.colours)
+    if table is not None and not isinstance(places, tuple):
+        return MaskPicture(table.indices(None)[places].astype(np.uint16), 255, "indices")
     indices = indices_of_colours(rgb)
     if isinstance(indices, tuple):
         row, column = indices
@@ -140,5 +145,5 @@ def _of_colours(path: Path, rgb: NDArray[np.uint8], lossy: bool) -> MaskPicture:
 
 
 def _no_mask(path: Path, found: str) -> InputError:
-    expected = "black and white, grey values, numbers of instances or colours of the VOC palette"
+    expected = "black and white, grey values, numbers of instances, or colours of the VOC palette or a labelmap.txt"
     return InputError(f"{path}: {found}, expected a mask: {expected}; save it as such a PNG", "mask-mode")

@@ -30,27 +30,29 @@ class PictureNames:
         self._ids = set(image_ids)
         self._notes = notes or Notes()
 
-    def match(self, names: Iterable[str], where: str) -> dict[str, str]:
+    def match(self, names: Iterable[str], where: str, taken: Collection[str] = ()) -> dict[str, str]:
         """Find the pictures of names that belong to one file.
 
         Args:
             names: The names as they stand there.
             where: The file, for messages.
+            taken: Image ids that have another name already.
 
         Returns:
             name -> image_id, for the names that mean one picture of the data set.
         """
         names = list(dict.fromkeys(names))
         found = {name: image_id for name in names if (image_id := self._exact(name)) is not None}
-        taken = set(found.values())
+        found = {name: image_id for name, image_id in found.items() if image_id not in taken}
+        known = {*taken, *found.values()}
         for key in (_path_key, _base_key):
             left = _unique([name for name in names if name not in found], key)
             table = _unique(self._ids, key) if left else {}
             for written, name in left.items():
                 image_id = table.get(written)
-                if image_id is not None and image_id not in taken:
+                if image_id is not None and image_id not in known:
                     found[name] = image_id
-                    taken.add(image_id)
+                    known.add(image_id)
                     what = f"{where}: names of pictures matched without their folder, case or suffix"
                     self._notes.decided(what, f"{name} is {image_id}")
         return found

@@ -97,14 +97,12 @@ def _by_picture(
         if name not in single and parent != ".":
             folders[parent].append(file)
     several = {name: own for name, own in folders.items() if name in images}
-    left = [image_id for image_id in images if image_id not in single and image_id not in several]
-    named = PictureNames(left, notes).match([name for name in folders if name not in several], str(folder))
+    pictures, where = PictureNames(images, notes), str(folder)
+    named = pictures.match([name for name in folders if name not in several], where, {*single, *several})
     several |= {image_id: folders[name] for name, image_id in named.items()}
     used = {file for own in (*several.values(), single.values()) for file in own}
-    names = [name for name, file in files.items() if file not in used]
-    left = [image_id for image_id in left if image_id not in several]
-    single |= {image_id: files[name] for name, image_id in PictureNames(left, notes).match(names, str(folder)).items()}
-    return single, several
+    named = pictures.match([name for name, file in files.items() if file not in used], where, {*single, *several})
+    return single | {image_id: files[name] for name, image_id in named.items()}, several
 
 
 def _hold_numbers(files: Sequence[Path]) -> bool:

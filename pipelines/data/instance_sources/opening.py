@@ -12,7 +12,7 @@ from pipelines.data.instance_sources.picture_masks import InstanceSource
 from pipelines.data.instance_sources.result_list import open_result_list
 from pipelines.data.instance_sources.sam_folder import open_sam_folder
 from pipelines.data.instance_sources.yolo_folder import YoloFolder
-from pipelines.data.notes import Notes
+from pipelines.data.notes import Notes, first_names
 from pipelines.errors import InputError
 from pipelines.files import read_json
 
@@ -67,27 +67,32 @@ def _is_of_many_pictures(content: Any) -> bool:
     return isinstance(content, dict) and "images" in content
 
 
-def _open_folder(folder: Path, images: Mapping[str, ImageFile], notes: Notes) -> InstanceSource:
+def _files_by_kind(folder: Path, images: Mapping[str, ImageFile]) -> dict[str, dict[str, Path]]:
+    """Return the files of a folder by their name without suffix: picture files, `.json` and `.txt`."""
     pictures = {place.resolve() for place in images.values() if isinstance(place, Path)}
-    by_suffix: dict[str, dict[str, Path]] = {}
+    by_suffix: dict[str, dict[str, list[Path]]] = {}
     for inside, path in instance_files(folder).items():
         kind = path.suffix.lower() if path.suffix.lower() in _TEXTS else "masks"
-        name = inside[: -len(path.suffix)]
         # Pictures and what is known of them may lie in one folder.
         if kind != "masks" or path.resolve() not in pictures:
-            _add(folder, by_suffix.setdefault(kind, {}), name, path)
-    if list(by_suffix) == [".json"] and len(by_suffix[".json"]) == 1:
-        (file,) = by_suffix[".json"].values()
+            by_suffix.setdefault(kind, {}).setdefault(inside[: -len(path.suffix)], []).append(path)
+    return {kind: _single(folder, files) for kind, files in by_suffix.items()}
+
+
+def _open_folder(folder: Path, images: Mapping[str, ImageFile], notes: Notes) -> InstanceSource:
+    by_kind = _files_by_kind(folder, images)
+    if list(by_kind) == [".json"] and len(by_kind[".json"]) == 1:
+        (file,) = by_kind[".json"].values()
         content = read_json(file)
         if _is_of_many_pictures(content):
             return _open_json(file, content, images, notes)
-    if not by_suffix:
+    if not by_kind:
         raise InputError(f"{folder}: nothing to read masks from, {_FORMS} expected; check --instances", "folder-empty")
     strangers = None
     for kind, reader in _READERS.items():
         try:
-            if kind in by_suffix:
-                return reader(folder, by_suffix[kind], images, notes)
+            if kind in by_kind:
+                return reader(folder, by_kind[kind], images, notes)
         except InputError as error:
             if error.rule != "masks-none":
                 raise
@@ -96,10 +101,13 @@ def _open_folder(folder: Path, images: Mapping[str, ImageFile], notes: Notes) ->
     raise strangers
 
 
-def _add(folder: Path, files: dict[str, Path], name: str, path: Path) -> None:
-    if name in files:
+def _single(folder: Path, files: Mapping[str, list[Path]]) -> dict[str, Path]:
+    """Return the only file of each name."""
+    twice = [" and ".join(path.name for path in paths) for paths in files.values() if len(paths) > 1]
+    if twice:
         raise InputError(
-            f"{folder}: {files[name].name} and {path.name} stand for the same picture, expected one file; remove one",
+            f"{folder}: {len(twice)} names stand for several files ({first_names(twice, 100)}), expected one file for "
+            "a picture; remove the others",
             "image-id-twice",
         )
-    files[name] = path
+    return {name: paths[0] for name, paths in files.items()}

@@ -94,6 +94,16 @@ def test_grey_values_tell_numbers_from_masks(tmp_path: Path) -> None:
     assert kind(0, 0) == (False, False)
 
 
+def test_colours_of_a_labelmap_are_numbers_in_its_order(tmp_path: Path) -> None:
+    (tmp_path / "labelmap.txt").write_text("background:9,9,9::\ncat:250,50,83::\ndog:1,2,3::\n")
+    colours = np.full((8, 8, 3), 9, np.uint8)
+    colours[0, 0], colours[SQUARE] = (250, 50, 83), (1, 2, 3)
+    Image.fromarray(colours).save(tmp_path / "a.png")
+    picture = open_mask(tmp_path / "a.png")
+    assert picture.numbers() == [1, 2] and picture.kind == "indices"
+    np.testing.assert_array_equal(picture.values == 2, SQUARE)
+
+
 @pytest.mark.parametrize(
     ("image", "suffix", "found"),
     [

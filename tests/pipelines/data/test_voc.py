@@ -60,6 +60,14 @@ def test_a_picture_is_found_under_any_suffix(tmp_path: Path) -> None:
     assert image_path(tmp_path, "b") == folder / "b.jpg"
 
 
+def test_suffixes_may_be_in_capitals(tmp_path: Path) -> None:
+    for name in ("JPEGImages/a.JPG", "JPEGImages/b.JFIF", "SegmentationClass/a.PNG"):
+        write_list(tmp_path / name, "")
+    assert image_path(tmp_path, "a") == tmp_path / "JPEGImages" / "a.JPG"
+    assert image_path(tmp_path, "b") == tmp_path / "JPEGImages" / "b.JFIF"
+    assert truth_path(tmp_path, "a") == tmp_path / "SegmentationClass" / "a.PNG"
+
+
 def test_ground_truth_is_found_in_either_folder(tmp_path: Path) -> None:
     for name in ("SegmentationClass/a.png", "SegmentationClassAug/a.png", "SegmentationClassAug/b.png"):
         write_list(tmp_path / name, "")

@@ -284,6 +284,20 @@ def test_pictures_are_not_taken_for_their_masks(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.masks, np.stack([LEFT, RIGHT]))
 
 
+def test_a_base_name_that_two_pictures_have_finds_none(tmp_path: Path) -> None:
+    save(tmp_path / "masks" / "x" / "a.png", 255 * LEFT)
+    save(tmp_path / "masks" / "z" / "a.png", 255 * RIGHT)
+    with pytest.raises(InputError, match=r"nothing about y/a.*masks-missing"):
+        look(tmp_path, tmp_path / "masks", "y/a", "x/a")
+
+
+def test_two_files_of_one_name_are_all_listed(tmp_path: Path) -> None:
+    for name in ("a.png", "a.bmp", "b.png", "b.jpg"):
+        save(tmp_path / "masks" / name, 255 * LEFT)
+    with pytest.raises(InputError, match=r"2 names .*\(a\.bmp and a\.png, b\.jpg and b\.png\).*image-id-twice"):
+        look(tmp_path, tmp_path / "masks", "a", "b")
+
+
 def test_a_file_in_no_form_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"is no JSON.*instances-form"):
         look(tmp_path, write(tmp_path / "masks.npz", "PK"), "sub/a")
