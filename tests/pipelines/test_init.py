@@ -84,7 +84,7 @@ def test_folders_of_class_names_and_what_lies_beside_them() -> None:
     pictures("pictures/dog/a.jpg", "pictures/dog/in/b.jpg", "pictures/cat/c.png", "pictures/zebra/d.jpg")
     pictures(*(f"pictures/cat/more{number}.jpg" for number in range(6)))
     pictures("pictures/e.jpg", "elsewhere/f.jpg")  # a tenth of the pictures may be without a keyword
-    for name in ("pictures/cat/g.HEIC", "pictures/cat/h.heic", "notes.docx", "README.md"):
+    for name in ("pictures/cat/g.CR2", "pictures/cat/h.cr2", "notes.docx", "README.md"):
         Path(name).touch()
     result, file = started()
     assert places(result) == [("pictures", 10, "pseudo-label")]
@@ -93,7 +93,7 @@ def test_folders_of_class_names_and_what_lies_beside_them() -> None:
         "pictures without a keyword in pictures": 1,
         "pictures in elsewhere, about which nothing says what they show": 1,
         "files with the suffix .docx": 1,
-        "files with the suffix .heic": 2,
+        "files with the suffix .cr2": 2,
     }
     assert file["pseudo-label"] == {"images": "pictures", "keywords": "auto", "out": "labels"}
     assert (file["classes"], file["run"]) == ("classes.txt", {"out": "runs"})
