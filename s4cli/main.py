@@ -29,8 +29,8 @@ from pipelines.config import (
     to_toml,
 )
 from pipelines.config.setting import settings_of
+from s4cli.click_commands import json_option, stage_command
 from s4cli.crash import exit_code_of
-from s4cli.options import json_option, stage_command
 from s4cli.output import print_result
 
 if TYPE_CHECKING:
