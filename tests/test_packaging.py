@@ -63,3 +63,20 @@ def test_both_commands_of_the_readme_reuse_one_environment() -> None:
     assert re.search(r"^demo: \$\(VENV\)/demo.stamp$", makefile, re.MULTILINE)
     assert re.search(r"^test: \$\(VENV\)/dev.stamp$", makefile, re.MULTILINE)
     assert makefile.count("stamp: pyproject.toml constraints.txt") == 2
+
+
+def test_versions_of_python_are_those_that_were_tried() -> None:
+    prefix = "Programming Language :: Python :: 3."
+    listed = [line.removeprefix(prefix) for line in PROJECT["classifiers"] if line.startswith(prefix)]
+    assert listed == ["11", "12", "13"]
+    assert PROJECT["requires-python"] == f">=3.{listed[0]}"
+    assert "3.11 to 3.13" in (ROOT / "README.md").read_text()
+
+
+def test_type_checkers_read_the_types_of_every_package() -> None:
+    assert all((ROOT / package / "py.typed").exists() for package in PACKAGES)
+
+
+def test_every_extra_is_told_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert all(f"`[{extra}]`" in readme for extra in PROJECT["optional-dependencies"])
