@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.config import TrainConfig, to_json
+from pipelines.config.paths import goes_on
 from pipelines.config.recipes import TRAIN_SCHEDULES, TrainSchedule
 from pipelines.data.checking import check_pictures
 from pipelines.data.coco import CocoPicture, encode_masks, load_coco
@@ -23,6 +24,7 @@ from pipelines.errors import InputError
 from pipelines.events import Events
 from pipelines.metrics.instance_ap import PictureDetections, coco_ap
 from pipelines.networks.build import new_s4net
+from pipelines.networks.start import Start, read_start
 from s4net import S4Net
 from s4net.postprocess import to_picture
 
@@ -35,6 +37,8 @@ _MODERN_AUGMENTATION = Augmentation(scale=(0.6, 1.5), stretch=1.3, colour=0.25, 
 
 # An EfficientNet learns best when its pretrained trunk moves more slowly than the new layers.
 _TRUNK_LR = 0.5
+# A network that is trained already forgets less with a lower rate.
+_FINE_TUNING_LR = 0.25
 
 
 def train(config: TrainConfig, events: Events) -> dict[str, Any]:
@@ -50,18 +54,23 @@ def train(config: TrainConfig, events: Events) -> dict[str, Any]:
     Raises:
         S4Error: Unusable input, a run that exists, divergence, or a stop by a signal.
     """
-    schedule = TRAIN_SCHEDULES[config.preset]
+    start = read_start(config)
+    config = start.config if start else config
+    begun = goes_on(config)
     pictures = load_coco(config.annotations, config.images, events)
     if not any(len(p.boxes) for p in pictures):
         raise InputError(f"{config.annotations}: no instance in {len(pictures)} pictures; check the file", "coco-empty")
     val = load_coco(config.val_annotations, config.images, events) if config.val_annotations else []
     check_pictures([p.path for p in pictures + val], config.workers)
     with processes(config.device) as here:
-        net = new_s4net(config).to(here.device).to(memory_format=torch.channels_last)
-        run = RunDir.open(config.run, config, config.resume, here)
+        net = first_network(config, start, begun).to(here.device).to(memory_format=torch.channels_last)
+        run = RunDir.open(config.run, config, config.resume, here, start.record if start else None)
         if here.writes:
             events.attach(run.path / "log.txt")
         events.info(f"{len(pictures)} pictures, {sum(len(p.boxes) for p in pictures)} instances; {here.device}")
+        if start is not None:
+            events.info(f"fine-tunes {start.record['from']}")
+        schedule = TRAIN_SCHEDULES[config.preset]
         settings = loop_settings(config, schedule)
         return train_loop(
             net,
@@ -72,9 +81,26 @@ def train(config: TrainConfig, events: Events) -> dict[str, Any]:
             settings,
             run,
             here,
-            {"kind": "s4net", "config": to_json(config)},
+            {"kind": "s4net", "config": to_json(config), **({"start": start.record} if start else {})},
             events,
         )
+
+
+def first_network(config: TrainConfig, start: Start | None, begun: bool) -> S4Net:
+    """Return the network before the first step.
+
+    Args:
+        config: Settings, complete.
+        start: The trained network to start from. None: the weights of `--trunk-weights`.
+        begun: Whether the run has a checkpoint. The loop then loads all weights from there.
+
+    Raises:
+        S4Error: The weights cannot be had, or do not fit.
+    """
+    net = new_s4net(config, pretrained=start is None and not begun)
+    if start is not None:
+        start.load_into(net)
+    return net
 
 
 def loop_settings(config: TrainConfig, schedule: TrainSchedule) -> LoopSettings:
@@ -83,7 +109,7 @@ def loop_settings(config: TrainConfig, schedule: TrainSchedule) -> LoopSettings:
     common: dict[str, Any] = {
         "steps": steps,
         "batch_size": config.batch_size or schedule.batch_size,
-        "lr": config.lr or schedule.lr,
+        "lr": config.lr or schedule.lr * (_FINE_TUNING_LR if config.start_from else 1),
         "evaluate_every": config.evaluate_every or schedule.evaluate_every,
         "seed": config.seed,
         "precision": config.precision,
@@ -91,6 +117,7 @@ def loop_settings(config: TrainConfig, schedule: TrainSchedule) -> LoopSettings:
         # The paper clips nothing. Without clipping, preset `paper` on EfficientNet-Lite0 diverges within 100 steps. Its
         # gradients have a norm of 10 to 19 at first, and of 3 to 9 after 2,000 steps.
         "clip_norm": 10.0,
+        "checkpoint_at_start": config.start_from is not None,
     }
     if schedule.adamw:
         return LoopSettings(

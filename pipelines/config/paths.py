@@ -50,7 +50,7 @@ def prepared(config: Config, tell: Tell) -> Config:
 def _faults(config: StageConfig) -> Iterator[S4Error]:
     for setting in fields(config):
         limits, value = limits_of(setting), getattr(config, setting.name)
-        if limits.must_be is None or value is None:
+        if limits.must_be is None or value is None or (limits.to_begin and goes_on(config)):
             continue
         for one in value if isinstance(value, tuple) else (value,):
             if limits.must_be == "weights" or str(one) not in (limits.words or ()):
@@ -62,6 +62,12 @@ def _faults(config: StageConfig) -> Iterator[S4Error]:
             require_startable(config.run, config.resume)
         except ConfigError as error:
             yield error
+
+
+def goes_on(config: StageConfig) -> bool:
+    """Return whether a training is resumed, and has a checkpoint to go on from."""
+    resume, run = getattr(config, "resume", False), getattr(config, "run", None)
+    return bool(resume) and run is not None and (run / "checkpoints" / "last.pt").is_file()
 
 
 def _fault(flag: str, kind: str, path: Path, split: str | None) -> S4Error | None:

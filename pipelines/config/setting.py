@@ -46,7 +46,9 @@ class Limits:
         words: Values that are no path. Every other value of the setting is the path of a file. None: for a text, that
             no value is a path; for a path, that every value is one.
         must_be: What the path has to lead to before the work starts.
-        found: Whether `StageConfig.located` finds the value where it is left out. The setting is None until then.
+        found: Whether `StageConfig.located`, or else the command, finds the value where it is left out. The setting is
+            None until then.
+        to_begin: Whether the value is only needed to begin a run. A run that has a checkpoint goes on without it.
         settled: Whether a run keeps what the command chose for `auto`. A resumed run then accepts `auto`.
     """
 
@@ -61,6 +63,7 @@ class Limits:
     words: tuple[str, ...] | None = None
     must_be: Existing | None = None
     found: bool = False
+    to_begin: bool = False
     settled: bool = False
 
 

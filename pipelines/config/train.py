@@ -1,29 +1,53 @@
 """Settings of `s4 train`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pipelines.config.base import (
     MASK_SLACK,
     PRESET,
     PRESET_BATCH_SIZE,
-    PRESET_LR,
     PRESET_STEPS,
     RESUME,
     SEED,
     TRUNK_WEIGHT_WORDS,
     TRUNK_WEIGHTS,
+    WEIGHT_WORDS,
     CommonConfig,
     Preset,
 )
-from pipelines.config.setting import REQUIRED, opt
+from pipelines.config.setting import REQUIRED, flag_of, opt
 from pipelines.config.usual_places import S4NET_RUN
+from pipelines.errors import ConfigError
+
+_USUAL: dict[str, Any] = {
+    "preset": "modern",
+    "trunk": "efficientnet_lite0",
+    "trunk_weights": "imagenet",
+    "roi": "ternary",
+    "alpha": 1 / 3,
+    "proposals": 20,
+    "image_size": 320,
+}
+"""Values of settings that are left out, where no network to start from gives them."""
+# What the weights of a network were learned for. Another value would need another network.
+_STRUCTURE = ("preset", "trunk", "roi", "alpha")
+_ADJUSTABLE = ("mask_slack", "proposals", "image_size")
+
+
+def _or_of_start(help: str, name: str) -> str:
+    """Return help that names the usual value, and the network that may give another one."""
+    usual = _USUAL[name]
+    return f"{help} Unset: {f'{usual:.4g}' if isinstance(usual, float) else usual}, or as in --start-from."
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(CommonConfig):
-    """Settings of `s4 train`: the salient-instance network."""
+    """Settings of `s4 train`: the salient-instance network.
+
+    With `start_from`, settings of the network's structure are None until `started_from` fills them in.
+    """
 
     command: ClassVar[str] = "train"
     example: ClassVar[str] = "s4 train --images DIR --annotations train.json"
@@ -34,21 +58,88 @@ class TrainConfig(CommonConfig):
         None, "COCO JSON file with the instances to evaluate on during training.", must_be="file"
     )
     run: Path = opt(S4NET_RUN, "Folder of this run. The command creates the folder.", may_change=True)
-    preset: Preset = opt("modern", PRESET)
-    trunk: str = opt("efficientnet_lite0", "Trunk under the feature pyramid: any name of the timm library.")
-    trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS, words=TRUNK_WEIGHT_WORDS, must_be="tensors")
+    start_from: Path | None = opt(
+        None,
+        "Trained S4Net to fine-tune: run folder (its best checkpoint), file, or builtin for the one that ships. "
+        "--preset, --trunk, --roi and --alpha are those of this network.",
+        words=WEIGHT_WORDS,
+        must_be="weights",
+        to_begin=True,
+    )
+    preset: Preset = opt(None, _or_of_start(PRESET, "preset"), found=True)
+    trunk: str = opt(
+        None, _or_of_start("Trunk under the feature pyramid: any name of the timm library.", "trunk"), found=True
+    )
+    trunk_weights: str = opt(
+        None,
+        f"{TRUNK_WEIGHTS} Unset: imagenet. --start-from excludes it.",
+        words=TRUNK_WEIGHT_WORDS,
+        must_be="tensors",
+        found=True,
+        to_begin=True,
+    )
     roi: Literal["ternary", "expanded", "binary", "roialign", "roipool"] = opt(
-        "ternary", "How the mask branch sees a box and its surroundings."
+        None, _or_of_start("How the mask branch sees a box and its surroundings.", "roi"), found=True
     )
     alpha: float = opt(
-        1 / 3, "Width of the ring around a box, as a share of the box (paper: 1/3 is best).", at_least=0, at_most=1
+        None,
+        _or_of_start("Width of the ring around a box, as a share of the box (paper: 1/3 is best).", "alpha"),
+        at_least=0,
+        at_most=1,
+        found=True,
     )
     mask_slack: float | None = opt(None, MASK_SLACK, at_least=0, at_most=1)
-    proposals: int = opt(20, "Boxes per picture that go to the mask branch.", at_least=1, at_most=100)
+    proposals: int = opt(
+        None,
+        _or_of_start("Boxes per picture that go to the mask branch.", "proposals"),
+        at_least=1,
+        at_most=100,
+        found=True,
+    )
     steps: int | None = opt(None, PRESET_STEPS, at_least=1)
     batch_size: int | None = opt(None, PRESET_BATCH_SIZE, at_least=1)
-    image_size: int = opt(320, "Side in pixels to which pictures are scaled.", at_least=32)
-    lr: float | None = opt(None, PRESET_LR, above=0)
+    image_size: int = opt(
+        None, _or_of_start("Side in pixels to which pictures are scaled.", "image_size"), at_least=32, found=True
+    )
+    lr: float | None = opt(
+        None, "Peak learning rate. Unset: the rate of the preset, and a quarter of it with --start-from.", above=0
+    )
     seed: int = opt(0, SEED, at_least=0)
     resume: bool = opt(False, RESUME, may_change=True)
     evaluate_every: int | None = opt(None, "Steps between evaluations. Unset: the number of the preset.", at_least=1)
+
+    def __post_init__(self) -> None:
+        """Check each field, and fill in what was left out, unless a network to start from gives it.
+
+        Raises:
+            ConfigError: As `StageConfig`. Or `start_from` and `trunk_weights` are both given [setting-value].
+        """
+        super().__post_init__()
+        if self.start_from is not None:
+            if self.trunk_weights is not None:
+                found = f"--start-from {self.start_from} and --trunk-weights {self.trunk_weights}: both given"
+                raise ConfigError(f"{found}, one of them expected; leave one out", "setting-value")
+            return
+        for name, value in _USUAL.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+
+    def started_from(self, network: "TrainConfig") -> Self:
+        """Return the same settings for a training that starts from a network, with its values for what was left out.
+
+        Args:
+            network: Settings of the training that made the network.
+
+        Raises:
+            ConfigError: Settings ask for another network [start-differs]. The message names all of them.
+        """
+        other = []
+        for name in _STRUCTURE:
+            asked, has = getattr(self, name), getattr(network, name)
+            if asked is not None and asked != has:
+                other.append(f"{flag_of(name)} {asked} given, {has} expected")
+        if other:
+            message = f"--start-from {self.start_from}: another network asked for ({'; '.join(other)})"
+            raise ConfigError(f"{message}; leave that out, or train without --start-from", "start-differs")
+        names = (name for name in (*_STRUCTURE, *_ADJUSTABLE) if getattr(self, name) is None)
+        return replace(self, **{name: getattr(network, name) for name in names})

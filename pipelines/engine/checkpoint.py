@@ -4,6 +4,7 @@ Trainings write them with torch. A network that is handed on is packed into a sa
 all that is no tensor as JSON in its header.
 """
 
+import hashlib
 import json
 import pickle
 import zipfile
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
+from torch import Tensor
 
 from pipelines.config.usual_places import weights_file as weights_file
 from pipelines.errors import InputError
@@ -50,6 +52,20 @@ def pack_checkpoint(content: dict[str, Any], path: Path) -> None:
     atomic_write(path, lambda file: file.write(data))
 
 
+def tensors_sha256(tensors: dict[str, Tensor]) -> str:
+    """Return the hash of the names, types, shapes and values of tensors; how a file stores them does not matter.
+
+    Args:
+        tensors: The tensors by name, in any order.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
 _PACKED = ("kind", "config", "network", "multi_scale", "classes", "longest_side")
 
 
@@ -60,9 +76,11 @@ def _load_packed(path: Path) -> dict[str, Any]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file, a checkpoint expected; check the path", "weights-missing") from error
-    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+    except (OSError, SafetensorError, ValueError) as error:  # JSON and encodings that are broken are ValueErrors
         message = f"{path}: cannot be read as a safetensors file ({error}); copy it again or take another"
         raise InputError(message, "weights-damaged") from error
+    if not isinstance(header, dict):
+        raise InputError(f"{path}: its header holds no settings, a network of s4 expected", "weights-damaged")
     model = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     return {**header, "model": model}
 
@@ -85,7 +103,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: no such file, a checkpoint expected; check the path", "weights-missing") from error
     except pickle.UnpicklingError as error:
         raise InputError(
-            f"{path}: not a file of tensors alone ({str(error).splitlines()[0]}); take a checkpoint written by s4",
+            f"{path}: is no checkpoint, or holds more than tensors and plain data, a checkpoint written by s4 "
+            "expected; take another file",
             "weights-unsafe",
         ) from error
     except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, ValueError, LookupError) as error:

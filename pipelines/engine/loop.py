@@ -36,6 +36,8 @@ class LoopSettings:
         evaluate_every: Steps between evaluations. The last step is always evaluated.
         evaluate_from: Share of the steps before which nothing is evaluated.
         checkpoint_every: Steps between checkpoints. None: a tenth of the training, at most 200.
+        checkpoint_at_start: Whether there is a checkpoint before the first step. A run can then be resumed without
+            what it started from.
         log_every: Steps averaged in a line of metrics.jsonl.
         metric: Key of the evaluation's result that chooses the best checkpoint, the higher the better.
         seed: Seed of the run.
@@ -56,6 +58,7 @@ class LoopSettings:
     evaluate_every: int = 1000
     evaluate_from: float = 0.0
     checkpoint_every: int | None = None
+    checkpoint_at_start: bool = False
     log_every: int = 10
     metric: str = "ap50"
     seed: int = 0
@@ -112,6 +115,9 @@ def train_loop(
     """
     training = _Training(model, groups, compute_losses, evaluate, settings, run_dir, processes, identity, events)
     training.restore()
+    if settings.checkpoint_at_start and training.step == 0:
+        processes.barrier()  # all processes have looked for a checkpoint
+        training.save()
     with (
         StopRequest() as stop,
         _batches(make_batch, training.step, settings) as batches,

@@ -5,6 +5,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,14 @@ class RunDir:
         self.metrics = Journal(path / "metrics.jsonl")
 
     @classmethod
-    def open(cls, path: Path, config: StageConfig, resume: bool, here: Processes = ALONE) -> "RunDir":
+    def open(
+        cls,
+        path: Path,
+        config: StageConfig,
+        resume: bool,
+        here: Processes = ALONE,
+        start: Mapping[str, str] | None = None,
+    ) -> "RunDir":
         """Make the folder of a new run, or open one to go on with.
 
         Args:
@@ -39,6 +47,7 @@ class RunDir:
             config: Resolved settings, which are frozen into config.json.
             resume: Whether to go on with an existing run. Without a checkpoint, such a run begins from the start.
             here: This process among those of the training. All of them look before one writes.
+            start: What the training started from, for environment.json. None: it started anew.
 
         Raises:
             ConfigError: The folder has a run already and `resume` is not set, or it has a checkpoint and no run
@@ -54,7 +63,7 @@ class RunDir:
             remove_stale_temporaries(path / "checkpoints")
             if not exists:
                 write_json(path / "config.json", to_json(config))
-            write_json(path / "environment.json", environment())
+            write_json(path / "environment.json", environment() | ({"start": start} if start else {}))
         return run
 
     @property

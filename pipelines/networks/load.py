@@ -45,10 +45,9 @@ def load_s4net(
         ConfigError: With `flip`, mirror images have other anchors in this network [flip-unusable].
     """
     path = weights_file(Path(weights))
-    content = _content(path, "s4net")
-    config = from_json(TrainConfig, content["config"])
+    config, content = s4net_checkpoint(path)
     net = new_s4net(config, pretrained=False)
-    _load(net, content["model"], path)
+    load_weights(net, content["model"], path)
     if flip and not can_mirror(net.anchors, config.image_size):
         raise ConfigError(
             f"--flip: {path} is of preset {config.preset} at {config.image_size} pixels, whose mirror image has other "
@@ -119,7 +118,7 @@ def load_deeplab(
     net: DeepLab | MultiScale = build_deeplab(content["network"], classes.n_outputs)
     if content.get("multi_scale"):  # checkpoints of before have no such key
         net = MultiScale(cast(DeepLab, net))
-    _load(net, content["model"], path)
+    load_weights(net, content["model"], path)
     if ignore_presence and isinstance(net, DeepLab):  # at several scales a network never asks
         net = net.without_presence()
     return DeepLabPredictor(net, classes, content["longest_side"], device, precision)
@@ -194,6 +193,37 @@ def as_pixels(picture: Picture) -> NDArray[np.uint8]:
     return picture
 
 
+def s4net_checkpoint(path: Path) -> tuple[TrainConfig, dict[str, Any]]:
+    """Read the checkpoint of an S4Net.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The settings of its training, and all of the checkpoint. `model` has the tensors by name.
+
+    Raises:
+        InputError: The file is missing or damaged [weights-missing] [weights-damaged], or holds another network
+            [weights-kind].
+    """
+    content = _content(path, "s4net")
+    saved, model = content.get("config"), content.get("model")
+    if not isinstance(saved, dict) or not isinstance(model, dict):
+        raise _damaged(path, "settings or tensors are missing")
+    if not all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in model.items()):
+        raise _damaged(path, "not all of its tensors are named tensors")
+    try:
+        config = from_json(TrainConfig, saved)
+    except ConfigError as error:
+        raise _damaged(path, error.message) from error
+    return config, content
+
+
+def _damaged(path: Path, found: str) -> InputError:
+    message = f"{path}: {found}, the settings and tensors of an S4Net expected; take a checkpoint of this version of s4"
+    return InputError(message, "weights-damaged")
+
+
 def _content(path: Path, kind: str) -> dict[str, Any]:
     content = load_checkpoint(path)
     if content.get("kind") != kind:
@@ -205,12 +235,29 @@ def _content(path: Path, kind: str) -> dict[str, Any]:
     return content
 
 
-def _load(net: torch.nn.Module, state: dict[str, Tensor], path: Path) -> None:
+def load_weights(net: torch.nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    """Give a network its tensors.
+
+    Args:
+        net: Changed in place.
+        state: The tensors by name.
+        path: The file that they come from, for the message.
+
+    Raises:
+        InputError: They do not fit the network, or are not finite [weights-damaged].
+    """
     try:
         net.load_state_dict(state)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: weights do not fit the network they name ({str(error).splitlines()[0]}); "
             "take a checkpoint of this version of s4",
             "weights-damaged",
         ) from error
+    strange = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if strange:
+        raise InputError(
+            f"{path}: {strange[0]} holds numbers that are not finite, finite weights expected; copy the file again or "
+            "take another",
+            "weights-damaged",
+        )

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 
-from pipelines.config import TrainConfig
+from pipelines.config import TrainConfig, resolve
+from pipelines.config.paths import prepared
 from pipelines.config.recipes import TRAIN_SCHEDULES
 from pipelines.data.coco import load_coco
 from pipelines.data.shapes import write_instances
-from pipelines.engine.checkpoint import load_checkpoint
+from pipelines.engine.checkpoint import load_checkpoint, tensors_sha256
 from pipelines.engine.distributed import Processes
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
@@ -154,3 +156,92 @@ def test_a_run_that_exists_is_refused(config):
     train(config, Events())
     with pytest.raises(ConfigError, match="run-exists"):
         train(config, Events())
+
+
+def test_a_trained_network_is_tuned_and_the_run_remembers_which(config, tmp_path):
+    first = train(replace(config, alpha=0.25), Events())["run"]
+    tuned = TrainConfig(
+        images=config.images,
+        annotations=config.annotations,
+        run=tmp_path / "tuned",
+        start_from=first,
+        steps=1,
+        batch_size=2,
+        precision="fp32",
+        lr=1e-9,
+    )
+    train(tuned, Events())
+    frozen = json.loads((tuned.run / "config.json").read_text())
+    assert (frozen["trunk"], frozen["alpha"], frozen["image_size"]) == (TRUNK, 0.25, 96)
+    assert (frozen["start_from"], frozen["trunk_weights"]) == (str(first), None)
+    begun = load_checkpoint(Path(first) / "checkpoints" / "best.pt")["model"]
+    record = {"from": str(Path(first).absolute()), "sha256": tensors_sha256(begun)}
+    content = load_checkpoint(tuned.run / "checkpoints" / "best.pt")
+    assert content["start"] == record == json.loads((tuned.run / "environment.json").read_text())["start"]
+    # One step at next to no learning rate leaves the weights where they were.
+    assert begun.keys() == content["model"].keys()
+    for name, tensor in content["model"].items():
+        torch.testing.assert_close(tensor, begun[name], rtol=0, atol=1e-6)
+    assert load_s4net(tuned.run, precision="fp32").image_size == 96
+
+
+def test_a_tuning_resumes_to_the_same_weights_without_its_first_network(config, tmp_path, monkeypatch):
+    train(config, Events())
+    place = {"start_from": config.run, "trunk": None, "trunk_weights": None}
+    whole = replace(config, **place, run=tmp_path / "whole")
+    train(whole, Events())
+    from pipelines.engine import loop
+
+    real = loop._Training.advance
+
+    def dying(self, batch, progress):
+        raise KeyboardInterrupt
+
+    broken = replace(whole, run=tmp_path / "broken")
+    monkeypatch.setattr(loop._Training, "advance", dying)
+    with pytest.raises(KeyboardInterrupt):
+        train(broken, Events())  # before its first step
+    monkeypatch.setattr(loop._Training, "advance", real)
+    config.run.rename(tmp_path / "gone")
+    resumed = resolve(TrainConfig, None, {"run": broken.run, "resume": True})
+    train(prepared(resumed, lambda line: None), Events())
+    one, two = weights(whole.run), weights(broken.run)
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    assert not all(torch.equal(one[key], value) for key, value in weights(tmp_path / "gone").items())
+    with pytest.raises(InputError, match=r"--start-from .*weights-missing"):
+        prepared(replace(resumed, run=tmp_path / "new", resume=False), lambda line: None)
+    with pytest.raises(ConfigError, match=r"--start-from: builtin given, .*run expected.*resume-differs"):
+        resolve(TrainConfig, None, {"run": broken.run, "resume": True, "start_from": "builtin"})
+
+
+def test_a_network_that_cannot_be_started_from_leaves_no_run(config, tmp_path):
+    train(config, Events())
+    other = replace(config, start_from=config.run, trunk_weights=None, trunk="resnet50", run=tmp_path / "other")
+    with pytest.raises(ConfigError, match="start-differs"):
+        train(other, Events())
+    (config.run / "checkpoints" / "best.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(InputError, match="weights-"):
+        train(replace(other, trunk=None), Events())
+    assert not other.run.exists()
+
+
+def test_a_resumed_run_needs_its_trunk_weights_no_more(config, tmp_path):
+    trunk = tmp_path / "trunk.pt"
+    torch.save(timm.create_model(TRUNK.removeprefix("timm/")).state_dict(), trunk)
+    run = replace(config, trunk_weights=str(trunk), steps=2)
+    train(run, Events())
+    trunk.unlink()
+    with pytest.raises(InputError, match="weights-missing"):
+        prepared(replace(run, run=tmp_path / "new"), lambda line: None)
+    again = prepared(replace(run, resume=True), lambda line: None)
+    assert train(again, Events())["steps"] == 2
+
+
+def test_a_tuning_takes_a_quarter_of_the_rate(config):
+    tuning = replace(config, start_from="builtin", trunk_weights=None)
+    schedule = TRAIN_SCHEDULES["modern"]
+    assert loop_settings(config, schedule).lr == 4e-4
+    assert loop_settings(tuning, schedule).lr == 1e-4
+    assert loop_settings(replace(tuning, lr=0.5), schedule).lr == 0.5
+    assert loop_settings(tuning, schedule).checkpoint_at_start
+    assert not loop_settings(config, schedule).checkpoint_at_start

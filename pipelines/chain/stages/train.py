@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
-from pipelines.chain.inputs import listed_sizes_hash
+from pipelines.chain.inputs import listed_sizes_hash, weights_hash
 from pipelines.chain.inspection import Inspection
 from pipelines.chain.stages.training import TrainingStep
 from pipelines.chain.step import Wiring
 from pipelines.config import TrainConfig
-from pipelines.config.recipes import TRAIN_SCHEDULES
+from pipelines.config.recipes import TRAIN_SCHEDULES, TrainSchedule
+from pipelines.errors import S4Error
 from pipelines.files import sha256_file
 
 
@@ -30,23 +31,50 @@ class TrainStep(TrainingStep):
     @property
     def training_steps(self) -> int:
         """The optimiser steps: those of the preset where none are given."""
-        return self.config.steps or TRAIN_SCHEDULES[self.config.preset].steps
+        return self.config.steps or self._schedule.steps
 
     @property
     def batch_size(self) -> int:
         """Pictures per optimiser step: those of the preset where none are given."""
-        return self.config.batch_size or TRAIN_SCHEDULES[self.config.preset].batch_size
+        return self.config.batch_size or self._schedule.batch_size
+
+    @property
+    def _schedule(self) -> TrainSchedule:
+        if self.config.preset is not None:
+            return TRAIN_SCHEDULES[self.config.preset]
+        try:
+            return TRAIN_SCHEDULES[self._settled().preset]
+        except S4Error:  # the check tells it
+            return TRAIN_SCHEDULES["modern"]
+
+    def _settled(self) -> TrainConfig:
+        """Return the settings with what the network to start from gives.
+
+        Raises:
+            S4Error: The network cannot be used.
+        """
+        if self.config.start_from is None:
+            return self.config
+        from pipelines.networks.start import read_start  # brings torch
+
+        start = read_start(self.config)
+        return start.config if start else self.config
 
     def check(self, inspection: Inspection) -> None:
-        """Look at the trunk weights and at both COCO files with their pictures."""
-        inspection.trunk_weights(self.config.trunk_weights)
+        """Look at the weights to start from, and at both COCO files with their pictures."""
+        if self.config.start_from is None:
+            inspection.trunk_weights(self.config.trunk_weights)
+        with inspection.catching():
+            self._settled()
         for annotations in (self.config.val_annotations, self.config.annotations):
             if annotations is not None:
                 with inspection.catching():
                     inspection.seen.pictures = inspection.coco(annotations, self.config.images)
 
     def inputs(self) -> dict[str, Any]:
-        """Return hashes of the COCO files and of their pictures."""
+        """Return hashes of the COCO files, of their pictures, and of the network to start from, if there is one."""
         files = [file for file in (self.config.annotations, self.config.val_annotations) if file is not None]
         pictures = listed_sizes_hash(files, self.config.images)
-        return {"annotations": [sha256_file(file) for file in files], "pictures": pictures}
+        inputs = {"annotations": [sha256_file(file) for file in files], "pictures": pictures}
+        start = weights_hash(self.config.start_from)
+        return inputs if start is None else {**inputs, "start_from": start}

@@ -4,8 +4,12 @@ import hashlib
 import json
 from pathlib import Path
 
+import torch
+
+from pipelines.chain.fingerprints import fingerprint
 from pipelines.chain.stages.train import TrainStep
-from pipelines.config import TrainConfig
+from pipelines.config import TrainConfig, to_json
+from pipelines.engine.checkpoint import save_checkpoint
 from tests.pipelines.chain.some_step import checked
 from tests.pipelines.chain.tiny_chain import write_data
 
@@ -50,3 +54,42 @@ def test_the_training_pictures_are_counted_and_both_files_are_looked_at(tmp_path
         str(data / "no.json"),
         str(data / "neither.json"),
     ]
+
+
+def write_network(path: Path, **settings: object) -> None:
+    """Write the checkpoint of a network of preset `paper`."""
+    nowhere = Path("nowhere")
+    given = {"trunk": "timm/mobilenetv3_small_050", "trunk_weights": "none", "preset": "paper", **settings}
+    config = TrainConfig(images=nowhere, annotations=nowhere, **given)  # type: ignore[arg-type]
+    content = {"kind": "s4net", "config": to_json(config), "model": {"w": torch.zeros(1)}}
+    save_checkpoint(path, content)
+
+
+def test_a_network_to_start_from_is_an_input_and_gives_the_preset(tmp_path: Path) -> None:
+    data = write_data(tmp_path)
+    write_network(data / "net.pt")
+    step = step_of(data, start_from=data / "net.pt")
+    assert checked(step).faults == []
+    assert (step.training_steps, step.batch_size) == (20_000, 2)  # of `paper`
+    digest = hashlib.sha256((data / "net.pt").read_bytes()).hexdigest()
+    assert step.inputs() == {**step_of(data).inputs(), "start_from": digest}
+    before = fingerprint(step)
+    assert before != fingerprint(step_of(data))
+    (data / "net.pt").rename(data / "moved.pt")
+    assert fingerprint(step_of(data, start_from=data / "moved.pt")) == before
+    write_network(data / "net.pt", alpha=0.25)
+    assert fingerprint(step) != before
+
+
+def test_a_network_that_cannot_be_started_from_is_a_fault_among_others(tmp_path: Path) -> None:
+    data = write_data(tmp_path)
+    write_network(data / "net.pt")
+    cases = [
+        ({"start_from": data / "gone.pt"}, "weights-missing"),
+        ({"start_from": data / "salient.json"}, "weights-unsafe"),
+        ({"start_from": data / "net.pt", "roi": "binary"}, "start-differs"),
+    ]
+    for settings, rule in cases:
+        step = step_of(data, val_annotations=data / "no.json", **settings)
+        assert [fault.error.rule for fault in checked(step).faults] == [rule, "file-missing"]
+        assert step.training_steps in (2_000, 20_000)  # the plan can be printed
