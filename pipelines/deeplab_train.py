@@ -1,6 +1,5 @@
 """Stage `s4 deeplab-train`: trains a semantic segmentation network on pseudo labels or ground truth."""
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,6 +29,7 @@ from pipelines.data.images import find_images, open_image
 from pipelines.data.label_crops import LabelledPictures, random_crop, reduced_size
 from pipelines.data.label_folder import LabelFolder, open_labels
 from pipelines.data.label_maps import read_palette_map, tell_reading
+from pipelines.data.label_summary import manifest_line, pictures_by_class, summary_line
 from pipelines.data.shown_classes import require_classes
 from pipelines.data.voc import image_path, read_id_list, read_split, truth_path
 from pipelines.engine.depthwise import speed_up_depthwise
@@ -41,6 +41,7 @@ from pipelines.engine.sampling import Epochs, repeat_factors, sample_generator
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.metrics.confusion import ConfusionMatrix
+from pipelines.metrics.plausibility import Warnings, empty_labels, unlabelled_classes
 from pipelines.networks.trunk_names import resolve_trunk
 from pipelines.networks.trunk_weights import trunk_state
 
@@ -70,10 +71,12 @@ def deeplab_train(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
 
     Args:
         config: Settings of `s4 deeplab-train`.
-        events: Receives progress and log lines. One line tells what the labels are.
+        events: Receives progress and log lines. One line tells what the labels are. The log of the run has their
+            manifest besides.
 
     Returns:
-        {run, steps, seconds, images_per_second, best {metric, value, step}, losses}.
+        {run, steps, seconds, images_per_second, best {metric, value, step}, losses, warnings}. `warnings` tells of
+        labels that teach too little, see `pipelines.metrics.plausibility`.
 
     Raises:
         S4Error: The input is unusable, the run exists, the training diverged, or a signal stopped it.
@@ -82,6 +85,7 @@ def deeplab_train(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
     labels = _open_labels(config)
     config = replace(config, loss=chosen_loss(config, labels))
     pictures = training_pictures(config, labels)
+    warnings = _warnings(labels, pictures)
     validate = validator(config, labels.classes) if config.val_voc else None
     recipe = deeplab_recipe(config.network, config.recipe)
     with processes(config.device) as here:
@@ -89,9 +93,9 @@ def deeplab_train(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
         run = RunDir.open(config.run, config, config.resume, here)
         if here.writes:
             events.attach(run.path / "log.txt")
-        _describe(config, labels, len(pictures), events)
+        _describe(config, labels, pictures, warnings, events)
         settings = loop_settings(config, recipe)
-        return train_loop(
+        result = train_loop(
             net,
             parameter_groups(net, recipe),
             batch_maker(pictures, config, settings.batch_size, here),
@@ -103,6 +107,7 @@ def deeplab_train(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
             identity(config, labels.classes),
             events,
         )
+        return {**result, "warnings": warnings}
 
 
 def identity(config: DeepLabTrainConfig, classes: ClassList) -> dict[str, Any]:
@@ -148,13 +153,24 @@ def chosen_loss(config: DeepLabTrainConfig, labels: LabelFolder) -> Any:
     return SOFT if ids and labels.confidence_path(ids[0]).is_file() else "plain"
 
 
-def _describe(config: DeepLabTrainConfig, labels: LabelFolder, n_pictures: int, events: Events) -> None:
-    kind = f"pseudo labels {json.dumps(labels.manifest)}" if labels.manifest else "ground truth, drawn by people"
-    events.info(f"{labels.path}: {kind}")
-    if not labels.manifest:
+def _warnings(labels: LabelFolder, pictures: LabelledPictures) -> Warnings:
+    name = str(labels.path)
+    absent = unlabelled_classes(name, pictures_by_class(labels, pictures))
+    return [*empty_labels(name, labels.manifest.get("counts", {})), *absent]
+
+
+def _describe(
+    config: DeepLabTrainConfig, labels: LabelFolder, pictures: LabelledPictures, warnings: Warnings, events: Events
+) -> None:
+    events.info(summary_line(labels, pictures))
+    if labels.manifest:
+        events.record(manifest_line(labels))
+    else:
         tell_reading(map(labels.label_path, labels.ids()), events)
     how = f"{config.network}, recipe {config.recipe or NETWORK_RECIPES[config.network]}, loss {config.loss}"
-    events.info(f"{n_pictures} pictures, {len(labels.classes.names)} classes and background; {how}")
+    events.info(f"{len(labels.classes.names)} classes and background; {how}")
+    for warning in warnings:
+        events.warn(f"{warning['message']} [{warning['rule']}]")
     if config.val_voc:
         events.info(f"{config.val_voc}: the masks of {_VAL_SPLIT} choose the best checkpoint")
 

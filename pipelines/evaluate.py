@@ -53,7 +53,8 @@ def evaluate(config: EvaluateConfig, events: Events) -> dict[str, Any]:
         `foreground` `pipelines.scoring.foreground`. A score on a VOC list also has `split, list_sha256, source`.
 
         With `versus`, predictions, networks and labels also have `versus`, see
-        `pipelines.scoring.semantic.compare_with`. Every score is a fraction 0..1, or NaN where nothing could be judged.
+        `pipelines.scoring.semantic.compare_with`. Every result has `warnings`, the list of
+        `pipelines.metrics.plausibility`. Every score is a fraction 0..1, or NaN where nothing could be judged.
 
     Raises:
         ConfigError: The settings choose nothing or several things to score [evaluate-mode], a setting has no effect
@@ -149,4 +150,5 @@ def _score_foreground(config: EvaluateConfig, events: Events) -> dict[str, Any]:
     ids, pictures, truths = pictures_and_truths(config)
     require_classes(truths.values(), None)
     result = score_foreground(config, pictures, truths, events)
-    return {**result, "split": config.split, "list_sha256": sha256_lines(ids), "source": str(config.weights)}
+    described = {"split": config.split, "list_sha256": sha256_lines(ids), "source": str(config.weights)}
+    return {**result, **described, "warnings": []}

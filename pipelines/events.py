@@ -47,6 +47,10 @@ class Events:
         """Report something that the user should look at; the work goes on."""
         self._write(f"warning: {message}")
 
+    def record(self, message: str) -> None:
+        """Report something that is too long for a screen: the line goes into the log file alone."""
+        self._write_log(message)
+
     @contextmanager
     def progress(self, total: int, label: str, done: int = 0) -> Iterator["Progress"]:
         """Show the progress of a loop: a bar on a terminal, elsewhere a line every 5 % or 60 s.

@@ -37,6 +37,7 @@ from pipelines.labels.labeller import PictureLabeller, PictureLabels, gather_wit
 from pipelines.labels.learn import Evidence, learn
 from pipelines.labels.plan import LabelPlan, check_earlier, label_settings, make_plan, tell, tell_done
 from pipelines.labels.recognizer import open_recognizer
+from pipelines.metrics.plausibility import empty_labels
 
 
 def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
@@ -50,6 +51,7 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
         images, labelled, empty, failed, ...: Counts of this shard, earlier runs included, see `count_records`.
         seconds, images_per_second: Time and speed of this run.
         out: The label folder.
+        warnings: Whether too many labels are empty, see `pipelines.metrics.plausibility`.
         With `dry_run`: images, to_label, out.
 
     Raises:
@@ -85,7 +87,13 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
     done = records.done()
     counts = count_records([done[image_id] for image_id in plan.own if image_id in done])
     seconds = time.monotonic() - start
-    return {**counts, "seconds": seconds, "images_per_second": len(todo) / seconds, "out": str(config.out)}
+    return {
+        **counts,
+        "seconds": seconds,
+        "images_per_second": len(todo) / seconds,
+        "out": str(config.out),
+        "warnings": empty_labels(str(config.out), counts),
+    }
 
 
 def _label_all(

@@ -34,10 +34,12 @@ def run(config: RunConfig, events: Events, stages: Mapping[str, StageFunction] |
         stages: The function of each stage by its command; None for those of this package.
 
     Returns:
-        {out, stages, rounds, miou, seconds}, and `failed` where pictures could not be labelled. `stages` has for each
-        step stage, action (ran, skipped, resumed; planned with `dry_run`), seconds and result; with `dry_run`, what is
-        planned besides. `rounds` has for each round miou and gain over the round before, None where there is none.
-        `miou` is that of the last round, None without an evaluation on a VOC list.
+        {out, stages, rounds, miou, seconds, warnings}, and `failed` where pictures could not be labelled. `stages` has
+        for each step stage, action (ran, skipped, resumed; planned with `dry_run`), seconds and result; with `dry_run`,
+        what is planned besides. `rounds` has for each round miou and gain over the round before, None where there is
+        none.
+        `miou` is that of the last round, None without an evaluation on a VOC list. `warnings` has {stage, rule,
+        message} for each thing that cannot be right; there are none with `dry_run`.
 
     Raises:
         ConfigError: The file or the settings of a stage cannot be used.
@@ -135,6 +137,8 @@ def _run(
             records.append(_record(step, "skipped", 0.0, state.entries[step.name].result))
             continue
         records.append(_do(step, decision, state, stages[step.config.command], heading, events))
+    if all(record["action"] == "skipped" for record in records):
+        events.info(f"{config.folder}: all {len(records)} stages were done before, and nothing has changed")
     return records
 
 
@@ -165,6 +169,8 @@ def _do(
     except BaseException:
         state.keep(step.name, replace(entry, seconds=entry.seconds + time.monotonic() - started))
         raise
+    for warning in result.get("warnings", ()):
+        events.warn(f"{heading}: {warning['message']} [{warning['rule']}]")
     seconds = time.monotonic() - started
     rate = _rate(result, seconds) or entry.images_per_second
     state.keep(
@@ -215,4 +221,14 @@ def _result(config: RunConfig, steps: list[Step], records: list[dict[str, Any]],
         "miou": mious[-1],
         "seconds": round(seconds, 1),
         **({"failed": failed} if failed else {}),
+        **({} if config.dry_run else {"warnings": _warnings(records)}),
     }
+
+
+def _warnings(records: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Return the warnings of all stages, each with the first stage that has it."""
+    first: dict[str, dict[str, str]] = {}
+    for record in records:
+        for warning in record["result"].get("warnings", ()):
+            first.setdefault(warning["message"], {"stage": record["stage"], **warning})
+    return list(first.values())

@@ -23,6 +23,7 @@ from pipelines.engine.sampling import Epochs, sample_generator
 from pipelines.errors import InputError
 from pipelines.events import Events
 from pipelines.metrics.instance_ap import PictureDetections, coco_ap
+from pipelines.metrics.plausibility import poor_instances
 from pipelines.networks.build import new_s4net
 from pipelines.networks.start import Start, read_start
 from s4net import S4Net
@@ -49,7 +50,8 @@ def train(config: TrainConfig, events: Events) -> dict[str, Any]:
         events: Receiver of progress and log lines.
 
     Returns:
-        {run, steps, seconds, images_per_second, best {metric, value, step}, losses}.
+        {run, steps, seconds, images_per_second, best {metric, value, step}, losses, warnings}. `warnings` tells of a
+        network that is too poor to label with, as far as validation pictures show it.
 
     Raises:
         S4Error: Unusable input, a run that exists, divergence, or a stop by a signal.
@@ -72,7 +74,7 @@ def train(config: TrainConfig, events: Events) -> dict[str, Any]:
             events.info(f"fine-tunes {start.record['from']}")
         schedule = TRAIN_SCHEDULES[config.preset]
         settings = loop_settings(config, schedule)
-        return train_loop(
+        result = train_loop(
             net,
             parameter_groups(net, schedule),
             batch_maker(pictures, config, settings.batch_size, here),
@@ -84,6 +86,7 @@ def train(config: TrainConfig, events: Events) -> dict[str, Any]:
             {"kind": "s4net", "config": to_json(config), **({"start": start.record} if start else {})},
             events,
         )
+        return {**result, "warnings": poor_instances(str(config.run), result["best"]["value"])}
 
 
 def first_network(config: TrainConfig, start: Start | None, begun: bool) -> S4Net:

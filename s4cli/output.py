@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from pipelines.events import Events
 
 SCHEMA_VERSION = 1
+_WARNINGS = "warnings"  # the key of what cannot be right in a result, see `pipelines.metrics.plausibility`
+_EXPLAINED = {
+    "rejected": "pictures without a label, by reason",
+    "doubted": "instances without a label, by reason",
+}
 
 
 class PrintedFailure(PartialFailure):
@@ -96,7 +101,15 @@ def print_result(command: str, result: Mapping[str, Any], as_json: bool) -> None
     if as_json:
         click.echo(json.dumps(plain({**_head(command), **result}), allow_nan=False))
     else:
-        click.echo("\n".join(table(plain(result))))
+        shown = {key: value for key, value in result.items() if key != _WARNINGS}
+        click.echo("\n".join([*table(plain(shown)), *_footnotes(result)]))
+
+
+def _footnotes(result: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each warning of a result: what cannot be right in it."""
+    for warning in result.get(_WARNINGS, ()):
+        stage = f"{warning['stage']}: " if "stage" in warning else ""
+        yield f"warning: {stage}{warning['message']} [{warning['rule']}]"
 
 
 def _known(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,7 +191,8 @@ def _rows(result: Mapping[str, Any], indent: str) -> Iterator[tuple[str, str]]:
         if isinstance(value, Mapping):
             known = _with_values(value)
             if value:
-                yield indent + key, _left_out(len(value) - len(known)) if len(known) < len(value) else ""
+                note = f"({_EXPLAINED[key]})" if key in _EXPLAINED else ""
+                yield indent + key, _left_out(len(value) - len(known)) if len(known) < len(value) else note
             yield from _rows(known, indent + "  ")
         else:
             yield indent + key, _text(value)

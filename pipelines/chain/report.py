@@ -17,7 +17,7 @@ def write_chain_report(path: Path, result: Mapping[str, Any], steps: Sequence[St
         result: What `run` returns.
         steps: The steps of the chain, one for each record of `result`.
     """
-    sections = [_stages(result, steps)]
+    sections = [*_warnings(result), _stages(result, steps)]
     per_class = {
         record["stage"]: record["result"]["per_class"]
         for record in result["stages"]
@@ -32,6 +32,12 @@ def write_chain_report(path: Path, result: Mapping[str, Any], steps: Sequence[St
     if len(headline) == 1:
         headline = {"mIoU": _percent(result["miou"])}
     render_report(path, "s4 run", sections, "Every stage of the chain, with what it gave.", headline)
+
+
+def _warnings(result: Mapping[str, Any]) -> list[Section]:
+    """Return a section with what cannot be right; none where all may be."""
+    lines = [f"{warning['stage']}: {warning['message']} [{warning['rule']}]" for warning in result.get("warnings", ())]
+    return [Section("Warnings", "\n\n".join(lines))] if lines else []
 
 
 def _stages(result: Mapping[str, Any], steps: Sequence[Step]) -> Section:

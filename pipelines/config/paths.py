@@ -138,7 +138,12 @@ def require_startable(run: Path, resume: bool) -> None:
     """
     exists = (run / "config.json").exists()
     if exists and not resume:
-        message = f"{run}: holds a run already{_state(run)}, a new folder expected"
+        state, step = _state(run)
+        if state == "done":
+            message = f"{run}: holds a finished run ({step} steps were done before), a new folder expected"
+            raise ConfigError(f"{message}; its network can be used; to train anew choose another --run", "run-exists")
+        how_far = f" ({state}, step {step})" if state else ""
+        message = f"{run}: holds a run already{how_far}, a new folder expected"
         raise ConfigError(f"{message}; add --resume to go on with it, or choose another --run", "run-exists")
     left = [name for name in ("last.pt", "best.pt") if (run / "checkpoints" / name).exists()]
     if left and not exists:
@@ -152,10 +157,10 @@ def require_startable(run: Path, resume: bool) -> None:
         raise ConfigError(f"{run}: no config.json, a run to resume expected; leave --resume out", "run-missing")
 
 
-def _state(run: Path) -> str:
-    """Return how far a run has come, in brackets; nothing if the run does not say it."""
+def _state(run: Path) -> tuple[str, int]:
+    """Return the state of a run and the steps done; an empty state if the run does not say it."""
     try:
         status = read_json(run / "status.json")
-        return f" ({status['state']}, step {status['step']})"
-    except (S4Error, KeyError, TypeError):
-        return ""
+        return str(status["state"]), int(status["step"])
+    except (S4Error, KeyError, TypeError, ValueError):
+        return "", 0

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.config.paths import matches
-from pipelines.data.images import IMAGE_SUFFIXES, ImageFile, find_images
+from pipelines.data.images import IMAGE_SUFFIXES, ImageFile, by_id, find_images
 from pipelines.data.tar_shards import TAR_SUFFIX, index_tar
 from pipelines.errors import InputError
 
@@ -22,21 +22,16 @@ def given_pictures(inputs: Sequence[Path]) -> tuple[Path, dict[str, ImageFile]]:
         lies, sorted by image_id. The id is the path from that folder, without suffix, with `/`.
 
     Raises:
-        InputError: An input is not there [image-missing], a pattern fits no picture [folder-empty], two pictures differ
-            in their suffix alone [image-id-twice], or as `find_images`.
+        InputError: An input is not there [image-missing], a pattern fits no picture or a tar has none [folder-empty],
+            pictures differ in their suffix alone [image-id-twice], or as `find_images`.
     """
     places = [place for one in inputs for place in _places(one)]
     if len(places) == 1 and places[0].is_dir():
         return places[0], find_images(places[0])
     folders = [place if place.is_dir() else place.parent for place in map(_absolute, places)]
     root = Path(os.path.commonpath(folders))
-    found: dict[str, ImageFile] = {}
-    for place in (picture for one in places for picture in _pictures(_absolute(one))):
-        image_id = place.relative_to(root).with_suffix("").as_posix()
-        if found.setdefault(image_id, place) != place:
-            message = f"{place}: {found[image_id].name} has the same name, expected one picture per name"
-            raise InputError(f"{message}; rename one of them", "image-id-twice")
-    return root, dict(sorted(found.items()))
+    pictures = dict.fromkeys(picture for one in places for picture in _pictures(_absolute(one)))
+    return root, by_id(root, list(pictures), " ".join(IMAGE_SUFFIXES))
 
 
 def _places(given: Path) -> list[Path]:

@@ -201,12 +201,12 @@ def find_images(folder: Path, notes: Notes | None = None) -> dict[str, ImageFile
         elif not name.endswith(_XML) and (suffix := ignored_suffix(path.name)) is not None:
             ignored[suffix] += 1
     tell_ignored(folder, ignored, _hints(), notes)
-    return _by_id(folder, found, f"{' '.join(suffixes)}, or {TAR_SUFFIX} files of them")
+    return by_id(folder, found, f"{' '.join(suffixes)}, or {TAR_SUFFIX} files of them")
 
 
 def find_image_files(folder: Path) -> dict[str, Path]:
     """Find every picture below a folder that is a file of its own, as `find_images` does; tars are left out."""
-    return _by_id(folder, picture_files(folder), " ".join(readable_suffixes()))
+    return by_id(folder, picture_files(folder), " ".join(readable_suffixes()))
 
 
 def picture_files(folder: Path) -> list[Path]:
@@ -254,7 +254,17 @@ def _hints() -> dict[str, str]:
 _Place = TypeVar("_Place", Path, ImageFile)
 
 
-def _by_id(folder: Path, places: list[_Place], kinds: str) -> dict[str, _Place]:
+def by_id(folder: Path, places: list[_Place], kinds: str) -> dict[str, _Place]:
+    """Return image_id -> picture, sorted by image_id.
+
+    Args:
+        folder: The folder that image ids lead from.
+        places: Pictures below it.
+        kinds: What would have been a picture, in words.
+
+    Raises:
+        InputError: There is no picture [folder-empty], or several have the same id [image-id-twice]; all are named.
+    """
     found: dict[str, list[_Place]] = defaultdict(list)
     for place in places:
         inside: PurePath = place.relative_to(folder)

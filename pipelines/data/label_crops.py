@@ -38,6 +38,22 @@ class Sample(NamedTuple):
     in_picture: NDArray[np.bool_] = np.zeros(0, bool)
 
 
+class _Checked(NamedTuple):
+    """What the label map of a picture holds.
+
+    Attributes:
+        shown: [C] the classes that it shows, without background.
+        values: The palette indices in the file.
+        unknown: Number of pixels without a label, or with one that is not sure enough.
+        pixels: Number of all pixels.
+    """
+
+    shown: NDArray[np.bool_]
+    values: list[int]
+    unknown: int
+    pixels: int
+
+
 class LabelledPictures:
     """A list of pictures with their label maps.
 
@@ -81,6 +97,7 @@ class LabelledPictures:
         self._known[[0, IGNORE, *(range(1, len(VOC_CLASSES) + 1) if permissive else labels.classes.indices)]] = True
         self._cache: dict[int, Sample] = {}
         self._shown: NDArray[np.bool_] | None = None
+        self._unknown = float("nan")
         self._cached_bytes = 0
         without_picture = [image_id for image_id in self.ids if image_id not in pictures]
         if without_picture:
@@ -120,9 +137,9 @@ class LabelledPictures:
         """
         with ThreadPoolExecutor(max(1, workers)) as pool:
             seen = list(pool.map(self._check_one, range(len(self))))
-            self._shown = np.stack([shown for _, shown, _ in seen])
-            checked = [(labelled, values) for labelled, _, values in seen]
-            if not any(labelled for labelled, _ in checked):
+            self._shown = np.stack([each.shown for each in seen])
+            self._unknown = sum(each.unknown for each in seen) / sum(each.pixels for each in seen)
+            if self._unknown == 1:
                 unsure = " or unsure" if self._least_confidence else ""
                 remedy = "lower --least-confidence, or make the labels anew" if unsure else "make the labels anew"
                 raise InputError(
@@ -130,7 +147,7 @@ class LabelledPictures:
                     f"{remedy}",
                     "labels-empty",
                 )
-            values = {value for _, own in checked for value in own}
+            values = {value for each in seen for value in each.values}
             shown = self._labels.classes.from_palette(np.array(sorted(values), np.uint8))
             if self._is_truth and IGNORE in shown and not ((shown != 0) & (shown != IGNORE)).any():
                 raise no_class_shown(self._labels.path, len(self), values, self._labels.classes, "truth-binary")
@@ -143,12 +160,15 @@ class LabelledPictures:
         assert self._shown is not None, "check() comes first"
         return self._shown
 
-    def _check_one(self, index: int) -> tuple[bool, NDArray[np.bool_], list[int]]:
-        """Check the files of a picture.
+    def unknown_share(self) -> float:
+        """Return the share 0..1 of all pixels that have no label, or a label that is not sure enough.
 
-        Returns:
-            Whether any pixel is labelled, the classes [C] that are, and the palette indices in the file.
+        It is known after `check`.
         """
+        assert self._shown is not None, "check() comes first"
+        return self._unknown
+
+    def _check_one(self, index: int) -> _Checked:
         path = self._labels.label_path(self.ids[index])
         palette_map = self._labels.read_palette_map(self.ids[index])
         sizes = {path: palette_map.shape}
@@ -168,7 +188,8 @@ class LabelledPictures:
                 "label-value",
             )
         label = self._labels.classes.from_palette(palette_map)
-        return bool((self._sure(label, confidence) != IGNORE).any()), self._classes_in(label), values.tolist()
+        unknown = np.count_nonzero(self._sure(label, confidence) == IGNORE)
+        return _Checked(self._classes_in(label), values.tolist(), int(unknown), label.size)
 
     def _sure(self, label: NDArray[np.uint8], confidence: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
         if confidence is None or not self._least_confidence:

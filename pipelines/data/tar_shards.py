@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
+from pipelines.data.notes import first_names
 from pipelines.errors import InputError
 
 TAR_SUFFIX = ".tar"
 COMPRESSED_SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 KEYWORD_SUFFIXES = (".cls", ".txt")  # of members beside a picture that may have its keywords, best first
 
+_MOST_NAMED = 100  # members that a message names
 # The first bytes of gzip, bzip2, xz and zstd.
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
 # What tarfile raises on damaged headers.
@@ -85,7 +87,8 @@ def index_tar(tar: Path, suffixes: tuple[str, ...]) -> tuple[list[TarMember], Co
             twice += [member] if member.member in found else []
             found[member.member] = member
     if twice:
-        raise InputError(f"{twice[0]}: is there twice, expected once; write the shard anew", "image-id-twice")
+        names = first_names(list(dict.fromkeys(map(str, twice))), _MOST_NAMED)
+        raise InputError(f"{names}: there twice, expected once; write the shard anew", "image-id-twice")
     pictures = [_with_keywords(member, found) for name, member in found.items() if name.lower().endswith(suffixes)]
     return pictures, others
 

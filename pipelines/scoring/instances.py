@@ -19,6 +19,7 @@ from pipelines.files import sha256_file
 from pipelines.metrics.instance_ap import PictureDetections, accumulate, match_pictures
 from pipelines.metrics.judged_pictures import judge
 from pipelines.metrics.occlusion import occluded_instances, occluded_subset, strictly_occluded_subset
+from pipelines.metrics.plausibility import poor_instances
 
 
 def score_instances(config: EvaluateConfig, events: Events) -> dict[str, Any]:
@@ -34,7 +35,8 @@ def score_instances(config: EvaluateConfig, events: Events) -> dict[str, Any]:
         subsets; `occluded_instances` with `ap` to `ap75` over all pictures, where instances without occlusion are
         ignored, and `instances`, the number of the others; `by_source` with the scores and `images` of each source
         that the file names, if it names any; `flip`, whether mirror images were read too; `images`;
-        `annotations_sha256`. Scores are fractions 0..1, nan where there is no instance.
+        `annotations_sha256`; `warnings`, see `pipelines.metrics.plausibility`. Scores are fractions 0..1, nan where
+        there is no instance.
 
     Raises:
         InputError: The annotations, a picture or the weights are missing, damaged, or do not fit each other.
@@ -51,8 +53,9 @@ def score_instances(config: EvaluateConfig, events: Events) -> dict[str, Any]:
 
     sources = sorted({picture.source for picture in pictures} - {""})
     by_source = {source: scores(each.image_id for each in pictures if each.source == source) for source in sources}
+    of_all = scores(picture.image_id for picture in pictures)
     return {
-        **scores(picture.image_id for picture in pictures),
+        **of_all,
         "ci95": {name: list(ends) for name, ends in judged.intervals().items()},
         "occluded": scores(occluded_subset(pictures)),
         "occluded_strict": scores(strictly_occluded_subset(pictures)),
@@ -60,6 +63,7 @@ def score_instances(config: EvaluateConfig, events: Events) -> dict[str, Any]:
         **({"by_source": by_source} if by_source else {}),
         "flip": config.flip,
         "annotations_sha256": sha256_file(annotations),
+        "warnings": poor_instances(str(config.weights), of_all["ap50"]),
     }
 
 

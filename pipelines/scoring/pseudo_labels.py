@@ -23,6 +23,7 @@ from pipelines.metrics.boundary_iou import boundary_counts, boundary_iou
 from pipelines.metrics.confusion import ConfusionMatrix, confusion, mean_of_known, overlap
 from pipelines.metrics.label_quality import label_quality
 from pipelines.metrics.miou_bootstrap import Overlaps, miou_interval
+from pipelines.metrics.plausibility import Warnings, empty_labels, lost_classes
 
 _LEVELS = 10  # of confidence, in the reliability curve
 _WORST = 20  # pictures that the result names
@@ -84,6 +85,7 @@ def score_label_folder(
         - assignment: {right, wrong, unassigned, background, accuracy} of instances; None without records.
         - reliability: [{confidence [low, high], pixels, precision}] of labelled foreground.
         - background_reliability: The same of labelled background.
+        - warnings: See `pipelines.metrics.plausibility`.
     """
     n = folder.classes.n_outputs
     records = {record["image_id"]: record for record in Journal(folder.path / "records.jsonl").read()}
@@ -115,7 +117,16 @@ def score_label_folder(
         bool(records),
     )
     of_pictures = np.stack(overlaps)
-    return {**result, "miou_interval": list(miou_interval(of_pictures))}, of_pictures
+    interval = list(miou_interval(of_pictures))
+    return {**result, "miou_interval": interval, "warnings": _warnings(folder, total)}, of_pictures
+
+
+def _warnings(folder: LabelFolder, total: _Counts) -> Warnings:
+    matrix = ConfusionMatrix(folder.classes.n_outputs)
+    matrix.add(total.confusion)
+    name = str(folder.path)
+    lost = lost_classes(name, matrix, folder.classes.names, labels=True)
+    return [*empty_labels(name, folder.manifest.get("counts", {})), *lost]
 
 
 def _result(

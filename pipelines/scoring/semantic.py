@@ -26,6 +26,7 @@ from pipelines.events import Events
 from pipelines.files import sha256_lines
 from pipelines.metrics.confusion import ConfusionMatrix, confusion, overlap
 from pipelines.metrics.miou_bootstrap import Overlaps, compare_miou, miou_interval
+from pipelines.metrics.plausibility import lost_classes
 from pipelines.scoring.files import (
     existing,
     list_pictures,
@@ -242,6 +243,7 @@ def _score(
         **({"crf_preset": config.crf_preset} if config.crf else {}),
         "pixel_accuracy": judged.matrix.pixel_accuracy(),
         **compare_with(other, judged.overlaps, truths, classes, events),
+        "warnings": lost_classes(str(source.path), judged.matrix, classes.names),
     }
 
 

@@ -85,7 +85,7 @@ class Colours(nn.Module):
 def test_a_run_leaves_a_checkpoint_that_rebuilds_its_network(config: DeepLabTrainConfig) -> None:
     stream = io.StringIO()
     result = deeplab_train(replace(config, val_voc=config.images.parent), Events(stream))
-    assert set(result) == {"run", "steps", "seconds", "images_per_second", "best", "losses"}
+    assert set(result) == {"run", "steps", "seconds", "images_per_second", "best", "losses", "warnings"}
     assert result["steps"] == 2 and result["best"]["metric"] == "miou" and 0 <= result["best"]["value"] <= 1
     best = load_checkpoint(config.run / "checkpoints" / "best.pt")
     assert (best["kind"], best["network"], best["longest_side"]) == ("deeplab", "efficientnet_lite0", 66)
@@ -95,9 +95,12 @@ def test_a_run_leaves_a_checkpoint_that_rebuilds_its_network(config: DeepLabTrai
     predict = load_deeplab(config.run, device="cpu", precision="fp32")
     label = predict(config.images / "p0.png")
     assert label.shape == (40, 50) and set(np.unique(label)) <= {0, 8, 12}
-    # what was trained on is told, and kept with the run
-    for text in (stream.getvalue(), (config.run / "log.txt").read_text()):
-        assert '"kind": "pseudo"' in text and '"weights_sha256": "abc"' in text and "4 pictures" in text
+    # what was trained on is told, and kept with the run; the whole manifest is in the log alone
+    log = (config.run / "log.txt").read_text()
+    for text in (stream.getvalue(), log):
+        assert f"{config.labels}: 4 pictures: cat 4 (pseudo labels, 0 % unknown pixels)\n" in text
+    assert '{"kind": "pseudo", "classes": ["cat", "dog"], "weights_sha256": "abc"}\n' in log
+    assert "abc" not in stream.getvalue()
 
 
 def test_two_runs_with_one_seed_are_equal_and_another_seed_differs(config: DeepLabTrainConfig) -> None:

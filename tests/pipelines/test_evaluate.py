@@ -22,7 +22,7 @@ from tests.pipelines.two_pictures import CAT, DOG, LABELS, make_classes, make_la
 
 PREDICTION_KEYS = {
     "miou", "miou_interval", "per_class", "images", "missing", "split", "list_sha256", "source", "scales", "flip",
-    "crf", "pixel_accuracy",
+    "crf", "pixel_accuracy", "warnings",
 }  # fmt: skip
 
 
@@ -69,6 +69,7 @@ def test_predictions_with_two_classes_score_as_derived_by_hand(voc: Path, predic
         "flip": False,
         "crf": False,
         "pixel_accuracy": pytest.approx(4 / 7),
+        "warnings": [],
     }
     assert result.keys() == PREDICTION_KEYS
     json.dumps(result, allow_nan=False)

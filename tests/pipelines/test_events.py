@@ -110,6 +110,16 @@ def test_the_log_file_repeats_every_line_with_its_time(tmp_path: Path) -> None:
     assert line.endswith(" bild\\udcff.jpg")
 
 
+def test_a_long_line_can_go_into_the_log_file_alone(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    events = Events(stream)
+    events.record("lost: no log file yet")
+    events.attach(tmp_path / "log.txt")
+    events.record("a long line")
+    assert (tmp_path / "log.txt").read_text().endswith(" a long line\n")
+    assert stream.getvalue() == ""
+
+
 def test_a_log_file_that_cannot_grow_is_a_machine_error(tmp_path: Path) -> None:
     events = Events(io.StringIO())
     events.attach(tmp_path)

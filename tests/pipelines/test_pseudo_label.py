@@ -125,7 +125,7 @@ def test_confident_instances_of_a_picture_with_one_keyword_get_it(tmp_path: Path
     result = run(tmp_path)
     label_map = read_palette_map(tmp_path / "labels/labels/p0.png")
     assert label_map[0].tolist() == [CAT] * 12 + [0] * 4
-    counts = {key: value for key, value in result.items() if key not in ("seconds", "images_per_second", "out")}
+    counts = {key: value for key, value in result.items() if isinstance(value, dict | int)}
     assert counts == {
         "images": 1,
         "labelled": 1,

@@ -239,3 +239,30 @@ def test_pictures_that_failed_are_counted(chain: Chain, monkeypatch: pytest.Monk
     label = chain.stages.pseudo_label
     monkeypatch.setattr(chain.stages, "pseudo_label", lambda *given: {**label(*given), "failed": 2})
     assert chain.run(rounds=2)["failed"] == 2
+
+
+def test_warnings_of_the_stages_are_collected(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chain.run()["warnings"] == []
+    chain.write(tables=TABLES.replace("[pseudo-label]", "[pseudo-label]\nmin_score = 0.5"))
+    label, poor = chain.stages.pseudo_label, {"rule": "labels-empty-third", "message": "labels: 2 of 4"}
+    lost = {"rule": "only-background", "message": "deeplab: finds nothing"}
+    monkeypatch.setattr(chain.stages, "pseudo_label", lambda *given: {**label(*given), "warnings": [poor]})
+    chain.stages.more = {"warnings": [poor, lost]}  # the same labels may be told of by two stages
+    expected = [{"stage": "pseudo-label", **poor}, {"stage": "evaluate", **lost}]
+    result = chain.run()
+    assert result["warnings"] == json.loads((chain.out / "results.json").read_text())["warnings"] == expected
+    assert "warning: 2/4 pseudo-label: labels: 2 of 4 [labels-empty-third]\n" in chain.stream.getvalue()
+    assert "labels: 2 of 4 [labels-empty-third]" in (chain.out / "report.html").read_text()
+    assert chain.run()["warnings"] == expected  # of stages that were skipped
+    assert "warnings" not in chain.run(dry_run=True)
+
+
+def test_a_finished_chain_says_so(chain: Chain) -> None:
+    said = f"{chain.out}: all 4 stages were done before, and nothing has changed\n"
+    chain.run()
+    assert said not in chain.stream.getvalue()
+    chain.run()
+    assert said in chain.stream.getvalue()
+    (chain.out / "deeplab" / "checkpoints" / "best.pt").unlink()
+    chain.run()
+    assert said not in chain.stream.getvalue()

@@ -55,8 +55,9 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 
 def test_a_run_leaves_what_the_contract_names(config):
     result = train(replace(config, val_annotations=config.annotations), Events())
-    assert set(result) == {"run", "steps", "seconds", "images_per_second", "best", "losses"}
+    assert set(result) == {"run", "steps", "seconds", "images_per_second", "best", "losses", "warnings"}
     assert result["best"]["metric"] == "ap50" and result["best"]["step"] == 4
+    assert result["best"]["value"] < 0.3 and [warning["rule"] for warning in result["warnings"]] == ["s4net-poor"]
     for name in ("config.json", "environment.json", "metrics.jsonl", "log.txt", "status.json"):
         assert (config.run / name).stat().st_size
     assert json.loads((config.run / "status.json").read_text())["state"] == "done"

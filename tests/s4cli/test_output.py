@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,29 @@ def test_classes_that_do_not_occur_are_counted_and_not_shown() -> None:
 def test_what_is_not_known_of_a_thing_is_a_dash() -> None:
     best = {"metric": "ap50", "value": None, "step": 2}
     assert list(table({"best": best})) == ["best", "  metric  ap50", "  value   -", "  step    2"]
+
+
+def test_warnings_stand_below_the_table_and_in_the_object(capsys: pytest.CaptureFixture[str]) -> None:
+    of_stage = {"rule": "only-background", "message": "r: finds no class; train on"}
+    result = {"warnings": [of_stage, {"stage": "evaluate", **of_stage}], "miou": 0.25}
+    print_result("evaluate", result, as_json=False)
+    assert capsys.readouterr().out.splitlines() == [
+        "miou  0.25",
+        "warning: r: finds no class; train on [only-background]",
+        "warning: evaluate: r: finds no class; train on [only-background]",
+    ]
+    print_result("evaluate", result, as_json=True)
+    assert json.loads(capsys.readouterr().out)["warnings"] == result["warnings"]
+    print_result("evaluate", {"miou": 0.25, "warnings": []}, as_json=False)
+    assert capsys.readouterr().out == "miou  0.25\n"
+
+
+def test_reasons_say_what_they_count() -> None:
+    assert list(table({"rejected": {"nothing-found": 2}, "doubted": {}, "images": 3})) == [
+        "rejected         (pictures without a label, by reason)",
+        "  nothing-found  2",
+        "images           3",
+    ]
 
 
 def test_an_empty_mapping_is_no_row() -> None:

@@ -28,4 +28,21 @@ def test_the_page_shows_figures_rounds_and_curves(tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text()
     for text in ("ap50 0.1235, steps 10", "miou 0.5, images 2", "<td>-</td>", "25.0 %", "mIoU, round 2", "75.0 %"):
         assert text in page, text
+    assert "Warnings" not in page
     assert page.count("<img") == 2  # bars of the classes, and the curves of the training
+
+
+def test_what_cannot_be_right_stands_first(tmp_path: Path) -> None:
+    warnings = [
+        {"stage": "train", "rule": "s4net-poor", "message": "run: AP50 is 0.1"},
+        {"stage": "evaluate", "rule": "only-background", "message": "run: finds <nothing>"},
+    ]
+    result = {"stages": [], "rounds": [], "miou": None, "warnings": warnings}
+    write_chain_report(tmp_path / "report.html", result, [])
+    page = (tmp_path / "report.html").read_text()
+    lines = [
+        "<p>train: run: AP50 is 0.1 [s4net-poor]</p>",
+        "<p>evaluate: run: finds &lt;nothing&gt; [only-background]</p>",
+    ]
+    places = [page.index(text) for text in ("<h2>Warnings</h2>", *lines, "<h2>Stages</h2>")]
+    assert places == sorted(places)

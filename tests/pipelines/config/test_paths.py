@@ -114,8 +114,15 @@ def test_a_run_that_exists_is_told_before_the_work_with_its_state() -> None:
     write_json(config.run / "config.json", to_json(config))
     with pytest.raises(ConfigError, match=r"^runs/s4net: holds a run already, a new folder.*--resume.*\[run-exists\]"):
         prepared(config, print)
+    write_json(config.run / "status.json", {"state": "stopped", "step": 700})
+    with pytest.raises(ConfigError, match=r"holds a run already \(stopped, step 700\).*--resume"):
+        prepared(config, print)
     write_json(config.run / "status.json", {"state": "done", "step": 2000})
-    with pytest.raises(ConfigError, match=r"holds a run already \(done, step 2000\)"):
+    with pytest.raises(ConfigError, match=r"holds a finished run \(2000 steps were done before\)") as caught:
+        prepared(config, print)
+    assert "--resume" not in str(caught.value)
+    write_json(config.run / "status.json", {"state": "done", "step": "many"})
+    with pytest.raises(ConfigError, match=r"holds a run already, a new folder"):
         prepared(config, print)
     assert prepared(train(resume=True), print).resume
     with pytest.raises(ConfigError, match=r"\[run-missing\]"):

@@ -61,9 +61,17 @@ def test_what_is_not_there_is_an_error() -> None:
 
 
 def test_two_pictures_of_one_name_are_an_error() -> None:
-    Path("pictures/cat/a.png").touch()
-    with pytest.raises(InputError, match=r"a\.png: a\.jpg has the same name.*\[image-id-twice\]"):
-        found("pictures/cat/a.jpg", "pictures/cat/a.png")
+    for name in ("a.png", "a.gif", "f.jpg", "f.PNG"):
+        (Path("pictures/cat") / name).touch()
+    pairs = r"2 of the names .*\(cat/a\.gif and cat/a\.jpg and cat/a\.png; cat/f\.PNG and cat/f\.jpg\)"
+    with pytest.raises(InputError, match=rf"/pictures: {pairs}.*\[image-id-twice\]"):
+        found("pictures/cat/*", "pictures/cat/a.jpg", "pictures/e.jpg")
+
+
+def test_a_tar_without_a_picture_is_told() -> None:
+    tarfile.open("pictures/x.tar", "w").close()
+    with pytest.raises(InputError, match=r"no picture in it.*\[folder-empty\]"):
+        found("pictures/x.tar")
 
 
 def test_a_tar_counts_as_a_folder_of_its_name() -> None:

@@ -212,8 +212,10 @@ def test_a_tar_that_is_gone_is_told(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_there_twice_is_refused(tmp_path: Path) -> None:
-    write_tar(tmp_path / "s.tar", ("a.png", picture()), ("a.png", picture()))
-    assert refusal(tmp_path).rule == "image-id-twice"
+    write_tar(tmp_path / "s.tar", *[(name, picture()) for name in ("a.png", "a.png", "b.png", "c.png", "c.png")])
+    error = refusal(tmp_path)
+    tar = tmp_path / "s.tar"
+    assert (error.rule, error.message.partition(": ")[0]) == ("image-id-twice", f"{tar}:a.png, {tar}:c.png")
     write_tar(tmp_path / "s.tar", ("a.png", picture()))
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "a.png").write_bytes(picture())  # unpacked beside its tar

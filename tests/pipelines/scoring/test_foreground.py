@@ -69,6 +69,7 @@ def test_the_union_of_sure_instances_is_compared_with_all_classes_together(
         "split": "val",
         "list_sha256": hashlib.sha256(b"0\n1\n").hexdigest(),
         "source": "run",
+        "warnings": [],
     }
     assert options == [{"min_score": 0.5, "flip": False, "device": "auto", "precision": "auto"}]
 

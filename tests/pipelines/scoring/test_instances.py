@@ -18,7 +18,7 @@ from tests.pipelines.scoring.fake_network import instances, load_instead
 COCO_KEYS = {"ap", "ap50", "ap70", "ap75"}
 AP_KEYS = COCO_KEYS | {"release_map50", "release_map70"}
 KEYS = AP_KEYS | {
-    "ci95", "occluded", "occluded_strict", "occluded_instances", "images", "annotations_sha256", "flip"
+    "ci95", "occluded", "occluded_strict", "occluded_instances", "images", "annotations_sha256", "flip", "warnings",
 }  # fmt: skip
 
 Square = tuple[int, int, int]  # left, top, side
