@@ -5,9 +5,7 @@ import io
 from typing import Any
 
 from pipelines.config import ConvertConfig
-from pipelines.data.classes import load_classes
-from pipelines.data.images import find_images
-from pipelines.data.keywords_files import read_keywords
+from pipelines.data.keyworded_pictures import KeywordedPictures
 from pipelines.data.notes import Notes
 from pipelines.events import Events
 from pipelines.files import write_text
@@ -33,10 +31,9 @@ def convert(config: ConvertConfig, events: Events) -> dict[str, Any]:
 def _write_keywords(config: ConvertConfig, events: Events) -> dict[str, Any]:
     """Write the table of keywords as CSV. `--keywords` reads the same table from the file."""
     assert config.images is not None
-    classes = load_classes(config.classes)
     notes = Notes(events)
-    images = find_images(config.images, notes)
-    table = read_keywords(config.keywords, images, config.images, classes, config.split, notes, config.allow_unplaced)
+    pictures = KeywordedPictures(config.images, config.keywords, config.split, notes)
+    _, table = pictures.read(config.classes, config.allow_unplaced)
     notes.tell()
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")

@@ -25,11 +25,12 @@ from pipelines.config.recipes import NETWORK_RECIPES, DeepLabRecipe, deeplab_rec
 from pipelines.config.setting import LEFT_TO_COMMAND
 from pipelines.data.checking import require_same_size
 from pipelines.data.classes import ClassList, load_classes
-from pipelines.data.images import find_images, open_image
+from pipelines.data.images import open_image
 from pipelines.data.label_crops import LabelledPictures, random_crop, reduced_size
 from pipelines.data.label_folder import LabelFolder, open_labels
 from pipelines.data.label_maps import read_palette_map, tell_reading
 from pipelines.data.label_summary import manifest_line, pictures_by_class, summary_line
+from pipelines.data.picture_folders import find_pictures
 from pipelines.data.shown_classes import require_classes
 from pipelines.data.voc import image_path, read_id_list, read_split, truth_path
 from pipelines.engine.depthwise import speed_up_depthwise
@@ -141,7 +142,10 @@ def longest_side(config: DeepLabTrainConfig) -> int:
 
 
 def _open_labels(config: DeepLabTrainConfig) -> LabelFolder:
-    classes = None if config.classes is None else load_classes(config.classes)
+    if config.classes == "auto" and config.labels_are == "ground-truth":
+        message = "--classes auto: given with true label maps, whose numbers have no names, voc or a file expected"
+        raise ConfigError(f"{message}; pass the list that the masks count as --classes", "classes-numbers")
+    classes = None if config.classes in (None, "auto") else load_classes(config.classes)
     return open_labels(config.labels, config.labels_are, classes)
 
 
@@ -185,7 +189,7 @@ def training_pictures(config: DeepLabTrainConfig, labels: LabelFolder) -> Labell
     strict = config.labels_are == "pseudo"
     pictures = LabelledPictures(
         ids,
-        find_images(config.images),
+        find_pictures(config.images),
         labels,
         longest_side(config),
         strict,

@@ -187,9 +187,9 @@ def _train_s4net(config: DemoConfig, sizes: DemoSizes, paths: DemoPaths, events:
 def _label(config: DemoConfig, sizes: DemoSizes, paths: DemoPaths, events: Events) -> None:
     pseudo_label(
         PseudoLabelConfig(
-            images=paths.voc / "JPEGImages",
+            images=(paths.voc / "JPEGImages",),
             weights=paths.s4net,
-            keywords=str(paths.voc / "keywords_train.csv"),
+            keywords=(str(paths.voc / "keywords_train.csv"),),
             classes=str(paths.voc / "classes.txt"),
             split="train",
             out=paths.labels,
@@ -206,7 +206,7 @@ def _train_deeplab(config: DemoConfig, sizes: DemoSizes, paths: DemoPaths, event
     run = paths.upper if exact else paths.weak
     deeplab_train(
         DeepLabTrainConfig(
-            images=paths.voc / "JPEGImages",
+            images=(paths.voc / "JPEGImages",),
             labels=paths.voc / "SegmentationClass" if exact else paths.labels,
             labels_are="ground-truth" if exact else "pseudo",
             classes=str(paths.voc / "classes.txt"),

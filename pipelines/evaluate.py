@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from pipelines.config import EvaluateConfig
 from pipelines.data.checking import require_same_size
-from pipelines.data.classes import load_classes
 from pipelines.data.label_maps import read_label_map, tell_reading
 from pipelines.data.shown_classes import require_classes
 from pipelines.data.voc import read_split
@@ -21,12 +20,15 @@ from pipelines.events import Events
 from pipelines.files import sha256_lines
 from pipelines.scoring.files import existing, list_truths, pictures_and_truths
 from pipelines.scoring.semantic import (
+    asked_classes,
+    classes_entry,
     compare_with,
     open_pseudo_labels,
     open_versus,
     scales_of,
     score_network,
     score_predictions,
+    tell_classes,
 )
 
 _CHOICES = (
@@ -45,7 +47,8 @@ def evaluate(config: EvaluateConfig, events: Events) -> dict[str, Any]:
 
     Returns:
         For predictions and semantic networks: `miou, miou_interval, per_class, images, missing, split, list_sha256,
-        source, scales, flip, crf, pixel_accuracy`, and with a CRF `crf_preset`. `miou_interval` is [low, high], the
+        source, scales, flip, crf, pixel_accuracy`, and with a CRF `crf_preset`. `classes` is there as well if the
+        network has other classes than VOC's twenty and the settings name none. `miou_interval` is [low, high], the
         95 % bootstrap interval over pictures. `images` counts the scored pictures, `missing` the pictures left out.
         `scales`, `flip` and `crf` say what this stage applied.
 
@@ -110,10 +113,13 @@ def _without_effect(flag: str, what: str, beside: str = "--voc and --weights") -
 
 
 def _score_labels(config: EvaluateConfig, events: Events) -> dict[str, Any]:
-    voc, classes = cast(Path, config.voc), load_classes(config.classes)
+    voc, asked = cast(Path, config.voc), asked_classes(config.classes)
     from pipelines.scoring.pseudo_labels import score_label_folder  # brings pycocotools
 
-    labels = open_pseudo_labels(cast(Path, config.labels), classes)
+    labels = open_pseudo_labels(cast(Path, config.labels), asked)
+    classes = labels.classes
+    if asked is None:
+        tell_classes(labels.path, classes, events)
     ids = read_split(voc, config.split)
     files = {image_id: labels.label_path(image_id) for image_id in ids}
     files = existing(files, "labels of the list", config.allow_missing, events)
@@ -134,6 +140,7 @@ def _score_labels(config: EvaluateConfig, events: Events) -> dict[str, Any]:
         "split": config.split,
         "list_sha256": sha256_lines(ids),
         "source": str(config.labels),
+        **classes_entry(config, classes),
         **compare_with(other, overlaps, truths, classes, events),
     }
 

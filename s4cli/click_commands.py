@@ -46,7 +46,9 @@ class StageCommand(click.Command):
             if value and ctx.params[option]:
                 message = f"{_in_words(value)} given without a flag and {_in_words(ctx.params[option])} with one"
                 raise click.UsageError(f"{message}, expected one of both; leave {flag_of(option)} out", ctx)
-            ctx.params[option] = value or ctx.params[option] or None
+            ctx.params[option] = value or ctx.params[option]
+        # An option for several values that was not given is an empty tuple for click.
+        ctx.params.update({name: None for name, value in ctx.params.items() if value == ()})
         return rest
 
 

@@ -22,7 +22,6 @@ from pipelines.config import (
 )
 from pipelines.config.setting import FOLDER_FILE
 from pipelines.config.usual_places import DEEPLAB_RUN, LABELS, S4NET_RUN
-from pipelines.files import read_json
 
 Result = Mapping[str, Any]
 
@@ -64,20 +63,9 @@ def _pseudo_label(config: PseudoLabelConfig, result: Result) -> str:
 
 
 def _deeplab_train(config: DeepLabTrainConfig, result: Result) -> str:
-    evaluate = f"s4 evaluate VOCDIR{_flag('weights', config.run, DEEPLAB_RUN)}{_class_flag(config)}"
+    evaluate = f"s4 evaluate VOCDIR{_flag('weights', config.run, DEEPLAB_RUN)}"
     predict = f"s4 predict PICTURES{_flag('weights', config.run)}"
     return _line(f"the network is in {config.run}", evaluate, predict)
-
-
-def _class_flag(config: DeepLabTrainConfig) -> str:
-    """Return the flag that `s4 evaluate` needs for a network of other classes than VOC's twenty."""
-    from pipelines.data.classes import VOC_CLASSES  # brings numpy
-
-    if config.classes is not None:
-        return "" if config.classes == "voc" else f" --classes {shlex.quote(config.classes)}"
-    manifest = config.labels / "manifest.json"
-    content = read_json(manifest) if manifest.is_file() else {}
-    return "" if content.get("classes", list(VOC_CLASSES)) == list(VOC_CLASSES) else " --classes FILE"
 
 
 def _evaluate(config: EvaluateConfig, result: Result) -> str:
@@ -101,7 +89,8 @@ def _predict(config: PredictConfig, result: Result) -> str:
 def _convert(config: ConvertConfig, result: Result) -> str:
     if config.to == "voc-server":
         return _line(f"the archive is {config.out}; the VOC server takes it")
-    keywords = f"{_flag('images', config.images)}{_flag('keywords', config.out)}"
+    images = "".join(_flag("images", folder) for folder in config.images or ())
+    keywords = f"{images}{_flag('keywords', config.out)}"
     return _line(f"the keywords are in {config.out}", f"s4 pseudo-label{keywords}")
 
 

@@ -32,10 +32,13 @@ def fingerprint(step: Step) -> str:
 def _settings(step: Step) -> dict[str, Any]:
     values, kept = to_json(step.config), {}
     for setting in fields(step.config):
-        is_path = isinstance(getattr(step.config, setting.name), Path)
+        given = getattr(step.config, setting.name)
+        is_path = isinstance(given[0] if isinstance(given, tuple) and given else given, Path)
         if limits_of(setting).may_change or setting.name in step.without_effect or is_path:
             continue
         value = values[setting.name]
+        if value is None:
+            value = step.counts_as.get(setting.name)
         if setting.name in _MAY_BE_FILES and value is not None and Path(value).is_file():
             value = sha256_file(Path(value))
         if value is not None and value is not False:  # so that a setting added later, and not used, changes nothing

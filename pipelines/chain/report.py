@@ -51,13 +51,15 @@ def _stages(result: Mapping[str, Any], steps: Sequence[Step]) -> Section:
 
 def _rounds(result: Mapping[str, Any], per_class: Mapping[str, Mapping[str, float | None]]) -> Section:
     rounds = [[str(row["round"]), _percent(row["miou"]), _percent(row["gain"])] for row in result["rounds"]]
-    names = dict.fromkeys(name for values in per_class.values() for name in values)
+    # Classes that do not occur have no score anywhere, and get no row and no bar.
+    names = dict.fromkeys(name for values in per_class.values() for name, iou in values.items() if iou is not None)
+    known = {stage: {name: values.get(name) for name in names} for stage, values in per_class.items()}
     rows = [[name, *(_percent(values.get(name)) for values in per_class.values())] for name in names]
     return Section(
         "Results",
         "IoU of every class, and the gain of each round over the one before.",
         [Table(("round", "mIoU", "gain"), rounds), Table(("class", *per_class), rows)],
-        [Picture(per_class_bars(per_class, "IoU of every class"), "IoU of every class")],
+        [Picture(per_class_bars(known, "IoU of every class"), "IoU of every class")],
     )
 
 

@@ -23,6 +23,7 @@ class Step(ABC):
         set_by_rounds: Settings that rounds fill in, so that the table must not give them.
         set_by_chain: Settings that the chain decides on, so that the table must not give them.
         without_effect: Settings that the fingerprint leaves out.
+        counts_as: Values that stand in the fingerprint for settings that were left out.
         informs_later_checks: Checks of later steps need what the check of this stage sees.
         figures_shown: Keys of the stage's result that the report shows.
         name: The command; with several rounds, the command and the number of the round: `pseudo-label-2`.
@@ -37,6 +38,7 @@ class Step(ABC):
     set_by_rounds: ClassVar[tuple[str, ...]] = ()
     set_by_chain: ClassVar[tuple[str, ...]] = ()
     without_effect: ClassVar[tuple[str, ...]] = ()
+    counts_as: ClassVar[Mapping[str, str]] = {}
     informs_later_checks: ClassVar[bool] = False
     figures_shown: ClassVar[tuple[str, ...]] = ()
 
@@ -75,9 +77,9 @@ class Step(ABC):
         return None
 
     @property
-    def searched_folder(self) -> Path | None:
-        """The folder in which the step looks for pictures, sub-folders included; None if it looks for none."""
-        return None
+    def searched_folders(self) -> tuple[Path, ...]:
+        """The folders in which the step looks for pictures, sub-folders included."""
+        return ()
 
     @property
     def training_steps(self) -> int | None:
@@ -202,5 +204,6 @@ class Wiring:
     def makers_of(self, config: StageConfig) -> tuple[Step, ...]:
         """Return the earlier steps whose folders a step's settings name."""
         values = [getattr(config, setting.name) for setting in fields(config)]
-        paths = [value for value in values if isinstance(value, Path)]
+        several = [one for value in values if isinstance(value, tuple) for one in value]
+        paths = [value for value in [*values, *several] if isinstance(value, Path)]
         return tuple(step for step in self.earlier if any(step.makes(path) for path in paths))

@@ -72,7 +72,7 @@ def _check_places(file: Path, steps: Iterable[Step]) -> None:
         ConfigError: There is such a folder [chain-place].
     """
     makers: dict[Path, str] = {}
-    searched = sorted({step.searched_folder for step in steps if step.searched_folder is not None})
+    searched = sorted({folder for step in steps for folder in step.searched_folders})
     for step in steps:
         if step.place is None:
             continue

@@ -1,10 +1,13 @@
 """Settings that several commands share, and the help of flags that mean the same in each."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from pipelines.config.setting import StageConfig, opt
 from pipelines.config.usual_places import BUILTIN
+from pipelines.errors import ConfigError
 
 Precision = Literal["auto", "fp32", "bf16"]
 """Number format of the networks."""
@@ -22,9 +25,13 @@ SCALES = (rf"{_SCALE}(,{_SCALE})*", "numbers above 0 with commas, such as 0.5,1.
 ALLOW_UNPLACED = (
     "Go on if more than a tenth of the pictures lie in folders that name no class. These pictures are left out."
 )
-CLASSES = "Class list: voc, or a file with one class name per line."
-CLASS_WORDS = ("voc",)
+CLASSES = (
+    "Class list: voc, a file with one class name per line, or auto. auto takes the names that the keywords use. Unset: "
+    "voc, or auto if no keyword is a class of voc."
+)
+CLASS_WORDS = ("voc", "auto")
 """Class lists that are no file."""
+KEYWORDS_FOR_ALL = "Several --images may have a source each, in the same order, or share one."
 DRY_RUN = "Check all inputs and count the work, then stop."
 MASK_SLACK = (
     "How far a mask may reach beyond its box, as a share of the box. Unset: the value of the preset (paper: 0)."
@@ -45,6 +52,20 @@ TRUNK_WEIGHT_WORDS = ("imagenet", "none")
 """Weights of a trunk that are no file."""
 WEIGHT_WORDS = (BUILTIN,)
 """Weights of a salient-instance network that are no run and no file."""
+
+
+def require_one_source_each(images: Sequence[Path], keywords: Sequence[str]) -> None:
+    """Check that folders of pictures share one source of keywords, or have one each.
+
+    Raises:
+        ConfigError: There are more or fewer sources [setting-value].
+    """
+    if len(keywords) not in (1, len(images)):
+        raise ConfigError(
+            f"--keywords: {len(keywords)} given with {len(images)} --images, one for each or one for all expected; "
+            "give one source for each folder in the same order, or one alone",
+            "setting-value",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pipelines.config.base import ALLOW_UNPLACED, CLASS_WORDS, CommonConfig
+from pipelines.config.base import (
+    ALLOW_UNPLACED,
+    CLASS_WORDS,
+    CLASSES,
+    KEYWORDS_FOR_ALL,
+    CommonConfig,
+    require_one_source_each,
+)
 from pipelines.config.setting import REQUIRED, flag_of, opt
 from pipelines.errors import ConfigError
 
@@ -33,11 +40,16 @@ class ConvertConfig(CommonConfig):
         "voc-server: the competition. comp5 allows training data from VOC alone. comp6 allows other data too, such as "
         "the salient instances of this chain.",
     )
-    images: Path | None = opt(None, "csv: folder of the pictures.", must_be="folder")
-    keywords: str = opt("auto", "csv: source of the keywords, as in pseudo-label.", words=("auto",), must_be="path")
-    classes: str = opt(
-        "voc", "csv: the class list, voc or a file with one class name per line.", words=CLASS_WORDS, must_be="file"
+    images: tuple[Path, ...] | None = opt(
+        None, "csv: folder of the pictures, or tar of pictures. Several may be given.", must_be="shards"
     )
+    keywords: tuple[str, ...] = opt(
+        "auto",
+        f"csv: source of the keywords, as in pseudo-label. {KEYWORDS_FOR_ALL}",
+        words=("auto",),
+        must_be="path",
+    )
+    classes: str | None = opt(None, f"csv: {CLASSES[0].lower()}{CLASSES[1:]}", words=CLASS_WORDS, must_be="file")
     allow_unplaced: bool = opt(False, f"csv: {ALLOW_UNPLACED[0].lower()}{ALLOW_UNPLACED[1:]}")
 
     def __post_init__(self) -> None:
@@ -56,6 +68,7 @@ class ConvertConfig(CommonConfig):
         if idle:
             message = f"{idle}: given with --to {self.to}, left out expected; change it"
             raise ConfigError(message, "setting-value")
+        require_one_source_each(self.images or (self.out,), self.keywords)
         if not self.out.name.lower().endswith(suffixes):
             message = f"--out: {self.out} given, a name ending in {' or '.join(suffixes)} expected; change it"
             raise ConfigError(message, "setting-value")

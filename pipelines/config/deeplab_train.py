@@ -17,10 +17,11 @@ class DeepLabTrainConfig(CommonConfig):
     command: ClassVar[str] = "deeplab-train"
     example: ClassVar[str] = "s4 deeplab-train --images DIR --labels labels"
 
-    images: Path = opt(
+    images: tuple[Path, ...] = opt(
         None,
-        "Folder of the pictures. Unset: the one that the label folder was made from.",
-        must_be="folder",
+        "Folder of the pictures, or tar of pictures. Several may be given. Unset: those that the label folder was made "
+        "from.",
+        must_be="shards",
         found=True,
     )
     labels: Path = opt(
@@ -36,7 +37,7 @@ class DeepLabTrainConfig(CommonConfig):
     )
     classes: str | None = opt(
         None,
-        "Class list: voc or a file. Unset: the class list of the label folder.",
+        "Class list: voc or a file. Unset or auto: the class list of the label folder.",
         words=CLASS_WORDS,
         must_be="file",
     )
@@ -89,8 +90,9 @@ class DeepLabTrainConfig(CommonConfig):
         if images is None:
             message = f"--images: not given, and {self.labels} does not say where its pictures lie, a folder expected"
             raise ConfigError(f"{message}; name it, as in: {self.example}", "setting-missing")
-        if not images.is_dir():
-            message = f"--images: not given, and the pictures of {self.labels} are no longer in {images}"
+        gone = [place for place in images if not place.exists()]
+        if gone:
+            message = f"--images: not given, and the pictures of {self.labels} are no longer in {gone[0]}"
             raise ConfigError(f"{message}, a folder expected; name it, as in: {self.example}", "setting-missing")
-        tell(f"--images: not given, so the pictures of {self.labels} are taken ({images})")
+        tell(f"--images: not given, so the pictures of {self.labels} are taken ({', '.join(map(str, images))})")
         return replace(self, images=images)

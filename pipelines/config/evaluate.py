@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
-from pipelines.config.base import CLASS_WORDS, CLASSES, SCALES, WEIGHT_WORDS, CommonConfig, CrfPreset
+from pipelines.config.base import CLASS_WORDS, SCALES, WEIGHT_WORDS, CommonConfig, CrfPreset
 from pipelines.config.setting import Tell, opt
 from pipelines.config.usual_places import DEEPLAB_RUN, salient_network, usual_run
 
@@ -33,7 +33,13 @@ class EvaluateConfig(CommonConfig):
     labels: Path | None = opt(None, "Label folder to evaluate, instead of a network.", must_be="folder")
     images: Path | None = opt(None, "Folder of the pictures, for mask AP.", must_be="folder")
     annotations: Path | None = opt(None, "COCO JSON file with the true instances, for mask AP.", must_be="file")
-    classes: str = opt("voc", CLASSES, words=CLASS_WORDS, must_be="file")
+    classes: str | None = opt(
+        None,
+        "Class list: voc, or a file with one class name per line. Unset or auto: that of the network or of the label "
+        "folder. For label maps of others, unset is voc.",
+        words=CLASS_WORDS,
+        must_be="file",
+    )
     scales: str = opt("1.0", "Picture scales to average over.", form=SCALES)
     flip: bool = opt(
         False, "Average over the picture and its mirror image. --flip works for salient-instance networks too."

@@ -14,6 +14,7 @@ from pipelines.errors import ConfigError, InputError, S4Error, nearest_name, rai
 from pipelines.files import read_json
 
 _LISTS = Path("ImageSets", "Segmentation")
+_TAR = ".tar"  # a folder of pictures in one file
 _VOC_LAYOUT = "JPEGImages, SegmentationClass and ImageSets/Segmentation/val.txt"
 # What has to be there: how a message calls it, and the rule that is broken where it is not.
 _KINDS = {
@@ -23,6 +24,7 @@ _KINDS = {
     "tensors": ("file", "weights-missing"),
     "path": ("file or folder", "file-missing"),
     "pictures": ("picture or folder", "image-missing"),
+    "shards": ("folder", "folder-missing"),
 }
 
 
@@ -76,6 +78,7 @@ def _fault(flag: str, kind: str, path: Path, split: str | None) -> S4Error | Non
         return _weights_fault(flag, path)
     what, rule = _KINDS[kind]
     right = {"folder": path.is_dir, "voc": path.is_dir, "file": path.is_file, "tensors": path.is_file}
+    right["shards"] = path.is_file if path.name.lower().endswith(_TAR) else path.is_dir
     if kind == "pictures" and matches(path):
         return None
     if not right.get(kind, path.exists)():

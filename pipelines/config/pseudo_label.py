@@ -9,6 +9,7 @@ from pipelines.config.base import (
     CLASS_WORDS,
     CLASSES,
     DRY_RUN,
+    KEYWORDS_FOR_ALL,
     RETRY_FAILED,
     SALIENT_WEIGHTS,
     SEED,
@@ -17,6 +18,7 @@ from pipelines.config.base import (
     WEIGHT_WORDS,
     CommonConfig,
     CrfPreset,
+    require_one_source_each,
 )
 from pipelines.config.setting import REQUIRED, Tell, opt
 from pipelines.config.shard import Shard
@@ -31,8 +33,11 @@ class PseudoLabelConfig(CommonConfig):
     command: ClassVar[str] = "pseudo-label"
     example: ClassVar[str] = "s4 pseudo-label --images DIR"
 
-    images: Path = opt(
-        REQUIRED, "Folder of the pictures to label, with its sub-folders.", argument="PICTURES", must_be="folder"
+    images: tuple[Path, ...] = opt(
+        REQUIRED,
+        "Folder of the pictures to label, with its sub-folders, or tar of pictures. Several may be given.",
+        argument="PICTURES",
+        must_be="shards",
     )
     weights: Path | None = opt(None, SALIENT_WEIGHTS, words=WEIGHT_WORDS, must_be="weights")
     instances: Path | None = opt(
@@ -40,17 +45,21 @@ class PseudoLabelConfig(CommonConfig):
         "Instances from another source, instead of --weights: COCO JSON, or a folder of masks.",
         must_be="path",
     )
-    keywords: str = opt(
+    keywords: tuple[str, ...] = opt(
         "auto",
         "Image-level keywords: auto, a file, or the cls folder of SBD. auto reads folder names, VOC lists or VOC XML. "
-        "The file may be CSV, COCO JSON, cls_labels.npy or train_cls.txt.",
+        f"The file may be CSV, COCO JSON, cls_labels.npy or train_cls.txt. {KEYWORDS_FOR_ALL}",
         words=("auto",),
         must_be="path",
     )
     out: Path = opt(LABELS, "Label folder to write. Pictures that have a label there are skipped.")
-    classes: str = opt("voc", CLASSES, words=CLASS_WORDS, must_be="file")
+    classes: str | None = opt(None, CLASSES, words=CLASS_WORDS, must_be="file")
     allow_unplaced: bool = opt(False, ALLOW_UNPLACED)
-    split: str | None = opt(None, "Label only the pictures in this list of the data set.")
+    split: str | None = opt(
+        None,
+        "Label only the pictures in this list of the data set. Of several --images, folders without the list are "
+        "labelled whole.",
+    )
     assign: Literal["auto", "single", "attention", "graph", "random"] = opt(
         "auto",
         "How instances get their keywords in pictures with several keywords. single: such instances get no keyword. "
@@ -131,6 +140,7 @@ class PseudoLabelConfig(CommonConfig):
     def __post_init__(self) -> None:
         """Check each field, and what fields demand of each other."""
         super().__post_init__()
+        require_one_source_each(self.images, self.keywords)
         if self.weights is not None and self.instances is not None:
             message = "--weights and --instances: both given, one of them expected; leave one out"
             raise ConfigError(message, "setting-value")

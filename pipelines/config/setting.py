@@ -24,7 +24,7 @@ FOLDER_FILE = "s4.toml"
 """Name of the file that gives the settings of every command started in its folder."""
 LEFT_TO_COMMAND = "auto"
 """Value with which a setting leaves the choice to the command."""
-Existing = Literal["folder", "file", "path", "pictures", "tensors", "voc", "weights"]
+Existing = Literal["folder", "file", "path", "pictures", "shards", "tensors", "voc", "weights"]
 """What a path has to lead to: see `pipelines.config.paths`."""
 Tell = Callable[[str], None]
 """Receives a line for the user."""
@@ -270,8 +270,10 @@ def build(cls: type[Config], values: Mapping[str, Any]) -> Config:
 
 
 def to_json(config: StageConfig) -> dict[str, Any]:
-    """Return the settings as JSON values; paths become texts."""
-    return {setting.name: plain(getattr(config, setting.name)) for setting in fields(config)}
+    """Return the settings as JSON values; paths become texts, and a list of one value becomes that value."""
+    values = {setting.name: getattr(config, setting.name) for setting in fields(config)}
+    single = {name: value[0] for name, value in values.items() if isinstance(value, tuple) and len(value) == 1}
+    return {name: plain(single.get(name, value)) for name, value in values.items()}
 
 
 def from_json(cls: type[Config], values: Mapping[str, Any]) -> Config:

@@ -1,6 +1,6 @@
 """Where a command writes, and looks for what was left out, unless the user names another place."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipelines.config.setting import Tell
@@ -112,16 +112,17 @@ def _trained_runs() -> Iterator[tuple[float, Path]]:
             yield checkpoint.stat().st_mtime, run
 
 
-def record_pictures(labels: Path, images: Path) -> None:
-    """Note in a label folder where its pictures lie.
+def record_pictures(labels: Path, images: Sequence[Path]) -> None:
+    """Note in a label folder in which folders its pictures lie.
 
     The note is a file of its own: the labels and their manifest stay the same wherever the pictures are.
     """
-    write_json(labels / _PICTURES, {"images": images.absolute()})
+    places = [folder.absolute() for folder in images]
+    write_json(labels / _PICTURES, {"images": places if len(places) > 1 else places[0]})
 
 
-def recorded_pictures(labels: Path) -> Path | None:
-    """Return the folder of the pictures that a label folder was made from; None if that is not noted.
+def recorded_pictures(labels: Path) -> tuple[Path, ...] | None:
+    """Return the folders of the pictures that a label folder was made from; None if that is not noted.
 
     Raises:
         InputError: The note is damaged [json-damaged].
@@ -129,4 +130,5 @@ def recorded_pictures(labels: Path) -> Path | None:
     note = labels / _PICTURES
     content = read_json(note) if note.is_file() else None
     images = content.get("images") if isinstance(content, dict) else None
-    return Path(images) if isinstance(images, str) else None
+    places = images if isinstance(images, list) else [images]
+    return tuple(map(Path, places)) if places and all(isinstance(place, str) for place in places) else None

@@ -9,6 +9,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
+from pipelines.data.classes import IGNORED_NAME
 from pipelines.data.notes import Notes
 
 _JOINTS = re.compile(r"[\s_\-/]+")
@@ -22,6 +23,11 @@ _NO_PLURAL = ("ss", "us", "is")  # glass, bus, tennis
 def name_key(word: str) -> str:
     """Return a word without case, spaces, `_`, `-` and `/`; letters with accents have one form."""
     return _JOINTS.sub("", unicodedata.normalize("NFKC", word)).casefold()
+
+
+def stands_for_background(word: str) -> bool:
+    """Return whether a word means the background, or pixels without a class, as in lists of other programs."""
+    return name_key(word) == "background" or word == IGNORED_NAME
 
 
 def _class_key(word: str) -> str:

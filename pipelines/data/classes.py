@@ -43,7 +43,7 @@ BACKGROUND_NAMES = ("background", "_background_")
 """Names that stand for the background in lists of other programs."""
 IGNORED_NAME = "__ignore__"
 """Name that stands for pixels without a class in labelme's lists."""
-_MOST_CLASSES = 254  # with background and 255 they fill a byte
+MOST_CLASSES = 254  # with background and 255 they fill a byte
 _COLOURED = re.compile(r"([^#:][^:]*):(?:\d+,\d+,\d+)?:.*")  # a line of labelmap.txt
 
 
@@ -74,9 +74,9 @@ class ClassList:
             InputError: There are no names or too many [classes-count], one is there twice [classes-twice], or one
                 stands for the background [classes-background].
         """
-        if not 1 <= len(names) <= _MOST_CLASSES:
+        if not 1 <= len(names) <= MOST_CLASSES:
             raise InputError(
-                f"{source}: {len(names)} classes, expected 1 to {_MOST_CLASSES}; write one name a line", "classes-count"
+                f"{source}: {len(names)} classes, expected 1 to {MOST_CLASSES}; write one name a line", "classes-count"
             )
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:

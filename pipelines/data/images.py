@@ -173,7 +173,7 @@ def find_images(folder: Path, notes: Notes | None = None) -> dict[str, ImageFile
     """Find every picture below a folder and in its tars; hidden files and folders are left out.
 
     Args:
-        folder: The folder.
+        folder: The folder; or a tar, whose pictures have the ids that they have in the folder around it.
         notes: Told of the files that are ignored, by suffix, and of everything that is no regular file.
 
     Returns:
@@ -188,7 +188,8 @@ def find_images(folder: Path, notes: Notes | None = None) -> dict[str, ImageFile
     found: list[ImageFile] = []
     ignored: Counter[str] = Counter()
     suffixes = readable_suffixes()
-    for path in walk_files(folder, notes):
+    is_tar = folder.is_file() and folder.name.lower().endswith((TAR_SUFFIX, *COMPRESSED_SUFFIXES))
+    for path in [folder] if is_tar else walk_files(folder, notes):
         name = path.name.lower()
         if name.endswith(COMPRESSED_SUFFIXES):
             raise compressed(path)
@@ -201,7 +202,8 @@ def find_images(folder: Path, notes: Notes | None = None) -> dict[str, ImageFile
         elif not name.endswith(_XML) and (suffix := ignored_suffix(path.name)) is not None:
             ignored[suffix] += 1
     tell_ignored(folder, ignored, _hints(), notes)
-    return by_id(folder, found, f"{' '.join(suffixes)}, or {TAR_SUFFIX} files of them")
+    root = folder.parent if is_tar else folder
+    return by_id(root, found, f"{' '.join(suffixes)}, or {TAR_SUFFIX} files of them")
 
 
 def find_image_files(folder: Path) -> dict[str, Path]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from pipelines.data.class_names import NameMatcher, name_key
+from pipelines.data.class_names import NameMatcher, name_key, stands_for_background
 from pipelines.data.classes import VOC_CLASSES, ClassList
 from pipelines.data.images import ImageFile
 from pipelines.data.notes import Notes, first_names
@@ -20,6 +20,7 @@ from pipelines.data.tar_shards import TarMember, read_member
 from pipelines.errors import InputError, nearest_name
 
 _PARTS = {"images", "test", "testing", "train", "training", "trainval", "val", "valid", "validation"}
+_SHARD = re.compile(r".*[-_.]\d{3,}")  # the name of one tar of many
 _LONGEST_TEXT = 1 << 16  # bytes of a text beside a picture: room for any list of classes
 _MOST_UNPLACED = 0.1  # share of the pictures
 _SHOWN = 5  # folders that a message names
@@ -45,17 +46,20 @@ class PlaceWords:
 class PlaceReader:
     """Reads the classes of pictures from their places."""
 
-    def __init__(self, images: Mapping[str, ImageFile], classes: ClassList, matcher: NameMatcher) -> None:
+    def __init__(
+        self, images: Mapping[str, ImageFile], classes: ClassList, matcher: NameMatcher, chosen: bool = True
+    ) -> None:
         """Take the pictures.
 
         Args:
             images: Where each picture lies, by image_id.
             classes: Classes in use.
             matcher: Finds the names of these classes.
+            chosen: Whether somebody chose the classes. Else they were read from the pictures, or they are VOC's twenty.
         """
         self._images, self._matcher = images, matcher
         self._voc = NameMatcher(VOC_CLASSES) if classes.is_voc else None
-        self._is_chosen = classes.names != VOC_CLASSES  # a list that somebody chose for these pictures
+        self._is_chosen = chosen and classes.names != VOC_CLASSES
         self._beside: dict[PurePosixPath, set[str]] = defaultdict(set)
         for folder in {PurePosixPath(image_id).parent for image_id in images}:
             for place in (folder, *folder.parents):
@@ -79,6 +83,32 @@ class PlaceReader:
             else:
                 (found.others if self._means_another(place) else found.unplaced)[place.parent.as_posix()] += 1
         return found
+
+    def names(self) -> Counter[str]:
+        """Return the names that the places give by themselves, with their numbers of pictures, to make classes of them.
+
+        VOC's synsets go by the names of their classes. Folders that are parts of a data set, and tars with a number,
+        give no name.
+
+        Raises:
+            InputError: As for `read`.
+        """
+        return Counter(
+            word for image_id, path in self._images.items() for word in self._own_words(PurePosixPath(image_id), path)
+        )
+
+    def _own_words(self, place: PurePosixPath, path: ImageFile) -> list[str]:
+        """Return the names of a picture: in `key.cls`, of its synset, of the innermost folder, or in `key.txt`."""
+        labels = [] if isinstance(path, Path) else _texts_beside(path, ".cls")
+        synset = synset_of_picture(place.name) or ""
+        names = (folder.name for folder in (place.parent, *place.parent.parents))
+        named = next((name for name in names if _may_name_class(name)), "")
+        single = class_of_synset(synset) or class_of_synset(named) or named or self._part_as_class(place.parent)
+        if labels:
+            return labels
+        if single or synset:
+            return [single or synset]
+        return [] if isinstance(path, Path) else _texts_beside(path, ".txt") or self._words_beside(path)
 
     def _words(self, place: PurePosixPath, path: ImageFile) -> list[str]:
         """Return the classes of a picture.
@@ -131,6 +161,19 @@ class PlaceReader:
         return []
 
 
+def _may_name_class(folder: str) -> bool:
+    """Return whether a folder or tar of any name may be called after what its pictures show."""
+    is_place = name_key(folder) in _PARTS or _SHARD.fullmatch(folder)
+    return bool(name_key(folder)) and not is_place and not stands_for_background(folder)
+
+
+def _texts_beside(picture: TarMember, suffix: str) -> list[str]:
+    """Return the words in a text beside a picture, synsets of VOC as names; none if the text is a number."""
+    texts = [read_member(one, _LONGEST_TEXT) for one in picture.beside if one.member.endswith(suffix)]
+    words = [word.strip() for text in texts for word in re.split(r"[;\n]", text.decode("utf-8", "replace"))]
+    return [class_of_synset(word) or word for word in words if word and not word.isdecimal()]
+
+
 def tell_unplaced(where: Path, found: PlaceWords, classes: ClassList, allowed: bool, notes: Notes) -> None:
     """Tell which folders name no class, with the number of their pictures.
 
@@ -157,8 +200,8 @@ def tell_unplaced(where: Path, found: PlaceWords, classes: ClassList, allowed: b
     what = f"{where}: {left} of {total} pictures are in folders that name no class of the list ({folders})"
     if left > _MOST_UNPLACED * total and not allowed:
         raise InputError(
-            f"{what}, expected at most a tenth; rename the folders, name their classes with --classes, or leave the "
-            "pictures out with --allow-unplaced",
+            f"{what}, expected at most a tenth; rename the folders, name their classes with --classes FILE or auto, "
+            "or leave the pictures out with --allow-unplaced",
             "keywords-unplaced",
         )
     notes.say(f"{what}; they are left out", warn=True)

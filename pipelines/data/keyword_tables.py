@@ -24,6 +24,11 @@ def damaged(found: str, expected: str) -> InputError:
     return InputError(f"{found}, expected {expected}; correct the file", "keywords-file")
 
 
+def has_names(path: Path) -> bool:
+    """Return whether a table names its classes; `.npy` and `.txt` only number them."""
+    return path.is_dir() or path.suffix.lower() not in (".npy", ".txt")
+
+
 def read_table(path: Path, images: Iterable[str], classes: ClassList, notes: Notes) -> tuple[Named, list[str]]:
     """Read a table of keywords.
 

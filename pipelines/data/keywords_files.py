@@ -7,28 +7,22 @@ VOC classes that are not in use are passed over in every source. Folder names, V
 word as well, because they describe whole data sets. A word in a CSV table must be a class.
 """
 
-import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from xml.etree import ElementTree
 
-from pipelines.data.class_names import NameMatcher
+from pipelines.data.class_names import NameMatcher, stands_for_background
 from pipelines.data.classes import VOC_CLASSES, ClassList
 from pipelines.data.images import ImageFile, strip_image_suffix
 from pipelines.data.keyword_places import PlaceReader, folder_names, tell_unplaced
-from pipelines.data.keyword_tables import Named, damaged, read_table
+from pipelines.data.keyword_tables import Named, read_table
+from pipelines.data.keyword_voc import class_lists, read_lists, read_xml, split_ids, xml_of
 from pipelines.data.notes import Notes, first_names
 from pipelines.data.picture_names import PictureNames
-from pipelines.data.voc import read_split
 from pipelines.errors import InputError
-from pipelines.files import read_text
 
 Keywords = dict[str, tuple[str, ...]]  # image_id -> class names
-
-_ABSENT = "-1"  # in VOC's lists; 1 is present, and 0 is present but hard to see, as in class vectors
-_LIST_LINE = re.compile(r"(\S+)\s+(-1|0|1)")
 
 
 def read_keywords(
@@ -39,6 +33,8 @@ def read_keywords(
     split: str | None = None,
     notes: Notes | None = None,
     allow_unplaced: bool = True,
+    wanted: Collection[str] | None = None,
+    chosen: bool = True,
 ) -> Keywords:
     """Read the keywords of pictures.
 
@@ -54,6 +50,9 @@ def read_keywords(
         split: Takes only pictures of this VOC split, from its own lists in `Main` where it has them; None takes all.
         notes: Told what is left out, and which names were understood though they are spelled otherwise.
         allow_unplaced: Whether more than a tenth of the pictures may lie in folders that name no class.
+        wanted: Takes only these pictures; None takes those of the split.
+        chosen: Whether somebody chose the classes. Else the keywords themselves gave them: then words for background
+            are passed over.
 
     Returns:
         image_id -> keywords, in the order of `images`; some of the pictures, at least one.
@@ -64,20 +63,16 @@ def read_keywords(
             [keywords-unplaced], or the split is unknown [split-missing].
     """
     notes = notes or Notes()
-    said = _Source(images, folder, classes, split, notes, allow_unplaced).read(source)
+    said = _Source(images, folder, classes, split, notes, allow_unplaced, wanted, chosen).read(source)
     said.refuse_faults()
     table = {image_id: said.keywords(image_id) for image_id in images if image_id in said.words}
     table = {image_id: keywords for image_id, keywords in table.items() if keywords}
+    if not table:
+        raise said.without_keywords()
     said.matcher.tell(notes)
     said.tell_others(notes)
-    if not table:
-        raise InputError(
-            f"{said.where}: no picture has a keyword among {first_names(classes.names)}, expected one or more; check "
-            "--keywords and --classes",
-            "keywords-none",
-        )
     left = [image_id for image_id in images if image_id not in table]
-    if left and split is None and not said.is_of_places:  # of places it is told already
+    if left and split is None and wanted is None and not said.is_of_places:  # of places it is told already
         shown = f"no keyword for {len(left)} of {len(images)} pictures, which are left out ({first_names(left)})"
         notes.say(f"{said.where}: {shown}")
     return table
@@ -90,6 +85,8 @@ def keyword_faults(
     classes: ClassList,
     split: str | None = None,
     allow_unplaced: bool = True,
+    wanted: Collection[str] | None = None,
+    chosen: bool = True,
 ) -> list[InputError]:
     """Return all faults in the keywords of pictures, each as an error of its own.
 
@@ -102,10 +99,13 @@ def keyword_faults(
         classes: Classes in use.
         split: The VOC split, or None.
         allow_unplaced: As in `read_keywords`.
+        wanted: As in `read_keywords`.
+        chosen: As in `read_keywords`.
     """
     try:
-        said = _Source(images, folder, classes, split, Notes(), allow_unplaced).read(source)
-        listed = _split_ids(folder.parent, split) or set()
+        place = _Source(images, folder, classes, split, Notes(), allow_unplaced, wanted, chosen)
+        said = place.read(source)
+        listed = place.wanted() or set()
     except InputError as error:
         return [error]
     faults = [InputError(f"{said.where}: {fault}; correct the file", "keywords-file") for fault in said.faults]
@@ -166,7 +166,19 @@ class _Said:
             lines = [fault for some in faults.values() for fault in some]
             number = f"{len(lines)} faults: " if len(lines) > 1 else ""
             rule = rules[0] if len(rules) == 1 else "keywords-file"
-            raise InputError(f"{self.where}: {number}{'; '.join(lines)}; correct them, or check --images", rule)
+            remedy = "correct them, check --images, or name the classes with --classes FILE or auto"
+            remedy = remedy if self.strangers else "correct them, or check --images"
+            raise InputError(f"{self.where}: {number}{'; '.join(lines)}; {remedy}", rule)
+
+    def without_keywords(self) -> InputError:
+        """Return the error of a source that gives no picture a keyword."""
+        there = f", but {self._others_in_words()}" if self.others else ""
+        names = first_names(self.matcher.names)
+        return InputError(
+            f"{self.where}: no picture has a keyword among {names}{there}, expected one or more; check --keywords, or "
+            "name the classes with --classes FILE or auto",
+            "keywords-none",
+        )
 
     def keywords(self, image_id: str) -> tuple[str, ...]:
         """Return the words of a picture that are classes in use, in the order of the class list."""
@@ -176,8 +188,11 @@ class _Said:
     def tell_others(self, notes: Notes) -> None:
         """Tell of words that are no class."""
         if self.others:
-            shown = first_names([f"{word} {count}" for word, count in self.others.most_common()])
+            shown = self._others_in_words()
             notes.say(f"{self.where}: words that name no class of the list are passed over, with pictures: {shown}")
+
+    def _others_in_words(self) -> str:
+        return first_names([f"{word} {count}" for word, count in self.others.most_common()])
 
 
 class _Source:
@@ -191,10 +206,17 @@ class _Source:
         split: str | None,
         notes: Notes,
         allow_unplaced: bool,
+        wanted: Collection[str] | None,
+        chosen: bool,
     ) -> None:
         self.images, self.folder, self.classes, self.split = images, folder, classes, split
         self.notes, self.allow_unplaced = notes, allow_unplaced
+        self._wanted, self.chosen = wanted, chosen
         self.matcher = NameMatcher(classes.names)
+
+    def wanted(self) -> set[str] | None:
+        """Return the ids of the pictures to take; None for all."""
+        return split_ids(self.folder.parent, self.split) if self._wanted is None else set(self._wanted)
 
     def read(self, source: str) -> _Said:
         """Read what a source says, see `read_keywords`."""
@@ -212,7 +234,7 @@ class _Source:
 
     def _sort(self, said: _Said, named: Sequence[tuple[str, Iterable[str]]]) -> None:
         """Give the words to the pictures that are meant."""
-        wanted = _split_ids(self.folder.parent, self.split)
+        wanted = self.wanted()
         matched = PictureNames(self.images, self.notes).match([name for name, _ in named], said.where)
         missing = dict.fromkeys(_plain(name) for name, _ in named if name not in matched)
         said.missing += [image_id for image_id in missing if wanted is None or image_id in wanted]
@@ -228,8 +250,9 @@ class _Source:
         for image_id, words in said.words.items():
             for word in sorted(words):
                 if self.matcher.find(word) is None and (voc is None or voc.find(word) is None):
-                    first.setdefault(word, image_id)
                     said.others[word] += 1
+                    if self.chosen or not stands_for_background(word):
+                        first.setdefault(word, image_id)
         for word, image_id in first.items() if strict else ():
             try:
                 self.classes.position(word)
@@ -239,25 +262,26 @@ class _Source:
 
     def _find(self) -> tuple[str, Named]:
         """Return the source that `auto` stands for, and its content."""
-        wanted = _split_ids(self.folder.parent, self.split)
+        wanted = self.wanted()
         asked = {i: place for i, place in self.images.items() if wanted is None or i in wanted}
-        places = PlaceReader(asked, self.classes, self.matcher).read()
+        places = PlaceReader(asked, self.classes, self.matcher, self.chosen).read()
         if places.words:
             tell_unplaced(self.folder, places, self.classes, self.allow_unplaced, self.notes)
             return f"{self.folder}", iter(places.words.items())
-        lists = _class_lists(self.folder.parent, self.matcher, self.split)
+        lists = class_lists(self.folder.parent, self.matcher, self.split)
         if lists:
-            return f"{lists[0][1].parent}", _read_lists(lists)
+            return f"{lists[0][1].parent}", read_lists(lists)
         annotations = [
-            (image_id, xml) for image_id, path in self.images.items() if (xml := _xml_of(image_id, path, self.folder))
+            (image_id, xml) for image_id, path in self.images.items() if (xml := xml_of(image_id, path, self.folder))
         ]
         if annotations:
-            return f"{annotations[0][1].parent}", ((image_id, _read_xml(xml)) for image_id, xml in annotations)
+            return f"{annotations[0][1].parent}", ((image_id, read_xml(xml)) for image_id, xml in annotations)
         folders = folder_names(self.images)
         found = f"folders {folders} name no class of the list" if folders else "no keywords found"
         raise InputError(
             f"{self.folder}: {found}, expected sub-folders or tars named after classes, key.cls in tars, "
-            "../ImageSets/Main or VOC XML; name the classes with --classes, or pass a table as --keywords",
+            "../ImageSets/Main or VOC XML; name the classes with --classes FILE, take the folders' names with "
+            "--classes auto, or pass a table as --keywords",
             "keywords-none",
         )
 
@@ -265,57 +289,3 @@ class _Source:
 def _plain(name: str) -> str:
     """Return the image id that a name of no picture would stand for."""
     return strip_image_suffix(name.lstrip("/").removeprefix("./").removeprefix("JPEGImages/"))
-
-
-def _split_ids(voc: Path, split: str | None) -> set[str] | None:
-    """Return the pictures of a split; None for all pictures, where no split is asked for or only `Main` knows it."""
-    if split is None:
-        return None
-    only_main = not (voc / "ImageSets" / "Segmentation" / f"{split}.txt").is_file() and any(_lists(voc, split))
-    return None if only_main else set(read_split(voc, split))
-
-
-def _lists(voc: Path, split: str) -> Iterator[Path]:
-    return (voc / "ImageSets" / "Main").glob(f"*_{split}.txt")
-
-
-def _class_lists(voc: Path, matcher: NameMatcher, split: str | None) -> list[tuple[str, Path]]:
-    """Return the per-class lists of a split, or of all splits where this split has none of its own."""
-    paths = sorted(_lists(voc, split)) if split is not None else []
-    paths = paths or sorted(_lists(voc, "*"))
-    named = ((_class_of_list(path, matcher), path) for path in paths)
-    return [(name, path) for name, path in named if name is not None]
-
-
-def _class_of_list(path: Path, matcher: NameMatcher) -> str | None:
-    """Return the class of a list `<class>_<split>.txt`; the longest name counts: `sea_lion` before `sea`."""
-    parts = path.stem.split("_")
-    names = ("_".join(parts[:length]) for length in range(len(parts) - 1, 0, -1))
-    return next((found for name in names if (found := matcher.find(name)) is not None), None)
-
-
-def _read_lists(lists: Sequence[tuple[str, Path]]) -> Named:
-    for name, path in lists:
-        for number, line in enumerate(read_text(path).splitlines(), start=1):
-            if not line.strip():
-                continue
-            parts = _LIST_LINE.fullmatch(line.strip())
-            if parts is None:
-                raise damaged(f"{path}: line {number} is {line!r}", "an id and 1, 0 or -1")
-            if parts.group(2) != _ABSENT:
-                yield parts.group(1), [name]
-
-
-def _xml_of(image_id: str, path: ImageFile, folder: Path) -> Path | None:
-    places = [folder.parent / "Annotations" / f"{image_id}.xml"]
-    places += [path.with_suffix(".xml")] if isinstance(path, Path) else []
-    return next((place for place in places if place.is_file()), None)
-
-
-def _read_xml(path: Path) -> list[str]:
-    """Read the names of a picture's objects; names of parts, such as `head`, lie one level deeper and are left out."""
-    try:
-        root = ElementTree.fromstring(read_text(path))
-    except (ElementTree.ParseError, ValueError) as error:
-        raise damaged(f"{path}: {error}", "VOC XML") from error
-    return [(name.text or "").strip() for name in root.findall("object/name")]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import IGNORE, ClassList, Keywords
+from pipelines.data.picture_folders import name_below
 from pipelines.data.record_files import Record
 from pipelines.data.rle import boxes_of, encode_masks
 from pipelines.engine.distributed import choose_device
@@ -105,7 +106,7 @@ class PictureLabeller:
         confidence[label_map == IGNORE] = 0
         record = {
             "image_id": image_id,
-            "file_name": self.plan.images[image_id].relative_to(self.config.images).as_posix(),
+            "file_name": name_below(self.plan.images[image_id], self.config.images),
             "height": picture.shape[0],
             "width": picture.shape[1],
             "keywords": list(keywords.names),

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipelines.config import PseudoLabelConfig, Shard
-from pipelines.data.classes import ClassList, Keywords, load_classes
-from pipelines.data.images import ImageFile, find_images
+from pipelines.data.classes import ClassList, Keywords
+from pipelines.data.images import ImageFile
 from pipelines.data.instance_sources.opening import open_instances
 from pipelines.data.instance_sources.picture_masks import InstanceSource
-from pipelines.data.keywords_files import read_keywords
+from pipelines.data.keyworded_pictures import KeywordedPictures
 from pipelines.data.notes import Notes, first_names
 from pipelines.data.record_files import SETTINGS, settings_differences
 from pipelines.engine.checkpoint import weights_file
@@ -96,18 +96,12 @@ def make_plan(config: PseudoLabelConfig, events: Events) -> LabelPlan:
         InputError: The class list, the pictures, the keywords or the instances are missing or unusable.
         ConfigError: The label folder would lie inside the picture folder [out-inside].
     """
-    if config.out.resolve().is_relative_to(config.images.resolve()):
-        raise ConfigError(
-            f"--out {config.out}: lies among the pictures of {config.images}, a folder elsewhere expected: the next "
-            "run would take label maps for pictures; choose another --out",
-            "out-inside",
-        )
-    classes = load_classes(config.classes)
+    _require_apart(config)
     notes = Notes(events)
-    images = find_images(config.images, notes)
-    names = read_keywords(config.keywords, images, config.images, classes, config.split, notes, config.allow_unplaced)
+    pictures = KeywordedPictures(config.images, config.keywords, config.split, notes)
+    classes, names = pictures.read(config.classes, config.allow_unplaced)
     keywords = {image_id: classes.keywords(words) for image_id, words in names.items()}
-    ordered = {image_id: images[image_id] for image_id in sorted(keywords)}
+    ordered = {image_id: pictures.images[image_id] for image_id in sorted(keywords)}
     masks = None if config.instances is None else open_instances(config.instances, ordered, notes)
     notes.tell()
     # Where the masks come with their keywords, nothing has to be found out.
@@ -121,6 +115,16 @@ def make_plan(config: PseudoLabelConfig, events: Events) -> LabelPlan:
     used = [name for name in classes.names if any(name in words.names for words in keywords.values())]
     recognise = _recognises(config, used, events)
     return LabelPlan(ordered, keywords, classes, config.part, strategy, config.fill, cells, recognise, masks, notes)
+
+
+def _require_apart(config: PseudoLabelConfig) -> None:
+    for folder in config.images:
+        if config.out.resolve().is_relative_to(folder.resolve()):
+            raise ConfigError(
+                f"--out {config.out}: lies among the pictures of {folder}, a folder elsewhere expected: the next run "
+                "would take label maps for pictures; choose another --out",
+                "out-inside",
+            )
 
 
 def _recognises(config: PseudoLabelConfig, used: list[str], events: Events) -> bool:

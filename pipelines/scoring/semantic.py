@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config import EvaluateConfig
 from pipelines.data.checking import require_same_size
-from pipelines.data.classes import ClassList, load_classes
+from pipelines.data.classes import VOC_CLASSES, ClassList, load_classes
 from pipelines.data.images import open_image, with_any_case
 from pipelines.data.label_folder import LabelFolder, open_labels
 from pipelines.data.label_maps import read_label_map, tell_reading, write_palette_map
@@ -35,6 +35,9 @@ from pipelines.scoring.files import (
     require_apart,
     require_files,
 )
+
+if TYPE_CHECKING:
+    from pipelines.networks.load import DeepLabPredictor
 
 
 @dataclass(frozen=True)
@@ -62,16 +65,23 @@ class _Judged:
 
 def score_network(config: EvaluateConfig, events: Events) -> dict[str, Any]:
     """Score the semantic network `config.weights`; see `pipelines.evaluate.evaluate`."""
-    classes = load_classes(config.classes)
+    asked, weights = asked_classes(config.classes), cast(Path, config.weights)
     ids, pictures, truths = pictures_and_truths(config)
     require_apart(config.save_predictions, truths)
-    source = _network(cast(Path, config.weights), config, classes, pictures, config.save_predictions)
-    return _score(config, classes, source, ids, truths, events)
+    network = _loaded(weights, config, asked)
+    if asked is None:
+        tell_classes(weights, network.classes, events)
+    source = _network(weights, network, config, pictures, config.save_predictions)
+    return _score(config, network.classes, source, ids, truths, events)
 
 
 def score_predictions(config: EvaluateConfig, events: Events) -> dict[str, Any]:
     """Score the label maps in `config.predictions`; see `pipelines.evaluate.evaluate`."""
-    voc, folder, classes = cast(Path, config.voc), cast(Path, config.predictions), load_classes(config.classes)
+    voc, folder = cast(Path, config.voc), cast(Path, config.predictions)
+    if config.classes == "auto":
+        message = f"--classes auto: given with {folder}, whose label maps do not name their classes"
+        raise ConfigError(f"{message}, voc or a file expected; pass the list of the training", "classes-numbers")
+    classes = load_classes(config.classes or "voc")
     ids = read_split(voc, config.split)
     files = {image_id: with_any_case(folder / f"{image_id}.png") for image_id in ids}
     files = existing(files, "predictions of the list", config.allow_missing, events)
@@ -101,7 +111,8 @@ def open_versus(config: EvaluateConfig, classes: ClassList, ids: Sequence[str]) 
     if path is None:
         return None
     if path.is_file() or (path / "checkpoints").is_dir():
-        return _network(path, config, classes, list_pictures(cast(Path, config.voc), list(ids)), None)
+        pictures = list_pictures(cast(Path, config.voc), list(ids))
+        return _network(path, _loaded(path, config, classes), config, pictures, None)
     if not path.is_dir():
         message = f"--versus: {path} not found, label maps or a DeepLab expected; check the path"
         raise InputError(message, "folder-missing")
@@ -147,7 +158,7 @@ def compare_with(
     }
 
 
-def open_pseudo_labels(folder: Path, classes: ClassList) -> LabelFolder:
+def open_pseudo_labels(folder: Path, classes: ClassList | None) -> LabelFolder:
     """Open a label folder to score it.
 
     Raises:
@@ -175,20 +186,57 @@ def _files(folder: Path, files: dict[str, Path], classes: ClassList, workers: in
     return LabelSource(folder, read, max(1, workers))  # decoding frees the interpreter, so threads share the work
 
 
-def _network(
-    weights: Path, config: EvaluateConfig, classes: ClassList, pictures: dict[str, Path], save: Path | None
-) -> LabelSource:
-    # Imported here, since both import torch, and scoring files must not need torch.
-    from pipelines.networks.crf import refine
-    from pipelines.networks.load import load_deeplab
+def asked_classes(classes: str | None) -> ClassList | None:
+    """Return the class list that `--classes` names; None for that of what is scored.
+
+    Raises:
+        InputError: The file cannot be used.
+    """
+    return None if classes in (None, "auto") else load_classes(classes)
+
+
+def tell_classes(source: Path, classes: ClassList, events: Events) -> None:
+    """Tell which classes are scored, unless they are VOC's twenty.
+
+    Args:
+        source: What the classes are taken from.
+        classes: The classes.
+        events: Receives the line.
+    """
+    if classes.names != VOC_CLASSES:
+        numbers = "" if classes.is_voc else ", whose numbers in the true label maps are 1, 2 and so on in this order"
+        left = "pixels of other classes are left out of the score"
+        events.info(f"{source}: scored for its own {_listed(classes)}{numbers}, and background; {left}")
+
+
+def classes_entry(config: EvaluateConfig, classes: ClassList) -> dict[str, list[str]]:
+    """Return the part of a result that names the classes; empty for VOC's twenty, and for those of `--classes`."""
+    is_known = asked_classes(config.classes) is not None or classes.names == VOC_CLASSES
+    return {} if is_known else {"classes": classes.to_json()}
+
+
+def _loaded(weights: Path, config: EvaluateConfig, asked: ClassList | None) -> "DeepLabPredictor":
+    from pipelines.networks.load import load_deeplab  # brings torch, which scoring files must not need
 
     network = load_deeplab(weights, device=config.device, precision=config.precision)
-    if network.classes != classes:
+    if asked is not None and network.classes != asked:
         raise ConfigError(
-            f"{weights}: trained for {_listed(network.classes)}, --classes expects {_listed(classes)}; "
-            "evaluate with the class list of the training",
+            f"{weights}: trained for {_listed(network.classes)}, --classes expects {_listed(asked)}; leave --classes "
+            "out, or evaluate with the class list of the training",
             "class-list-differs",
         )
+    return network
+
+
+def _network(
+    weights: Path,
+    network: "DeepLabPredictor",
+    config: EvaluateConfig,
+    pictures: dict[str, Path],
+    save: Path | None,
+) -> LabelSource:
+    from pipelines.networks.crf import refine  # brings torch
+
     scales = scales_of(config)
 
     def read(image_id: str) -> tuple[Path, NDArray[np.uint8]]:
@@ -198,7 +246,7 @@ def _network(
             probabilities = refine(probabilities, picture, config.crf_preset, network.device)
         label_map = probabilities.argmax(axis=0).astype(np.uint8)
         if save is not None:
-            write_palette_map(save / f"{image_id}.png", classes.to_palette(label_map))
+            write_palette_map(save / f"{image_id}.png", network.classes.to_palette(label_map))
         return weights, label_map
 
     # One picture at a time: the network itself keeps every core busy.
@@ -237,6 +285,7 @@ def _score(
         "split": config.split,
         "list_sha256": sha256_lines(ids),
         "source": str(source.path),
+        **classes_entry(config, classes),
         "scales": list(scales_of(config)),
         "flip": config.flip,
         "crf": config.crf,

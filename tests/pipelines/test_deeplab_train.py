@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from deeplab import NETWORKS, DeepLab, MultiScale, build_deeplab
 from deeplab.losses import LOSSES
-from pipelines.config import DeepLabTrainConfig
+from pipelines.config import DeepLabTrainConfig, from_json
 from pipelines.config.recipes import DEEPLAB_RECIPES, NETWORK_RECIPES, deeplab_recipe
 from pipelines.config.setting import choices_of, settings_of
 from pipelines.config.usual_places import record_pictures
@@ -84,7 +84,7 @@ class Colours(nn.Module):
 
 def test_a_run_leaves_a_checkpoint_that_rebuilds_its_network(config: DeepLabTrainConfig) -> None:
     stream = io.StringIO()
-    result = deeplab_train(replace(config, val_voc=config.images.parent), Events(stream))
+    result = deeplab_train(replace(config, val_voc=config.images[0].parent), Events(stream))
     assert set(result) == {"run", "steps", "seconds", "images_per_second", "best", "losses", "warnings"}
     assert result["steps"] == 2 and result["best"]["metric"] == "miou" and 0 <= result["best"]["value"] <= 1
     best = load_checkpoint(config.run / "checkpoints" / "best.pt")
@@ -93,7 +93,7 @@ def test_a_run_leaves_a_checkpoint_that_rebuilds_its_network(config: DeepLabTrai
     assert best["classes"] == {"names": ["cat", "dog"], "indices": [8, 12]}
     build_deeplab(best["network"], 3).load_state_dict(best["model"])
     predict = load_deeplab(config.run, device="cpu", precision="fp32")
-    label = predict(config.images / "p0.png")
+    label = predict(config.images[0] / "p0.png")
     assert label.shape == (40, 50) and set(np.unique(label)) <= {0, 8, 12}
     # what was trained on is told, and kept with the run; the whole manifest is in the log alone
     log = (config.run / "log.txt").read_text()
@@ -242,7 +242,7 @@ def test_crops_and_loss_follow_the_recipe(config: DeepLabTrainConfig) -> None:
 
 
 def test_a_run_at_several_scales_predicts_at_them_too(config: DeepLabTrainConfig) -> None:
-    config = replace(config, recipe="v2-resnet101", val_voc=config.images.parent)
+    config = replace(config, recipe="v2-resnet101", val_voc=config.images[0].parent)
     result = deeplab_train(config, Events(io.StringIO()))
     best = load_checkpoint(config.run / "checkpoints" / "best.pt")
     assert best["multi_scale"]
@@ -250,7 +250,7 @@ def test_a_run_at_several_scales_predicts_at_them_too(config: DeepLabTrainConfig
     assert 3 < result["losses"]["total"] < 6
     predictor = load_deeplab(config.run, device="cpu", precision="fp32")
     assert isinstance(predictor.net, MultiScale)
-    assert predictor(config.images / "p0.png").shape == (40, 50)
+    assert predictor(config.images[0] / "p0.png").shape == (40, 50)
 
 
 def test_pixels_count_by_their_confidence_where_it_is_asked_for(config: DeepLabTrainConfig) -> None:
@@ -290,7 +290,7 @@ def test_pixels_count_by_their_confidence_where_it_is_asked_for(config: DeepLabT
 
 
 def test_validation_scores_the_val_pictures(config: DeepLabTrainConfig) -> None:
-    voc = config.images.parent
+    voc = config.images[0].parent
     config = replace(config, val_voc=voc)
     assert validator(config, CLASSES)(Colours(), HERE.device) == {"miou": 1.0}
     # p0: half of the picture's 2000 pixels become unjudged; p3 cat (20:30 of 10:30) turns background:
@@ -306,7 +306,7 @@ def test_validation_scores_the_val_pictures(config: DeepLabTrainConfig) -> None:
 
 
 def test_validation_needs_every_file_before_training_starts(config: DeepLabTrainConfig) -> None:
-    voc = config.images.parent
+    voc = config.images[0].parent
     (voc / "SegmentationClass" / "p3.png").unlink()
     with pytest.raises(InputError, match=r"p3\.png: no such file"):
         deeplab_train(replace(config, val_voc=voc), Events(io.StringIO()))
@@ -314,7 +314,7 @@ def test_validation_needs_every_file_before_training_starts(config: DeepLabTrain
 
 
 def test_unmarked_labels_are_taken_as_ground_truth_on_request_alone(config: DeepLabTrainConfig) -> None:
-    masks = config.images.parent / "SegmentationClass"
+    masks = config.images[0].parent / "SegmentationClass"
     with pytest.raises(InputError, match="labels-unmarked"):
         deeplab_train(replace(config, labels=masks), Events(io.StringIO()))
     stream = io.StringIO()
@@ -350,7 +350,7 @@ def test_pixels_speak_for_themselves_where_presence_is_ignored(config: DeepLabTr
     assert isinstance(predictor.net, DeepLab) and predictor.net.presence is not None
     with torch.no_grad():
         predictor.net.presence.bias.fill_(-20)
-    picture = config.images / "p0.png"
+    picture = config.images[0] / "p0.png"
     held = predictor.probabilities(picture)
     assert held[0].min() > 0.99  # nothing is shown
     free = load_deeplab(config.run, ignore_presence=True, device="cpu", precision="fp32")
@@ -374,4 +374,27 @@ def test_a_run_keeps_the_loss_and_the_pictures_that_were_found_for_it(config: De
     record_pictures(config.labels, images)
     deeplab_train(replace(config, images=None), Events(io.StringIO()))
     saved = json.loads((config.run / "config.json").read_text())
-    assert (saved["loss"], saved["images"]) == ("plain", str(images))
+    assert (saved["loss"], saved["images"]) == ("plain", str(images[0]))
+
+
+def test_pictures_of_several_folders_are_found_and_frozen(config: DeepLabTrainConfig, tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    (config.images[0] / "p2.png").rename(tmp_path / "more" / "p2.png")
+    with pytest.raises(InputError, match=r"no picture for .*p2.*\[image-missing\]"):
+        training_pictures(config, LabelFolder(config.labels, CLASSES, {"kind": "pseudo"}))
+    both = (*config.images, tmp_path / "more")
+    record_pictures(config.labels, both)
+    given = replace(config, images=both)
+    labels = LabelFolder(config.labels, CLASSES, {"kind": "pseudo"})
+    assert training_pictures(given, labels)[2].picture.shape == (40, 50, 3)
+    deeplab_train(replace(config, images=None), Events(io.StringIO()))
+    assert json.loads((config.run / "config.json").read_text())["images"] == [str(folder) for folder in both]
+    assert from_json(DeepLabTrainConfig, json.loads((config.run / "config.json").read_text())).images == both
+
+
+def test_the_classes_are_those_of_the_label_folder_unless_others_are_named(config: DeepLabTrainConfig) -> None:
+    deeplab_train(replace(config, classes="auto", steps=1), Events(io.StringIO()))
+    assert load_checkpoint(config.run / "checkpoints" / "last.pt")["classes"] == CLASSES.described()
+    truth = replace(config, labels=config.labels / "labels", labels_are="ground-truth", classes="auto")
+    with pytest.raises(ConfigError, match=r"--classes auto: given with true label maps.*\[classes-numbers\]"):
+        deeplab_train(truth, Events(io.StringIO()))

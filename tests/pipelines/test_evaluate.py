@@ -1,4 +1,5 @@
 import hashlib
+import io
 import json
 import subprocess
 import sys
@@ -97,8 +98,24 @@ def test_a_folder_of_plain_label_maps_given_as_labels_is_pointed_to_predictions(
 
 def test_labels_of_another_class_list_are_refused(voc: Path, labels: Path) -> None:
     with pytest.raises(InputError) as caught:
-        evaluate(EvaluateConfig(voc=voc, labels=labels), Events())
+        evaluate(EvaluateConfig(voc=voc, labels=labels, classes="voc"), Events())
     assert caught.value.rule == "labels-classes"
+
+
+@pytest.mark.parametrize("unset", [None, "auto"])
+def test_labels_are_scored_for_their_own_classes(voc: Path, labels: Path, classes: str, unset: str | None) -> None:
+    stream = io.StringIO()
+    result = evaluate(EvaluateConfig(voc=voc, labels=labels, classes=unset), Events(stream))
+    told = evaluate(EvaluateConfig(voc=voc, labels=labels, classes=classes), Events())
+    assert result.pop("classes") == ["cat", "dog"]
+    assert json.dumps(result) == json.dumps(told)  # the list of a file is not repeated in the result
+    line = "scored for its own 2 classes (cat, dog), and background; pixels of other classes are left out of the score"
+    assert f"{labels}: {line}" in stream.getvalue()
+
+
+def test_label_maps_do_not_name_their_classes(voc: Path, predictions: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--classes auto.*voc or a file expected.*\[classes-numbers\]"):
+        evaluate(EvaluateConfig(voc=voc, predictions=predictions, classes="auto"), Events())
 
 
 def test_own_class_names_are_numbered_from_1(tmp_path: Path, voc: Path) -> None:
@@ -300,8 +317,43 @@ def test_a_network_of_other_classes_is_refused_with_both_lists(
 ) -> None:
     pretend("load_deeplab", FakeNetwork(load_classes(classes)))
     with pytest.raises(ConfigError, match=r"2 classes \(cat, dog\).*20 classes \(aeroplane, ") as caught:
-        evaluate(EvaluateConfig(voc=voc, weights=Path("run")), Events())
+        evaluate(EvaluateConfig(voc=voc, weights=Path("run"), classes="voc"), Events())
     assert caught.value.rule == "class-list-differs"
+
+
+@pytest.mark.parametrize("unset", [None, "auto"])
+def test_a_network_is_scored_for_its_own_classes(
+    unset: str | None, voc: Path, classes: str, pretend: Callable[[str, Any], None]
+) -> None:
+    pretend("load_deeplab", FakeNetwork(load_classes(classes)))
+    stream = io.StringIO()
+    result = evaluate(EvaluateConfig(voc=voc, weights=Path("run"), classes=unset), Events(stream))
+    # The bird of the truth is not judged: background 2 / (2 + 1 called cat + 2 false), cat 1 / 3, dog 1 / 2
+    assert result["per_class"] == pytest.approx({"background": 2 / 5, "cat": 1 / 3, "dog": 1 / 2})
+    assert (result["classes"], result["source"]) == (["cat", "dog"], "run")
+    assert result.keys() == PREDICTION_KEYS | {"classes"}
+    assert "run: scored for its own 2 classes (cat, dog), and background; pixels of other classes are left out" in (
+        stream.getvalue()
+    )
+
+
+def test_a_network_of_all_of_voc_is_scored_without_a_word(voc: Path, pretend: Callable[[str, Any], None]) -> None:
+    pretend("load_deeplab", FakeNetwork(load_classes("voc")))
+    stream = io.StringIO()
+    result = evaluate(EvaluateConfig(voc=voc, weights=Path("run")), Events(stream))
+    assert len(result["per_class"]) == 21 and result.keys() == PREDICTION_KEYS
+    assert "scored for" not in stream.getvalue()
+
+
+def test_numbers_of_own_classes_are_told(tmp_path: Path, voc: Path, pretend: Callable[[str, Any], None]) -> None:
+    (tmp_path / "shapes.txt").write_text("star\nring\n")
+    pretend("load_deeplab", FakeNetwork(load_classes(str(tmp_path / "shapes.txt"))))
+    for image_id, rows in (("a", [[0, 1, 2], [2, 1, 0]]), ("b", [[2, 2, 0]])):
+        write_map(voc / "SegmentationClass" / f"{image_id}.png", rows)
+    stream = io.StringIO()
+    result = evaluate(EvaluateConfig(voc=voc, weights=Path("run")), Events(stream))
+    assert list(result["per_class"]) == ["background", "star", "ring"]
+    assert "2 classes (star, ring), whose numbers in the true label maps are 1, 2 and so on" in stream.getvalue()
 
 
 def test_predictions_are_never_saved_over_the_truth(

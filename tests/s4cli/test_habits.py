@@ -72,7 +72,14 @@ def test_the_natural_input_needs_no_flag(replace: Replace) -> None:
     lists = Path("voc/ImageSets/Segmentation")
     lists.mkdir(parents=True)
     (lists / "val.txt").write_text("x")
-    assert config_seen("pseudo-label", replace, ["i", "--weights", "w"]).images == Path("i")
+    assert config_seen("pseudo-label", replace, ["i", "--weights", "w"]).images == (Path("i"),)
+    Path("more").mkdir()
+    Path("k.csv").touch()
+    both = config_seen("pseudo-label", replace, ["i", "more", "--weights", "w"])
+    assert both.images == (Path("i"), Path("more")) and both.keywords == ("auto",)
+    flags = ["--images", "i", "--keywords", "auto", "--images", "more", "--keywords", "k.csv", "--weights", "w"]
+    each = config_seen("pseudo-label", replace, flags)
+    assert each.images == (Path("i"), Path("more")) and each.keywords == ("auto", "k.csv")
     assert config_seen("evaluate", replace, ["voc", "--labels", "l"]).voc == Path("voc")
     assert config_seen("evaluate", replace, ["--voc", "voc", "--labels", "l"]).voc == Path("voc")
     assert config_seen("predict", replace, ["i", "a", "--weights", "w"]).images == (Path("i"), Path("a"))
@@ -223,18 +230,13 @@ def test_every_command_ends_with_where_the_result_lies_and_what_comes_next(
     assert capsys.readouterr().err.splitlines()[-1].startswith(line)
 
 
-@pytest.mark.parametrize(
-    ("classes", "more", "flag"),
-    [(["cat", "dog"], [], " --classes FILE"), (["cat", "dog"], ["--classes", "a"], " --classes a"), (None, [], "")],
-)
-def test_a_network_of_own_classes_is_evaluated_with_their_list(
-    classes: list[str] | None, more: list[str], flag: str, replace: Replace, capsys: pytest.CaptureFixture[str]
+def test_a_network_of_own_classes_is_evaluated_without_their_list(
+    replace: Replace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if classes:
-        Path("l/manifest.json").write_text(json.dumps({"classes": classes}))
+    Path("l/manifest.json").write_text(json.dumps({"classes": ["cat", "dog"]}))
     replace("deeplab-train", lambda config, events: {})
-    assert main(["deeplab-train", *NEEDED["deeplab-train"], *more]) == 0
-    assert f"next: s4 evaluate VOCDIR --weights r{flag}, or" in capsys.readouterr().err
+    assert main(["deeplab-train", *NEEDED["deeplab-train"]]) == 0
+    assert "next: s4 evaluate VOCDIR --weights r, or" in capsys.readouterr().err
 
 
 def test_every_command_has_its_last_line() -> None:

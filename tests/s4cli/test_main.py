@@ -183,7 +183,7 @@ def test_one_rank_of_several_prints(
         (["config", "show"], "no command given, one of train, pseudo-label"),
         (["demo", "--config", "a", "--no-config"], "both given"),
         (["evaluate", "i", "--voc", "l"], "leave --voc out"),
-        (["pseudo-label", "i", "l"], "unexpected extra argument"),
+        (["evaluate", "i", "l"], "unexpected extra argument"),
         (["run", "absent.toml"], "absent.toml"),
         (["run", "absent.toml", "stray"], "stray"),
         (["--loud"], "--loud"),

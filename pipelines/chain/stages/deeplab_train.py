@@ -12,8 +12,8 @@ from pipelines.chain.step import Wiring
 from pipelines.config import DeepLabTrainConfig, PseudoLabelConfig
 from pipelines.config.recipes import DeepLabRecipe, deeplab_recipe
 from pipelines.data.classes import ClassList, load_classes
-from pipelines.data.images import find_images
 from pipelines.data.label_folder import open_labels
+from pipelines.data.picture_folders import find_pictures
 from pipelines.data.voc import read_id_list
 from pipelines.errors import InputError
 from pipelines.files import Journal, sha256_lines, write_text
@@ -52,8 +52,8 @@ class DeepLabTrainStep(TrainingStep):
         return cls.at(wiring, values, single=True, within=within)
 
     @property
-    def searched_folder(self) -> Path:
-        """The folder of the pictures."""
+    def searched_folders(self) -> tuple[Path, ...]:
+        """The folders of the pictures."""
         return self.config.images
 
     @property
@@ -77,7 +77,7 @@ class DeepLabTrainStep(TrainingStep):
         if config.val_voc is not None:
             with inspection.catching():
                 inspection.voc_pairs(config.val_voc, "val")
-        asked = load_classes(config.classes) if config.classes is not None else None
+        asked = None if config.classes in (None, "auto") else load_classes(config.classes)
         source = self.within if self.single else config.list
         listed = read_id_list(source) if source is not None else []
         maker = self.maker_of(config.labels)
@@ -88,7 +88,7 @@ class DeepLabTrainStep(TrainingStep):
         if made.classes is not None:
             inspection.seen.classes = made.classes
             inspection.same_classes(asked, made.classes, f"[{config.command}] classes {config.classes}")
-        self._check_pictures(inspection, made, source, listed, searched=maker.searched_folder != config.images)
+        self._check_pictures(inspection, made, source, listed, searched=maker.searched_folders != config.images)
 
     def inputs(self) -> dict[str, Any]:
         """Return hashes of the labels, the list, the pictures on it, and the validation list."""
@@ -98,7 +98,7 @@ class DeepLabTrainStep(TrainingStep):
             ids = single_keyword_ids(config.labels, self.within)
         else:
             ids = read_id_list(config.list) if config.list is not None else labels.ids()
-        images = find_images(config.images)
+        images = find_pictures(config.images)
         inputs: dict[str, Any] = {
             "labels": labels_hashes(labels, ids),
             "list": sha256_lines(ids),
@@ -123,10 +123,11 @@ class DeepLabTrainStep(TrainingStep):
         config = self.config
         labels = open_labels(config.labels, config.labels_are, asked)
         inspection.seen.classes = labels.classes
-        ids, images = listed or labels.ids(), find_images(config.images)
+        ids, images = listed or labels.ids(), find_pictures(config.images)
         inspection.seen.pictures = len(ids)
+        usual = config.images[0]
         inspection.pairs(
-            [(images.get(image_id, config.images / f"{image_id}.jpg"), labels.label_path(image_id)) for image_id in ids]
+            [(images.get(image_id, usual / f"{image_id}.jpg"), labels.label_path(image_id)) for image_id in ids]
         )
 
     def _check_pictures(
@@ -151,9 +152,8 @@ class DeepLabTrainStep(TrainingStep):
         ids = [image_id for image_id in listed or made.labelled if image_id in labelled]
         inspection.seen.pictures = len(ids)
         if searched:
-            folder = self.config.images
-            images = find_images(folder)
-            inspection.pictures(images.get(image_id, folder / f"{image_id}.jpg") for image_id in ids)
+            usual, images = self.config.images[0], find_pictures(self.config.images)
+            inspection.pictures(images.get(image_id, usual / f"{image_id}.jpg") for image_id in ids)
 
 
 def single_keyword_ids(labels: Path, within: Path | None) -> list[str]:

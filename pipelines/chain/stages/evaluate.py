@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pipelines.chain.inputs import (
     contents_hash,
@@ -30,6 +30,8 @@ class EvaluateStep(Step):
 
     config_class = EvaluateConfig
     set_by_rounds = _MEASURED
+    # Other classes are those of the network or the labels, whose hashes are inputs.
+    counts_as: ClassVar[Mapping[str, str]] = {"classes": "voc"}
     figures_shown = ("miou", "miou_kept", "coverage", "ap50", "images")
 
     config: EvaluateConfig
@@ -62,7 +64,7 @@ class EvaluateStep(Step):
             inspection.refuse(message, "versus-missing")
         made = inspection.seen_of(maker.name) if maker is not None else None
         if made is not None and made.classes is not None:
-            asked = load_classes(config.classes)
+            asked = None if config.classes in (None, "auto") else load_classes(config.classes)
             inspection.same_classes(asked, made.classes, f"[{config.command}] classes {config.classes}")
         if config.annotations is not None and config.images is not None:
             inspection.seen.pictures = inspection.coco(config.annotations, config.images)

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, sqrt
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pipelines.chain.findings import Seen
 from pipelines.chain.inputs import file_hash, sizes_hash, weights_hash
 from pipelines.chain.inspection import Inspection
 from pipelines.chain.step import Step, Wiring
 from pipelines.config import DeepLabTrainConfig, PseudoLabelConfig, TrainConfig
-from pipelines.data.classes import ClassList, load_classes
-from pipelines.data.images import find_images
+from pipelines.data.classes import VOC_CLASSES, ClassList, load_classes
 from pipelines.data.instance_sources.opening import instance_files, open_instances
-from pipelines.data.keywords_files import keyword_faults, read_keywords
+from pipelines.data.keyworded_pictures import KeywordedPictures
+from pipelines.data.notes import Notes
 from pipelines.errors import nearest_name
 from pipelines.files import read_json, sha256_lines
 
@@ -33,6 +33,8 @@ class PseudoLabelStep(Step):
     config_class = PseudoLabelConfig
     needed_for_rounds = True
     set_by_chain = ("shard", "dry_run")
+    # Other classes change the keywords, which are in the fingerprint.
+    counts_as: ClassVar[Mapping[str, str]] = {"classes": "voc"}
     without_effect = ("retry_failed", "keywords")  # the fingerprint has the keywords themselves, not their source
     informs_later_checks = True
     figures_shown = ("images", "labelled", "empty", "failed")
@@ -59,8 +61,8 @@ class PseudoLabelStep(Step):
         return self.config.out
 
     @property
-    def searched_folder(self) -> Path:
-        """The folder of the pictures."""
+    def searched_folders(self) -> tuple[Path, ...]:
+        """The folders of the pictures."""
         return self.config.images
 
     def check(self, inspection: Inspection) -> None:
@@ -70,14 +72,15 @@ class PseudoLabelStep(Step):
             if self.maker_of(weights) is None:
                 inspection.weights(weights)
         inspection.trunk_weights(config.trunk_weights)
-        classes, images = load_classes(config.classes), find_images(config.images)
-        inspection.seen.classes = classes
-        given = config.keywords, images, config.images, classes, config.split
-        faults = keyword_faults(*given, config.allow_unplaced)
+        if config.classes != "auto":
+            inspection.seen.classes = load_classes(config.classes or "voc")
+        pictures = KeywordedPictures(config.images, config.keywords, config.split, Notes())
+        images, faults = pictures.images, pictures.faults(config.classes, config.allow_unplaced)
         inspection.add(*faults)
         if faults:
             return
-        ids = list(read_keywords(*given))
+        classes, keywords = pictures.read(config.classes)
+        inspection.seen.classes, ids = classes, list(keywords)
         inspection.seen.labelled, inspection.seen.pictures = ids, len(ids)
         inspection.seen.sizes = inspection.pictures((images[image_id] for image_id in ids), bearable=True)
         if config.split is None:
@@ -88,14 +91,16 @@ class PseudoLabelStep(Step):
     def inputs(self) -> dict[str, Any]:
         """Return hashes of the networks, the keywords, the pictures that have keywords, and given instances."""
         config = self.config
-        images, classes = find_images(config.images), load_classes(config.classes)
-        keywords = read_keywords(config.keywords, images, config.images, classes, config.split)
+        pictures = KeywordedPictures(config.images, config.keywords, config.split, Notes())
+        images, (classes, keywords) = pictures.images, pictures.read(config.classes)
         inputs = {
             "weights": weights_hash(config.weights),
             "segmenter": weights_hash(config.segmenter),
             "keywords": sha256_lines(f"{image_id},{';'.join(words)}" for image_id, words in sorted(keywords.items())),
             "pictures": sizes_hash((image_id, images[image_id]) for image_id in sorted(keywords)),
         }
+        if config.classes in (None, "auto") and classes.names != VOC_CLASSES:
+            inputs["classes"] = sha256_lines(classes.names)
         if config.instances is not None:
             is_folder = config.instances.is_dir()
             inputs["instances"] = (

@@ -124,9 +124,9 @@ def make_task(setup: Setup, weights: Path | None, images: Path | None, folder: P
 def label_settings(setup: Setup, task: Task, precision: Precision, out: Path) -> PseudoLabelConfig:
     """Return the settings of `s4 pseudo-label` for a task."""
     return PseudoLabelConfig(
-        images=task.images,
+        images=(task.images,),
         weights=task.weights,
-        keywords=str(task.keywords),
+        keywords=(str(task.keywords),),
         out=out,
         assign="single",
         recognise="off",

@@ -85,7 +85,7 @@ def test_tables_that_do_not_fit_the_data_or_each_other_are_found(
 
 def test_all_faults_are_told_and_the_first_is_the_error(plan: Plan) -> None:
     rows = "".join(f"p0,wrong{i:02d}\n" for i in range(30))
-    (plan.data / "keywords.csv").write_text(f"image,keywords\n{rows}")
+    (plan.data / "keywords.csv").write_text(f"image,keywords\np1,cat\n{rows}")
     write_mask(plan.data / "SegmentationClass" / "p5.png", (6, 7))
     with pytest.raises(InputError, match=r"'wrong00'.*\(31 faults in all\) \[class-unknown\]"):
         plan()

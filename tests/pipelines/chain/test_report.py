@@ -15,8 +15,8 @@ def test_the_page_shows_figures_rounds_and_curves(tmp_path: Path) -> None:
     steps = [TrainStep("train", 0, train), *(EvaluateStep(f"evaluate-{i}", i, evaluation) for i in (1, 2))]
     results = [
         {"steps": 10, "best": {"metric": "ap50", "value": 0.12345}},
-        {"miou": 0.5, "images": 2, "per_class": {"cat": 0.5, "dog": None}},
-        {"miou": None},
+        {"miou": 0.5, "images": 2, "per_class": {"cat": 0.5, "dog": None, "emu": None}},
+        {"miou": None, "per_class": {"cat": None, "dog": 0.25, "emu": None}},
     ]
     records = [
         {"stage": step.name, "action": "ran", "seconds": 1.5, "result": result}
@@ -29,6 +29,7 @@ def test_the_page_shows_figures_rounds_and_curves(tmp_path: Path) -> None:
     for text in ("ap50 0.1235, steps 10", "miou 0.5, images 2", "<td>-</td>", "25.0 %", "mIoU, round 2", "75.0 %"):
         assert text in page, text
     assert "Warnings" not in page
+    assert "dog" in page and "emu" not in page  # a class that occurs nowhere has no row
     assert page.count("<img") == 2  # bars of the classes, and the curves of the training
 
 

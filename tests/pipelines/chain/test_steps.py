@@ -45,7 +45,7 @@ def test_each_stage_gets_what_the_ones_before_it_make(chain: Any) -> None:
     deeplab, score = config_of(steps, "deeplab-train"), config_of(steps, "evaluate")
     out = Path("chain")
     assert (train.run, labels.weights, labels.out) == (out / "s4net", out / "s4net", out / "labels")
-    assert (deeplab.images, deeplab.labels, deeplab.classes) == (Path("pictures"), out / "labels", None)
+    assert (deeplab.images, deeplab.labels, deeplab.classes) == ((Path("pictures"),), out / "labels", None)
     assert (deeplab.run, score.weights, score.classes) == (out / "deeplab", out / "deeplab", "animals.txt")
     assert {name: names_after(step) for name, step in steps.items()} == {
         "train": (),
@@ -58,7 +58,7 @@ def test_each_stage_gets_what_the_ones_before_it_make(chain: Any) -> None:
 def test_what_a_table_says_is_not_overridden_by_what_would_be_filled_in(chain: Any) -> None:
     steps = chain(ALL.replace("[deeplab-train]", "[deeplab-train]\nrun = 'elsewhere'\nimages = 'others'"))
     assert config_of(steps, "deeplab-train").run == config_of(steps, "evaluate").weights == Path("elsewhere")
-    assert config_of(steps, "deeplab-train").images == Path("others")
+    assert config_of(steps, "deeplab-train").images == (Path("others"),)
     assert names_after(steps["evaluate"]) == ("deeplab-train",)
 
 
@@ -79,8 +79,8 @@ def test_paths_lead_from_the_folder_of_the_file(tmp_path: Path, monkeypatch: pyt
     path.write_text("[run]\nout = 'made'\n" + ALL)
     train, labels, deeplab, score = (step.config for step in chain_steps(resolve(RunConfig, path, {"file": path})))
     assert (train.images, train.run) == (Path("place/salient"), Path("place/made/s4net"))
-    assert (labels.images, labels.classes) == (Path("place/pictures"), "place/animals.txt")
-    assert (deeplab.images, score.voc) == (Path("place/pictures"), Path("place/VOC2012"))
+    assert (labels.images, labels.classes) == ((Path("place/pictures"),), "place/animals.txt")
+    assert (deeplab.images, score.voc) == ((Path("place/pictures"),), Path("place/VOC2012"))
 
 
 def test_a_stage_without_a_table_is_left_out(chain: Any) -> None:
@@ -136,7 +136,7 @@ def test_rounds_need_labels_and_a_training_alone(chain: Any) -> None:
 def test_classes_of_an_evaluation_are_those_of_the_training_on_given_labels(chain: Any) -> None:
     given = TABLES["deeplab-train"] + "images = 'pictures'\nlabels = 'masks'\n"
     assert config_of(chain(given + "classes = 'few.txt'\n" + TABLES["evaluate"]), "evaluate").classes == "few.txt"
-    assert config_of(chain(given + TABLES["evaluate"]), "evaluate").classes == "voc"
+    assert config_of(chain(given + TABLES["evaluate"]), "evaluate").classes is None
 
 
 def test_the_first_round_may_train_on_pictures_with_one_keyword(chain: Any) -> None:

@@ -18,11 +18,10 @@ from pipelines.config import (
     resolve,
     to_json,
 )
-from pipelines.data.classes import load_classes
-from pipelines.data.images import find_images
-from pipelines.data.keywords_files import read_keywords
+from pipelines.data.keyworded_pictures import KeywordedPictures
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.label_maps import write_palette_map
+from pipelines.data.notes import Notes
 from pipelines.data.rle import encode_masks
 from pipelines.engine.checkpoint import weights_file
 from pipelines.errors import InputError
@@ -143,8 +142,8 @@ class FakeStages:
     def pseudo_label(self, config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
         config.out.mkdir(parents=True, exist_ok=True)
         self.begin(config)
-        classes, images = load_classes(config.classes), find_images(config.images)
-        words = read_keywords(config.keywords, images, config.images, classes, config.split)
+        pictures = KeywordedPictures(config.images, config.keywords, config.split, Notes())
+        classes, words = pictures.read(config.classes)
         folder = LabelFolder(config.out, classes)
         for image_id in words:
             folder.write_label(image_id, np.zeros((HEIGHT, WIDTH), np.uint8))

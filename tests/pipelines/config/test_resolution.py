@@ -55,7 +55,7 @@ def test_paths_of_a_file_lead_from_its_folder(file: Path) -> None:
     train, place = resolve(TrainConfig, file, {}), file.parent
     assert (train.images, train.run, train.seed) == (place / "salient", Path("runs/s4net"), 3)
     label = resolve(PseudoLabelConfig, file, {})
-    assert (label.images, label.classes) == (place / "pictures", str(place / "classes.txt"))
+    assert (label.images, label.classes) == ((place / "pictures",), str(place / "classes.txt"))
     assert resolve(PredictConfig, file, {}).images == (place / "one.jpg", place / "more")
     assert resolve(RunConfig, file, {"file": file}).folder == place / "made"
 
@@ -69,7 +69,7 @@ def test_in_the_current_folder_paths_stay_as_they_are_written(file: Path, monkey
 
 def test_words_in_a_file_are_no_paths(file: Path) -> None:
     label = resolve(PseudoLabelConfig, file, {})
-    assert (resolve(TrainConfig, file, {}).trunk_weights, label.keywords) == ("none", "auto")
+    assert (resolve(TrainConfig, file, {}).trunk_weights, label.keywords) == ("none", ("auto",))
     assert label.weights == Path("builtin")
 
 

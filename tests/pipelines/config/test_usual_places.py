@@ -18,6 +18,7 @@ from pipelines.config import (
 )
 from pipelines.config.usual_places import record_pictures, recorded_pictures, weights_file
 from pipelines.errors import ConfigError, InputError
+from pipelines.files import read_json
 
 PICTURES = Path("pictures")
 
@@ -123,18 +124,33 @@ def test_a_label_folder_remembers_where_its_pictures_lie(tmp_path: Path) -> None
     Path("labels").mkdir()
     with pytest.raises(ConfigError, match=r"labels does not say where its pictures lie.*--images DIR"):
         DeepLabTrainConfig().located()
-    record_pictures(Path("labels"), PICTURES)
-    assert recorded_pictures(Path("labels")) == tmp_path / "pictures"
+    record_pictures(Path("labels"), [PICTURES])
+    assert read_json(Path("labels/pictures.json")) == {"images": str(tmp_path / "pictures")}
+    assert recorded_pictures(Path("labels")) == (tmp_path / "pictures",)
     told: list[str] = []
-    assert DeepLabTrainConfig().located(told.append).images == tmp_path / "pictures"
+    assert DeepLabTrainConfig().located(told.append).images == (tmp_path / "pictures",)
     assert str(tmp_path / "pictures") in told[0]
-    assert DeepLabTrainConfig(images=Path("others")).located().images == Path("others")
+    assert DeepLabTrainConfig(images=Path("others")).located().images == (Path("others"),)  # type: ignore[arg-type]
     PICTURES.rename("moved")
     with pytest.raises(ConfigError, match=r"are no longer in .*pictures.*name it, as in.*\[setting-missing\]"):
         DeepLabTrainConfig().located()
 
 
-@pytest.mark.parametrize("content", ["[]", "{}", '{"images": 3}'])
+def test_a_label_folder_remembers_several_folders_and_tars(tmp_path: Path) -> None:
+    for folder in (PICTURES, Path("labels"), Path("more")):
+        folder.mkdir()
+    Path("shard.tar").write_bytes(b"")
+    places = [PICTURES, tmp_path / "more", Path("shard.tar")]
+    record_pictures(Path("labels"), places)
+    found = tuple(tmp_path / name for name in ("pictures", "more", "shard.tar"))
+    assert recorded_pictures(Path("labels")) == found
+    assert DeepLabTrainConfig().located().images == found
+    Path("more").rmdir()
+    with pytest.raises(ConfigError, match=r"are no longer in .*more, a folder expected.*\[setting-missing\]"):
+        DeepLabTrainConfig().located()
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"images": 3}', '{"images": []}', '{"images": ["a", 3]}'])
 def test_a_note_without_a_folder_is_none(content: str) -> None:
     Path("labels").mkdir()
     Path("labels/pictures.json").write_text(content)

@@ -126,5 +126,6 @@ def test_labels_of_the_chain_are_there_for_the_whole_list(data: Path) -> None:
     (missing,) = rules(classes=pets)
     assert missing.startswith(f"{data}: p4 of val gets no label")
     assert rules(classes=pets, allow_missing=True) == []
-    (differs,) = rules(allow_missing=True)
+    assert rules(allow_missing=True) == []  # unset, the classes are those of the labels
+    (differs,) = rules(classes="voc", allow_missing=True)
     assert differs.startswith("[evaluate] classes voc: 20 classes (aeroplane, bicycle, bird, boat, ...)")
