@@ -68,10 +68,9 @@ def _found(seen: Survey) -> list[dict[str, Any]]:
     for file in seen.coco:
         what = f"COCO file, {file.instances} instances {'with' if file.has_masks else 'without'} masks"
         lines.append(_line(what, file.path, file.pictures, "train" if file in (seen.train, seen.val) else None))
-    for one in (seen.labelled, *seen.others):
-        if one is not None:
-            place = one.images if one.keywords == "auto" else Path(one.keywords)
-            lines.append(_line(one.what, place, one.pictures, "pseudo-label" if one is seen.labelled else None))
+    for one in (*seen.sets, *seen.others):
+        place = one.images if one.keywords == "auto" else Path(one.keywords)
+        lines.append(_line(one.what, place, one.pictures, "pseudo-label" if one in seen.sets else None))
     if seen.truth is not None:
         what = f"true label maps of the list {seen.truth.split}"
         used_by = "evaluate" if "evaluate" in used else None

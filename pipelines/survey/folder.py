@@ -1,7 +1,7 @@
 """All that a folder holds, and what could not be placed."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from pipelines.data.synsets import class_of_synset, is_synset
 from pipelines.data.tar_shards import TAR_SUFFIX
 from pipelines.errors import InputError
 from pipelines.survey.annotated import CocoFile, Truth, coco_files, training_files, truths
+from pipelines.survey.joining import classes_of, joinable
 from pipelines.survey.keyworded import Keyworded, keyworded
 from pipelines.survey.listing import Listing, list_files
 
@@ -26,6 +27,7 @@ class Survey:
     Attributes:
         listing: Its files.
         labelled: Pictures with keywords to label, the largest set; None without any.
+        beside: Sets of pictures that are labelled together with these, see `pipelines.survey.joining`.
         others: Further sets of pictures with keywords.
         class_file: A file that lists the classes of the pictures to label, or None.
         train: COCO file to train on, or None.
@@ -38,6 +40,7 @@ class Survey:
 
     listing: Listing
     labelled: Keyworded | None
+    beside: tuple[Keyworded, ...]
     others: tuple[Keyworded, ...]
     class_file: Path | None
     train: CocoFile | None
@@ -50,7 +53,12 @@ class Survey:
     @property
     def classes(self) -> tuple[str, ...]:
         """The classes of the pictures to label."""
-        return tuple(self.labelled.counts) if self.labelled else ()
+        return classes_of(self.sets)
+
+    @property
+    def sets(self) -> tuple[Keyworded, ...]:
+        """All sets of pictures to label."""
+        return (self.labelled, *self.beside) if self.labelled else ()
 
 
 def survey(folder: Path) -> Survey:
@@ -59,15 +67,17 @@ def survey(folder: Path) -> Survey:
     coco, other_json = coco_files(listing)
     train, val = training_files(coco)
     candidates = keyworded(listing, coco)
-    labelled = candidates.usable[0] if candidates.usable else None
+    sets = joinable(candidates.usable)
+    labelled = sets[0] if sets else None
     truth = max(truths(listing), key=lambda one: one.pictures, default=None)
     used = {file.images for file in coco} | {one.images for one in candidates.usable}
-    unplaced = dict(_unplaced(listing, labelled, [place for place in used if place is not None], other_json))
+    unplaced = dict(_unplaced(listing, sets, [place for place in used if place is not None], other_json))
     return Survey(
         listing,
         labelled,
-        tuple(candidates.usable[1:]),
-        _class_file(listing, labelled),
+        sets[1:],
+        tuple(one for one in candidates.usable if one not in sets),
+        _class_file(listing, sets),
         train,
         val,
         tuple(coco),
@@ -77,15 +87,15 @@ def survey(folder: Path) -> Survey:
     )
 
 
-def _class_file(listing: Listing, labelled: Keyworded | None) -> Path | None:
+def _class_file(listing: Listing, sets: Sequence[Keyworded]) -> Path | None:
     """Return a file of class names that has all classes of the pictures to label, the nearest one to them first."""
-    if labelled is None:
+    if not sets:
         return None
     files = [path for path in listing.with_suffix(".txt") if any(word in path.stem.lower() for word in _CLASS_WORDS)]
-    places = {place: number for number, place in enumerate(listing.near(labelled.images))}
+    places = {place: number for number, place in enumerate(listing.near(sets[0].images))}
     for path in sorted(files, key=lambda path: places[path.parent]):
         try:
-            if set(labelled.counts) <= set(load_classes(str(path)).names):
+            if set(classes_of(sets)) <= set(load_classes(str(path)).names):
                 return path
         except InputError:
             continue
@@ -93,10 +103,10 @@ def _class_file(listing: Listing, labelled: Keyworded | None) -> Path | None:
 
 
 def _unplaced(
-    listing: Listing, labelled: Keyworded | None, used: list[Path], other_json: list[Path]
+    listing: Listing, sets: Sequence[Keyworded], used: list[Path], other_json: list[Path]
 ) -> Iterator[tuple[str, int]]:
     """Yield what could not be placed, in words, and how many of it."""
-    if labelled is not None and labelled.without:
+    for labelled in sets:
         folders = Counter(image_id.rpartition("/")[0] or "." for image_id in labelled.without)
         for name, count in sorted(folders.items()):
             why = ", a synset of no VOC class" if _is_strange_synset(name) else ""

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from pipelines.survey.keyworded import Keyworded
 
 CLASS_FILE = "classes.txt"
 _SHOWN = 8
+_AUTO = '"auto"'
 
 
 def needs_class_file(survey: Survey) -> bool:
@@ -56,9 +58,9 @@ def _path(path: Path, out: Path) -> str:
 
 def _base(survey: Survey, out: Path) -> Path | None:
     """Return the folder for what is made, where the usual ones would lie among the pictures; else None."""
-    images = survey.labelled.images.resolve() if survey.labelled else None
     home = out.parent.resolve()
-    return None if images is None or not home.is_relative_to(images) else images.with_name(f"{images.name}-s4")
+    around = (one.images.resolve() for one in survey.sets if home.is_relative_to(one.images.resolve()))
+    return next((images.with_name(f"{images.name}-s4") for images in around), None)
 
 
 def _lines(survey: Survey, out: Path) -> Iterator[str]:
@@ -100,26 +102,41 @@ def _pseudo_label(survey: Survey, out: Path, base: Path | None) -> Iterator[str]
     found = survey.labelled
     if found is None:
         return
-    yield f"[pseudo-label]              # {found.pictures} pictures with keywords: {_shown(found)}"
-    yield f"images = {_path(found.images, out)}"
-    if found.keywords == "auto":
-        yield f'keywords = "auto"           # {found.what}'
-    else:
-        yield f"keywords = {_path(Path(found.keywords), out)}    # {found.what}"
-    if found.split is not None:
-        yield f"split = {json.dumps(found.split)}"
+    pictures = sum(one.pictures for one in survey.sets)
+    yield f"[pseudo-label]              # {pictures} pictures with keywords: {_shown(survey)}"
+    yield f"images = {_list_or_one([_path(one.images, out) for one in survey.sets])}"
+    sources = [_source(one, out) for one in survey.sets]
+    sources = sources[:1] if set(sources) == {_AUTO} else sources
+    what = "; ".join(dict.fromkeys(one.what for one in survey.sets))
+    yield f"keywords = {_list_or_one(sources)}{'           ' if sources == [_AUTO] else '    '}# {what}"
+    split = next((one.split for one in survey.sets if one.split is not None), None)
+    if split is not None:
+        yield f"split = {json.dumps(split)}"
     yield f"out = {_path(base / 'labels', out)}" if base else f'out = "{LABELS.as_posix()}"'
     for other in survey.others:
-        keywords = '"auto"' if other.keywords == "auto" else _path(Path(other.keywords), out)
-        yield f"# {other.what}, {other.pictures} pictures: images = {_path(other.images, out)}, keywords = {keywords}"
+        given = f"images = {_path(other.images, out)}, keywords = {_source(other, out)}"
+        yield f"# {other.what}, {other.pictures} pictures: {given}"
     for place, count in survey.listing.masks.items():
         yield f"# instances = {_path(place, out)}    # {count} label maps, if they show instances: no network is needed"
     yield ""
 
 
-def _shown(found: Keyworded) -> str:
+def _source(found: Keyworded, out: Path) -> str:
+    """Return the source of keywords as TOML spells it."""
+    return _AUTO if found.keywords == "auto" else _path(Path(found.keywords), out)
+
+
+def _list_or_one(values: list[str]) -> str:
+    """Return values that TOML can read as a list, or as the value where there is only one."""
+    return values[0] if len(values) == 1 else f"[{', '.join(values)}]"
+
+
+def _shown(survey: Survey) -> str:
     """Return the first classes and their numbers of pictures."""
-    parts = [f"{name} {count}" for name, count in found.counts.items()]
+    counts: Counter[str] = Counter()
+    for one in survey.sets:
+        counts.update(one.counts)
+    parts = [f"{name} {counts[name]}" for name in survey.classes]
     return ", ".join(parts[:_SHOWN]) + (", ..." if len(parts) > _SHOWN else "")
 
 
