@@ -1,9 +1,7 @@
 """The files in examples/ are valid, and fit the layouts that their comments describe."""
 
 import json
-import runpy
 import shutil
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -57,7 +55,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_own_pictures_in_a_folder_for_each_class(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("apple/a", "apple/b", "pear/c"):
         write_picture(Path("pictures") / f"{name}.jpg")
-    Path("classes.txt").write_text("apple\npear\n")
     assert planned("own-pictures", capsys) == {"train": 2, "pseudo-label": 3, "deeplab-train": 3}
 
 
@@ -69,23 +66,8 @@ def test_animals_in_two_rounds(capsys: pytest.CaptureFixture[str]) -> None:
     assert planned("animals", capsys) == {"train": 2, **expected}
 
 
-def test_voc_and_imagenet_joined_under_one_root(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    voc = Path("VOCdevkit/VOC2012")
-    write_voc(voc, "train_aug", {"2008_1": "cat", "2008_2": "dog"}, ["2008_3"])
+def test_voc_and_imagenet_are_two_folders(capsys: pytest.CaptureFixture[str]) -> None:
+    write_voc(Path("VOCdevkit/VOC2012"), "train_aug", {"2008_1": "cat", "2008_2": "dog"}, ["2008_3"])
     for name in ("n02084071/x", "n00000000/no_class_of_voc"):
         write_picture(Path("imagenet") / f"{name}.JPEG")
-    monkeypatch.setattr(sys, "argv", ["join", str(voc), "imagenet", "joined"])
-    runpy.run_path(str(EXAMPLES / "join_voc_imagenet.py"), run_name="__main__")
-    assert capsys.readouterr().out == "3 pictures in joined/keywords.csv\n"
-    assert Path("joined/keywords.csv").read_text() == (
-        "image,keywords\nvoc/2008_1,cat\nvoc/2008_2,dog\nimagenet/n02084071/x,dog\n"
-    )
     assert planned("voc-imagenet", capsys) == {"train": 2, "pseudo-label": 3, "deeplab-train": 3, "evaluate": 1}
-
-
-def test_joining_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["join", "nothing", "imagenet", "joined"])
-    with pytest.raises(SystemExit, match=r"error: nothing/JPEGImages: no such folder.*\[folder-missing\]"):
-        runpy.run_path(str(EXAMPLES / "join_voc_imagenet.py"), run_name="__main__")
