@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pipelines.config.base import WEIGHT_WORDS, CommonConfig, Preset
 from pipelines.config.setting import opt
+from pipelines.config.trunks import TRUNK_WORDS, require_trunks
 from pipelines.errors import ConfigError
 
 
@@ -20,7 +21,7 @@ class BenchConfig(CommonConfig):
         "inference", "What to time."
     )
     preset: Preset = opt("paper", "Network variant if --weights is not given. --what inference times all variants.")
-    trunk: str = opt("resnet50", "Trunk of S4Net if --weights is not given: any name of the timm library.")
+    trunk: str = opt("resnet50", f"Trunk of S4Net if --weights is not given: {TRUNK_WORDS}.", check=require_trunks)
     weights: Path | None = opt(
         None,
         "Trained network to time: run folder (its best checkpoint) or file. Unset: random weights, equally fast.",

@@ -50,6 +50,7 @@ class Limits:
             None until then.
         to_begin: Whether the value is only needed to begin a run. A run that has a checkpoint goes on without it.
         settled: Whether a run keeps what the command chose for `auto`. A resumed run then accepts `auto`.
+        check: Function that raises a `ConfigError` for a value that cannot be used; None if no other check is needed.
     """
 
     help: str
@@ -65,6 +66,7 @@ class Limits:
     found: bool = False
     to_begin: bool = False
     settled: bool = False
+    check: Callable[[Any], None] | None = None
 
 
 def opt(default: Any, help: str, **limits: Any) -> Any:
@@ -190,6 +192,8 @@ def _checked_one(setting: "Field[Any]", value: Any, where: str) -> Any:
     if expected is not None:
         hint = nearest(value, choices) if choices else "change it"
         raise ConfigError(f"{where}: {value!r} given, {expected} expected; {hint}", "setting-value")
+    if limits.check is not None:
+        limits.check(result)
     return kind(os.path.expanduser(result)) if is_path(setting) else result
 
 

@@ -2,8 +2,9 @@
 
 import timm
 
-from pipelines.errors import ConfigError
-from s4net.build import TRUNKS, timm_name
+from pipelines.config.setting import nearest
+from pipelines.config.trunks import TIMM, require_trunks, unknown_trunk
+from s4net.build import timm_name
 
 
 def resolve_trunk(trunk: str) -> str:
@@ -15,14 +16,8 @@ def resolve_trunk(trunk: str) -> str:
     Raises:
         ConfigError: There is no such network [trunk-unusable].
     """
-    try:
-        name = timm_name(trunk)
-    except ValueError:
-        name = ""
+    require_trunks(trunk)
+    name = timm_name(trunk)
     if not timm.is_model(name):
-        raise ConfigError(
-            f"--trunk {trunk}: no such network, one of {', '.join(TRUNKS)}, or timm/<name> with a name of the timm "
-            "library expected; take another",
-            "trunk-unusable",
-        )
+        raise unknown_trunk(trunk, nearest(trunk, [TIMM + known for known in timm.list_models()]))
     return name

