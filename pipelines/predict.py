@@ -20,6 +20,7 @@ from pipelines.config.setting import flag_of, settings_of
 from pipelines.data.given_pictures import given_pictures
 from pipelines.data.images import ImageFile, bytes_of, open_image
 from pipelines.data.label_maps import write_palette_map
+from pipelines.data.notes import Notes
 from pipelines.data.prediction_records import SALIENT, PredictionRecords
 from pipelines.data.record_files import Record
 from pipelines.data.rle import boxes_of, encode_masks
@@ -61,7 +62,9 @@ def predict(config: PredictConfig, events: Events) -> dict[str, Any]:
     """
     start = time.monotonic()
     config = config.located(events.info)
-    folder, pictures = _pictures(config)
+    notes = Notes(events)
+    folder, pictures = _pictures(config, notes)
+    notes.tell()
     kind = load.network_kind(config.weights)
     _refuse_idle_options(config, kind)
     records = PredictionRecords(config.out, holds_maps=kind == "deeplab")
@@ -90,14 +93,14 @@ def predict(config: PredictConfig, events: Events) -> dict[str, Any]:
     }
 
 
-def _pictures(config: PredictConfig) -> tuple[Path, Mapping[str, ImageFile]]:
+def _pictures(config: PredictConfig, notes: Notes) -> tuple[Path, Mapping[str, ImageFile]]:
     """Return the folder of the pictures, and the file of each picture by id."""
     if config.voc is not None:
         folder = pictures_folder(config.voc)
         pictures: Mapping[str, ImageFile] = list_pictures(config.voc, read_split(config.voc, config.split))
     else:
         assert config.images is not None
-        folder, pictures = given_pictures(config.images)
+        folder, pictures = given_pictures(config.images, notes)
     for searched in (folder,) if config.voc is not None else config.images or ():
         if searched.is_dir() and config.out.resolve().is_relative_to(searched.resolve()):
             raise ConfigError(

@@ -1,21 +1,25 @@
 """Pictures that a user names one by one, by a pattern, or by their folder."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.config.paths import matches
-from pipelines.data.images import IMAGE_SUFFIXES, ImageFile, by_id, find_images
+from pipelines.data.folder_walk import ignored_suffix, tell_ignored
+from pipelines.data.images import IMAGE_SUFFIXES, ImageFile, advice_by_suffix, by_id, find_images, readable_suffixes
+from pipelines.data.notes import Notes
 from pipelines.data.tar_shards import TAR_SUFFIX, index_tar
 from pipelines.errors import InputError
 
 
-def given_pictures(inputs: Sequence[Path]) -> tuple[Path, dict[str, ImageFile]]:
+def given_pictures(inputs: Sequence[Path], notes: Notes | None = None) -> tuple[Path, dict[str, ImageFile]]:
     """Find the pictures that a user names.
 
     Args:
         inputs: Pictures, tars of them, folders with their sub-folders, and patterns such as `*.jpg`; one or more. A
             pattern stands for the pictures, tars and folders that it fits.
+        notes: Told of files that are ignored, in folders, in tars, and among those that a pattern fits.
 
     Returns:
         The folder that holds all inputs (a single folder is that folder itself), and image_id -> where each picture
@@ -25,16 +29,17 @@ def given_pictures(inputs: Sequence[Path]) -> tuple[Path, dict[str, ImageFile]]:
         InputError: An input is not there [image-missing], a pattern fits no picture or a tar has none [folder-empty],
             pictures differ in their suffix alone [image-id-twice], or as `find_images`.
     """
-    places = [place for one in inputs for place in _places(one)]
+    notes = notes or Notes()
+    places = [place for one in inputs for place in _places(one, notes)]
     if len(places) == 1 and places[0].is_dir():
-        return places[0], find_images(places[0])
+        return places[0], find_images(places[0], notes)
     folders = [place if place.is_dir() else place.parent for place in map(_absolute, places)]
     root = Path(os.path.commonpath(folders))
-    pictures = dict.fromkeys(picture for one in places for picture in _pictures(_absolute(one)))
+    pictures = dict.fromkeys(picture for one in places for picture in _pictures(_absolute(one), notes))
     return root, by_id(root, list(pictures), " ".join(IMAGE_SUFFIXES))
 
 
-def _places(given: Path) -> list[Path]:
+def _places(given: Path, notes: Notes) -> list[Path]:
     """Return the files and folders that an input stands for."""
     if given.exists():
         return [given]
@@ -47,6 +52,8 @@ def _places(given: Path) -> list[Path]:
     if not found:
         message = f"{given}: fits {len(fitting)} files and no picture, expected files ending in {' '.join(suffixes)}"
         raise InputError(f"{message}; check the pattern", "folder-empty")
+    ignored = (ignored_suffix(place.name) for place in fitting if place not in found)
+    tell_ignored(given, Counter(suffix for suffix in ignored if suffix is not None), advice_by_suffix(), notes)
     return found
 
 
@@ -55,7 +62,11 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))
 
 
-def _pictures(place: Path) -> list[ImageFile]:
+def _pictures(place: Path, notes: Notes) -> list[ImageFile]:
     if place.is_dir():
-        return list(find_images(place).values())
-    return list(index_tar(place, IMAGE_SUFFIXES)[0]) if place.name.lower().endswith(TAR_SUFFIX) else [place]
+        return list(find_images(place, notes).values())
+    if not place.name.lower().endswith(TAR_SUFFIX):
+        return [place]
+    members, ignored = index_tar(place, readable_suffixes())
+    tell_ignored(place, ignored, advice_by_suffix(), notes)
+    return list(members)

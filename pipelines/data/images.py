@@ -201,20 +201,32 @@ def find_images(folder: Path, notes: Notes | None = None) -> dict[str, ImageFile
             found.append(path)
         elif not name.endswith(_XML) and (suffix := ignored_suffix(path.name)) is not None:
             ignored[suffix] += 1
-    tell_ignored(folder, ignored, _hints(), notes)
+    tell_ignored(folder, ignored, advice_by_suffix(), notes)
     root = folder.parent if is_tar else folder
     return by_id(root, found, f"{' '.join(suffixes)}, or {TAR_SUFFIX} files of them")
 
 
-def find_image_files(folder: Path) -> dict[str, Path]:
+def find_image_files(folder: Path, notes: Notes | None = None) -> dict[str, Path]:
     """Find every picture below a folder that is a file of its own, as `find_images` does; tars are left out."""
-    return by_id(folder, picture_files(folder), " ".join(readable_suffixes()))
+    return by_id(folder, picture_files(folder, notes), " ".join(readable_suffixes()))
 
 
-def picture_files(folder: Path) -> list[Path]:
-    """Return the pictures below a folder that are files of their own, also if two differ in their suffix alone."""
-    suffixes = readable_suffixes()
-    return [path for path in walk_files(folder, Notes()) if path.name.lower().endswith(suffixes)]
+def picture_files(folder: Path, notes: Notes | None = None) -> list[Path]:
+    """Return the pictures below a folder that are files of their own, also if two differ in their suffix alone.
+
+    Args:
+        folder: The folder.
+        notes: Told of the files that are ignored, by suffix, and of everything that is no regular file.
+    """
+    notes = notes or Notes()
+    suffixes, found, ignored = readable_suffixes(), [], Counter[str]()
+    for path in walk_files(folder, notes):
+        if path.name.lower().endswith(suffixes):
+            found.append(path)
+        elif (suffix := ignored_suffix(path.name)) is not None:
+            ignored[suffix] += 1
+    tell_ignored(folder, ignored, advice_by_suffix(), notes)
+    return found
 
 
 def readable_suffixes() -> tuple[str, ...]:
@@ -247,7 +259,7 @@ def _formats() -> tuple[str, ...]:
     return (*_FORMATS, *(kind for kind in _OPTIONAL if _has_decoder(kind)))
 
 
-def _hints() -> dict[str, str]:
+def advice_by_suffix() -> dict[str, str]:
     """Return what to do about pictures that are not read, by suffix."""
     missing = {suffix: advice for own, advice in _OPTIONAL.values() for suffix in own}
     return {**dict.fromkeys(_UNREAD, "convert to JPEG or PNG"), **missing}
@@ -370,7 +382,9 @@ def _not_a_picture(path: ImageFile) -> InputError:
     if size == 0:
         return InputError(f"{path}: file is empty, expected a picture; restore or remove it", "image-damaged")
     kinds = ", ".join(_formats())
-    remedy = _hints().get(PurePosixPath(path.name).suffix.lower(), "restore, convert or remove it")
+    suffix, remedy = PurePosixPath(path.name).suffix.lower(), "restore, convert or remove it"
+    if suffix not in readable_suffixes():
+        remedy = advice_by_suffix().get(suffix, remedy)
     return InputError(f"{path}: content is no picture that can be read, expected {kinds}; {remedy}", "image-format")
 
 

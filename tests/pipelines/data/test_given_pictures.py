@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.data.given_pictures import given_pictures
+from pipelines.data.notes import Notes
 from pipelines.errors import InputError
+from pipelines.events import Events
 
 
 @pytest.fixture(autouse=True)
@@ -79,3 +81,18 @@ def test_a_tar_counts_as_a_folder_of_its_name() -> None:
         tar.addfile(tarfile.TarInfo("k.jpg"), io.BytesIO())
     assert found("pictures/x.tar") == ("pictures", ["x/k"])
     assert found("pictures/x.tar", "pictures/e.jpg") == ("pictures", ["e", "x/k"])
+
+
+def test_ignored_files_are_told_by_suffix_in_folders_tars_and_patterns() -> None:
+    Path("pictures/cat/x.NEF").touch()
+    with tarfile.open("pictures/x.tar", "w") as tar:
+        for name in ("k.jpg", "k.csv"):
+            tar.addfile(tarfile.TarInfo(name), io.BytesIO())
+    for given, line in (
+        ("pictures/cat", "pictures/cat: 2 files ignored: 1 .NEF (convert to JPEG or PNG), 1 .txt"),
+        ("pictures/cat/*", "pictures/cat/*: 2 files ignored: 1 .NEF (convert to JPEG or PNG), 1 .txt"),
+        ("pictures/x.tar", "x.tar: 1 file ignored: .csv"),
+    ):
+        told = io.StringIO()
+        given_pictures([Path(given)], Notes(Events(told)))
+        assert line in told.getvalue()
