@@ -40,6 +40,9 @@ def init(config: InitConfig, events: Events) -> dict[str, Any]:
         if not _holds(class_file, names):
             _refuse_existing(config, class_file)
             write_text(class_file, names)
+    if seen.labelled is not None and seen.labelled.unplaced:
+        found = seen.labelled.unplaced.partition(", expected")[0]
+        events.warn(f"{found}; they are left out, because {config.out} says allow_unplaced = true")
     write_text(config.out, settings_text(seen, config.out))
     return {
         "folder": str(config.folder),

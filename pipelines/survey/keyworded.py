@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
+from pipelines.data.class_names import NameMatcher
 from pipelines.data.classes import VOC_CLASSES, ClassList
 from pipelines.data.images import IMAGE_SUFFIXES, find_images, strip_image_suffix
 from pipelines.data.keyword_tables import read_table
-from pipelines.data.keywords_files import read_keywords
+from pipelines.data.keywords_files import keyword_faults, read_keywords
 from pipelines.data.notes import Notes
 from pipelines.data.synsets import class_of_synset, is_synset
 from pipelines.data.tar_shards import TarMember, index_tar, read_member
@@ -29,6 +30,7 @@ _SPLITS = ("train_aug", "train", "trainval", None)
 _SAMPLES = 20
 _LONGEST_TEXT = 1 << 16
 _MOST_CLASSES = 254
+_VOC = NameMatcher(VOC_CLASSES)
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Keyworded:
         counts: How many pictures have each keyword, in the order of the class list.
         pictures: How many pictures have a keyword.
         without: Ids of pictures that have none, where all pictures should have one.
+        unplaced: Why labelling would stop, because many pictures lie in folders that name no class; empty if it would
+            not.
     """
 
     what: str
@@ -52,6 +56,7 @@ class Keyworded:
     counts: dict[str, int]
     pictures: int
     without: tuple[str, ...]
+    unplaced: str = ""
 
 
 @dataclass
@@ -85,7 +90,9 @@ def _read(what: str, images: Path, keywords: str, names: Sequence[str], split: s
     ordered = {name: counts[name] for name in classes.names if counts[name]}
     is_part = split is not None or keywords != "auto"  # the other pictures may be there to evaluate on
     without = () if is_part else tuple(image_id for image_id in found if image_id not in words)
-    return Keyworded(what, images, keywords, split, ordered, len(words), without)
+    faults = keyword_faults(keywords, found, images, classes, split, allow_unplaced=False)
+    unplaced = next((fault.message for fault in faults if fault.rule == "keywords-unplaced"), "")
+    return Keyworded(what, images, keywords, split, ordered, len(words), without, unplaced)
 
 
 def keyworded(listing: Listing, coco: Sequence[CocoFile]) -> Candidates:
@@ -110,7 +117,7 @@ def keyworded(listing: Listing, coco: Sequence[CocoFile]) -> Candidates:
 
 def _known(name: str) -> str | None:
     """Return the VOC class that the name of a folder or tar means."""
-    return class_of_synset(name) or (name if name in VOC_CLASSES else None)
+    return class_of_synset(name) or _VOC.find(name)
 
 
 def _class_folders(listing: Listing, salient: set[Path | None], candidates: Candidates) -> None:
@@ -120,7 +127,7 @@ def _class_folders(listing: Listing, salient: set[Path | None], candidates: Cand
     named = {part for place in places if (part := _class_place(listing.folder, place)) is not None}
     if named:
         roots = {part.parent for part in named}
-        named |= {place for place in places if place.name == _TRAIN and place.parent in roots}
+        named |= {place for place in places if place.name.lower() == _TRAIN and place.parent in roots}
         neighbours = {place.name for place in own if place.parent in roots}
         names = _in_order(neighbours | {_known(part.name) or "" for part in named})
         candidates.try_out("folders of class names", Path(os.path.commonpath(roots)), "auto", names)
@@ -137,7 +144,7 @@ def _class_place(folder: Path, place: Path) -> Path | None:
     A folder `train` mostly holds pictures to train on. It is a class only beside folders of other classes.
     """
     above = (one for one in (place, *place.parents) if one != folder and one.is_relative_to(folder))
-    return next((one for one in above if _known(one.name) and one.name != _TRAIN), None)
+    return next((one for one in above if _known(one.name) and one.name.lower() != _TRAIN), None)
 
 
 def _may_be_class(place: Path) -> bool:

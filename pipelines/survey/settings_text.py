@@ -112,6 +112,11 @@ def _pseudo_label(survey: Survey, out: Path, base: Path | None) -> Iterator[str]
     split = next((one.split for one in survey.sets if one.split is not None), None)
     if split is not None:
         yield f"split = {json.dumps(split)}"
+    if any(one.unplaced for one in survey.sets):
+        left_out = sum(len(one.without) for one in survey.sets)
+        yield f"# {left_out} pictures without a keyword are left out. Without the next line, labelling stops"
+        yield "# because more than a tenth of the pictures are in folders that name no class."
+        yield "allow_unplaced = true"
     yield f"out = {_path(base / 'labels', out)}" if base else f'out = "{LABELS.as_posix()}"'
     for other in survey.others:
         given = f"images = {_path(other.images, out)}, keywords = {_source(other, out)}"

@@ -72,7 +72,7 @@ def started(folder: str = ".", **changes: Any) -> tuple[dict[str, Any], dict[str
 def planned() -> dict[str, int]:
     """The stages that `s4 run --dry-run` accepts, and the pictures of each."""
     file = Path("s4.toml")
-    plan = run(resolve(RunConfig, file, {"file": file, "dry_run": True}), Events(io.StringIO()))
+    plan = run(resolve(RunConfig, file, {"file": file, "dry_run": True}), Events(io.StringIO()), paces={})
     return {stage["stage"]: stage["pictures"] for stage in plan["stages"]}
 
 
@@ -108,6 +108,28 @@ def test_folders_of_synsets_and_splits() -> None:
     why = "pictures without a keyword in imagenet/train/n00000001, a synset of no VOC class"
     assert result["unplaced"] == {why: 1}
     assert planned() == {"pseudo-label": 2, "deeplab-train": 2}
+
+
+UNPLACED: dict[str, tuple[str, ...]] = {
+    "classes": ("pictures/cat/a.jpg", "pictures/dog/b.jpg", "pictures/MISC/c.jpg", "pictures/d.jpg"),
+    "own classes": ("pictures/apple/a.jpg", "pictures/pear/b.jpg", "pictures/other/c.jpg"),
+    "synsets": ("pictures/n02121808/a.jpg", "pictures/n02084071/b.jpg", "pictures/other/c.jpg"),
+}
+
+
+@pytest.mark.parametrize("kind", UNPLACED)
+def test_where_many_pictures_are_in_no_class_the_file_says_that_they_are_left_out(
+    kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures(*UNPLACED[kind])
+    assert main(["init"]) == 0
+    assert "they are left out, because s4.toml says allow_unplaced = true" in capsys.readouterr().err
+    labelling = tomllib.loads(Path("s4.toml").read_text())["pseudo-label"]
+    assert labelling["allow_unplaced"] is True
+    assert planned() == {"pseudo-label": 2, "deeplab-train": 2}
+    Path("s4.toml").write_text(Path("s4.toml").read_text().replace("allow_unplaced = true", ""))
+    with pytest.raises(InputError, match=r"\[keywords-unplaced\]"):
+        planned()
 
 
 def test_trains_are_a_class_beside_other_classes() -> None:
