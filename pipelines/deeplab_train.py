@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -20,23 +21,29 @@ from deeplab import (
     sharpened,
     soft_loss,
 )
+from pipelines.chain.dry_run import dry_run, look_at
+from pipelines.chain.findings import Seen
+from pipelines.chain.stages.deeplab_train import DeepLabTrainStep
 from pipelines.config import DeepLabTrainConfig, to_json
 from pipelines.config.recipes import NETWORK_RECIPES, DeepLabRecipe, deeplab_recipe
 from pipelines.config.setting import LEFT_TO_COMMAND
 from pipelines.data.checking import require_same_size
 from pipelines.data.classes import ClassList, load_classes
-from pipelines.data.images import open_image
+from pipelines.data.images import find_image_files, open_image
 from pipelines.data.label_crops import LabelledPictures, random_crop, reduced_size
 from pipelines.data.label_folder import LabelFolder, open_labels
 from pipelines.data.label_maps import read_palette_map, tell_reading
 from pipelines.data.label_summary import manifest_line, pictures_by_class, summary_line
+from pipelines.data.notes import Notes
 from pipelines.data.picture_folders import find_pictures
 from pipelines.data.shown_classes import require_classes
+from pipelines.data.stand_in_labels import write_stand_ins
 from pipelines.data.voc import image_path, read_id_list, read_split, truth_path
 from pipelines.engine.depthwise import speed_up_depthwise
 from pipelines.engine.distributed import Processes, processes
 from pipelines.engine.loop import LoopSettings, ParameterGroup, train_loop
 from pipelines.engine.precision import autocast
+from pipelines.engine.rehearsal import Pace, device_in_words, is_alone, rehearse
 from pipelines.engine.run_dir import RunDir
 from pipelines.engine.sampling import Epochs, repeat_factors, sample_generator
 from pipelines.errors import ConfigError, InputError
@@ -77,15 +84,45 @@ def deeplab_train(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
 
     Returns:
         {run, steps, seconds, images_per_second, best {metric, value, step}, losses, warnings}. `warnings` tells of
-        labels that teach too little, see `pipelines.metrics.plausibility`.
+        labels that teach too little, see `pipelines.metrics.plausibility`. With `dry_run`: {run, images, steps} and
+        what `pipelines.chain.dry_run.dry_run` returns.
 
     Raises:
         S4Error: The input is unusable, the run exists, the training diverged, or a signal stopped it.
     """
     config = config.located(events.info)
+    if not config.dry_run:
+        return _train(config, events)
+    step = DeepLabTrainStep("deeplab-train", 0, config)
+    look = look_at([step], events)
+    counts = {"images": look.findings.seen[step.name].pictures, "steps": step.training_steps}
+    found = dry_run(step, look, step.work(None, config.resume), deeplab_pace, events)
+    return {"run": str(config.run), **counts, **found}
+
+
+def deeplab_pace(config: DeepLabTrainConfig, seen: Seen) -> Pace | None:
+    """Measure a few steps of a training; None under torchrun, or if no picture can be used.
+
+    Labels that are still to be made are replaced by some without meaning, of the same pictures.
+    """
+    if not is_alone():
+        return None
+    with TemporaryDirectory(prefix="s4-dry-run-") as folder:
+        tried = replace(config, run=Path(folder, "run"), val_voc=None, resume=False, dry_run=False)
+        if not config.labels.is_dir():
+            if not seen.files or seen.classes is None:
+                return None
+            tried = replace(tried, labels=Path(folder, "labels"), list=None, classes=None, least_confidence=0.0)
+            write_stand_ins(tried.labels, seen.classes, seen.files)
+        seconds = rehearse(lambda events: _train(tried, events))
+    batch_size = config.batch_size or deeplab_recipe(config.network, config.recipe).batch_size
+    return Pace(seconds["train"], "step", batch_size, device_in_words(config.device))
+
+
+def _train(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
     labels = _open_labels(config)
     config = replace(config, loss=chosen_loss(config, labels))
-    pictures = training_pictures(config, labels)
+    pictures = training_pictures(config, labels, events)
     warnings = _warnings(labels, pictures)
     validate = validator(config, labels.classes) if config.val_voc else None
     recipe = deeplab_recipe(config.network, config.recipe)
@@ -179,17 +216,24 @@ def _describe(
         events.info(f"{config.val_voc}: the masks of {_VAL_SPLIT} choose the best checkpoint")
 
 
-def training_pictures(config: DeepLabTrainConfig, labels: LabelFolder) -> LabelledPictures:
-    """Return the pictures to train on, all of them checked.
+def training_pictures(
+    config: DeepLabTrainConfig, labels: LabelFolder, events: Events | None = None
+) -> LabelledPictures:
+    """Return the pictures to train on, all of them checked, and tell which files of the folders are ignored.
 
     Raises:
         InputError: A picture or label map is missing or damaged, their sizes differ, or a label is no class.
     """
     ids = read_id_list(config.list) if config.list else labels.ids()
     strict = config.labels_are == "pseudo"
+    notes = Notes(events)
+    if not strict:
+        find_image_files(labels.path, notes)
+    found = find_pictures(config.images, notes)
+    notes.tell()
     pictures = LabelledPictures(
         ids,
-        find_pictures(config.images),
+        found,
         labels,
         longest_side(config),
         strict,

@@ -8,20 +8,27 @@ The keywords say that something is there, and a doubtful instance taught more th
 255: background would be wrong for the very object that the keywords name.
 """
 
+import io
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.config import PseudoLabelConfig
+from pipelines.chain.dry_run import dry_run, look_at
+from pipelines.chain.findings import Seen
+from pipelines.chain.stages.pseudo_label import PseudoLabelStep
+from pipelines.config import PseudoLabelConfig, Shard
 from pipelines.config.usual_places import record_pictures
 from pipelines.data.images import open_image
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.label_records import LabelRecords, count_records
+from pipelines.engine.rehearsal import Pace, device_in_words, rehearse
 from pipelines.engine.signals import StopRequest
 from pipelines.engine.write_behind import write_behind
 from pipelines.errors import InputError, Stopped
@@ -39,6 +46,8 @@ from pipelines.labels.plan import LabelPlan, check_earlier, label_settings, make
 from pipelines.labels.recognizer import open_recognizer
 from pipelines.metrics.plausibility import empty_labels
 
+_TRIED = 8  # pictures that a dry run labels
+
 
 def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
     """Label every picture that has keywords.
@@ -52,7 +61,7 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
         seconds, images_per_second: Time and speed of this run.
         out: The label folder.
         warnings: Whether too many labels are empty, see `pipelines.metrics.plausibility`.
-        With `dry_run`: images, to_label, out.
+        With `dry_run`: images, to_label, out, and what `pipelines.chain.dry_run.dry_run` returns.
 
     Raises:
         ConfigError: The label folder was made with other settings [labels-differ], the cues of the earlier round were
@@ -62,6 +71,8 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
     """
     start = time.monotonic()
     config = config.located(events.info)
+    step = PseudoLabelStep("pseudo-label", 0, config)
+    look = look_at([step], events, quiet=True) if config.dry_run else None
     plan = make_plan(config, events)
     folder = LabelFolder(config.out, plan.classes)
     records = LabelRecords(folder, plan.shard)
@@ -71,9 +82,10 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
     records.claim(settings, dry_run=True)
     done = records.done(config.retry_failed)
     todo = [image_id for image_id in plan.own if image_id not in done]
-    if config.dry_run:
+    if look is not None:
         tell(plan, todo, events)
-        return {"images": len(plan.own), "to_label": len(todo), "out": str(config.out)}
+        counts = {"images": len(plan.own), "to_label": len(todo)}
+        return {**counts, **dry_run(step, look, len(todo), labelling_pace, events), "out": str(config.out)}
     remove_stale_temporaries(config.out)
     if todo:
         events.info(f"keywords by strategy {plan.strategy}")
@@ -94,6 +106,27 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
         "out": str(config.out),
         "warnings": empty_labels(str(config.out), counts),
     }
+
+
+def labelling_pace(config: PseudoLabelConfig, seen: Seen) -> Pace | None:
+    """Label a few pictures, and return the time that a picture takes in all passes; None if none can be used."""
+    plan = make_plan(config, Events(io.StringIO()))
+    usable = [image_id for image_id in plan.own if image_id in seen.files]
+    chosen = usable[:: max(1, len(usable) // _TRIED)][:_TRIED]
+    if not chosen:
+        return None
+    with TemporaryDirectory(prefix="s4-dry-run-") as folder:
+        tried = replace(config, out=Path(folder, "labels"), shard=None, dry_run=False)
+        few = replace(
+            plan,
+            images={image_id: plan.images[image_id] for image_id in chosen},
+            keywords={image_id: plan.keywords[image_id] for image_id in chosen},
+            shard=Shard(),
+        )
+        records = LabelRecords(LabelFolder(tried.out, plan.classes))
+        settings = label_settings(tried, few)
+        seconds = rehearse(lambda events: _label_all(tried, few, chosen, records, settings, events), most=None)
+    return Pace(sum(seconds.values()), "picture", 1, device_in_words(config.device))
 
 
 def _label_all(

@@ -9,8 +9,10 @@ from typing import Any
 
 from pipelines.chain.checks import check_steps
 from pipelines.chain.decision import Decision, decide, decide_all, move_aside
+from pipelines.chain.dry_run import Look, look_at, measured
+from pipelines.chain.estimate import PaceOf
 from pipelines.chain.findings import Fault
-from pipelines.chain.plan import planned_record
+from pipelines.chain.plan import expected_seconds, planned_record
 from pipelines.chain.report import write_chain_report
 from pipelines.chain.state import ChainState, Entry, sole_owner
 from pipelines.chain.step import Step
@@ -25,21 +27,27 @@ StageFunction = Callable[[Any, Events], dict[str, Any]]
 _SHOWN_FAULTS = 20
 
 
-def run(config: RunConfig, events: Events, stages: Mapping[str, StageFunction] | None = None) -> dict[str, Any]:
+def run(
+    config: RunConfig,
+    events: Events,
+    stages: Mapping[str, StageFunction] | None = None,
+    paces: Mapping[str, PaceOf] | None = None,
+) -> dict[str, Any]:
     """Do the steps of a chain that are due. Started again after a stop or a kill, go on where the work was.
 
     Args:
         config: Settings of `s4 run`.
         events: Progress and log lines of all stages.
         stages: The function of each stage by its command; None for those of this package.
+        paces: The function that measures a stage for a dry run, by its command; None for those of this package.
 
     Returns:
         {out, stages, rounds, miou, seconds, warnings}, and `failed` where pictures could not be labelled. `stages` has
         for each step stage, action (ran, skipped, resumed; planned with `dry_run`), seconds and result; with `dry_run`,
-        what is planned besides. `rounds` has for each round miou and gain over the round before, None where there is
-        none.
-        `miou` is that of the last round, None without an evaluation on a VOC list. `warnings` has {stage, rule,
-        message} for each thing that cannot be right; there are none with `dry_run`.
+        what is planned besides, and `faults` and `weights` beside `stages`. `rounds` has for each round miou and gain
+        over the round before, None where there is none. `miou` is that of the last round, None without an evaluation on
+        a VOC list. `warnings` has {stage, rule, message} for each thing that cannot be right; there are none with
+        `dry_run`.
 
     Raises:
         ConfigError: The file or the settings of a stage cannot be used.
@@ -51,14 +59,17 @@ def run(config: RunConfig, events: Events, stages: Mapping[str, StageFunction] |
     started = time.monotonic()
     steps = chain_steps(config)
     if config.dry_run:
-        records = _dry_run(config, steps, events)
+        look = look_at(steps, events)
+        records = _dry_run(config, steps, look, _own_paces() if paces is None else paces, events)
     else:
         _check_due(config, steps, events)
         with sole_owner(config.folder):
             events.attach(config.folder / "log.txt")
             records = _run(config, steps, events, stages or _own_stages())
     result = _result(config, steps, records, time.monotonic() - started)
-    if not config.dry_run:
+    if config.dry_run:
+        result |= look.found()
+    else:
         write_json(config.folder / "results.json", result)
         write_chain_report(config.folder / "report.html", result, steps)
     return result
@@ -87,13 +98,39 @@ def _own_stages() -> dict[str, StageFunction]:
     }
 
 
-def _dry_run(config: RunConfig, steps: list[Step], events: Events) -> list[dict[str, Any]]:
-    """Return the plan of every step, if nothing is wrong with any."""
+def _own_paces() -> dict[str, PaceOf]:
+    """Return the functions that measure stages, by command."""
+    from pipelines.deeplab_train import deeplab_pace
+    from pipelines.pseudo_label import labelling_pace
+    from pipelines.train import training_pace
+
+    return {"train": training_pace, "pseudo-label": labelling_pace, "deeplab-train": deeplab_pace}
+
+
+def _dry_run(
+    config: RunConfig, steps: list[Step], look: Look, paces: Mapping[str, PaceOf], events: Events
+) -> list[dict[str, Any]]:
+    """Return the plan of every step.
+
+    Raises:
+        S4Error: An input cannot be read, though the look found no fault.
+    """
     state = ChainState(config.folder)
     decisions = decide_all(steps, state)
-    found = check_steps(steps, events)
-    _refuse_faults(found.faults, decisions, events)
-    return [planned_record(step, decisions[step.name], state, found.seen[step.name]) for step in steps]
+    _refuse_unreadable(decisions)
+    records: list[dict[str, Any]] = []
+    first: dict[str, dict[str, Any]] = {}  # the estimate of each command: a later round is as fast
+    for step in steps:
+        decision, seen = decisions[step.name], look.findings.seen[step.name]
+        pictures = step.work(seen.pictures, resumed=decision.action == "resume")
+        estimate = first.get(step.config.command)
+        if decision.action == "skip" or expected_seconds(step, decision, state, seen.pictures) is not None:
+            estimate = None
+        elif estimate is None:
+            estimate = measured(step, seen, pictures, paces.get(step.config.command), events)
+            first |= {step.config.command: estimate} if estimate else {}
+        records.append(planned_record(step, decision, state, seen, estimate))
+    return records
 
 
 def _refuse_faults(faults: list[Fault], decisions: Mapping[str, Decision], events: Events) -> None:
@@ -106,6 +143,10 @@ def _refuse_faults(faults: list[Fault], decisions: Mapping[str, Decision], event
             events.warn(f"{len(others) - _SHOWN_FAULTS + 1} more faults are not shown")
         count = f" ({len(faults)} faults in all)" if others else ""
         raise InputError(f"{first.error.message}{count}", first.error.rule)
+    _refuse_unreadable(decisions)
+
+
+def _refuse_unreadable(decisions: Mapping[str, Decision]) -> None:
     for decision in decisions.values():
         if decision.fault is not None:  # the checks know no fault, and yet an input cannot be read
             raise decision.fault

@@ -2,12 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pipelines.chain.dry_run import dry_run, look_at
+from pipelines.chain.findings import Seen
+from pipelines.chain.stages.train import TrainStep
 from pipelines.config import TrainConfig, to_json
 from pipelines.config.paths import goes_on
 from pipelines.config.recipes import TRAIN_SCHEDULES, TrainSchedule
@@ -18,6 +23,7 @@ from pipelines.data.transforms import Augmentation, augment, paste, to_network
 from pipelines.engine.distributed import Processes, processes
 from pipelines.engine.loop import LoopSettings, ParameterGroup, train_loop
 from pipelines.engine.precision import autocast
+from pipelines.engine.rehearsal import Pace, device_in_words, is_alone, rehearse
 from pipelines.engine.run_dir import RunDir
 from pipelines.engine.sampling import Epochs, sample_generator
 from pipelines.errors import InputError
@@ -51,11 +57,34 @@ def train(config: TrainConfig, events: Events) -> dict[str, Any]:
 
     Returns:
         {run, steps, seconds, images_per_second, best {metric, value, step}, losses, warnings}. `warnings` tells of a
-        network that is too poor to label with, as far as validation pictures show it.
+        network that is too poor to label with, as far as validation pictures show it. With `dry_run`: {run, images,
+        steps} and what `pipelines.chain.dry_run.dry_run` returns.
 
     Raises:
         S4Error: Unusable input, a run that exists, divergence, or a stop by a signal.
     """
+    if not config.dry_run:
+        return _train(config, events)
+    step = TrainStep("train", 0, config)
+    look = look_at([step], events)
+    counts = {"images": look.findings.seen[step.name].pictures, "steps": step.training_steps}
+    found = dry_run(step, look, step.work(None, config.resume), training_pace, events)
+    return {"run": str(config.run), **counts, **found}
+
+
+def training_pace(config: TrainConfig, seen: Seen) -> Pace | None:
+    """Measure a few steps of a training whose pictures were decoded already; None under torchrun."""
+    if not is_alone():
+        return None
+    with TemporaryDirectory(prefix="s4-dry-run-") as folder:
+        tried = replace(config, run=Path(folder, "run"), val_annotations=None, resume=False, dry_run=False)
+        seconds = rehearse(lambda events: _train(tried, events, decoded=True))
+    batch_size = TrainStep("train", 0, config).batch_size
+    return Pace(seconds["train"], "step", batch_size, device_in_words(config.device))
+
+
+def _train(config: TrainConfig, events: Events, decoded: bool = False) -> dict[str, Any]:
+    """Train S4Net; `decoded` says that every picture was decoded before."""
     start = read_start(config)
     config = start.config if start else config
     begun = goes_on(config)
@@ -63,7 +92,8 @@ def train(config: TrainConfig, events: Events) -> dict[str, Any]:
     if not any(len(p.boxes) for p in pictures):
         raise InputError(f"{config.annotations}: no instance in {len(pictures)} pictures; check the file", "coco-empty")
     val = load_coco(config.val_annotations, config.images, events) if config.val_annotations else []
-    check_pictures([p.path for p in pictures + val], config.workers)
+    if not decoded:
+        check_pictures([p.path for p in pictures + val], config.workers)
     with processes(config.device) as here:
         net = first_network(config, start, begun).to(here.device).to(memory_format=torch.channels_last)
         run = RunDir.open(config.run, config, config.resume, here, start.record if start else None)

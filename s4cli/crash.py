@@ -49,7 +49,7 @@ def exit_code_of(work: Callable[[], object], as_json: bool = False) -> int:
         for message, rule in faults:
             click.echo(f"error: {message}" + (f" [{rule}]" if code not in _WITHOUT_RULE else ""), err=True)
         if as_json:
-            print_error("\n".join(message for message, _ in faults), faults[0][1], code)
+            print_error(faults, code)
         return code
     return OK
 

@@ -6,7 +6,7 @@ Lines about the work, and the line that says what comes next, go to stderr.
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,15 +77,26 @@ def _failure(command: str, result: Mapping[str, Any]) -> PrintedFailure | None:
         return None
     count, out = result["failed"], result.get("out", command)
     parts = [stage["result"] for stage in result.get("stages", ()) if isinstance(stage.get("result"), Mapping)]
+    if "faults" in result:  # of a dry run
+        message = f"dry run: {count} {'fault' if count == 1 else 'faults'} in the inputs, none expected"
+        return PrintedFailure(f"{message}; the work would leave out what they name", "items-failed")
     folders = [str(part["out"]) for part in parts if part.get("failed") and "out" in part] or [out]
     message = f"{out}: {count} {'item' if count == 1 else 'items'} failed, none expected"
     return PrintedFailure(f"{message}; {(Path(folders[0]) / 'failures.jsonl').as_posix()} lists them", "items-failed")
 
 
-def print_error(message: str, rule: str, exit_code: int) -> None:
-    """Print an error on stdout as one JSON object."""
-    if _speaks():
-        click.echo(json.dumps({**_head("error"), "error": _error(message, rule, exit_code)}))
+def print_error(faults: Sequence[tuple[str, str]], exit_code: int) -> None:
+    """Print an error on stdout as one JSON object.
+
+    Args:
+        faults: Message and rule of every fault that the error tells; several are listed besides.
+        exit_code: The exit code.
+    """
+    if not _speaks():
+        return
+    error = _error("\n".join(message for message, _ in faults), faults[0][1], exit_code)
+    listed = [{"rule": rule, "message": message} for message, rule in faults]
+    click.echo(json.dumps({**_head("error"), "error": error, **({"faults": listed} if len(faults) > 1 else {})}))
 
 
 def _error(message: str, rule: str, exit_code: int) -> dict[str, Any]:
@@ -113,7 +124,7 @@ def _footnotes(result: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _known(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the result of a dry run without times, and without values and columns of which nothing is known."""
+    """Return the result of a dry run without times, and without lists, values and columns of which nothing is known."""
     known: dict[str, Any] = {}
     for key, value in result.items():
         if _is_grid(value):
@@ -121,7 +132,7 @@ def _known(result: Mapping[str, Any]) -> dict[str, Any]:
             named = {name for name, part in parts if part is not None and name != "seconds"}
             value = [{name: part for name, part in record.items() if name in named} for record in value]
             value = value if len(named) > 1 else None  # a bare number of the line tells nothing
-        if value is not None and key not in ("seconds", "images_per_second"):
+        if value is not None and value != [] and key not in ("seconds", "images_per_second"):
             known[key] = value
     return known
 

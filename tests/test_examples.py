@@ -49,6 +49,8 @@ def planned(name: str, capsys: pytest.CaptureFixture[str]) -> dict[str, int]:
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pipelines.run._own_paces", dict)
+    monkeypatch.setattr("pipelines.networks.trunk_places.asked_size", lambda name: 98.0)
     write_salient()
 
 

@@ -1,6 +1,6 @@
-"""The checks that stages share. They read headers, lists and tables, and never the pixels of a picture."""
+"""The checks that stages share. They read lists, tables and headers; the pixels of a picture in a dry run alone."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,10 +22,11 @@ class Inspection:
     Attributes:
         step: Name of the step.
         events: Receives remarks that are no faults.
+        thorough: Whether to look for weights of trunks too, and to work out what a stage would do.
         seen: What the inputs of the step show; its check fills this in.
     """
 
-    def __init__(self, step: str, findings: Findings, headers: Headers, events: Events) -> None:
+    def __init__(self, step: str, findings: Findings, headers: Headers, events: Events, thorough: bool = False) -> None:
         """Begin to look at a step.
 
         Args:
@@ -33,8 +34,9 @@ class Inspection:
             findings: What is found in the whole chain; receives the faults.
             headers: The sizes of pictures, shared by all steps.
             events: Receives remarks that are no faults.
+            thorough: Whether to look for weights of trunks too, which brings torch.
         """
-        self.step, self.events = step, events
+        self.step, self.events, self.thorough = step, events, thorough
         self._findings, self._headers = findings, headers
         self.seen = findings.seen[step]
 
@@ -73,6 +75,11 @@ class Inspection:
                 sizes.append(size)
         return sizes
 
+    def usable(self, files: Mapping[str, ImageFile]) -> dict[str, ImageFile]:
+        """Return the pictures without a fault, by id; `pictures` has to look at them first."""
+        sizes = self._headers.read(files.values())
+        return {name: file for name, file in files.items() if not isinstance(sizes[file], InputError)}
+
     def pairs(self, files: Sequence[tuple[ImageFile, Path]]) -> None:
         """Check that every picture and its label map are there and have the same size."""
         sizes = self._headers.read(path for pair in files for path in pair)
@@ -101,11 +108,13 @@ class Inspection:
         Raises:
             InputError: The file cannot be read, or it does not fit the pictures.
         """
+        if not images.is_dir():
+            self.refuse(f"{images}: no such folder, expected one with pictures; check the path", "folder-missing")
         listed = listed_pictures(annotations, images)
         before = len(self._findings.faults)
         if images.is_dir():
             self.pictures(listed.values())
-        if len(self._findings.faults) == before:
+        if images.is_dir() and len(self._findings.faults) == before:
             load_coco(annotations, images)
         return len(listed)
 
@@ -116,13 +125,43 @@ class Inspection:
         from pipelines.engine.checkpoint import weights_file  # brings torch
 
         with self.catching():
-            weights_file(weights)
+            self._note_weights(str(weights), f"here, {weights_file(weights)}")
 
-    def trunk_weights(self, source: str) -> None:
-        """Check that trunk weights are a known word or a file."""
+    def trunk_weights(self, trunk: str, source: str) -> None:
+        """Check that trunk weights are a known word or a file; if thorough, also that they can be had.
+
+        Args:
+            trunk: Name of the trunk, as in `--trunk`.
+            source: Value of `--trunk-weights`.
+        """
         if source not in _TRUNK_WORDS and not Path(source).is_file():
             message = f"{source}: no such file, imagenet, none or a file of trunk weights expected; check the path"
             self.refuse(message, "weights-missing")
+        elif self.thorough:
+            with self.catching():
+                self._find_trunk(trunk, source)
+
+    def _find_trunk(self, trunk: str, source: str) -> None:
+        """Note where the weights of a trunk are.
+
+        Raises:
+            ConfigError: There is no such trunk [trunk-unusable].
+            MachineError: Its weights cannot be had [weights-download].
+        """
+        from pipelines.networks.trunk_names import resolve_trunk  # these bring torch
+        from pipelines.networks.trunk_places import find_trunk
+        from pipelines.networks.trunk_weights import unreachable
+
+        places = self._findings.places
+        if (trunk, source) not in places:
+            places[trunk, source] = find_trunk(resolve_trunk(trunk), source)
+        self.seen.trunk = place = places[trunk, source]
+        self._note_weights(trunk, place.in_words)
+        if place.where in ("nowhere", "absent"):
+            raise unreachable(place)
+
+    def _note_weights(self, network: str, where: str) -> None:
+        self._findings.weights.append({"stage": self.step, "network": network, "weights": where})
 
     def same_classes(self, asked: ClassList | None, made: ClassList, setting: str) -> None:
         """Check that the classes that a step asks for are those of the labels that an earlier step makes.

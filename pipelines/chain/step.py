@@ -25,6 +25,7 @@ class Step(ABC):
         without_effect: Settings that the fingerprint leaves out.
         counts_as: Values that stand in the fingerprint for settings that were left out.
         informs_later_checks: Checks of later steps need what the check of this stage sees.
+        faster: What would shorten the stage, in words.
         figures_shown: Keys of the stage's result that the report shows.
         name: The command; with several rounds, the command and the number of the round: `pseudo-label-2`.
         number: The round, counted from 1; 0 before the rounds.
@@ -40,6 +41,7 @@ class Step(ABC):
     without_effect: ClassVar[tuple[str, ...]] = ()
     counts_as: ClassVar[Mapping[str, str]] = {}
     informs_later_checks: ClassVar[bool] = False
+    faster: ClassVar[str] = "a GPU would shorten it"
     figures_shown: ClassVar[tuple[str, ...]] = ()
 
     name: str
@@ -137,6 +139,14 @@ class Step(ABC):
     def ready_config(self) -> StageConfig:
         """Return the settings with which the stage starts, or goes on where its folder holds a part of the work."""
         return self.config
+
+    def config_to_try(self, seen: Seen) -> StageConfig | None:
+        """Return settings with which the stage can be tried before earlier steps are done; None if it cannot.
+
+        Args:
+            seen: What the inputs of the step show.
+        """
+        return None
 
     def work(self, pictures: int | None, resumed: bool) -> int | None:
         """Return how many pictures the stage has to compute; None where that is unknown.

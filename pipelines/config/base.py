@@ -33,6 +33,10 @@ CLASS_WORDS = ("voc", "auto")
 """Class lists that are no file."""
 KEYWORDS_FOR_ALL = "Several --images may have a source each, in the same order, or share one."
 DRY_RUN = "Check all inputs and count the work, then stop."
+TRY_OUT = (
+    "Check all inputs, then stop. Every picture and mask is decoded, all faults are listed, and all weights are looked "
+    "for. A few steps or pictures tell how long the work will take. Nothing is written."
+)
 MASK_SLACK = (
     "How far a mask may reach beyond its box, as a share of the box. Unset: the value of the preset (paper: 0)."
 )

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-from pipelines.config.base import CLASS_WORDS, RESUME, SEED, TRUNK_WEIGHT_WORDS, TRUNK_WEIGHTS, CommonConfig
+from pipelines.config.base import CLASS_WORDS, RESUME, SEED, TRUNK_WEIGHT_WORDS, TRUNK_WEIGHTS, TRY_OUT, CommonConfig
 from pipelines.config.setting import Tell, opt
 from pipelines.config.usual_places import DEEPLAB_RUN, LABELS, recorded_pictures
 from pipelines.errors import ConfigError
@@ -75,6 +75,7 @@ class DeepLabTrainConfig(CommonConfig):
     )
     seed: int = opt(0, SEED, at_least=0)
     resume: bool = opt(False, RESUME, may_change=True)
+    dry_run: bool = opt(False, TRY_OUT, may_change=True)
     val_voc: Path | None = opt(None, "VOC folder with the val list to evaluate on during training.", must_be="voc")
     evaluate_every: int | None = opt(None, "Steps between evaluations. Unset: one evaluation at the end.", at_least=1)
 

@@ -8,13 +8,13 @@ from pipelines.config.base import (
     ALLOW_UNPLACED,
     CLASS_WORDS,
     CLASSES,
-    DRY_RUN,
     KEYWORDS_FOR_ALL,
     RETRY_FAILED,
     SALIENT_WEIGHTS,
     SEED,
     TRUNK_WEIGHT_WORDS,
     TRUNK_WEIGHTS,
+    TRY_OUT,
     WEIGHT_WORDS,
     CommonConfig,
     CrfPreset,
@@ -22,6 +22,7 @@ from pipelines.config.base import (
 )
 from pipelines.config.setting import REQUIRED, Tell, opt
 from pipelines.config.shard import Shard
+from pipelines.config.trunks import TRUNK_WORDS, require_trunks
 from pipelines.config.usual_places import LABELS, salient_network
 from pipelines.errors import ConfigError
 
@@ -42,7 +43,9 @@ class PseudoLabelConfig(CommonConfig):
     weights: Path | None = opt(None, SALIENT_WEIGHTS, words=WEIGHT_WORDS, must_be="weights")
     instances: Path | None = opt(
         None,
-        "Instances from another source, instead of --weights: COCO JSON, or a folder of masks.",
+        "Instances of another program, instead of --weights: COCO JSON, a COCO list of results, or a folder of masks, "
+        "of Segment Anything's JSON, or of YOLO-seg's texts. Masks may be black and white, grey, with a palette, in "
+        "the colours of VOC or of a labelmap.txt, or saliency maps.",
         must_be="path",
     )
     keywords: tuple[str, ...] = opt(
@@ -118,7 +121,7 @@ class PseudoLabelConfig(CommonConfig):
         at_least=0,
         at_most=1,
     )
-    trunk: str = opt("efficientnet_lite0", "Trunk of the attention network: any name of the timm library.")
+    trunk: str = opt("efficientnet_lite0", f"Trunk of the attention network: {TRUNK_WORDS}.", check=require_trunks)
     trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS, words=TRUNK_WEIGHT_WORDS, must_be="tensors")
     margin: float = opt(
         0.05,
@@ -134,7 +137,7 @@ class PseudoLabelConfig(CommonConfig):
         "the instances, the second time writes the labels.",
         form=(r"[1-9]\d*/[1-9]\d*", "I/N, such as 1/4"),
     )
-    dry_run: bool = opt(False, DRY_RUN)
+    dry_run: bool = opt(False, TRY_OUT)
     retry_failed: bool = opt(False, RETRY_FAILED)
 
     def __post_init__(self) -> None:

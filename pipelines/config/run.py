@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pipelines.config.base import DEVICE, Precision
+from pipelines.config.base import DEVICE, TRY_OUT, Precision
 from pipelines.config.setting import FOLDER_FILE, StageConfig, opt
 
 
@@ -32,7 +32,7 @@ class RunConfig(StageConfig):
     first_round: Literal["all", "single"] = opt(
         "all", "Pictures that the first DeepLab trains on: all pictures, or only pictures with a single keyword."
     )
-    dry_run: bool = opt(False, "Check all inputs and print what would be done, then stop. No file is written.")
+    dry_run: bool = opt(False, f"Say what would be done. {TRY_OUT}")
     device: str | None = opt(
         None, "Device of every stage. Unset: as the table of the stage says.", form=DEVICE, may_change=True
     )

@@ -13,11 +13,13 @@ from pipelines.config.base import (
     SEED,
     TRUNK_WEIGHT_WORDS,
     TRUNK_WEIGHTS,
+    TRY_OUT,
     WEIGHT_WORDS,
     CommonConfig,
     Preset,
 )
 from pipelines.config.setting import REQUIRED, flag_of, opt
+from pipelines.config.trunks import TRUNK_WORDS, require_trunks
 from pipelines.config.usual_places import S4NET_RUN
 from pipelines.errors import ConfigError
 
@@ -68,7 +70,10 @@ class TrainConfig(CommonConfig):
     )
     preset: Preset = opt(None, _or_of_start(PRESET, "preset"), found=True)
     trunk: str = opt(
-        None, _or_of_start("Trunk under the feature pyramid: any name of the timm library.", "trunk"), found=True
+        None,
+        _or_of_start(f"Trunk under the feature pyramid: {TRUNK_WORDS}.", "trunk"),
+        check=require_trunks,
+        found=True,
     )
     trunk_weights: str = opt(
         None,
@@ -106,6 +111,7 @@ class TrainConfig(CommonConfig):
     )
     seed: int = opt(0, SEED, at_least=0)
     resume: bool = opt(False, RESUME, may_change=True)
+    dry_run: bool = opt(False, TRY_OUT, may_change=True)
     evaluate_every: int | None = opt(None, "Steps between evaluations. Unset: the number of the preset.", at_least=1)
 
     def __post_init__(self) -> None:

@@ -47,18 +47,21 @@ def require_same_size(
 
 
 class Headers:
-    """The sizes of pictures and label maps from their headers; each file is read once, however often it is asked for.
+    """The sizes of pictures and label maps; each file is read once, however often it is asked for.
+
+    Headers tell the sizes. On request every file is decoded as well: only that finds a file that was cut off.
 
     Several threads read at once, because a disk far away makes each of them wait.
     """
 
-    def __init__(self, threads: int = 8) -> None:
+    def __init__(self, threads: int = 8, whole: bool = False) -> None:
         """Start empty.
 
         Args:
             threads: Number of files that are read at once.
+            whole: Whether files are decoded, and not only their headers read.
         """
-        self._threads = threads
+        self._threads, self._whole = threads, whole
         self._known: dict[ImageFile, tuple[int, int] | InputError] = {}
 
     def read(self, paths: Iterable[ImageFile]) -> dict[ImageFile, tuple[int, int] | InputError]:
@@ -66,15 +69,17 @@ class Headers:
         paths = list(dict.fromkeys(paths))
         new = [path for path in paths if path not in self._known]
         with ThreadPoolExecutor(self._threads) as pool:
-            self._known.update(zip(new, pool.map(_size, new, chunksize=64), strict=True))
+            self._known.update(zip(new, pool.map(self._size, new, chunksize=64), strict=True))
         return {path: self._known[path] for path in paths}
 
-
-def _size(path: ImageFile) -> tuple[int, int] | InputError:
-    try:
-        return image_size(path)
-    except InputError as error:
-        return error
+    def _size(self, path: ImageFile) -> tuple[int, int] | InputError:
+        try:
+            if not self._whole:
+                return image_size(path)
+            height, width, _ = open_image(path).shape
+            return height, width
+        except InputError as error:
+            return error
 
 
 def _problem(path: Path) -> InputError | None:

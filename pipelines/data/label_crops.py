@@ -13,7 +13,7 @@ from pipelines.data.classes import IGNORE, VOC_CLASSES
 from pipelines.data.images import ImageFile, image_size, open_image
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.shown_classes import no_class_shown
-from pipelines.errors import InputError
+from pipelines.errors import InputError, raise_all
 
 _CACHE_BYTES = 2**30  # a thousand pictures of 500 x 375 fill three quarters
 _FILL = (124, 116, 104)  # ImageNet's mean: about 0 for the network
@@ -133,10 +133,13 @@ class LabelledPictures:
 
         Raises:
             InputError: A file is damaged, sizes differ [label-size], a value is no class [label-value], every pixel of
-                every label map is 255 [labels-empty], or ground truth shows no class, but 255 [truth-binary].
+                every label map is 255 [labels-empty], or ground truth shows no class, but 255 [truth-binary]. The error
+                tells the faults of all pictures.
         """
         with ThreadPoolExecutor(max(1, workers)) as pool:
-            seen = list(pool.map(self._check_one, range(len(self))))
+            looked = list(pool.map(self._check, range(len(self))))
+            raise_all([fault for fault in looked if isinstance(fault, InputError)])
+            seen = [one for one in looked if not isinstance(one, InputError)]
             self._shown = np.stack([each.shown for each in seen])
             self._unknown = sum(each.unknown for each in seen) / sum(each.pixels for each in seen)
             if self._unknown == 1:
@@ -167,6 +170,13 @@ class LabelledPictures:
         """
         assert self._shown is not None, "check() comes first"
         return self._unknown
+
+    def _check(self, index: int) -> _Checked | InputError:
+        """Check the files of a picture; return what is wrong with them, or as `_check_one`."""
+        try:
+            return self._check_one(index)
+        except InputError as error:
+            return error
 
     def _check_one(self, index: int) -> _Checked:
         path = self._labels.label_path(self.ids[index])

@@ -1,5 +1,6 @@
 """`s4 train` as its user sees it, on eight scenes of 96 pixels."""
 
+import io
 import json
 import shutil
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 import timm
 import torch
 
+from pipelines.chain.findings import Seen
 from pipelines.config import TrainConfig, resolve
 from pipelines.config.paths import prepared
 from pipelines.config.recipes import TRAIN_SCHEDULES
@@ -21,7 +23,7 @@ from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.networks.build import new_s4net
 from pipelines.networks.load import as_pixels, load_deeplab, load_s4net
-from pipelines.train import batch_maker, loop_settings, parameter_groups, train
+from pipelines.train import batch_maker, loop_settings, parameter_groups, train, training_pace
 from s4net.cpu.packing import PackedConv2d
 
 TRUNK = "timm/mobilenetv3_small_050"
@@ -246,3 +248,46 @@ def test_a_tuning_takes_a_quarter_of_the_rate(config):
     assert loop_settings(replace(tuning, lr=0.5), schedule).lr == 0.5
     assert loop_settings(tuning, schedule).checkpoint_at_start
     assert not loop_settings(config, schedule).checkpoint_at_start
+
+
+def test_a_dry_run_takes_a_few_real_steps_and_leaves_nothing(config: TrainConfig, tmp_path: Path) -> None:
+    told = io.StringIO()
+    planned = replace(config, dry_run=True, steps=400, val_annotations=config.annotations)
+    result = train(planned, Events(told))
+    assert list(tmp_path.iterdir()) == []
+    assert (result["images"], result["steps"], result["faults"]) == (8, 400, [])
+    assert [(line["network"], line["weights"]) for line in result["weights"]] == [(TRUNK, "random weights")]
+    estimate = result["estimate"]
+    assert (estimate["per"], estimate["count"]) == ("step", 400)
+    assert estimate["seconds"] == pytest.approx(400 * estimate["seconds_each"], rel=0.01, abs=1)
+    assert result["disk"]["free_bytes"] > 0
+    assert "train: estimated to take" in told.getvalue()
+
+
+def test_a_dry_run_of_damaged_pictures_lists_them_all(scenes: Path, config: TrainConfig, tmp_path: Path) -> None:
+    shutil.copytree(scenes, tmp_path / "copy")
+    pictures = sorted((tmp_path / "copy" / "images").iterdir())
+    pictures[0].write_bytes(b"")
+    pictures[2].write_bytes(pictures[2].read_bytes()[:-200])
+    pictures[4].write_text("no picture")
+    pictures[6].unlink()
+    pictures[6].symlink_to("nowhere")
+    broken = replace(config, images=pictures[0].parent, annotations=tmp_path / "copy" / "train.json", dry_run=True)
+    with pytest.raises(InputError) as caught:
+        train(broken, Events(io.StringIO()))
+    messages = [str(error) for error in (caught.value, *caught.value.others)]
+    assert [name for name in (p.name for p in pictures) if any(name in message for message in messages)] == [
+        pictures[number].name for number in (0, 2, 4, 6)
+    ]
+    assert not config.run.exists()
+
+
+def test_a_dry_run_says_how_far_the_rest_of_a_run_is(config: TrainConfig) -> None:
+    train(config, Events(io.StringIO()))
+    rest = train(replace(config, dry_run=True, resume=True, steps=10), Events(io.StringIO()))
+    assert rest["estimate"]["count"] == 6  # of ten steps four are done
+
+
+def test_under_torchrun_nothing_is_measured(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert training_pace(config, Seen()) is None

@@ -252,6 +252,7 @@ def test_a_dry_run_prints_what_it_knows_alone(replace: Replace, capsys: pytest.C
         "stages": stages,
         "rounds": [{"round": 1, "miou": None, "gain": None}],
         "miou": None,
+        "faults": [],
     }
     replace("run", lambda config, events: plan)
     assert main(["run", *NEEDED["run"], "--dry-run"]) == 0

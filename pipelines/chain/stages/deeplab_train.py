@@ -13,6 +13,7 @@ from pipelines.config import DeepLabTrainConfig, PseudoLabelConfig
 from pipelines.config.recipes import DeepLabRecipe, deeplab_recipe
 from pipelines.data.classes import ClassList, load_classes
 from pipelines.data.label_folder import open_labels
+from pipelines.data.notes import Notes
 from pipelines.data.picture_folders import find_pictures
 from pipelines.data.voc import read_id_list
 from pipelines.errors import InputError
@@ -30,6 +31,7 @@ class DeepLabTrainStep(TrainingStep):
 
     config_class = DeepLabTrainConfig
     needed_for_rounds = True
+    faster = "--network efficientnet_lite0, fewer --steps or a GPU would shorten it"
     set_by_rounds = ("labels",)
     network_setting = "evaluate.weights"
 
@@ -73,7 +75,7 @@ class DeepLabTrainStep(TrainingStep):
     def check(self, inspection: Inspection) -> None:
         """Look at the trunk weights, the validation list, the labels and their pictures."""
         config = self.config
-        inspection.trunk_weights(config.trunk_weights)
+        inspection.trunk_weights(config.network, config.trunk_weights)
         if config.val_voc is not None:
             with inspection.catching():
                 inspection.voc_pairs(config.val_voc, "val")
@@ -123,7 +125,9 @@ class DeepLabTrainStep(TrainingStep):
         config = self.config
         labels = open_labels(config.labels, config.labels_are, asked)
         inspection.seen.classes = labels.classes
-        ids, images = listed or labels.ids(), find_pictures(config.images)
+        notes = Notes(inspection.events)
+        ids, images = listed or labels.ids(), find_pictures(config.images, notes)
+        notes.tell()
         inspection.seen.pictures = len(ids)
         usual = config.images[0]
         inspection.pairs(
@@ -151,6 +155,7 @@ class DeepLabTrainStep(TrainingStep):
                 inspection.refuse(message, "label-missing")
         ids = [image_id for image_id in listed or made.labelled if image_id in labelled]
         inspection.seen.pictures = len(ids)
+        inspection.seen.files = {image_id: made.files[image_id] for image_id in ids if image_id in made.files}
         if searched:
             usual, images = self.config.images[0], find_pictures(self.config.images)
             inspection.pictures(images.get(image_id, usual / f"{image_id}.jpg") for image_id in ids)

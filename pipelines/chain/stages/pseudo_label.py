@@ -1,7 +1,8 @@
 """The stage that labels pictures: salient instances get the keywords of their pictures."""
 
+import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, sqrt
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -10,15 +11,15 @@ from pipelines.chain.findings import Seen
 from pipelines.chain.inputs import file_hash, sizes_hash, weights_hash
 from pipelines.chain.inspection import Inspection
 from pipelines.chain.step import Step, Wiring
-from pipelines.config import DeepLabTrainConfig, PseudoLabelConfig, TrainConfig
-from pipelines.data.classes import VOC_CLASSES, ClassList, load_classes
+from pipelines.config import DeepLabTrainConfig, PseudoLabelConfig, StageConfig, TrainConfig
+from pipelines.config.usual_places import BUILTIN, builtin_file
+from pipelines.data.classes import VOC_CLASSES, load_classes
 from pipelines.data.instance_sources.opening import instance_files, open_instances
 from pipelines.data.keyworded_pictures import KeywordedPictures
 from pipelines.data.notes import Notes
-from pipelines.errors import nearest_name
+from pipelines.events import Events
 from pipelines.files import read_json, sha256_lines
 
-_FOLDERS_SHOWN = 3
 _BLOCK = 4096  # bytes that a file system hands out at once
 # Measured on generated scenes of 128 to 430 pixels. Label maps store outlines, so their bytes grow with the side.
 _LABEL_BYTES = (1000, 7.5)  # of a label map: palette and header, and for each pixel of the mean side
@@ -32,6 +33,7 @@ class PseudoLabelStep(Step):
 
     config_class = PseudoLabelConfig
     needed_for_rounds = True
+    faster = "several --shard on several machines or a GPU would shorten it"
     set_by_chain = ("shard", "dry_run")
     # Other classes change the keywords, which are in the fingerprint.
     counts_as: ClassVar[Mapping[str, str]] = {"classes": "voc"}
@@ -71,22 +73,37 @@ class PseudoLabelStep(Step):
         for weights in (config.weights, config.segmenter):
             if self.maker_of(weights) is None:
                 inspection.weights(weights)
-        inspection.trunk_weights(config.trunk_weights)
         if config.classes != "auto":
             inspection.seen.classes = load_classes(config.classes or "voc")
-        pictures = KeywordedPictures(config.images, config.keywords, config.split, Notes())
+        notes = Notes(inspection.events)
+        pictures = KeywordedPictures(config.images, config.keywords, config.split, notes)
         images, faults = pictures.images, pictures.faults(config.classes, config.allow_unplaced)
         inspection.add(*faults)
         if faults:
+            inspection.trunk_weights(config.trunk, config.trunk_weights)
             return
-        classes, keywords = pictures.read(config.classes)
-        inspection.seen.classes, ids = classes, list(keywords)
-        inspection.seen.labelled, inspection.seen.pictures = ids, len(ids)
-        inspection.seen.sizes = inspection.pictures((images[image_id] for image_id in ids), bearable=True)
-        if config.split is None:
-            _tell_left_out(inspection, set(images) - set(ids), len(images), classes)
+        inspection.seen.classes, keywords = pictures.read(config.classes, config.allow_unplaced)
+        files = {image_id: images[image_id] for image_id in keywords}
+        inspection.seen.labelled, inspection.seen.pictures = list(files), len(files)
+        inspection.seen.sizes = inspection.pictures(files.values(), bearable=True)
+        inspection.seen.files = inspection.usable(files)
+        if not inspection.seen.files:
+            found = f"none of {len(files)} pictures with keywords can be read, at least one expected"
+            inspection.refuse(f"{', '.join(map(str, config.images))}: {found}; restore them", "keywords-none")
         if config.instances is not None:
-            open_instances(config.instances, {image_id: images[image_id] for image_id in ids})
+            open_instances(config.instances, files, notes)
+        notes.tell()
+        if self._uses_trunk(inspection):
+            inspection.trunk_weights(config.trunk, config.trunk_weights)
+
+    def _uses_trunk(self, inspection: Inspection) -> bool:
+        """Return whether the labels need the trunk of the attention network; without a thorough look, suppose so."""
+        if not inspection.thorough:
+            return True
+        from pipelines.labels.plan import make_plan  # brings torch
+
+        plan = make_plan(self.config, Events(io.StringIO()))
+        return plan.uses_attention or plan.recognise
 
     def inputs(self) -> dict[str, Any]:
         """Return hashes of the networks, the keywords, the pictures that have keywords, and given instances."""
@@ -111,6 +128,19 @@ class PseudoLabelStep(Step):
     def is_complete(self, result: Mapping[str, Any]) -> bool:
         """Return whether all label maps are there, and no failed picture is to be tried again."""
         return self._all_labels_are_there() and not (self.config.retry_failed and result.get("failed"))
+
+    def config_to_try(self, seen: Seen) -> StageConfig | None:
+        """Return the settings, with the network that ships in the place of one that an earlier step makes.
+
+        None without such a network, where the trunk would be downloaded, and in later rounds, which have the pace of
+        the first.
+        """
+        config = self.config
+        if (seen.trunk is not None and seen.trunk.where == "hub") or self.maker_of(config.segmenter) is not None:
+            return None
+        if self.maker_of(config.weights) is None:
+            return config
+        return None if builtin_file() is None else replace(config, weights=Path(BUILTIN))
 
     def disk_bytes(self, seen: Seen) -> int | None:
         """Return an estimate of the disk space of the label folder."""
@@ -142,19 +172,3 @@ def label_bytes(sizes: list[tuple[int, int]]) -> int:
             total += ceil((fixed + each * side) / _BLOCK) * _BLOCK
         total += _RECORD_BYTES[0] + _RECORD_BYTES[1] * side
     return round(total)
-
-
-def _tell_left_out(inspection: Inspection, left_out: set[str], total: int, classes: ClassList) -> None:
-    """Report pictures without a keyword, and classes whose names are near the names of their folders."""
-    if not left_out:
-        return
-    folders = sorted({image_id.rpartition("/")[0] for image_id in left_out} - {""})
-    shown = []
-    for folder in folders[:_FOLDERS_SHOWN]:
-        near = nearest_name(folder.rpartition("/")[2], classes.names)
-        shown.append(folder + (f", did you mean {near}?" if near else ""))
-    more = ["..."] if len(folders) > _FOLDERS_SHOWN else []
-    where = f" (in {'; '.join([*shown, *more])})" if folders else ""
-    inspection.events.info(
-        f"{inspection.step}: {len(left_out)} of {total} pictures have no keyword and are left out{where}"
-    )

@@ -19,6 +19,7 @@ class TrainStep(TrainingStep):
 
     config_class = TrainConfig
     before_rounds = True
+    faster = "fewer --steps, a smaller --trunk or a GPU would shorten it"
     network_setting = "pseudo-label.weights"
 
     config: TrainConfig
@@ -63,7 +64,7 @@ class TrainStep(TrainingStep):
     def check(self, inspection: Inspection) -> None:
         """Look at the weights to start from, and at both COCO files with their pictures."""
         if self.config.start_from is None:
-            inspection.trunk_weights(self.config.trunk_weights)
+            inspection.trunk_weights(self.config.trunk, self.config.trunk_weights)
         with inspection.catching():
             self._settled()
         for annotations in (self.config.val_annotations, self.config.annotations):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pipelines.chain.findings import Seen
 from pipelines.chain.step import Step
 from pipelines.config import DeepLabTrainConfig, StageConfig, TrainConfig
 from pipelines.errors import ConfigError, S4Error
@@ -21,7 +22,7 @@ class TrainingStep(Step):
     """
 
     network_setting: ClassVar[str]
-    set_by_chain = ("resume",)
+    set_by_chain = ("resume", "dry_run")
     figures_shown = ("steps",)
 
     config: TrainConfig | DeepLabTrainConfig
@@ -59,6 +60,11 @@ class TrainingStep(Step):
     def ready_config(self) -> StageConfig:
         """Return the settings, with `resume` where the folder holds a run."""
         return replace(self.config, resume=(self.place / "config.json").exists())
+
+    def config_to_try(self, seen: Seen) -> StageConfig:
+        """Return the settings without what would be downloaded: random weights take the same time."""
+        is_here = seen.trunk is None or seen.trunk.where != "hub"
+        return self.config if is_here else replace(self.config, trunk_weights="none")
 
     def work(self, pictures: int | None, resumed: bool) -> int:
         """Return how many pictures the steps still to be done see together."""

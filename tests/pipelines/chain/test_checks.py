@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from pipelines.chain.checks import check_steps
-from pipelines.errors import ConfigError, InputError, S4Error
+from pipelines.config import RunConfig, resolve
+from pipelines.errors import ConfigError, InputError, MachineError, S4Error
 from pipelines.events import Events
+from pipelines.networks import trunk_places
+from pipelines.run import run
 from tests.pipelines.chain.some_step import SomeConfig, SomeStep
 from tests.pipelines.chain.tiny_chain import TABLES, Plan, write_chain, write_mask, write_picture
 
@@ -26,7 +29,6 @@ FAULTS: dict[str, tuple[Any, list[str]]] = {
         lambda data: (data / "JPEGImages" / "p1.jpg").unlink(),
         ["keywords.csv: picture p1 is not in", "[image-missing]"],
     ),
-    "damaged picture": (lambda data: (data / "JPEGImages" / "p1.jpg").write_bytes(b"x"), ["p1.jpg", "[image-format]"]),
     "unknown keyword": (
         lambda data: (data / "keywords.csv").write_text("image,keywords\np0,cta\n"),
         ["p0: class 'cta'", "did you mean 'cat'?", "[class-unknown]"],
@@ -87,16 +89,88 @@ def test_all_faults_are_told_and_the_first_is_the_error(plan: Plan) -> None:
     rows = "".join(f"p0,wrong{i:02d}\n" for i in range(30))
     (plan.data / "keywords.csv").write_text(f"image,keywords\np1,cat\n{rows}")
     write_mask(plan.data / "SegmentationClass" / "p5.png", (6, 7))
-    with pytest.raises(InputError, match=r"'wrong00'.*\(31 faults in all\) \[class-unknown\]"):
+    with pytest.raises(InputError, match=r"pseudo-label: .*'wrong00'.*\[class-unknown\]") as caught:
         plan()
-    lines = plan.told.splitlines()
+    rules = [error.rule for error in (caught.value, *caught.value.others)]
+    assert rules == ["class-unknown"] * 30 + ["label-size"]
+    assert caught.value.others[-1].message.startswith("evaluate: ")
+
+
+def test_before_the_work_a_score_of_faults_is_shown(plan: Plan) -> None:
+    rows = "".join(f"p0,wrong{i:02d}\n" for i in range(30))
+    (plan.data / "keywords.csv").write_text(f"image,keywords\n{rows}")
+    told = io.StringIO()
+    config = resolve(RunConfig, plan.file, {"file": plan.file})
+    with pytest.raises(InputError, match=r"'wrong00'.*\(30 faults in all\) \[class-unknown\]"):
+        run(config, Events(told))
+    lines = told.getvalue().splitlines()
     assert len([line for line in lines if line.startswith("warning: pseudo-label:")]) == 19
-    assert lines[-1] == "warning: 11 more faults are not shown"
+    assert lines[-1] == "warning: 10 more faults are not shown"
+
+
+BROKEN = {
+    "text": (lambda path: path.write_bytes(b"x"), "image-format"),
+    "empty": (lambda path: path.write_bytes(b""), "image-damaged"),
+    "cut off": (lambda path: path.write_bytes(path.read_bytes()[:-40]), "image-damaged"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_pictures_that_labelling_would_leave_out_are_listed_and_counted(plan: Plan, kind: str) -> None:
+    write_picture(plan.data / "JPEGImages" / "p1.jpg", (60, 80))
+    break_it, rule = BROKEN[kind]
+    for name in ("p1", "p2"):
+        break_it(plan.data / "JPEGImages" / f"{name}.jpg")
+    (plan.data / "JPEGImages" / "p9.jpg").symlink_to("nowhere")
+    result = plan.result()
+    assert result["failed"] == 2
+    faults = [(fault["stage"], fault["rule"]) for fault in result["faults"]]
+    assert faults == [("pseudo-label", rule)] * 2 + [("", "left-out")]
+    assert "p1.jpg" in result["faults"][0]["message"] and "p2.jpg" in result["faults"][1]["message"]
+    assert "p9.jpg (a link that leads nowhere)" in result["faults"][2]["message"]
+
+
+def test_a_picture_that_was_cut_off_stops_a_training(plan: Plan) -> None:
+    write_picture(plan.data / "salient" / "s1.jpg")
+    path = plan.data / "salient" / "s0.jpg"
+    path.write_bytes(path.read_bytes()[:-40])
+    assert "s0.jpg: picture is damaged" in plan.fails()
+
+
+def test_without_any_usable_picture_labelling_would_stop(plan: Plan) -> None:
+    for number in range(4):
+        (plan.data / "JPEGImages" / f"p{number}.jpg").write_bytes(b"x")
+    message = plan.fails()
+    assert "none of 4 pictures with keywords can be read" in message.splitlines()[0]
+    assert message.count("[image-format]") == 4
+
+
+def test_weights_of_every_trunk_are_looked_for(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(trunk_places, "asked_size", lambda name: asked.append(name))
+    tables = TABLES.replace('"none"', '"imagenet"').replace("[train]", "[train]\ntrunk = 'resnet50'")
+    write_chain(plan.folder, tables=tables.replace("[deeplab-train]", "[deeplab-train]\nnetwork = 'vgg16'"))
+    with pytest.raises(MachineError) as caught:
+        plan(rounds=2)
+    faults = [caught.value, *caught.value.others]
+    assert [fault.message.split(":")[0] for fault in faults] == ["train", "deeplab-train-1"]
+    assert all("no connection to download them" in fault.message for fault in faults)
+    assert asked == ["resnet50.tv_in1k", "vgg16.tv_in1k"]  # each once, in two rounds
+    monkeypatch.setattr(trunk_places, "asked_size", lambda name: 98.0)
+    weights = {line["network"]: line["weights"] for line in plan.result()["weights"]}
+    assert weights["resnet50"] == weights["vgg16"] == "not here, to be downloaded, 98 MB"
+    assert weights["efficientnet_lite0"] == "here, in an installed package"
+
+
+def test_a_disk_without_room_is_told_of(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.chain.dry_run.free_bytes", lambda folder: 1000)
+    with pytest.raises(MachineError, match=r"pseudo-label: .*0 MB are free.*\[disk-full\]"):
+        plan()
 
 
 def test_rounds_do_not_repeat_a_fault(plan: Plan) -> None:
     write_mask(plan.data / "SegmentationClass" / "p5.png", (6, 7))
-    assert "faults in all" not in plan.fails(rounds=3)
+    assert plan.fails(rounds=3).count("[label-size]") == 1
 
 
 def test_folders_without_a_class_are_told_of(plan: Plan) -> None:
@@ -107,7 +181,8 @@ def test_folders_without_a_class_are_told_of(plan: Plan) -> None:
     assert "[keywords-unplaced]" in plan.fails()
     write_chain(plan.folder, tables=tables.replace('keywords = "{data}/keywords.csv"', "allow_unplaced = true"))
     assert plan()[1]["pictures"] == 1
-    assert "1 of 2 pictures have no keyword and are left out (in dogg, did you mean dog?)" in plan.told
+    words = "1 of 2 pictures are in folders that name no class of the list (dogg 1, did you mean dog?)"
+    assert f"warning: {plan.folder}/pictures: {words}; they are left out" in plan.told
 
 
 def test_labels_that_were_there_before_are_checked(plan: Plan) -> None:
@@ -199,7 +274,7 @@ def check_large_tree(tmp_path: Path, n_train: int, n_val: int, n_imagenet: int, 
     assert "2008_000007: class 'preson': unknown" in message
     assert "did you mean 'person'?" in message
     assert f"2008_{n_train:06d}.png: label map is 8x7, expected 8x6" in message
-    assert "(3 faults in all)" in message
+    assert sum(line.endswith("]") for line in message.splitlines()) == 3
 
 
 def test_each_planted_fault_is_found_in_a_tree_like_that_of_the_paper(tmp_path: Path) -> None:

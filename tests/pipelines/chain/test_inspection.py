@@ -59,8 +59,9 @@ def test_a_coco_file_fits_its_pictures(inspection: Inspection, findings: Finding
     data = write_data(tmp_path)
     assert inspection.coco(data / "salient.json", data / "salient") == 2
     assert findings.faults == []
-    with pytest.raises(InputError, match=r"\[folder-missing\]"):
-        inspection.coco(data / "salient.json", data / "nowhere")
+    with pytest.raises(InputError, match=r"\[file-missing\]"):
+        inspection.coco(data / "none.json", data / "nowhere")
+    assert [fault.error.rule for fault in findings.faults] == ["folder-missing"]  # both are told
 
 
 def test_missing_pictures_of_a_coco_file_are_all_faults(
@@ -76,9 +77,9 @@ def test_missing_pictures_of_a_coco_file_are_all_faults(
 def test_trunk_weights_are_a_word_or_a_file(inspection: Inspection, findings: Findings, tmp_path: Path) -> None:
     (tmp_path / "w.pt").touch()
     for source in ("imagenet", "none", str(tmp_path / "w.pt")):
-        inspection.trunk_weights(source)
+        inspection.trunk_weights("resnet50", source)
     assert findings.faults == []
-    inspection.trunk_weights(str(tmp_path))
+    inspection.trunk_weights("resnet50", str(tmp_path))
     assert findings.faults[0].error.rule == "weights-missing"
 
 

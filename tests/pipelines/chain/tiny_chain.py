@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipelines.chain.estimate import PaceOf
 from pipelines.config import (
     DeepLabTrainConfig,
     EvaluateConfig,
@@ -165,19 +166,24 @@ class Plan:
         self.folder, self.data, self.out = folder, folder / "data", folder / "chain"
         self.file = write_chain(folder)
         self.told = ""
+        self.paces: dict[str, PaceOf] = {}
 
     def __call__(self, **flags: Any) -> list[dict[str, Any]]:
+        stages: list[dict[str, Any]] = self.result(**flags)["stages"]
+        return stages
+
+    def result(self, **flags: Any) -> dict[str, Any]:
+        """All that the dry run returns."""
         stream = io.StringIO()
         config = resolve(RunConfig, self.file, {"file": self.file, "dry_run": True, **flags})
         try:
-            stages: list[dict[str, Any]] = run(config, Events(stream))["stages"]
-            return stages
+            return run(config, Events(stream), paces=self.paces)
         finally:
             self.told = stream.getvalue()
 
     def fails(self, **flags: Any) -> str:
-        """The message of the error and all lines that were told."""
+        """The messages of all faults and all lines that were told."""
         with pytest.raises(InputError) as caught:
             self(**flags)
         assert caught.value.exit_code == 3
-        return f"{caught.value}\n{self.told}"
+        return "\n".join([*map(str, (caught.value, *caught.value.others)), self.told])
