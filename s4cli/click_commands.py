@@ -1,7 +1,7 @@
 """Commands from stages: every setting in the dataclass of a stage becomes an option of the command."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,11 +36,23 @@ _ARGUMENT = "argument_"  # begins the name of an argument that stands for the op
 
 
 class StageCommand(click.Command):
-    """A command in which an argument may stand for an option: `s4 evaluate VOCDIR` for `s4 evaluate --voc VOCDIR`."""
+    """A command in which an argument may stand for an option: `s4 evaluate VOCDIR` for `s4 evaluate --voc VOCDIR`.
+
+    Attributes:
+        inputs: The flags that name files and folders to read.
+    """
+
+    inputs: Sequence[str] = ()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments, and give the value of each argument to the option that it stands for."""
-        rest = super().parse_args(ctx, args)
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if "unexpected extra argument" not in error.message or not self.inputs:
+                raise
+            named = f"{error.message.rstrip('.')}; flags name the inputs: {', '.join(self.inputs)}"
+            raise click.UsageError(named, ctx) from error
         for name in [name for name in ctx.params if name.startswith(_ARGUMENT)]:
             value, option = ctx.params.pop(name), name.removeprefix(_ARGUMENT)
             if value and ctx.params[option]:
@@ -83,6 +95,11 @@ def stage_command(group: click.Group, config_class: type[Config]) -> Callable[[S
             help=text,
             short_help=text.partition("\n")[0],
         )
+        command.inputs = [
+            flag_of(setting.name)
+            for setting in settings
+            if limits_of(setting).must_be is not None and limits_of(setting).positional is None
+        ]
         group.add_command(command)
         return command
 
