@@ -17,8 +17,9 @@ from PIL import Image, ImageDraw, ImageFilter
 from pipelines.data.classes import ClassList
 from pipelines.data.label_maps import write_palette_map
 from pipelines.data.outlines import SHAPES, random_outline, rasterise, regular_polygon
+from pipelines.data.photographs import bundled_photograph, in_colour
 from pipelines.data.rle import boxes_of, encode_masks
-from pipelines.errors import ConfigError, MachineError
+from pipelines.errors import ConfigError
 from pipelines.files import atomic_write, write_json, write_text
 
 SPLITS = {"train": 0, "test": 1, "voc_train": 2, "voc_val": 3}
@@ -71,18 +72,12 @@ class Scene:
 @cache
 def _photograph(name: str, part: tuple[float, float]) -> NDArray[np.uint8]:
     """Return [h, w, 3] RGB: the vertical strip of a bundled photograph between two shares of its width."""
-    try:
-        from skimage import data
-    except ImportError as error:
-        message = "scikit-image: not installed, expected for the demo's pictures; pip install 's4-segmentation[demo]'"
-        raise MachineError(message, "demo-missing") from error
-    loaded: Any = getattr(data, name)()
-    photograph = np.asarray(loaded[0] if isinstance(loaded, tuple) else loaded)
+    photograph = bundled_photograph(name)
     if name == "retina":
         photograph = photograph[300:-300:2, 200:-200:2]  # without the black surround
     start, stop = (round(share * photograph.shape[1]) for share in part)
     photograph = photograph[:, start:stop]
-    return np.ascontiguousarray(photograph if photograph.ndim == 3 else np.stack([photograph] * 3, axis=2))
+    return np.ascontiguousarray(in_colour(photograph))
 
 
 def _crop(name: str, part: tuple[float, float], zoom: float, generator: np.random.Generator) -> NDArray[np.uint8]:

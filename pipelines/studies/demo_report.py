@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.config.usual_places import BUILTIN, builtin_file
 from pipelines.data.classes import load_classes
 from pipelines.data.coco import load_coco
 from pipelines.data.images import open_image
@@ -18,7 +19,8 @@ from pipelines.files import Journal
 from pipelines.networks.load import load_deeplab, load_s4net
 from pipelines.report.charts import loss_curves, per_class_bars
 from pipelines.report.html import Picture, Section, Table, render_report
-from pipelines.report.overlays import draw_instances, draw_label_map, side_by_side
+from pipelines.report.overlays import draw_label_map, side_by_side
+from pipelines.studies.demo_photographs import drawn, shipped_section
 
 _SHOWN = 8
 _SURE = 0.3  # instances scored below are not drawn
@@ -91,13 +93,19 @@ def write_report(
         scores: Results of `evaluate` for "labels", "weak" and "upper"; None where nothing was judged.
         found: Result of `evaluate` for S4Net.
     """
-    sections = [_instances(paths, found), _labels(paths, scores["labels"]), _networks(paths, scores)]
+    sections = [
+        shipped_section(_SURE),
+        _instances(paths, found),
+        _labels(paths, scores["labels"]),
+        _networks(paths, scores),
+    ]
     render_report(
         paths.report,
         "s4 demo",
         sections,
-        "Salient instances were learnt from scenes with masks; other scenes were labelled from their keywords alone; a "
-        "segmentation network was trained on those labels and measured on held-out scenes with exact masks.",
+        "First the network that ships, on photographs. Then the whole chain on generated scenes. Salient instances "
+        "were learnt from scenes with masks. Other scenes were labelled from their keywords alone. A segmentation "
+        "network was trained on those labels, and measured on held-out scenes with exact masks.",
         {
             "mask AP50": _percent(results["ap50"]),
             "mask AP70": _percent(results["ap70"]),
@@ -115,18 +123,17 @@ def _percent(value: float | None) -> str:
 
 def _instances(paths: DemoPaths, found: Mapping[str, Any]) -> Section:
     keys = ("ap", "ap50", "ap70", "ap75", "release_map50", "release_map70")
-    network = load_s4net(paths.s4net, min_score=_SURE)
+    networks = {"trained": load_s4net(paths.s4net)}
+    if builtin_file() is not None:
+        networks = {"as it ships": load_s4net(BUILTIN), "fine-tuned": networks["trained"]}
     pictures = []
     for scene in load_coco(paths.instances / "test.json", paths.instances / "images")[:_SHOWN]:
         picture = open_image(scene.path)
-        instances = network(picture).above(_SURE)
-        drawn = draw_instances(
-            picture, instances.boxes.cpu().numpy(), instances.masks.cpu().numpy(), instances.scores.cpu().numpy()
-        )
-        pictures.append(Picture.from_array(drawn, scene.image_id))
+        row = [drawn(picture, network(picture).above(_SURE)) for network in networks.values()]
+        pictures.append(Picture.from_array(side_by_side([picture, *row], ["scene", *networks]), scene.image_id))
     curve = loss_curves(Journal(paths.s4net / "metrics.jsonl").read(), "S4Net")
     return Section(
-        "1. Salient instances",
+        "2. Salient instances of scenes",
         f"Instances scored {_SURE:g} or more, on scenes that S4Net has not seen. AP is COCO's, over all pictures and "
         "20 detections each; the released metric is a mean over pictures, and more lenient.",
         [Table(keys, [[_percent(found[key]) for key in keys]])],
@@ -147,7 +154,7 @@ def _labels(paths: DemoPaths, quality: Mapping[str, Any]) -> Section:
         pictures.append(Picture.from_array(side_by_side(row, ["scene", "label", "truth"]), image_id))
     keys = ("miou", "miou_kept", "coverage", "precision_kept")
     return Section(
-        "2. Labels from keywords",
+        "3. Labels from keywords",
         "Each instance gets a keyword of its picture. Striped pixels are unknown (255): no training signal comes from "
         "them, and in the mIoU they count as errors. The truth is shown for comparison; no stage has seen it.",
         [Table(keys, [[_percent(quality[key]) for key in keys]])],
@@ -177,7 +184,7 @@ def _networks(paths: DemoPaths, scores: Mapping[str, Mapping[str, Any]]) -> Sect
     columns = ("class", *series)
     rows = [[name, *(_percent(values[name]) for values in series.values())] for name in scores["weak"]["per_class"]]
     return Section(
-        "3. The segmentation network",
+        "4. The segmentation network",
         "Held-out scenes, one scale, no refinement.",
         [Table(columns, rows)],
         [*charts, *pictures],
