@@ -19,9 +19,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 Json = dict[str, Any]
 
 _LEAST_SCORE = 0.3
-# Rows of the picture. These photographs are in the public domain or CC0, as scikit-image says of each.
-_ROWS = (("chelsea", "astronaut", "camera"), ("coffee", "rocket", "coins"))
-_HEIGHT = 300  # pixels of a photograph
+# Rows of the picture: names in `skimage.data` and what they show. All are public domain or CC0, as scikit-image says.
+_ROWS = (
+    {"chelsea": "cat", "astronaut": "astronaut", "camera": "cameraman"},
+    {"coffee": "coffee", "rocket": "rocket", "coins": "coins"},
+)
+_WIDTH, _GAP = 1200, 8  # pixels of a row, and between its photographs
 _MOST_BYTES = 400_000
 
 
@@ -87,18 +90,19 @@ def picture(file: Path, weights: str) -> None:
 
     network = load_s4net(weights)
     rows = []
-    for names in _ROWS:
+    for titles in _ROWS:
+        photographs = [Image.fromarray(in_colour(bundled_photograph(name))) for name in titles]
+        # One height for the whole row, so that the row has the full width.
+        height = int((_WIDTH - _GAP * (len(titles) - 1)) / sum(each.width / each.height for each in photographs))
         tiles, captions = [], []
-        for name in names:
-            photograph = Image.fromarray(in_colour(bundled_photograph(name)))
-            width = round(photograph.width * _HEIGHT / photograph.height)
-            pixels = np.array(photograph.resize((width, _HEIGHT), Image.Resampling.LANCZOS))
+        for photograph, title in zip(photographs, titles.values(), strict=True):
+            width = int(photograph.width * height / photograph.height)
+            pixels = np.array(photograph.resize((width, height), Image.Resampling.LANCZOS))
             found = network(pixels).above(_LEAST_SCORE)
             tiles.append(drawn(pixels, found))
-            captions.append(counted(found.scores.tolist()))
+            captions.append(f"{title}: {counted(found.scores.tolist())}")
         rows.append(side_by_side(tiles, captions))
-    width = max(row.shape[1] for row in rows)
-    padded = [np.pad(row, ((0, 10), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
+    padded = [np.pad(row, ((0, 10), (0, _WIDTH - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
     Image.fromarray(np.concatenate(padded)).save(file, quality=85, subsampling=0)
     if file.stat().st_size > _MOST_BYTES:
         raise SystemExit(f"{file}: {file.stat().st_size} bytes, at most {_MOST_BYTES} expected; lower the quality")
