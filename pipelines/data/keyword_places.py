@@ -103,7 +103,8 @@ class PlaceReader:
         synset = synset_of_picture(place.name) or ""
         names = (folder.name for folder in (place.parent, *place.parent.parents))
         named = next((name for name in names if _may_name_class(name)), "")
-        single = class_of_synset(synset) or class_of_synset(named) or named or self._part_as_class(place.parent)
+        part = None if place.parent in self._beside else self._part_as_class(place.parent)  # with folders, it is a part
+        single = class_of_synset(synset) or class_of_synset(named) or named or part
         if labels:
             return labels
         if single or synset:

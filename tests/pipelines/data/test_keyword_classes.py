@@ -78,6 +78,13 @@ def test_folders_name_the_classes(names: list[str], classes: tuple[str, ...], tm
     }
 
 
+def test_a_part_that_is_taken_for_a_class_is_told(tmp_path: Path) -> None:
+    told = read(touch(tmp_path, "bus/1", "car/2", "train/3"))[2]
+    assert "pictures: folders named like a part of a data set, taken for folders of a class: 1 (train)" in told
+    classes, table, _ = read(touch(tmp_path / "more", "train/bus/1", "train/car/2", "train/3"))
+    assert (classes, set(table)) == (("bus", "car"), {"train/bus/1", "train/car/2"})
+
+
 def test_spellings_of_one_class_are_told(tmp_path: Path) -> None:
     classes, table, told = read(touch(tmp_path, "apple/1", "apple/2", "Apple/3", "pear/4"))
     assert (classes, table["Apple/3"]) == (("apple", "pear"), ("apple",))
