@@ -260,7 +260,7 @@ def test_a_single_picture_is_taken_by_name(capsys: pytest.CaptureFixture[str]) -
 def test_help_names_every_form_of_instances(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = said(capsys, "pseudo-label", "--help")
     text = " ".join(out.split())
-    for word in ("COCO JSON", "list of results", "folder of masks", "Segment Anything", "YOLO-seg", "labelmap.txt"):
+    for word in ("COCO JSON", "list of results", "saliency maps", "Segment Anything", "YOLO-seg", "labelmap.txt"):
         assert word in text
 
 

@@ -45,13 +45,13 @@ class AblateConfig(CommonConfig):
     )
     out: Path = opt(REQUIRED, "Folder of the study, shared by all tables. Finished trainings in the folder are kept.")
     preset: Preset = opt("modern", PRESET)
-    trunk: str = opt("resnet50", f"Trunk of tables 1, 2 and 4: {TRUNK_WORDS}.", check=require_trunks)
+    trunk: str = opt("resnet50", f"Trunk of tables 1, 2 and 4. {TRUNK_WORDS}", check=require_trunks)
     trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS, words=TRUNK_WEIGHT_WORDS, must_be="tensors")
     trunks: str = opt(
         "resnet101,resnet50,vgg16,mobilenet_v1",
         "Trunks of table 3.",
         form=(r"[\w./-]+(,[\w./-]+)*", "names with commas, such as resnet50,vgg16"),
-        check=require_trunks,
+        check=lambda names: require_trunks(names, "--trunks"),
     )
     mask_slack: float | None = opt(None, MASK_SLACK, at_least=0, at_most=1)
     steps: int | None = opt(None, PRESET_STEPS, at_least=1)

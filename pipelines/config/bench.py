@@ -21,7 +21,7 @@ class BenchConfig(CommonConfig):
         "inference", "What to time."
     )
     preset: Preset = opt("paper", "Network variant if --weights is not given. --what inference times all variants.")
-    trunk: str = opt("resnet50", f"Trunk of S4Net if --weights is not given: {TRUNK_WORDS}.", check=require_trunks)
+    trunk: str = opt("resnet50", f"Trunk of S4Net if --weights is not given. {TRUNK_WORDS}", check=require_trunks)
     weights: Path | None = opt(
         None,
         "Trained network to time: run folder (its best checkpoint) or file. Unset: random weights, equally fast.",

@@ -43,9 +43,9 @@ class PseudoLabelConfig(CommonConfig):
     weights: Path | None = opt(None, SALIENT_WEIGHTS, words=WEIGHT_WORDS, must_be="weights")
     instances: Path | None = opt(
         None,
-        "Instances of another program, instead of --weights: COCO JSON, a COCO list of results, or a folder of masks, "
-        "of Segment Anything's JSON, or of YOLO-seg's texts. Masks may be black and white, grey, with a palette, in "
-        "the colours of VOC or of a labelmap.txt, or saliency maps.",
+        "Instances of another program, instead of --weights. A file is COCO JSON or a COCO list of results. A folder "
+        "holds masks, Segment Anything's JSON, or YOLO-seg's texts. Masks are black and white, grey, or saliency "
+        "maps, or they have a palette, VOC's colours or a labelmap.txt.",
         must_be="path",
     )
     keywords: tuple[str, ...] = opt(
@@ -121,7 +121,7 @@ class PseudoLabelConfig(CommonConfig):
         at_least=0,
         at_most=1,
     )
-    trunk: str = opt("efficientnet_lite0", f"Trunk of the attention network: {TRUNK_WORDS}.", check=require_trunks)
+    trunk: str = opt("efficientnet_lite0", f"Trunk of the attention network. {TRUNK_WORDS}", check=require_trunks)
     trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS, words=TRUNK_WEIGHT_WORDS, must_be="tensors")
     margin: float = opt(
         0.05,

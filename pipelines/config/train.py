@@ -71,7 +71,7 @@ class TrainConfig(CommonConfig):
     preset: Preset = opt(None, _or_of_start(PRESET, "preset"), found=True)
     trunk: str = opt(
         None,
-        _or_of_start(f"Trunk under the feature pyramid: {TRUNK_WORDS}.", "trunk"),
+        _or_of_start(f"Trunk under the feature pyramid. {TRUNK_WORDS}", "trunk"),
         check=require_trunks,
         found=True,
     )

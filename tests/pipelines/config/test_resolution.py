@@ -76,10 +76,11 @@ def test_words_in_a_file_are_no_paths(file: Path) -> None:
 def test_the_home_folder_is_found_in_files_and_flags(file: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     assert resolve(TrainConfig, file, {}).annotations == home / "train.json"
-    flags = {"images": Path("~/a"), "annotations": "~/b.json", "trunk_weights": "~/c.pt", "trunk": "~/no-path"}
+    flags = {"images": Path("~/a"), "annotations": "~/b.json", "trunk_weights": "~/c.pt"}
     train = resolve(TrainConfig, None, flags)
     assert (train.images, train.annotations) == (home / "a", home / "b.json")
-    assert (train.trunk_weights, train.trunk) == (str(home / "c.pt"), "~/no-path")
+    assert train.trunk_weights == str(home / "c.pt")
+    assert PredictConfig(voc=Path("v"), split="~/no-path").split == "~/no-path"
     assert PredictConfig(images=(Path("~/a"), Path("b~"))).images == (home / "a", Path("b~"))
 
 

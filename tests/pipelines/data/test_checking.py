@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.data import checking
 from pipelines.data.checking import Headers, check_pictures, require_same_size
 from pipelines.data.notes import first_names
 from pipelines.errors import InputError
@@ -47,5 +46,16 @@ def test_headers_are_read_once_and_tell_sizes_or_faults(tmp_path: Path, monkeypa
     first = headers.read([picture, absent, picture])
     assert first[picture] == (2, 5)
     assert isinstance(first[absent], InputError)
-    monkeypatch.setattr(checking, "_size", lambda path: pytest.fail(f"{path} is read again"))
+    monkeypatch.setattr(Headers, "_size", lambda headers, path: pytest.fail(f"{path} is read again"))
     assert headers.read([absent, picture]) == first
+
+
+def test_only_decoding_finds_a_picture_that_was_cut_off(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole.png", tmp_path / "cut.png"
+    for path in (whole, cut):
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)).save(path)
+    cut.write_bytes(cut.read_bytes()[:-500])
+    assert Headers().read([whole, cut]) == {whole: (40, 50), cut: (40, 50)}
+    found = Headers(whole=True).read([whole, cut])
+    assert found[whole] == (40, 50)
+    assert isinstance(found[cut], InputError) and found[cut].rule == "image-damaged"

@@ -89,8 +89,8 @@ def test_ignored_files_are_told_by_suffix_in_folders_tars_and_patterns() -> None
         for name in ("k.jpg", "k.csv"):
             tar.addfile(tarfile.TarInfo(name), io.BytesIO())
     for given, line in (
-        ("pictures/cat", "pictures/cat: 2 files ignored: 1 .NEF (convert to JPEG or PNG), 1 .txt"),
-        ("pictures/cat/*", "pictures/cat/*: 2 files ignored: 1 .NEF (convert to JPEG or PNG), 1 .txt"),
+        ("pictures/cat", "pictures/cat: 2 files ignored: 1 .txt, 1 .NEF (convert to JPEG or PNG)"),
+        ("pictures/cat/*", "pictures/cat/*: 2 files ignored: 1 .txt, 1 .NEF (convert to JPEG or PNG)"),
         ("pictures/x.tar", "x.tar: 1 file ignored: .csv"),
     ):
         told = io.StringIO()

@@ -120,5 +120,5 @@ def test_an_unknown_name_is_told_with_the_settings() -> None:
         lambda: AblateConfig(table=3, **folders, trunks="resnet50,resnet5"),
     ]
     for make in makers:
-        with pytest.raises(ConfigError, match=r"--trunk resnet5: .*did you mean resnet50\?.*\[trunk-unusable\]"):
+        with pytest.raises(ConfigError, match=r"--trunks? resnet5: .*did you mean resnet50\?.*\[trunk-unusable\]"):
             make()
