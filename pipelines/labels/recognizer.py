@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from timm.data.imagenet_info import ImageNetInfo
-from torch import Tensor, nn
+from torch import Tensor
 
 from deeplab.build import build_classifier
 from pipelines.config import PseudoLabelConfig
@@ -27,6 +27,7 @@ from pipelines.engine.precision import autocast
 from pipelines.errors import ConfigError
 from pipelines.networks.trunk_names import resolve_trunk
 from pipelines.networks.trunk_weights import trunk_state
+from s4net.cpu import make_fast
 
 _FIRST_THING = 2666196  # n02666196, abacus: in ImageNet-1k the numbers of animals are lower than those of things
 _ANIMALS = ("bird", "cat", "cow", "dog", "horse", "sheep")
@@ -42,9 +43,9 @@ _WORN = """
 """
 _CLASSES = 1000
 _SIDE = 224  # pixels, of the square that shows an instance
-_WINDOW, _STEP = 96, 48  # pixels: side of a window, distance to the next window
-_STEPS = 8, 64  # windows along the shorter side, of which each spans a quarter; most windows along the longer side
-_BATCH = 32  # windows
+_WINDOW = 96  # pixels, side of a window
+_WINDOWS = 4, 32  # windows along the shorter side; most windows along the longer side
+_BATCH = 32  # windows or instances
 _MARGIN = 1.15  # side of the square round an instance, divided by the longer side of the mask
 _GREY = 127
 
@@ -65,18 +66,19 @@ class Recognizer:
             ConfigError: The weights have no classifier of ImageNet's 1,000 classes [recognise-unusable].
         """
         try:
-            self.net: nn.Module = build_classifier(resolve_trunk(trunk), state).to(device)
+            self.net = build_classifier(resolve_trunk(trunk), state).to(device)
         except ValueError as error:
             raise ConfigError(
                 f"--recognise imagenet: {error}; take --trunk-weights imagenet, or leave out --recognise",
                 "recognise-unusable",
             ) from error
+        make_fast(self.net, self.net, self.net)
         self.device, self.precision = device, precision
 
     def __call__(
         self, picture: NDArray[np.uint8], masks: NDArray[np.bool_], keywords: Sequence[str]
     ) -> NDArray[np.float32]:
-        """Judge each instance alone on grey, averaged over the mirror image.
+        """Judge each instance alone on grey.
 
         Args:
             picture: [H, W, 3] RGB.
@@ -94,35 +96,34 @@ class Recognizer:
             return np.ones(len(masks), np.float32)
         crops = torch.stack([self._cut_out(picture, mask) for mask in masks]).to(self.device)
         with torch.inference_mode(), autocast(self.precision, self.device):
-            logits = (self.net(crops).float() + self.net(crops.flip(3)).float()) / 2
+            logits = torch.cat([self.net(part).float() for part in torch.split(crops, _BATCH)])
         probability: NDArray[np.float32] = logits.softmax(1).cpu().numpy()[:, of_kind].sum(axis=1)
         return probability
 
     def windows(self, picture: NDArray[np.uint8], keywords: Sequence[str]) -> NDArray[np.float32]:
         """Judge windows all over the picture, each alone.
 
-        A window spans a quarter of the picture's shorter side, and overlaps the next one by half.
+        A window spans a quarter of the picture's shorter side. Windows lie side by side and cover the picture.
 
         Args:
             picture: [H, W, 3] RGB.
             keywords: Names of the K keywords.
 
         Returns:
-            [K, h, w] float32, where the shorter of h and w is 8, the longer at most 64. Each value is the log-odds that
-            the window centred there is of a kind with the keyword. NaN for a keyword that has no kind in ImageNet.
+            [K, h, w] float32, where the shorter of h and w is 4, the longer at most 32. Each value is the log-odds that
+            the window there is of a kind with the keyword. NaN for a keyword that has no kind in ImageNet.
         """
         kinds = [kind_of((keyword,)) for keyword in keywords]
-        least, most = _STEPS
+        least, most = _WINDOWS
         shorter = min(picture.shape[:2])
         rows, columns = (min(most, round(least * side / shorter)) for side in picture.shape[:2])
         result = np.full((len(kinds), rows, columns), np.nan, np.float32)
         if all(kind is None for kind in kinds):
             return result
         image = torch.from_numpy(picture).to(self.device).permute(2, 0, 1)[None].float() / 255
-        image = F.interpolate(image, (rows * _STEP, columns * _STEP), mode="bilinear", antialias=True)
-        image = F.pad(image, (_STEP // 2,) * 4, mode="reflect")  # so that every window is centred on its cell
+        image = F.interpolate(image, (rows * _WINDOW, columns * _WINDOW), mode="bilinear", antialias=True)
         # [1, 3, .., ..] -> [3, h, w, 96, 96] -> [h w, 3, 96, 96]
-        cut = image[0].unfold(1, _WINDOW, _STEP).unfold(2, _WINDOW, _STEP).permute(1, 2, 0, 3, 4).flatten(0, 1)
+        cut = image[0].unfold(1, _WINDOW, _WINDOW).unfold(2, _WINDOW, _WINDOW).permute(1, 2, 0, 3, 4).flatten(0, 1)
         with torch.inference_mode(), autocast(self.precision, self.device):
             logits = torch.cat([self.net(part).float() for part in torch.split(cut, _BATCH)]).cpu()
         for own, kind in zip(result, kinds, strict=True):

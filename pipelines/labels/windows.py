@@ -19,7 +19,7 @@ from pipelines.labels.coarse_maps import enlarge
 from pipelines.labels.linear_probe import fit_probe
 
 WINDOW_WEIGHT = 0.5
-"""Power of the likelihood of windows. Neighbouring windows overlap by half, so they partly say the same."""
+"""Power of the likelihood of windows. Neighbouring windows show parts of one thing, so they partly say the same."""
 _MOST = 8.0  # size of a log-likelihood, so that no window rules anything out
 _FEWEST = 10  # windows of the keyword, and of background; from fewer, nothing is learned
 

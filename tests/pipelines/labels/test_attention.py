@@ -5,7 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
+from deeplab.build import build_attention
 from pipelines.data.classes import ClassList, Keywords
+from pipelines.data.images import open_image
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.labels import attention as attention_maps
@@ -19,8 +21,7 @@ BOTH = CLASSES.keywords(["red", "green"])
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention_maps, "_TRAINING_SIZE", 64)
-    monkeypatch.setattr(attention_maps, "_MAP_SIZES", (96, 64))
+    monkeypatch.setattr(attention_maps, "_SIZE", 64)
 
 
 def picture_of(words: tuple[str, ...], number: int) -> np.ndarray:
@@ -70,19 +71,42 @@ def test_the_classifier_learns_the_keywords_and_its_maps_are_on_one_scale(data):
     assert np.concatenate(peaks).mean() == pytest.approx(1, rel=1e-4)
 
 
-def test_maps_have_one_channel_a_keyword_at_the_aspect_of_the_picture(data):
+def test_maps_have_one_channel_a_keyword_at_the_aspect_of_the_picture(data, monkeypatch: pytest.MonkeyPatch):
     maps = train(*data)
+    monkeypatch.setattr(attention_maps, "_SIZE", 96)
     result = maps(np.zeros((40, 90, 3), np.uint8), CLASSES.keywords(["green"]))
     # As large as 96 x 96, the picture is 64 x 144 pixels; in multiples of 32 it is 64 x 128.
     assert result.shape[0] == 1 and result.shape[2] == 2 * result.shape[1]
     assert result.dtype == np.float32
 
 
-def test_mirroring_the_picture_mirrors_the_maps(data):
+def test_features_and_maps_are_those_of_the_plain_network(data):
     maps = train(*data)
-    picture = picture_of(("red",), 3)
-    mirrored = maps(np.ascontiguousarray(picture[:, ::-1]), BOTH)[:, :, ::-1]
-    np.testing.assert_allclose(maps(picture, BOTH), mirrored, atol=1e-4)
+    picture = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    found, seen = maps.look(picture, CLASSES.keywords(["green"]))
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        plain = build_attention("mobilenetv3_small_050", 2).eval()  # neither folded nor packed
+        plain.classifier.load_state_dict(maps.net.classifier.state_dict())
+        image = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+        # As large as 64 x 64, the picture is 52.3 x 78.4 pixels; at least 64, and in multiples of 32, it is 64 x 64.
+        image = torch.nn.functional.interpolate(image, (64, 64), mode="bilinear", antialias=True)
+        features = plain.trunk(image)[-1]
+        evidence = plain.classifier(features)[0, 1]
+    np.testing.assert_allclose(seen, features[0], atol=1e-4)
+    np.testing.assert_allclose(found[0], evidence / maps.unit, atol=1e-4)
+
+
+def test_training_reads_each_picture_once_also_where_unit_is_measured_on_some(data, monkeypatch: pytest.MonkeyPatch):
+    images, keywords = data
+    read: list[Path] = []
+    monkeypatch.setattr(attention_maps, "open_image", lambda path: read.append(path) or open_image(path))
+    monkeypatch.setattr(attention_maps, "_SCALE_PICTURES", 6)
+    maps = train(images, keywords)
+    assert sorted(read) == sorted(images.values())
+    some = list(enumerate(keywords.values()))[::3]
+    peaks = [maps(picture_of(words, number), CLASSES.keywords(words)).max(axis=(1, 2)) for number, words in some]
+    assert np.concatenate(peaks).mean() == pytest.approx(1, rel=1e-4)
 
 
 def test_training_is_repeatable_and_survives_its_file(data, tmp_path: Path):
