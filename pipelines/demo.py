@@ -229,8 +229,6 @@ def _train_deeplab(config: DemoConfig, sizes: DemoSizes, paths: DemoPaths, event
             network=_TRUNK,
             steps=sizes.deeplab_steps,
             crop=sizes.crop,
-            # The labels miss more than they add. After so few steps the network takes doubtful pixels for background.
-            loss="plain" if exact else "balanced",
             seed=config.seed,
             resume=_goes_on(run),
             **_common(config),

@@ -60,7 +60,7 @@ def lost_classes(source: str, matrix: ConfusionMatrix, names: Sequence[str], lab
 def _remedy(labels: bool) -> str:
     if labels:
         return "check the keywords of these classes, or lower --min-score"
-    return "score the labels with s4 evaluate --labels, then train with more --steps"
+    return "look at what s4 pseudo-label says of the labels, then train with more --steps"
 
 
 def empty_labels(folder: str, counts: Mapping[str, object]) -> Warnings:

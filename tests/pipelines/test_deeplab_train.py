@@ -360,13 +360,18 @@ def test_pixels_speak_for_themselves_where_presence_is_ignored(config: DeepLabTr
 def test_the_loss_follows_the_labels_unless_one_is_asked_for(config: DeepLabTrainConfig) -> None:
     labels = LabelFolder(config.labels, CLASSES, {"kind": "pseudo"})
     assert config.loss == "auto"
-    assert chosen_loss(config, labels) == "plain"  # no confidence maps
+
+    def chosen(**changes: Any) -> Any:
+        return chosen_loss(replace(config, **changes), labels)
+
+    assert [chosen(steps=steps) for steps in (499, 500)] == ["balanced", "plain"]  # no confidence maps
     for image_id in labels.ids():
         labels.write_confidence(image_id, np.full((40, 50), 200, np.uint8))
-    assert chosen_loss(config, labels) == SOFT
-    assert chosen_loss(replace(config, loss="balanced"), labels) == "balanced"
+    assert [chosen(steps=steps) for steps in (1, 300, 499, 500, 3000)] == ["balanced"] * 3 + [SOFT] * 2
+    assert [chosen(steps=None, recipe=recipe) for recipe in (None, "largefov")] == [SOFT] * 2  # 1,500 and 20,000
+    assert (chosen(loss="plain", steps=300), chosen(loss="balanced", steps=3000)) == ("plain", "balanced")
     truth = LabelFolder(config.labels / "labels", CLASSES, flat=True)
-    assert chosen_loss(config, truth) == "plain"
+    assert [chosen_loss(replace(config, steps=steps), truth) for steps in (300, 3000)] == ["plain"] * 2
 
 
 def test_a_run_keeps_the_loss_and_the_pictures_that_were_found_for_it(config: DeepLabTrainConfig) -> None:
@@ -374,7 +379,7 @@ def test_a_run_keeps_the_loss_and_the_pictures_that_were_found_for_it(config: De
     record_pictures(config.labels, images)
     deeplab_train(replace(config, images=None), Events(io.StringIO()))
     saved = json.loads((config.run / "config.json").read_text())
-    assert (saved["loss"], saved["images"]) == ("plain", str(images[0]))
+    assert (saved["loss"], saved["images"]) == ("balanced", str(images[0]))
 
 
 def test_pictures_of_several_folders_are_found_and_frozen(config: DeepLabTrainConfig, tmp_path: Path) -> None:
