@@ -99,7 +99,7 @@ def open_member(member: TarMember) -> BinaryIO:
     Raises:
         OSError: The tar cannot be opened.
     """
-    return cast(BinaryIO, io.BufferedReader(_Window(member.tar, member.offset, member.size)))
+    return cast(BinaryIO, io.BufferedReader(_Window(member.tar.open("rb", buffering=0), member.offset, member.size)))
 
 
 def read_member(member: TarMember, at_most: int) -> bytes:
@@ -212,8 +212,8 @@ def _explained(tar: Path) -> Iterator[None]:
 class _Window(io.RawIOBase):
     """A part of a file as a file of its own, which has no bytes outside of the part."""
 
-    def __init__(self, path: Path, offset: int, size: int) -> None:
-        self._file = path.open("rb", buffering=0)
+    def __init__(self, file: io.RawIOBase, offset: int, size: int) -> None:
+        self._file = file
         self._offset, self._size, self._place = offset, size, 0
 
     def readable(self) -> bool:

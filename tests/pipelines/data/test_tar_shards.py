@@ -2,6 +2,8 @@ import bz2
 import gzip
 import io
 import lzma
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from pipelines.data.images import IMAGE_SUFFIXES, find_image_files, find_images,
 from pipelines.data.tar_shards import TarMember, index_tar, open_member, read_member
 from pipelines.errors import InputError
 
+ROOT = Path(__file__).parents[3]
 Entry = tuple[str, bytes]
 
 
@@ -209,6 +212,20 @@ def test_a_tar_that_is_gone_is_told(tmp_path: Path) -> None:
         index_tar(tmp_path / "none.tar", IMAGE_SUFFIXES)
     with pytest.raises(InputError, match=r"none\.tar:a\.png.*image-missing"):
         open_image(TarMember(tmp_path / "none.tar", "a.png", 0, 9))
+
+
+def test_a_tar_that_is_gone_leaves_no_half_made_file(tmp_path: Path) -> None:
+    # From Python 3.13 on, an error while such a file is thrown away is printed. In development mode older ones do so.
+    use = f"""
+from pathlib import Path
+from pipelines.data.tar_shards import TarMember, open_member
+try:
+    open_member(TarMember(Path({str(tmp_path / "none.tar")!r}), "a.png", 0, 9))
+except FileNotFoundError:
+    print("told")
+"""
+    done = subprocess.run([sys.executable, "-X", "dev", "-c", use], capture_output=True, text=True, cwd=ROOT)
+    assert (done.stdout, done.stderr) == ("told\n", "")
 
 
 def test_a_name_that_is_there_twice_is_refused(tmp_path: Path) -> None:
