@@ -1,8 +1,9 @@
-"""Pack the best network of a training for others, and write the record that lies beside it.
+r"""Pack the best network of a training for others, and write the record that lies beside it.
 
-    python experiments/pack_network.py RUN OUT.safetensors --command SCRIPT --list "WHAT=train.json" --figures "WHAT=evaluation.json"
+    python experiments/pack_network.py RUN OUT.safetensors --command SCRIPT \
+        --list "WHAT=train.json" --figures "WHAT=evaluation.json"
 
-The weights are in half precision (`pipelines.engine.checkpoint.pack_checkpoint`). Paths in the settings are replaced by
+The weights are in half precision. Paths in the settings are replaced by
 usual names. The record OUT.json has the hash of the file, of each list of pictures, the settings, and the figures.
 """
 

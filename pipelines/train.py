@@ -44,8 +44,6 @@ _MODERN_AUGMENTATION = Augmentation(scale=(0.6, 1.5), stretch=1.3, colour=0.25, 
 
 # An EfficientNet learns best when its pretrained trunk moves more slowly than the new layers.
 _TRUNK_LR = 0.5
-# A network that is trained already forgets less with a lower rate.
-_FINE_TUNING_LR = 0.25
 
 
 def train(config: TrainConfig, events: Events) -> dict[str, Any]:
@@ -142,7 +140,7 @@ def loop_settings(config: TrainConfig, schedule: TrainSchedule) -> LoopSettings:
     common: dict[str, Any] = {
         "steps": steps,
         "batch_size": config.batch_size or schedule.batch_size,
-        "lr": config.lr or schedule.lr * (_FINE_TUNING_LR if config.start_from else 1),
+        "lr": config.lr or schedule.lr,
         "evaluate_every": config.evaluate_every or schedule.evaluate_every,
         "seed": config.seed,
         "precision": config.precision,

@@ -8,6 +8,7 @@ from pipelines.config.base import (
     MASK_SLACK,
     PRESET,
     PRESET_BATCH_SIZE,
+    PRESET_LR,
     PRESET_STEPS,
     RESUME,
     SEED,
@@ -106,9 +107,7 @@ class TrainConfig(CommonConfig):
     image_size: int = opt(
         None, _or_of_start("Side in pixels to which pictures are scaled.", "image_size"), at_least=32, found=True
     )
-    lr: float | None = opt(
-        None, "Peak learning rate. Unset: the rate of the preset, and a quarter of it with --start-from.", above=0
-    )
+    lr: float | None = opt(None, PRESET_LR, above=0)
     seed: int = opt(0, SEED, at_least=0)
     resume: bool = opt(False, RESUME, may_change=True)
     dry_run: bool = opt(False, TRY_OUT, may_change=True)
