@@ -143,6 +143,16 @@ def joint_scores(objectness: Tensor, quality: Tensor, mask_trust: float) -> Tens
     return objectness.pow(share) * quality.pow(mask_trust * share)
 
 
+def least_objectness(score: float, mask_trust: float) -> float:
+    """Return the objectness that a box needs at least to reach a joint score, with a mask of quality 1.
+
+    Args:
+        score: In 0..1.
+        mask_trust: See `joint_scores`.
+    """
+    return score ** ((1 + mask_trust) / 2) if mask_trust else score
+
+
 def decay_overlaps(scores: Tensor, masks: Tensor, strength: float) -> Tensor:
     """Lower the scores of masks that a surer mask covers already (Gaussian matrix NMS, Wang et al., SOLOv2, 2020).
 

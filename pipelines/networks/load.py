@@ -23,7 +23,7 @@ from pipelines.networks.build import new_s4net
 from s4net import Instances, S4Net
 from s4net.instances import RawDetections
 from s4net.mirror import MirrorReader, can_mirror
-from s4net.postprocess import to_picture
+from s4net.postprocess import least_objectness, to_picture
 
 Picture = str | Path | Image.Image | NDArray[np.uint8]
 
@@ -35,7 +35,8 @@ def load_s4net(
 
     Args:
         weights: Run folder (its best checkpoint) or checkpoint.
-        min_score: Score below which boxes do not reach the mask branch, which saves their time.
+        min_score: Boxes whose instances cannot reach this score do not reach the mask branch. This saves their time.
+            Instances with a lower score may still be among those returned.
         flip: Whether to read the mirror image too, for twice the time.
         device: auto, cpu, cuda or cuda:N.
         precision: auto, fp32 or bf16.
@@ -63,7 +64,7 @@ class S4NetPredictor:
     Attributes:
         net: The network, ready for inference.
         image_size: Side of the network's input in pixels.
-        min_score: Score below which boxes do not reach the mask branch.
+        min_score: See `load_s4net`.
         device: Device of the network.
         precision: auto, fp32 or bf16.
     """
@@ -75,7 +76,7 @@ class S4NetPredictor:
         self.net = net.to(self.device).prepare_for_inference()
         self._reader = MirrorReader(self.net) if flip else self.net
         # The first call packs weights for pictures of this size. That shall be this call and not the user's.
-        self._detect(torch.zeros(1, 3, image_size, image_size, device=self.device), min_score=0.0)
+        self._detect(torch.zeros(1, 3, image_size, image_size, device=self.device), least=0.0)
 
     def __call__(self, picture: Picture) -> Instances:
         """Find the salient instances.
@@ -88,13 +89,15 @@ class S4NetPredictor:
         """
         pixels = as_pixels(picture)
         image = to_network(pixels, self.image_size)[None].to(self.device).float() / 255
-        raw, size = self._detect(image, self.min_score), (pixels.shape[0], pixels.shape[1])
+        # The network drops boxes by objectness, before it knows their masks. A sure mask raises the score.
+        gate = least_objectness(self.min_score, self.net.settings.mask_trust)
+        raw, size = self._detect(image, gate), (pixels.shape[0], pixels.shape[1])
         with torch.inference_mode():
             return to_picture(raw, self.image_size, size, self.net.settings.mask_slack)
 
-    def _detect(self, image: Tensor, min_score: float) -> RawDetections:
+    def _detect(self, image: Tensor, least: float) -> RawDetections:
         with torch.inference_mode(), autocast(self.precision, self.device):
-            return self._reader.detect(image.contiguous(memory_format=torch.channels_last), min_score)[0]
+            return self._reader.detect(image.contiguous(memory_format=torch.channels_last), least)[0]
 
 
 def load_deeplab(

@@ -51,7 +51,7 @@ def score_foreground(
     with events.progress(len(pictures), "pictures") as progress:
         for image_id, path in pictures.items():
             found = network(open_image(path))
-            sure = found.scores.cpu().numpy() >= config.min_score  # the network's own gate only saves time
+            sure = found.scores.cpu().numpy() >= config.min_score
             counts.append(_count(found.masks.cpu().numpy()[sure], truths[image_id], path))
             progress.advance()
     shared, either = np.array(counts, np.float64).T

@@ -388,7 +388,8 @@ def test_several_sets_of_the_same_kind_of_classes_are_labelled_together() -> Non
     assert result["classes"] == ["bus", "cat", "dog"]
     assert [line["for"] for line in result["found"] if "pictures" in line][:2] == ["pseudo-label"] * 2
     assert "5 pictures with keywords: bus 1, cat 1, dog 3" in Path("s4.toml").read_text()
-    plan = run(resolve(RunConfig, Path("s4.toml"), {"file": Path("s4.toml"), "dry_run": True}), Events())
+    config = resolve(RunConfig, Path("s4.toml"), {"file": Path("s4.toml"), "dry_run": True})
+    plan = run(config, Events(), paces={})
     assert [stage["pictures"] for stage in plan["stages"]] == [5, 5]
 
 

@@ -16,7 +16,7 @@ from s4net.losses import (
     saliency_loss,
 )
 from s4net.matching import IGNORED, NEGATIVE, match_anchors
-from s4net.postprocess import decay_overlaps, joint_scores, mask_quality, paste_masks, select_proposals
+from s4net.postprocess import decay_overlaps, joint_scores, least_objectness, mask_quality, paste_masks, select_proposals
 
 
 def test_anchor_shapes_keep_the_area_and_follow_the_ratio():
@@ -230,6 +230,13 @@ def test_trust_in_the_mask_moves_the_score_between_box_and_mask():
     assert joint_scores(box, mask, 0.0) is box
     assert joint_scores(box, mask, 1.0).item() == pytest.approx(0.16)
     assert joint_scores(box, mask, 3.0).item() == pytest.approx(0.8 * 0.125)  # 0.64^(1/2) 0.25^(3/2)
+
+
+@pytest.mark.parametrize(("mask_trust", "least"), [(0.0, 0.5), (1.0, 0.5), (3.0, 0.25)])
+def test_a_box_below_the_least_objectness_cannot_reach_the_score(mask_trust: float, least: float) -> None:
+    assert least_objectness(0.5, mask_trust) == pytest.approx(least)
+    reached = joint_scores(torch.tensor([least - 1e-3, least + 1e-3]), torch.ones(2), mask_trust) >= 0.5
+    assert reached.tolist() == [False, True]
 
 
 def test_a_mask_that_a_surer_one_covers_loses_score():
