@@ -102,7 +102,9 @@ def test_wrong_class_count(scenes, tmp_path, capsys):
 
 
 def test_a_run_that_exists(scenes, capsys):
-    complains(capsys, train(scenes / "instances", scenes / "run"), 2, "--resume", "[run-exists]")
+    complains(
+        capsys, train(scenes / "instances", scenes / "run"), 2, "all was done before (step 1)", "--run", "[run-exists]"
+    )
 
 
 def test_resume_with_another_flag_shows_both_values(scenes, capsys):

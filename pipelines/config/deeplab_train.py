@@ -53,8 +53,8 @@ class DeepLabTrainConfig(CommonConfig):
         "auto",
         "Form of the cross-entropy. balanced averages foreground and background apart. bootstrapped mixes the labels "
         "with the predictions. soft trusts each label as far as the confidence map says, after sharpening the map. "
-        "auto: plain for ground truth. For pseudo labels, balanced in a training of less than 500 steps, and from 500 "
-        "steps on soft, or plain without confidence maps.",
+        "auto: plain for ground truth. For pseudo labels in a training of less than 500 steps, auto is balanced. In a "
+        "longer one auto is soft, or plain without confidence maps.",
         settled=True,
     )
     confidence: bool = opt(False, "Weigh each pixel by the confidence map of the label folder.")

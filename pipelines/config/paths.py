@@ -143,8 +143,8 @@ def require_startable(run: Path, resume: bool) -> None:
     if exists and not resume:
         state, step = _state(run)
         if state == "done":
-            message = f"{run}: holds a finished run ({step} steps were done before), a new folder expected"
-            raise ConfigError(f"{message}; its network can be used; to train anew choose another --run", "run-exists")
+            message = f"{run}: all was done before (step {step}), a new folder expected"
+            raise ConfigError(f"{message}; use its network, or choose another --run to train anew", "run-exists")
         how_far = f" ({state}, step {step})" if state else ""
         message = f"{run}: holds a run already{how_far}, a new folder expected"
         raise ConfigError(f"{message}; add --resume to go on with it, or choose another --run", "run-exists")

@@ -118,7 +118,7 @@ def test_a_run_that_exists_is_told_before_the_work_with_its_state() -> None:
     with pytest.raises(ConfigError, match=r"holds a run already \(stopped, step 700\).*--resume"):
         prepared(config, print)
     write_json(config.run / "status.json", {"state": "done", "step": 2000})
-    with pytest.raises(ConfigError, match=r"holds a finished run \(2000 steps were done before\)") as caught:
+    with pytest.raises(ConfigError, match=r"runs/s4net: all was done before \(step 2000\)") as caught:
         prepared(config, print)
     assert "--resume" not in str(caught.value)
     write_json(config.run / "status.json", {"state": "done", "step": "many"})
