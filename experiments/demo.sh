@@ -25,7 +25,7 @@ train() { # LABELS LOSS SAMPLING STEPS SEED
     runs+=("$out/$name")
 }
 
-for loss in plain soft balanced; do train "$out/demo/labels" "$loss" auto 300 0; done
+for loss in plain soft balanced; do train "$out/demo/labels" "$loss" repeat 300 0; done
 for loss in plain soft balanced; do train "$out/demo/labels" "$loss" auto 900 0; done
 train "$voc/SegmentationClass" balanced auto 300 0
 for seed in 0 1 2; do

@@ -72,7 +72,7 @@ class DeepLabTrainConfig(CommonConfig):
     sampling: Literal["auto", "repeat", "uniform"] = opt(
         "auto",
         "How pictures are drawn. repeat draws pictures of rare classes more often. uniform draws all alike. auto takes "
-        "repeat for recipe lite, and uniform for the published recipes.",
+        "repeat for recipe lite where a class is rare. Else auto takes uniform.",
     )
     seed: int = opt(0, SEED, at_least=0)
     resume: bool = opt(False, RESUME, may_change=True)

@@ -59,7 +59,8 @@ class DeepLabRecipe:
         at_cells: Whether the loss compares the cells of the logits, not the pixels of the crop; see
             `deeplab.pixel_loss`.
         multi_scale: Whether the network trains and predicts at three scales together; see `deeplab.MultiScale`.
-        repeats_rare: Whether pictures of rare classes are drawn more often, see `pipelines.engine.sampling`.
+        repeats_rare: Whether pictures of rare classes are drawn more often where there are any, see
+            `pipelines.engine.sampling`.
     """
 
     steps: int

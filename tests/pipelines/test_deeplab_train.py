@@ -30,6 +30,7 @@ from pipelines.deeplab_train import (
     losses,
     new_deeplab,
     parameter_groups,
+    repeats_of,
     training_pictures,
     validator,
 )
@@ -403,3 +404,18 @@ def test_the_classes_are_those_of_the_label_folder_unless_others_are_named(confi
     truth = replace(config, labels=config.labels / "labels", labels_are="ground-truth", classes="auto")
     with pytest.raises(ConfigError, match=r"--classes auto: given with true label maps.*\[classes-numbers\]"):
         deeplab_train(truth, Events(io.StringIO()))
+
+
+def test_rare_classes_are_repeated_where_there_are_any(config: DeepLabTrainConfig) -> None:
+    def shown(cats: int, dogs: int) -> Any:
+        return np.eye(2, dtype=bool)[[0] * cats + [1] * dogs]
+
+    rare, even = shown(18, 8), shown(16, 8)  # 13 over 8 is above 1.25 squared, 12 over 8 below
+    repeats = repeats_of(config, rare)
+    assert repeats is not None and repeats[[0, -1]] == pytest.approx([1, (13 / 8) ** 0.5])
+    assert repeats_of(config, even) is None
+    asked = repeats_of(replace(config, sampling="repeat"), even)
+    assert asked is not None and asked[-1] == pytest.approx((12 / 8) ** 0.5)
+    assert repeats_of(replace(config, sampling="uniform"), rare) is None
+    assert repeats_of(replace(config, recipe="largefov"), rare) is None
+    assert repeats_of(config, np.zeros((3, 2), bool)) is None

@@ -16,7 +16,14 @@ from s4net.losses import (
     saliency_loss,
 )
 from s4net.matching import IGNORED, NEGATIVE, match_anchors
-from s4net.postprocess import decay_overlaps, joint_scores, least_objectness, mask_quality, paste_masks, select_proposals
+from s4net.postprocess import (
+    decay_overlaps,
+    joint_scores,
+    least_objectness,
+    mask_quality,
+    paste_masks,
+    select_proposals,
+)
 
 
 def test_anchor_shapes_keep_the_area_and_follow_the_ratio():
