@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from deeplab import (
     DeepLab,
     MultiScale,
-    build_deeplab,
     pixel_loss,
     predict_probabilities,
     presence_loss,
@@ -40,7 +39,6 @@ from pipelines.data.picture_folders import find_pictures
 from pipelines.data.shown_classes import require_classes
 from pipelines.data.stand_in_labels import write_stand_ins
 from pipelines.data.voc import image_path, read_id_list, read_split, truth_path
-from pipelines.engine.depthwise import speed_up_depthwise
 from pipelines.engine.distributed import Processes, processes
 from pipelines.engine.loop import LoopSettings, ParameterGroup, train_loop
 from pipelines.engine.precision import autocast
@@ -51,8 +49,7 @@ from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.metrics.confusion import ConfusionMatrix
 from pipelines.metrics.plausibility import Warnings, empty_labels, unlabelled_classes
-from pipelines.networks.trunk_names import resolve_trunk
-from pipelines.networks.trunk_weights import trunk_state
+from pipelines.networks.build import new_deeplab
 
 SOFT = "soft"
 # A short training takes what it doubts for background, and `soft` makes that worse. After 300 steps on generated scenes
@@ -256,26 +253,6 @@ def training_pictures(
     )
     pictures.check(config.workers)
     return pictures
-
-
-def new_deeplab(config: DeepLabTrainConfig, classes: ClassList) -> DeepLab | MultiScale:
-    """Build the network of a run, with the weights of `--trunk-weights` and the scales of the recipe.
-
-    Raises:
-        ConfigError: The weights do not fit the trunk [trunk-unusable].
-    """
-    torch.manual_seed(config.seed)
-    trunk = resolve_trunk(config.network)  # the networks are named after their trunks
-    state = trunk_state(trunk, config.trunk_weights)
-    try:
-        net = build_deeplab(config.network, classes.n_outputs, state)
-    except ValueError as error:
-        raise ConfigError(
-            f"--trunk-weights {config.trunk_weights}: {error}; give the weights of {trunk}",
-            "trunk-unusable",
-        ) from error
-    speed_up_depthwise(net)
-    return MultiScale(net) if deeplab_recipe(config.network, config.recipe).multi_scale else net
 
 
 def loop_settings(config: DeepLabTrainConfig, recipe: DeepLabRecipe) -> LoopSettings:

@@ -2,7 +2,11 @@
 
 import torch
 
-from pipelines.config import TrainConfig
+from deeplab import DeepLab, build_deeplab
+from deeplab.multi_scale import MultiScale
+from pipelines.config import DeepLabTrainConfig, TrainConfig
+from pipelines.config.recipes import deeplab_recipe
+from pipelines.data.classes import ClassList
 from pipelines.engine.depthwise import speed_up_depthwise
 from pipelines.errors import ConfigError
 from pipelines.networks.trunk_names import resolve_trunk
@@ -37,3 +41,23 @@ def new_s4net(config: TrainConfig, pretrained: bool = True) -> S4Net:
         return net
     except (ValueError, RuntimeError) as error:
         raise ConfigError(f"--trunk {config.trunk}: {error}", "trunk-unusable") from error
+
+
+def new_deeplab(config: DeepLabTrainConfig, classes: ClassList) -> DeepLab | MultiScale:
+    """Build the network of a run, with the weights of `--trunk-weights` and the scales of the recipe.
+
+    Raises:
+        ConfigError: The weights do not fit the trunk [trunk-unusable].
+    """
+    torch.manual_seed(config.seed)
+    trunk = resolve_trunk(config.network)  # the networks are named after their trunks
+    state = trunk_state(trunk, config.trunk_weights)
+    try:
+        net = build_deeplab(config.network, classes.n_outputs, state)
+    except ValueError as error:
+        raise ConfigError(
+            f"--trunk-weights {config.trunk_weights}: {error}; give the weights of {trunk}",
+            "trunk-unusable",
+        ) from error
+    speed_up_depthwise(net)
+    return MultiScale(net) if deeplab_recipe(config.network, config.recipe).multi_scale else net

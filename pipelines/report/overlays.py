@@ -31,6 +31,7 @@ _INK: Color = (33, 37, 41)
 _PAPER: Color = (255, 255, 255)
 _STRIPES: tuple[Color, Color] = ((245, 245, 245), (150, 150, 150))
 _SWATCH = (12, 18)  # height and width of a colour in the legend
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # weights of red, green and blue (Rec. 601)
 _GAP = 8
 _LINE = 18
 
@@ -147,8 +148,12 @@ def side_by_side(pictures: Sequence[Picture], captions: Sequence[str]) -> Pictur
 
 
 def _mixed(pixels: NDArray[np.uint8], color: NDArray[np.uint8] | Color, opacity: float) -> NDArray[np.uint8]:
-    """Mix pixels [M, 3] with one colour, or with a colour for each pixel."""
-    tinted = (1 - opacity) * pixels.astype(np.float32) + opacity * np.asarray(color, dtype=np.float32)
+    """Mix the brightness of pixels [M, 3] with one colour, or with a colour for each pixel.
+
+    Colours of the picture would change the hue, so that it could not be found in the legend any more.
+    """
+    brightness = pixels.astype(np.float32) @ _LUMA
+    tinted = (1 - opacity) * brightness[:, None] + opacity * np.asarray(color, dtype=np.float32)
     return tinted.round().astype(np.uint8)
 
 
@@ -189,8 +194,7 @@ def _tag(pen: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, color: Co
     x, y = max(corner[0], 0), max(corner[1], 0)
     right, bottom = pen.textbbox((x + 3, y + 2), text, font=_font())[2:]
     pen.rectangle((x, y, right + 3, bottom + 3), fill=color)
-    # Light colours carry dark text (luma of Rec. 601).
-    is_light = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 150
+    is_light = float(np.asarray(color) @ _LUMA) > 150  # light colours carry dark text
     pen.text((x + 3, y + 2), text, fill=_INK if is_light else _PAPER, font=_font())
 
 

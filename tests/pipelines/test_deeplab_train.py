@@ -28,7 +28,6 @@ from pipelines.deeplab_train import (
     deeplab_train,
     loop_settings,
     losses,
-    new_deeplab,
     parameter_groups,
     repeats_of,
     training_pictures,
@@ -39,6 +38,7 @@ from pipelines.engine.distributed import Processes
 from pipelines.engine.schedule import lr_factor
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
+from pipelines.networks.build import new_deeplab
 from pipelines.networks.load import load_deeplab
 
 CLASSES = ClassList.from_names(["cat", "dog"])

@@ -72,6 +72,15 @@ def test_label_map_shows_voc_colours_leaves_background_and_stripes_ignored_pixel
     assert {tuple(color) for color in drawn[:40, 50:].reshape(-1, 3).tolist()} == {(245,) * 3, (150,) * 3}
 
 
+def test_the_picture_gives_a_tint_its_brightness_and_no_hue() -> None:
+    picture = np.full((40, 60, 3), (200, 50, 0), np.uint8)  # brightness 0.299 * 200 + 0.587 * 50 = 89.15
+    whole = np.ones((40, 60), np.uint8)
+    assert draw_label_map(picture, whole, PEOPLE, opacity=0.5)[20, 20].tolist() == [141, 109, 109]
+    grey = np.full((40, 60, 3), 89, np.uint8)
+    boxes = np.zeros((1, 4))
+    assert (draw_instances(picture, boxes, whole[None]) == draw_instances(grey, boxes, whole[None])).all()
+
+
 def test_legend_lies_below_and_names_only_what_occurs() -> None:
     labels = np.zeros((40, 200), np.uint8)
     picture = np.full((40, 200, 3), 100, np.uint8)
