@@ -5,7 +5,8 @@ import threading
 from types import FrameType
 from typing import Any, Self
 
-_ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+"""Signals that ask a command to stop."""
 
 
 class StopRequest:
@@ -23,7 +24,7 @@ class StopRequest:
     def __enter__(self) -> Self:
         """Install the handlers (in the main thread alone: elsewhere Python allows none)."""
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in _ASKING}
+            self._before = {number: signal.signal(number, self._handle) for number in ASKING}
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,0 +1,360 @@
+"""Processes that work on pictures one by one, and give the same answers in the same order as one process.
+
+Pictures are handed out one at a time, so a process on a slow core holds up no other. Every process computes with one
+thread: on a machine with busy neighbours, threads of small layers mostly wait for each other.
+
+The processes are those of `concurrent.futures.ProcessPoolExecutor`, started by `spawn`. `fork` is not safe beside the
+threads of torch. Four things are added here:
+
+- The main module of the user is not imported again. So scripts need no `if __name__ == "__main__"`.
+- Ctrl-C and SIGTERM are for the parent alone. The parent ends the workers.
+- A worker ends when its parent does, however that ends.
+- A worker that dies is told as an error with the names of its pictures.
+"""
+
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import current_process, parent_process
+from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.reduction import ForkingPickler
+from types import TracebackType
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from pipelines.engine.signals import ASKING
+from pipelines.errors import InputError, MachineError
+from pipelines.events import Events
+
+FEWEST = 16
+"""Pictures that a process must have for itself. With fewer, to start the process takes longer than it saves."""
+_AHEAD = 4  # pictures handed out for each process, so that a slow picture does not stop the other processes
+_ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+
+
+class Work(Protocol):
+    """What a process works with: it can be pickled, and opens all that cannot at the first use."""
+
+    def open(self) -> None:
+        """Open what may be unusable, before the first step."""
+        ...
+
+    def told(self) -> Any:
+        """Return what was noted for the user since the last call."""
+        ...
+
+    def hear(self, told: Any) -> None:
+        """Take what the work of another process noted for the user."""
+        ...
+
+
+Anything = TypeVar("Anything")
+W = TypeVar("W", bound=Work)
+Given = TypeVar("Given")
+Result = TypeVar("Result")
+Step = Callable[[Anything, str, Given], Result]
+"""(work, image_id, what is given for the picture) -> result. It raises `InputError` for an unusable picture."""
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread of torch inside the block."""
+    import torch  # here, because a worker must first say that it wants one thread
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def one_by_one(
+    step: Step[Anything, Given, Result],
+    work: Anything,
+    items: Iterable[tuple[str, Given]],
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[tuple[str, Result | InputError]]:
+    """Do a step with pictures in this process.
+
+    Args:
+        step: The step.
+        work: What the step works with.
+        items: (image_id, what is given for the picture).
+        stop: Asked after each picture whether to leave out the others.
+
+    Yields:
+        (image_id, result), or (image_id, error) for an unusable picture.
+    """
+    for image_id, given in items:
+        yield image_id, _attempt(step, work, image_id, given)
+        if stop():
+            return
+
+
+def _attempt(step: Step[Anything, Given, Result], work: Anything, image_id: str, given: Given) -> Result | InputError:
+    try:
+        return step(work, image_id, given)
+    except InputError as error:  # one damaged picture does not stop the others
+        return error
+
+
+class PictureWorkers(Generic[W]):
+    """Does steps with pictures: in several processes if there are enough pictures, else in this one.
+
+    Use it in a `with` block, whose end ends the processes.
+    """
+
+    def __init__(self, work: W, processes: int, events: Events) -> None:
+        """Start no process yet.
+
+        Args:
+            work: What the steps work with. Each process gets a copy.
+            processes: The most processes. With 1 or less, all is done in this process.
+            events: Told of the start.
+        """
+        # A daemon process may have no children.
+        self._work, self._most, self._events = work, 1 if current_process().daemon else processes, events
+        self._crew: _Crew[W] | None = None
+        self._warned: dict[Any, Any] = {}  # as `__warningregistry__`: what was warned of already
+
+    def __enter__(self) -> Self:
+        """Return this object."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the processes; after an error at once."""
+        if self._crew is not None:
+            self._crew.end(at_once=error is not None)
+
+    def answers(
+        self,
+        step: Step[W, Given, Result],
+        items: Sequence[tuple[str, Given]],
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[tuple[str, Result | InputError]]:
+        """Do a step with pictures.
+
+        Args:
+            step: A function of a module, or a method of a class; it is pickled by its name.
+            items: (image_id, what is given for the picture).
+            stop: Asked after each picture whether to leave out the others.
+
+        Yields:
+            (image_id, result), or (image_id, error) for an unusable picture, in the order of `items`.
+
+        Raises:
+            MachineError: A process died [worker-died]. All that was finished was yielded before.
+        """
+        if self._crew is None and min(self._most, len(items) // FEWEST) > 1:
+            self._crew = _Crew(self._work, min(self._most, len(items) // FEWEST))
+            self._events.info(f"{self._crew.size} processes of one thread each work on the pictures")
+        if self._crew is None:
+            yield from one_by_one(step, self._work, items, stop)
+            return
+        for image_id, answer in self._crew.answers(step, items, stop):
+            self._work.hear(answer.told)
+            for text, category, file, line in answer.warned:
+                warnings.warn_explicit(text, category, file, line, registry=self._warned)
+            yield image_id, answer.result
+
+
+@dataclass(frozen=True)
+class _Answer(Generic[Result]):
+    """What a worker sends back: the result, what was noted for the user, and what was warned of."""
+
+    result: Result | InputError
+    told: Any
+    warned: list[tuple[str, type[Warning], str, int]]
+
+
+class _Crew(Generic[W]):
+    """Running workers."""
+
+    def __init__(self, work: W, size: int) -> None:
+        """Prepare workers; each starts with the first picture for it."""
+        self.size = size
+        self._context = _Context()
+        self._works = self._context.Queue()
+        self._stopped = self._context.RawValue("b", 0)  # without a lock, with which a worker might die
+        ForkingPickler.dumps(work)  # a fault shows here: the thread below would swallow it
+        # The start of a process waits until its arguments are read. These are small, so that all start together. The
+        # work itself may be large. Another thread sends the work.
+        for _ in range(size):
+            self._works.put(work)
+        self._pool = ProcessPoolExecutor(size, self._context, _prepare, (self._works, self._stopped))
+
+    def end(self, at_once: bool) -> None:
+        """End the workers, at once or after their pictures."""
+        if at_once:
+            for worker in self._context.workers:
+                worker.kill()
+        self._pool.shutdown()
+        self._works.cancel_join_thread()
+        self._works.close()
+
+    def answers(
+        self, step: Step[W, Given, Result], items: Iterable[tuple[str, Given]], stop: Callable[[], bool]
+    ) -> Iterator[tuple[str, _Answer[Result]]]:
+        """Yield the answers in the order of the items; see `PictureWorkers.answers`."""
+        source = iter(items)
+        waiting: deque[tuple[str, Future[Any]]] = deque()
+        failure: Exception | None = None
+        while failure is None:
+            while not stop() and len(waiting) < _AHEAD * self.size and (item := next(source, None)) is not None:
+                waiting.append((item[0], self._submit(step, *item)))
+            if stop():
+                self._stopped.value = 1
+            if not waiting:
+                return
+            image_id, future = waiting[0]
+            try:
+                answer = future.result()
+            except Exception as error:
+                failure = error
+            else:
+                waiting.popleft()
+                if answer is not None:
+                    yield image_id, answer
+        finished = [one for one in waiting if one[1].done() and one[1].exception() is None]
+        yield from ((image_id, future.result()) for image_id, future in finished if future.result() is not None)
+        # Without a cause: with one, the death only looks like that, because an answer could not be read.
+        if isinstance(failure, BrokenProcessPool) and failure.__cause__ is None:
+            raise self._death([image_id for image_id, future in waiting if (image_id, future) not in finished])
+        raise failure
+
+    def _submit(self, step: Step[W, Given, Result], image_id: str, given: Given) -> "Future[Any]":
+        try:
+            return self._pool.submit(_answer, step, image_id, given)
+        except BrokenProcessPool as error:
+            broken: Future[Any] = Future()
+            broken.set_exception(error)
+            return broken
+        except OSError as error:
+            raise MachineError(
+                f"--workers: {error.strerror or error}, room for {self.size} processes expected; take fewer, such as "
+                "--workers 1, and start the same command again",
+                "worker-start",
+            ) from error
+
+    def _death(self, image_ids: Sequence[str]) -> MachineError:
+        """Return the error that tells of a dead worker.
+
+        Args:
+            image_ids: Pictures that were handed out and not finished, in their order. Workers take them in that order,
+                so the dead one had one of the first.
+        """
+        self._pool.shutdown()  # only then every process has its exit code
+        codes = {worker.exitcode for worker in self._context.workers} - {None, 0, -signal.SIGKILL}
+        how = f"ended with {_in_words(codes.pop())}" if codes else "was killed, perhaps because memory ran out"
+        return MachineError(
+            f"--workers {self.size}: a process {how}, at work on one of {', '.join(image_ids[: self.size])}; all that "
+            "was finished is kept. Start the same command again, with fewer processes, such as --workers 1",
+            "worker-died",
+        )
+
+
+def _in_words(code: int | None) -> str:
+    """Return the name of the signal that an exit code of a process means, or the code."""
+    known = code is not None and -code in set(signal.Signals)
+    return signal.Signals(-code).name if known and code is not None else f"exit code {code}"
+
+
+class _Context(SpawnContext):
+    """Starts workers, and knows those that it started."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.workers: list[_Worker] = []
+
+    def Process(self, *args: Any, **kwargs: Any) -> "_Worker":  # type: ignore[override]
+        """Return a new worker."""
+        worker = _Worker(*args, **kwargs)
+        self.workers.append(worker)
+        return worker
+
+
+_STARTING = threading.Lock()
+
+
+class _Worker(SpawnProcess):
+    """A process that imports no main module, leaves signals to its parent, and ends with it."""
+
+    def start(self) -> None:
+        """Start the process.
+
+        A process takes over which signals are blocked. So none can come before `run` ignores them.
+        """
+        with _STARTING:
+            main = vars(sys.modules["__main__"])
+            known = {name: main[name] for name in ("__file__", "__spec__") if name in main}
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)
+            main.pop("__file__", None)  # without these two, there is nothing to import in the process
+            main["__spec__"] = None
+            try:
+                super().start()
+            finally:
+                main.update(known)
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def run(self) -> None:
+        """Work, in the process, until the parent ends it."""
+        for number in ASKING:
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKING)
+        os.environ.update(_ONE_THREAD)  # nothing that reads these is imported yet
+        warnings.simplefilter("ignore")  # while modules are imported: the parent has imported them too
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        super().run()
+
+    def terminate(self) -> None:
+        """Kill the process: it ignores SIGTERM, with which the pool ends its workers after the death of one."""
+        self.kill()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+# In a worker: what `_prepare` left for `_answer`, and the work once it has come.
+_prepared: list[Any] = []
+_works_here: list[Any] = []
+
+
+def _prepare(works: Any, stopped: Any) -> None:
+    """Remember, in a worker, where the work comes from. Nothing may fail here: the pool would tell no reason."""
+    _prepared[:] = [works, stopped]
+
+
+def _answer(step: Step[W, Given, Result], image_id: str, given: Given) -> _Answer[Result] | None:
+    """Do a step with a picture, in a worker; return None if the parent was asked to stop before."""
+    works, stopped = _prepared
+    if stopped.value:
+        return None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")  # the parent decides which are shown
+        if not _works_here:
+            work = works.get()
+            work.open()  # apart from the steps: an error here is no fault of a picture
+            _works_here.append(work)
+        (work,) = _works_here
+        result = _attempt(step, work, image_id, given)
+    warned = [(str(one.message), one.category, one.filename, one.lineno) for one in caught]
+    return _Answer(result, work.told(), warned)
