@@ -21,7 +21,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import current_process, parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -43,7 +42,7 @@ class Work(Protocol):
     """What a process works with: it can be pickled, and opens all that cannot at the first use."""
 
     def open(self) -> None:
-        """Open what may be unusable, before the first step."""
+        """Open what may be unusable. A worker calls this before every step, so it must be quick once all is open."""
         ...
 
     def told(self) -> Any:
@@ -61,24 +60,6 @@ Given = TypeVar("Given")
 Result = TypeVar("Result")
 Step = Callable[[Anything, str, Given], Result]
 """(work, image_id, what is given for the picture) -> result. It raises `InputError` for an unusable picture."""
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute with one thread of torch inside the block."""
-    import torch  # here, because a worker must first say that it wants one thread
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def one_by_one(
@@ -301,7 +282,7 @@ class _Worker(SpawnProcess):
         """
         with _STARTING:
             main = vars(sys.modules["__main__"])
-            known = {name: main[name] for name in ("__file__", "__spec__") if name in main}
+            known: dict[str, Any] = {name: main[name] for name in ("__file__", "__spec__") if name in main}
             before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)
             main.pop("__file__", None)  # without these two, there is nothing to import in the process
             main["__spec__"] = None
@@ -333,9 +314,9 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-# In a worker: what `_prepare` left for `_answer`, and the work once it has come.
+# In a worker: what `_prepare` left for `_answer`, and the work once it has come, or why it could not be read.
 _prepared: list[Any] = []
-_works_here: list[Any] = []
+_came: list[Any] = []
 
 
 def _prepare(works: Any, stopped: Any) -> None:
@@ -345,16 +326,24 @@ def _prepare(works: Any, stopped: Any) -> None:
 
 def _answer(step: Step[W, Given, Result], image_id: str, given: Given) -> _Answer[Result] | None:
     """Do a step with a picture, in a worker; return None if the parent was asked to stop before."""
-    works, stopped = _prepared
-    if stopped.value:
+    if _prepared[1].value:
         return None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")  # the parent decides which are shown
-        if not _works_here:
-            work = works.get()
-            work.open()  # apart from the steps: an error here is no fault of a picture
-            _works_here.append(work)
-        (work,) = _works_here
+        work = _work_here()
+        work.open()  # apart from the step: an error here is no fault of the picture
         result = _attempt(step, work, image_id, given)
     warned = [(str(one.message), one.category, one.filename, one.lineno) for one in caught]
     return _Answer(result, work.told(), warned)
+
+
+def _work_here() -> Any:
+    """Return the work of this worker. It is read once: what comes after it is for the other workers."""
+    if not _came:
+        try:
+            _came.append(_prepared[0].get())
+        except Exception as error:
+            _came.append(error)
+    if isinstance(_came[0], Exception):
+        raise _came[0]
+    return _came[0]

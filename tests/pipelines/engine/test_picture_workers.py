@@ -1,4 +1,5 @@
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -7,10 +8,12 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from pipelines.engine.picture_workers import FEWEST, PictureWorkers, cores
+from pipelines.engine import picture_workers
+from pipelines.engine.picture_workers import FEWEST, PictureWorkers
 from pipelines.errors import ConfigError, InputError, MachineError
 from pipelines.events import Events
 from tests.pipelines.engine import light_work
@@ -91,6 +94,28 @@ def test_what_cannot_be_opened_is_no_fault_of_a_picture():
         list(workers.answers(light_work.square, NUMBERS))
 
 
+@pytest.mark.parametrize(
+    ("sent", "kind"), [([LightWork(True)], InputError), ([], queue.Empty)], ids=["unusable", "unreadable"]
+)
+def test_a_worker_takes_no_more_than_its_own_work(monkeypatch: pytest.MonkeyPatch, sent: list, kind: type):
+    class Works:
+        calls = 0
+
+        def get(self) -> LightWork:
+            self.calls += 1
+            if not sent:
+                raise queue.Empty
+            return sent[0]
+
+    works = Works()
+    monkeypatch.setattr(picture_workers, "_prepared", [works, SimpleNamespace(value=0)])
+    monkeypatch.setattr(picture_workers, "_came", [])
+    for _ in range(3):  # with every picture the same error, which ends the run
+        with pytest.raises(kind):
+            picture_workers._answer(light_work.square, "p1", 1)
+    assert works.calls == 1  # a second one would be that of another worker, which would then wait for ever
+
+
 def test_a_killed_process_is_told_with_its_pictures_after_all_that_was_finished():
     seen = []
     with pytest.raises(MachineError) as caught, PictureWorkers(LightWork(), 2, Events()) as workers:
@@ -117,10 +142,6 @@ def test_after_a_stop_what_was_begun_is_finished_and_nothing_else_begun(tmp_path
             seen.append(image_id)
     # Five, and the one or two that each process had at that moment.
     assert seen == [f"p{number}" for number in range(len(seen))] and 5 <= len(seen) <= 9
-
-
-def test_cores_are_those_that_this_process_may_use():
-    assert cores() == len(os.sched_getaffinity(0))
 
 
 @pytest.fixture
