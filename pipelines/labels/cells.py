@@ -116,7 +116,9 @@ class CellProbe:
         """
         chosen = [0, *keywords.positions]
         weights, biases = self.weights[number % 2][chosen], self.biases[number % 2][chosen]
-        logits = np.einsum("cd,dhw->chw", weights, features, optimize=True) + biases[:, None, None]
+        # By torch, whose threads are set: the sums of NumPy's library depend on how many threads it takes.
+        products = torch.tensor(weights) @ torch.from_numpy(features).flatten(1)
+        logits = products.numpy().reshape(len(chosen), *features.shape[1:]) + biases[:, None, None]
         return enlarge(softmax(logits, axis=0), size)
 
 

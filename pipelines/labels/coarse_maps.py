@@ -33,11 +33,13 @@ def mean_inside(masks: NDArray[np.bool_], maps: NDArray[np.float32]) -> NDArray[
     Returns:
         [N, K] float32; 0 for an empty mask.
     """
-    rows = _interpolation(masks.shape[1], maps.shape[1])
-    columns = _interpolation(masks.shape[2], maps.shape[2])
+    rows = torch.tensor(_interpolation(masks.shape[1], maps.shape[1]))
+    columns = torch.tensor(_interpolation(masks.shape[2], maps.shape[2]))
     area = np.maximum(masks.sum(axis=(1, 2)), 1).astype(np.float32)
-    weights = rows.T @ (masks.astype(np.float32) @ columns)  # [N, H, W] -> [N, H, w] -> [N, h, w]
-    means: NDArray[np.float32] = np.einsum("nhw,khw->nk", weights, maps) / area[:, None]
+    # By torch, whose threads are set: the sums of NumPy's library depend on how many threads it takes.
+    inside = torch.from_numpy(np.ascontiguousarray(masks)).float()
+    weights = rows.T @ (inside @ columns)  # [N, H, W] -> [N, H, w] -> [N, h, w]
+    means: NDArray[np.float32] = np.einsum("nhw,khw->nk", weights.numpy(), maps) / area[:, None]
     return means
 
 
