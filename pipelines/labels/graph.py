@@ -17,6 +17,7 @@ own picture, or none. The assignment maximises
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array, csr_array
@@ -62,7 +63,8 @@ def mutual_neighbours(
         members = np.flatnonzero(own)
         for start in range(0, len(members), _BLOCK):
             rows = members[start : start + _BLOCK]
-            similar = features[rows] @ features[members].T
+            # By torch, whose threads are set: the sums of NumPy's library depend on how many threads it takes.
+            similar = (torch.tensor(features[rows]) @ torch.tensor(features[members]).T).numpy()
             similar[pictures[rows][:, None] == pictures[members][None]] = 0
             best = np.argpartition(-similar, min(k, len(members)) - 1, axis=1)[:, :k]
             _merge(nearest, closeness, rows, members[best], np.take_along_axis(similar, best, axis=1))
