@@ -9,9 +9,10 @@ share of the instances right: signed map 89 %, positive part 87 %, map divided b
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import ClassList, Keywords
 from pipelines.data.images import ImageFile, open_image
 from pipelines.engine.distributed import choose_device
+from pipelines.engine.picture_workers import Step, one_by_one
 from pipelines.engine.precision import autocast
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
@@ -95,11 +97,6 @@ class AttentionMaps:
             maps = self._log_odds(seen, keywords) / self.unit
         return maps.cpu().numpy(), seen.cpu().numpy()
 
-    def peaks(self, seen: Tensor, keywords: Keywords) -> Tensor:
-        """Return the highest value [K] of each map, given the features [D, h, w] of `look`."""
-        with torch.inference_mode():
-            return self._log_odds(seen, keywords).amax(dim=(1, 2)) / self.unit
-
     def _log_odds(self, seen: Tensor, keywords: Keywords) -> Tensor:
         """Return the log-odds [K, h, w] of the keywords at every cell of features [D, h, w] float32."""
         # The classifier has no output for background.
@@ -123,7 +120,46 @@ class AttentionMaps:
         atomic_write(path, lambda file: file.write(content))
 
 
-def open_attention(config: PseudoLabelConfig, plan: LabelPlan, events: Events) -> AttentionMaps:
+class AttentionSteps:
+    """What the training of the classifier needs to know of single pictures."""
+
+    def __init__(
+        self, net: AttentionNet, images: Mapping[str, ImageFile], keywords: KeywordsOf, precision: str = "auto"
+    ) -> None:
+        """Take what is the same for all pictures."""
+        self.net, self.images, self.keywords, self.precision = net, images, keywords, precision
+
+    @classmethod
+    def opened(cls, config: PseudoLabelConfig, plan: LabelPlan) -> "AttentionSteps":
+        """Return the steps for the network and the pictures of a label folder."""
+        state = trunk_state(resolve_trunk(config.trunk), config.trunk_weights)
+        device = choose_device(config.device)
+        net = _new_net(config.trunk, len(plan.classes.names), state, config.seed, device)
+        return cls(net, plan.images, plan.keywords, config.precision)
+
+    def pooled(self, image_id: str, _: None) -> NDArray[np.float32]:
+        """Return the mean features [D] of a picture."""
+        picture = open_image(self.images[image_id])
+        with torch.inference_mode():
+            features = _features(self.net, picture, self.net.classifier.weight.device, self.precision)
+        pooled: NDArray[np.float32] = features.mean(dim=(1, 2)).cpu().numpy()
+        return pooled
+
+    def peaks(self, image_id: str, classifier: tuple[NDArray[np.float32], NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return the highest log-odds [K] of a picture's keywords, given weights [C, D] and biases [C]."""
+        _set_classifier(self.net, *map(torch.from_numpy, classifier))
+        maps = AttentionMaps(self.net, 1.0, self.net.classifier.weight.device, self.precision)
+        peaks: NDArray[np.float32] = maps(open_image(self.images[image_id]), self.keywords[image_id]).max(axis=(1, 2))
+        return peaks
+
+
+Passes = Callable[[Step[AttentionSteps, Any, Any], Sequence[tuple[str, Any]]], Iterator[tuple[str, Any]]]
+"""(step, [(image_id, what is given for the picture)]) -> answers, see `PictureWorkers.answers`."""
+
+
+def open_attention(
+    config: PseudoLabelConfig, plan: LabelPlan, events: Events, passes: Passes | None = None
+) -> AttentionMaps:
     """Return the attention network of a label folder: read from its file, or trained now and written there.
 
     Shards that start together each train the network, and all write the same file.
@@ -132,24 +168,29 @@ def open_attention(config: PseudoLabelConfig, plan: LabelPlan, events: Events) -
         config: Settings of the labels, with the label folder.
         plan: The pictures and keywords to train on.
         events: Receives progress of the training.
+        passes: Does the steps of the training; None to do them here.
 
     Raises:
         ConfigError: The trunk is unknown [trunk-unusable].
         InputError: No picture can be read [keywords-none].
     """
+    stored = stored_attention(config, plan)
+    if stored is not None:
+        return stored
     state = trunk_state(resolve_trunk(config.trunk), config.trunk_weights)
-    device = choose_device(config.device)
-    path = config.out / ATTENTION
+    given = plan.images, plan.keywords, plan.classes, config.trunk, state, events, config.seed
+    trained = train_attention(*given, choose_device(config.device), config.precision, passes)
     fingerprint = attention_fingerprint(plan.keywords, plan.classes, config.trunk, state, config.seed)
-    network = (plan.classes, config.trunk, state)
-    loaded = load_attention(path, fingerprint, *network, config.seed, device, config.precision)
-    if loaded is not None:
-        return loaded
-    trained = train_attention(
-        plan.images, plan.keywords, *network, events, config.seed, device=device, precision=config.precision
-    )
-    trained.save(path, fingerprint)
+    trained.save(config.out / ATTENTION, fingerprint)
     return trained
+
+
+def stored_attention(config: PseudoLabelConfig, plan: LabelPlan) -> AttentionMaps | None:
+    """Read the attention network of a label folder; return None if it was not trained yet, or with other settings."""
+    state = trunk_state(resolve_trunk(config.trunk), config.trunk_weights)
+    fingerprint = attention_fingerprint(plan.keywords, plan.classes, config.trunk, state, config.seed)
+    network = plan.classes, config.trunk, state, config.seed
+    return load_attention(config.out / ATTENTION, fingerprint, *network, choose_device(config.device), config.precision)
 
 
 def attention_fingerprint(
@@ -203,6 +244,7 @@ def train_attention(
     seed: int,
     device: torch.device | None = None,
     precision: str = "auto",
+    passes: Passes | None = None,
 ) -> AttentionMaps:
     """Train the classifier on image-level keywords; no mask is involved.
 
@@ -216,6 +258,7 @@ def train_attention(
         seed: Chooses the held-out pictures, and the trunk's weights if they are random.
         device: Where to compute; None for the CPU.
         precision: `auto`, `fp32` or `bf16`.
+        passes: Does the steps of the training; None to do them here.
 
     Raises:
         ConfigError: The trunk cannot be used [trunk-unusable].
@@ -223,16 +266,20 @@ def train_attention(
     """
     device = device or torch.device("cpu")
     net = _new_net(trunk, len(classes.names), trunk_state, seed, device)
-    readable, pooled, whole = _pooled_features(net, images, sorted(keywords), events, precision)
+    steps = AttentionSteps(net, images, keywords, precision)
+    passes = passes or (lambda step, items: one_by_one(step, steps, items))
+    readable, pooled = _pooled_features(sorted(keywords), events, passes)
     truth = torch.tensor(
         [[float(k in keywords[image_id].positions) for k in range(1, classes.n_outputs)] for image_id in readable]
     )
     _report_held_out(pooled, truth, seed, events)
-    _set_classifier(net, *fit_probe(pooled, truth))
-    maps = AttentionMaps(net, 1.0, device, precision)
-    peaks = torch.cat([maps.peaks(seen.to(device), keywords[image_id]) for image_id, seen in whole.items()])
+    weight, bias = fit_probe(pooled, truth)
+    _set_classifier(net, weight, bias)
+    some = readable[:: max(1, len(readable) // _SCALE_PICTURES)]
+    given = weight.numpy(), bias.numpy()
+    peaks = [_result(peak) for _, peak in passes(AttentionSteps.peaks, [(image_id, given) for image_id in some])]
     # The lower limit is for a classifier that learned nothing: its log-odds are all about 0.
-    return AttentionMaps(net, max(float(peaks.mean()), 1e-3), device, precision)
+    return AttentionMaps(net, max(float(np.concatenate(peaks).mean()), 1e-3), device, precision)
 
 
 def _new_net(
@@ -274,39 +321,29 @@ def _features(net: AttentionNet, picture: NDArray[np.uint8], device: torch.devic
     return features.float()
 
 
-def _pooled_features(
-    net: AttentionNet, images: Mapping[str, ImageFile], ids: Sequence[str], events: Events, precision: str
-) -> tuple[list[str], Tensor, dict[str, Tensor]]:
-    """Return the features of all readable pictures, on the CPU.
-
-    Returns:
-        readable: Ids of the M readable pictures.
-        pooled: [M, D], the mean features of each picture.
-        whole: image_id -> features [D, h, w] of some _SCALE_PICTURES of the pictures, as `AttentionMaps.look` gives.
-    """
-    device = net.classifier.weight.device
+def _pooled_features(ids: Sequence[str], events: Events, passes: Passes) -> tuple[list[str], Tensor]:
+    """Return the ids of the M readable pictures, and the mean features [M, D] of each."""
     readable, pooled = [], []
-    whole: dict[str, Tensor] = {}
-    some = set(ids[:: max(1, len(ids) // _SCALE_PICTURES)])
-    with events.progress(len(ids), "attention") as progress, torch.inference_mode():
-        for image_id in ids:
-            try:
-                picture = open_image(images[image_id])
-            except InputError as error:
-                events.warn(f"attention: left out {error}")
+    with events.progress(len(ids), "attention") as progress:
+        for image_id, features in passes(AttentionSteps.pooled, [(image_id, None) for image_id in ids]):
+            if isinstance(features, InputError):
+                events.warn(f"attention: left out {features}")
             else:
-                features = _features(net, picture, device, precision)
-                pooled.append(features.mean(dim=(1, 2)).cpu())
+                pooled.append(torch.from_numpy(features))
                 readable.append(image_id)
-                if image_id in some or not whole:  # at least one
-                    whole[image_id] = features.cpu()
             progress.advance()
     if not readable:
         raise InputError(
             f"{len(ids)} pictures with keywords: none can be read, at least one expected; restore them", "keywords-none"
         )
-    # A tensor of inference mode cannot be trained on, its clone can.
-    return readable, torch.stack(pooled).clone(), whole
+    return readable, torch.stack(pooled)
+
+
+def _result(answer: NDArray[np.float32] | InputError) -> NDArray[np.float32]:
+    """Return the answer of a step, unless its picture cannot be used any more."""
+    if isinstance(answer, InputError):
+        raise answer
+    return answer
 
 
 def _report_held_out(pooled: Tensor, truth: Tensor, seed: int, events: Events) -> None:
