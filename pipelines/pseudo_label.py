@@ -10,40 +10,35 @@ The keywords say that something is there, and a doubtful instance taught more th
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipelines.chain.dry_run import dry_run, look_at
 from pipelines.chain.findings import Seen
 from pipelines.chain.stages.pseudo_label import PseudoLabelStep
 from pipelines.config import PseudoLabelConfig, Shard
 from pipelines.config.usual_places import record_pictures
-from pipelines.data.images import open_image
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.label_records import LabelRecords, count_records
+from pipelines.engine.distributed import choose_device
+from pipelines.engine.picture_workers import FEWEST, Given, PictureWorkers, Step
 from pipelines.engine.rehearsal import Pace, device_in_words, rehearse
 from pipelines.engine.signals import StopRequest
+from pipelines.engine.threads import cores, one_thread
 from pipelines.engine.write_behind import write_behind
 from pipelines.errors import InputError, Stopped
 from pipelines.events import Events
 from pipelines.files import remove_stale_temporaries
-from pipelines.labels.attention import open_attention
-from pipelines.labels.cells import cells_per_picture
 from pipelines.labels.cue_store import CueStore, take_over
-from pipelines.labels.cues import FALLBACK, CueFinder, PictureCues
-from pipelines.labels.earlier_deeplab import Segmenter
-from pipelines.labels.instances import open_source
-from pipelines.labels.labeller import PictureLabeller, PictureLabels, gather_witnesses
+from pipelines.labels.labeller import PictureLabels
 from pipelines.labels.learn import Evidence, learn
+from pipelines.labels.picture_work import PictureWork
 from pipelines.labels.plan import LabelPlan, check_earlier, label_settings, make_plan, tell, tell_done
-from pipelines.labels.recognizer import open_recognizer
 from pipelines.metrics.plausibility import empty_labels
 
 _TRIED = 8  # pictures that a dry run labels
@@ -109,7 +104,10 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
 
 
 def labelling_pace(config: PseudoLabelConfig, seen: Seen) -> Pace | None:
-    """Label a few pictures, and return the time that a picture takes in all passes; None if none can be used."""
+    """Label a few pictures in one process, and return the time that a picture takes in all passes.
+
+    Several processes are supposed to divide it evenly. None if no picture can be used.
+    """
     plan = make_plan(config, Events(io.StringIO()))
     usable = [image_id for image_id in plan.own if image_id in seen.files]
     chosen = usable[:: max(1, len(usable) // _TRIED)][:_TRIED]
@@ -126,7 +124,8 @@ def labelling_pace(config: PseudoLabelConfig, seen: Seen) -> Pace | None:
         records = LabelRecords(LabelFolder(tried.out, plan.classes))
         settings = label_settings(tried, few)
         seconds = rehearse(lambda events: _label_all(tried, few, chosen, records, settings, events), most=None)
-    return Pace(sum(seconds.values()), "picture", 1, device_in_words(config.device))
+    together = max(1, min(_processes(config), len(usable) // FEWEST))
+    return Pace(sum(seconds.values()) / together, "picture", 1, device_in_words(config.device))
 
 
 def _label_all(
@@ -137,116 +136,120 @@ def _label_all(
     settings: dict[str, Any],
     events: Events,
 ) -> None:
-    least = config.min_score * FALLBACK
-    find = open_source(config, plan.masks, plan.images, plan.keywords, plan.classes, least, plan.notes)
-    segmenter = None if config.segmenter is None else Segmenter(config, plan.classes)
-    recognise = open_recognizer(config) if plan.recognise else None
-    records.claim(settings)  # after all that may still refuse the settings
-    if config.cues_of is not None:
-        found = take_over(config.cues_of, config.out, plan.images)
-        if plan.in_two_passes:  # otherwise there are no cues, and only the attention network is copied
-            events.info(f"{config.cues_of}: the cues of {found} of {len(plan.images)} pictures are taken from there")
-    attention = open_attention(config, plan, events) if plan.uses_attention else None
-    look = CueFinder(
-        find,
-        attention,
-        config.min_score,
-        looks=plan.in_two_passes,
-        fill=config.fill,
-        cells=cells_per_picture(len(plan.images)) if plan.cells else 0,
-        recognise=recognise,
-    )
-    work = _Work(plan, records, events)
-    if not plan.in_two_passes:
-        label = PictureLabeller(config, plan, Evidence(), gather_witnesses(plan, Evidence(), segmenter, None))
-        work.label(todo, label, lambda image_id, picture: look(image_id, picture, plan.keywords[image_id]))
-        return
-    store = CueStore(config.out)
-    # Cues are needed of every picture of this shard, even if it is labelled already: all pictures teach.
-    given_up = records.failures() - set(todo)
-    work.find([i for i in plan.own if i not in given_up and not store.has(i)], look, store)
-    failed = records.failures()
-    absent = [image_id for image_id in plan.images if image_id not in failed and not store.has(image_id)]
-    if absent:
-        events.info(
-            f"{config.out}: shard {config.shard} has found its instances, but {len(absent)} pictures of other shards "
-            "have none yet; start this shard again when the other shards have found theirs"
-        )
-        return
-    evidence = learn(config, plan, store)
-    label = PictureLabeller(config, plan, evidence, gather_witnesses(plan, evidence, segmenter, attention))
-    work.label([image_id for image_id in todo if store.has(image_id)], label, lambda image_id, _: store.load(image_id))
+    work = PictureWork(config, plan)
+    with _arithmetic(config), PictureWorkers(work, _processes(config), events) as workers:
+        work.open()
+        records.claim(settings)  # after all that may still refuse the settings
+        if config.cues_of is not None:
+            found = take_over(config.cues_of, config.out, plan.images)
+            if plan.in_two_passes:  # otherwise there are no cues, and only the attention network is copied
+                events.info(
+                    f"{config.cues_of}: the cues of {found} of {len(plan.images)} pictures are taken from there"
+                )
+        passes = _Passes(plan, records, workers, events)
+        if plan.uses_attention:
+            work.train_attention(events, passes.attention)
+        if not plan.in_two_passes:
+            passes.label(todo, Evidence())
+            return
+        store = CueStore(config.out)
+        # Cues are needed of every picture of this shard, even if it is labelled already: all pictures teach.
+        given_up = records.failures() - set(todo)
+        passes.find([i for i in plan.own if i not in given_up and not store.has(i)])
+        failed = records.failures()
+        absent = [image_id for image_id in plan.images if image_id not in failed and not store.has(image_id)]
+        if absent:
+            events.info(
+                f"{config.out}: shard {config.shard} has found its instances, but {len(absent)} pictures of other "
+                "shards have none yet; start this shard again when the other shards have found theirs"
+            )
+            return
+        passes.label([image_id for image_id in todo if store.has(image_id)], learn(config, plan, store))
+
+
+def _processes(config: PseudoLabelConfig) -> int:
+    """Return how many processes may work on pictures."""
+    if config.workers is not None:
+        return config.workers
+    return cores() if choose_device(config.device).type == "cpu" else 1
+
+
+def _arithmetic(config: PseudoLabelConfig) -> AbstractContextManager[None]:
+    """Compute with one thread on the processor, as workers do: sums depend on the number of threads."""
+    return one_thread() if choose_device(config.device).type == "cpu" else nullcontext()
 
 
 @dataclass(frozen=True)
-class _Work:
-    """Passes over the pictures of a plan, one after the other; a picture is written while the next one is worked on."""
+class _Passes:
+    """Passes over the pictures of a plan, one after the other."""
 
     plan: LabelPlan
     records: LabelRecords
+    workers: PictureWorkers[PictureWork]
     events: Events
 
-    def find(self, image_ids: list[str], look: CueFinder, store: CueStore) -> None:
-        """Find the cues of pictures, and keep them in the store.
+    def attention(
+        self, step: Step[PictureWork, Any, Any], items: Sequence[tuple[str, Any]]
+    ) -> Iterator[tuple[str, Any]]:
+        """Do a step of the attention network's training; see `PictureWorkers.answers`.
+
+        Raises:
+            Stopped: A signal came.
+        """
+        with StopRequest() as stop:
+            yield from self.workers.answers(step, items, lambda: stop.asked)
+            if stop.asked:
+                message = f"{self.records.folder.path}: stopped by a signal before the attention network was trained"
+                raise Stopped(f"{message}; start the same command again to go on", "stopped")
+
+    def find(self, image_ids: list[str]) -> None:
+        """Find the cues of pictures, and keep them in the cue store.
 
         Raises:
             Stopped: A signal came; what was done before is kept.
         """
+        self._each(PictureWork.find, [(image_id, None) for image_id in image_ids], "instances", last=False)
 
-        def work(image_id: str) -> None:
-            picture = open_image(self.plan.images[image_id])
-            store.save(image_id, look(image_id, picture, self.plan.keywords[image_id]))
-
-        self._each(image_ids, "instances", work, last=False)
-
-    def label(
-        self,
-        image_ids: list[str],
-        label: PictureLabeller,
-        cues_of: Callable[[str, NDArray[np.uint8]], PictureCues],
-    ) -> None:
+    def label(self, image_ids: list[str], evidence: Evidence) -> None:
         """Label pictures.
 
         Args:
             image_ids: Ids of the pictures.
-            label: Makes the labels of a picture.
-            cues_of: (image_id, picture [H, W, 3]) -> cues of the picture.
+            evidence: What was learned from all pictures.
 
         Raises:
             Stopped: A signal came; what was done before is kept.
         """
+        items = [(image_id, evidence.about(image_id)) for image_id in image_ids]
+        self._each(PictureWork.label, items, "labels", last=True)
 
-        def work(image_id: str) -> PictureLabels:
-            picture = open_image(self.plan.images[image_id])
-            return label(image_id, picture, cues_of(image_id, picture))
-
-        self._each(image_ids, "labels", work, last=True)
-
-    def _each(self, image_ids: list[str], what: str, work: Callable[[str], PictureLabels | None], last: bool) -> None:
-        """Work on pictures one by one.
+    def _each(
+        self,
+        step: Step[PictureWork, Given, PictureLabels | None],
+        items: list[tuple[str, Given]],
+        what: str,
+        last: bool,
+    ) -> None:
+        """Do a step with each picture, and write what it gives while the next picture is worked on.
 
         Args:
-            image_ids: Ids of the pictures.
+            step: A step of `PictureWork`.
+            items: (image_id, what is given for the picture).
             what: The caption of the progress.
-            work: image_id -> what to write of the picture, or None.
             last: Whether this pass is the last. A signal that comes with its last picture then no longer stops the run.
         """
         total = len(self.plan.own)
         with (
-            self.events.progress(total, what, done=total - len(image_ids)) as progress,
+            self.events.progress(total, what, done=total - len(items)) as progress,
             StopRequest() as stop,
         ):
             with write_behind(progress) as write:
-                for image_id in image_ids:
-                    try:
-                        labels = work(image_id)
-                    except InputError as error:  # one damaged picture does not stop the others
-                        failed = {"rule": error.rule, "message": error.message}
+                for image_id, labels in self.workers.answers(step, items, lambda: stop.asked):
+                    if isinstance(labels, InputError):
+                        self.events.warn(str(labels))
+                        failed = {"rule": labels.rule, "message": labels.message}
                         labels = PictureLabels({"image_id": image_id, "failed": failed})
-                        self.events.warn(str(error))
                     write(partial(_keep, labels, self.records))
-                    if stop.asked:
-                        break
             if stop.asked and (progress.done < total or not last):
                 folder = self.records.folder.path
                 message = f"{folder}: stopped by a signal after {progress.done} of {total} pictures ({what}), all kept"
@@ -255,9 +258,6 @@ class _Work:
 
 def _keep(labels: PictureLabels | None, records: LabelRecords) -> None:
     """Write the files of a picture first, then its record: a picture with a record is complete."""
-    if labels is None:
-        return
-    if labels.label_map is not None and labels.confidence is not None:
-        records.folder.write_label(labels.record["image_id"], labels.label_map)
-        records.folder.write_confidence(labels.record["image_id"], labels.confidence)
-    records.add(labels.record)
+    if labels is not None:
+        labels.write(records.folder)
+        records.add(labels.record)

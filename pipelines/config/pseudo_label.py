@@ -137,6 +137,14 @@ class PseudoLabelConfig(CommonConfig):
         "the instances, the second time writes the labels.",
         form=(r"[1-9]\d*/[1-9]\d*", "I/N, such as 1/4"),
     )
+    workers: int | None = opt(  # type: ignore[assignment]  # unset, it depends on the machine
+        None,
+        "Processes that work on the pictures, with one thread each. Unset: one for each core of the processor, or one "
+        "in all if a GPU computes. Fewer than 16 pictures for each process take fewer processes. The labels do not "
+        "depend on the number.",
+        at_least=0,
+        may_change=True,
+    )
     dry_run: bool = opt(False, TRY_OUT)
     retry_failed: bool = opt(False, RETRY_FAILED)
 

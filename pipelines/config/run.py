@@ -41,7 +41,8 @@ class RunConfig(StageConfig):
     )
     workers: int | None = opt(
         None,
-        "Threads that prepare pictures, in every stage. Unset: as the table of the stage says.",
+        "Threads that prepare pictures in every stage, and processes of pseudo-label. Unset: as the table of the stage "
+        "says.",
         at_least=0,
         may_change=True,
     )

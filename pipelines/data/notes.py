@@ -1,8 +1,12 @@
 """What readers of files left out or decided: counted while they read, and told once for each kind."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from pipelines.events import Events
+
+Cases = dict[tuple[str, bool], dict[str, None]]
+"""(kind, whether it is a warning) -> names of the cases, each once."""
 
 
 class Notes:
@@ -18,7 +22,7 @@ class Notes:
             events: Receives the lines; None keeps everything quiet.
         """
         self._events = events
-        self._cases: dict[tuple[str, bool], dict[str, None]] = {}  # kind -> names, each once
+        self._cases: Cases = {}
         self._told: set[str] = set()
 
     def left_out(self, what: str, case: str) -> None:
@@ -36,10 +40,23 @@ class Notes:
         self._told.add(line)
         (self._events.warn if warn else self._events.info)(line)
 
+    def taken(self) -> Cases:
+        """Return all that was noted since the last time, for the notes of another process."""
+        cases, self._cases = self._cases, {}
+        return cases
+
+    def add(self, cases: Cases) -> None:
+        """Note what the notes of another process have `taken`."""
+        for kind, names in cases.items():
+            self._cases.setdefault(kind, {}).update(names)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process gets: notes without cases, and without anybody to tell."""
+        return {"_events": None, "_cases": {}, "_told": set()}
+
     def tell(self) -> None:
         """Tell all that was noted since the last time."""
-        cases, self._cases = self._cases, {}
-        for (what, warn), names in cases.items():
+        for (what, warn), names in self.taken().items():
             self.say(f"{what}: {len(names)} ({first_names(list(names))})", warn)
 
 

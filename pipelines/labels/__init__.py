@@ -11,6 +11,7 @@ The modules, in the order of the work:
    cuts instances that show several.
 6. `labeller` makes the label map of one picture. `paint` paints the instances. `fuse` merges them with other opinions,
    such as that of a DeepLab (`earlier_deeplab`). `fill` adds keywords that no instance got.
+7. `picture_work` is all that is done with one picture, in whatever process: 2 and 3 in one step, 5 and 6 in another.
 
 Several of these use `coarse_maps` (coarse maps at the size of their picture) and `linear_probe` (linear classifiers).
 """

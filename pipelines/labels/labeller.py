@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import IGNORE, ClassList, Keywords
+from pipelines.data.label_folder import LabelFolder
 from pipelines.data.picture_folders import name_below
 from pipelines.data.record_files import Record
 from pipelines.data.rle import boxes_of, encode_masks
@@ -55,11 +56,20 @@ def gather_witnesses(
 
 @dataclass(frozen=True, eq=False)
 class PictureLabels:
-    """What is written for a picture: its record, and two maps [H, W] uint8 unless the picture failed."""
+    """What is written for a picture: its record, and two maps [H, W] uint8.
+
+    There are no maps if the picture failed, or if they are written already.
+    """
 
     record: Record
     label_map: NDArray[np.uint8] | None = None
     confidence: NDArray[np.uint8] | None = None
+
+    def write(self, folder: LabelFolder) -> None:
+        """Write the maps, if there are any."""
+        if self.label_map is not None and self.confidence is not None:
+            folder.write_label(self.record["image_id"], self.label_map)
+            folder.write_confidence(self.record["image_id"], self.confidence)
 
 
 class PictureLabeller:

@@ -1,7 +1,7 @@
 """Learns from the cues of all pictures, before the first picture is labelled."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,11 @@ class Evidence:
     assignments: Mapping[str, Assignment] = field(default_factory=dict)
     windows: WindowProbe | None = None
     cells: CellProbe | None = None
+
+    def about(self, image_id: str) -> "Evidence":
+        """Return what is needed for one picture."""
+        own = {image_id: self.assignments[image_id]} if image_id in self.assignments else {}
+        return replace(self, assignments=own)
 
 
 def learn(config: PseudoLabelConfig, plan: LabelPlan, store: CueStore) -> Evidence:

@@ -16,7 +16,7 @@ from pipelines.data.label_maps import read_palette_map
 from pipelines.data.rle import encode_masks
 from pipelines.errors import ConfigError, InputError, Stopped
 from pipelines.events import Events
-from pipelines.labels import plan as label_plan
+from pipelines.labels import picture_work
 from pipelines.networks import load
 from s4net.instances import Instances
 
@@ -81,7 +81,7 @@ def net(monkeypatch: pytest.MonkeyPatch) -> FakeS4Net:
     fake = FakeS4Net(ANSWERS)
     monkeypatch.setattr(load, "load_s4net", lambda weights, **_: fake)
 
-    monkeypatch.setattr(pseudo_label, "open_attention", lambda *_: FakeAttention())
+    monkeypatch.setattr(picture_work, "open_attention", lambda *_: FakeAttention())
     return fake
 
 
@@ -318,7 +318,7 @@ def test_labels_of_an_earlier_recipe_are_not_mixed_with_new_ones(
 ):
     make_pictures(tmp_path, [0], ["cat"])
     run(tmp_path)
-    monkeypatch.setattr(label_plan, "_RECIPE", label_plan._RECIPE + 1)
+    monkeypatch.setattr("pipelines.labels.plan._RECIPE", 99)
     with pytest.raises(ConfigError, match=r"recipe.*\[labels-differ\]"):
         run(tmp_path)
 

@@ -17,6 +17,7 @@ from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import Keywords
 from pipelines.errors import ConfigError, InputError, Stopped
 from pipelines.events import Events
+from pipelines.labels import picture_work
 from pipelines.labels.cue_store import CueStore
 from pipelines.labels.cues import PictureCues
 from pipelines.labels.learn import learn
@@ -64,7 +65,7 @@ class Networks:
 def networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Networks:
     fake = Networks()
     monkeypatch.setattr(load, "load_s4net", lambda weights, **_: fake)
-    monkeypatch.setattr(pseudo_label, "open_attention", lambda *_: fake)
+    monkeypatch.setattr(picture_work, "open_attention", lambda *_: fake)
     (tmp_path / "images").mkdir()
     rows = ["image,keywords"]
     for number, words in enumerate(KEYWORDS):
@@ -81,7 +82,7 @@ def networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Networks:
 def settings_of(root: Path, out: str = "labels", **changes: Any) -> dict[str, Any]:
     return {
         "images": root / "images", "weights": root / "weights.pt", "keywords": str(root / "keywords.csv"),
-        "out": root / out, "device": "cpu", "assign": "graph", "recognise": "off", **changes,
+        "out": root / out, "device": "cpu", "assign": "graph", "recognise": "off", "workers": 1, **changes,
     }  # fmt: skip
 
 
@@ -247,7 +248,7 @@ def test_an_instance_that_is_background_in_other_pictures_is_background(
 ):
     fake = Cushion()
     monkeypatch.setattr(load, "load_s4net", lambda weights, **_: fake)
-    monkeypatch.setattr(pseudo_label, "open_attention", lambda *_: fake)
+    monkeypatch.setattr(picture_work, "open_attention", lambda *_: fake)
     run(tmp_path, cells=cells)
     label_map = np.asarray(Image.open(tmp_path / "labels/labels/p00.png"))
     assert (label_map[:, 9:] == 8).all()  # VOC's cat
@@ -257,7 +258,7 @@ def test_an_instance_that_is_background_in_other_pictures_is_background(
 def test_cells_help_where_all_keywords_are_single(tmp_path: Path, networks: Networks, monkeypatch: pytest.MonkeyPatch):
     fake = Cushion()
     monkeypatch.setattr(load, "load_s4net", lambda weights, **_: fake)
-    monkeypatch.setattr(pseudo_label, "open_attention", lambda *_: fake)
+    monkeypatch.setattr(picture_work, "open_attention", lambda *_: fake)
     path = tmp_path / "keywords.csv"
     path.write_text("\n".join(line for line in path.read_text().splitlines() if ";" not in line) + "\n")
     run(tmp_path, out="auto", assign="auto")
@@ -283,7 +284,7 @@ class Windows:
 def test_windows_take_out_of_an_instance_what_looks_like_something_else(
     tmp_path: Path, networks: Networks, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(pseudo_label, "open_recognizer", lambda _: Windows())
+    monkeypatch.setattr(picture_work, "open_recognizer", lambda _: Windows())
     run(tmp_path, recognise="imagenet")
     cat, other = (np.asarray(Image.open(tmp_path / f"labels/labels/p{number:02d}.png")) for number in (0, 1))
     assert (cat[:6, 8:] == 8).all() and (cat[6:] == 0).all() and (cat[:, :8] == 0).all()

@@ -1,0 +1,85 @@
+"""How many processes and threads label; the processes themselves are in tests/reliability."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipelines import pseudo_label
+from pipelines.config import PseudoLabelConfig
+from pipelines.errors import Stopped
+from pipelines.events import Events
+from pipelines.labels import attention
+from pipelines.networks import load
+from s4net.instances import Instances
+
+SIZE = (12, 16)
+
+
+def settings_of(root: Path, **changes: Any) -> PseudoLabelConfig:
+    settings: dict[str, Any] = {
+        "images": root / "images", "weights": root / "weights.pt", "keywords": str(root / "keywords.csv"),
+        "out": root / "labels", "device": "cpu", "recognise": "off", "trunk": "timm/mobilenetv3_small_050",
+        "trunk_weights": "none",
+    }  # fmt: skip
+    return PseudoLabelConfig(**(settings | changes))
+
+
+@pytest.fixture
+def threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Two pictures, and a network that notes the number of threads in the list."""
+    (tmp_path / "images").mkdir()
+    for name in "ab":
+        Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(tmp_path / "images" / f"{name}.png")
+    (tmp_path / "keywords.csv").write_text("image,keywords\na,cat\nb,dog\n")
+    (tmp_path / "weights.pt").write_bytes(b"weights")
+    seen: list[int] = []
+
+    def network(picture: np.ndarray) -> Instances:
+        seen.append(torch.get_num_threads())
+        return Instances(torch.tensor([[0.0, 0, 16, 12]]), torch.tensor([0.9]), torch.ones(1, *SIZE, dtype=torch.bool))
+
+    monkeypatch.setattr(load, "load_s4net", lambda weights, **_: network)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("device", "workers", "expected"), [("cpu", None, 5), ("cuda", None, 1), ("cpu", 3, 3), ("cuda", 3, 3)]
+)
+def test_one_process_for_each_core_and_on_a_gpu_one_in_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, workers: int | None, expected: int
+):
+    monkeypatch.setattr(pseudo_label, "choose_device", torch.device)
+    monkeypatch.setattr(pseudo_label, "cores", lambda: 5)
+    assert pseudo_label._processes(settings_of(tmp_path, device=device, workers=workers)) == expected
+
+
+@pytest.mark.parametrize("workers", [None, 1])
+def test_one_process_labels_with_one_thread_too(tmp_path: Path, threads: list[int], workers: int | None):
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        pseudo_label.pseudo_label(settings_of(tmp_path, workers=workers), Events())
+        assert threads == [1, 1] and torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_signal_during_the_training_of_attention_stops_the_command(
+    tmp_path: Path, threads: list[int], monkeypatch: pytest.MonkeyPatch
+):
+    features = attention._features
+
+    def signalled(*given: Any) -> torch.Tensor:
+        signal.raise_signal(signal.SIGTERM)
+        return features(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(attention, "_features", signalled)
+        with pytest.raises(Stopped, match="before the attention network was trained; start the same command again"):
+            pseudo_label.pseudo_label(settings_of(tmp_path, fill=True), Events())
+    assert pseudo_label.pseudo_label(settings_of(tmp_path, fill=True), Events())["labelled"] == 2
