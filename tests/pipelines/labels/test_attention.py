@@ -7,7 +7,6 @@ from PIL import Image
 
 from deeplab.build import build_attention
 from pipelines.data.classes import ClassList, Keywords
-from pipelines.data.images import open_image
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.labels import attention as attention_maps
@@ -95,18 +94,6 @@ def test_features_and_maps_are_those_of_the_plain_network(data):
         evidence = plain.classifier(features)[0, 1]
     np.testing.assert_allclose(seen, features[0], atol=1e-4)
     np.testing.assert_allclose(found[0], evidence / maps.unit, atol=1e-4)
-
-
-def test_training_reads_each_picture_once_also_where_unit_is_measured_on_some(data, monkeypatch: pytest.MonkeyPatch):
-    images, keywords = data
-    read: list[Path] = []
-    monkeypatch.setattr(attention_maps, "open_image", lambda path: read.append(path) or open_image(path))
-    monkeypatch.setattr(attention_maps, "_SCALE_PICTURES", 6)
-    maps = train(images, keywords)
-    assert sorted(read) == sorted(images.values())
-    some = list(enumerate(keywords.values()))[::3]
-    peaks = [maps(picture_of(words, number), CLASSES.keywords(words)).max(axis=(1, 2)) for number, words in some]
-    assert np.concatenate(peaks).mean() == pytest.approx(1, rel=1e-4)
 
 
 def test_training_is_repeatable_and_survives_its_file(data, tmp_path: Path):
