@@ -11,6 +11,7 @@ from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.labels import attention as attention_maps
 from pipelines.labels.attention import AttentionMaps, attention_fingerprint, load_attention, train_attention
+from s4net.cpu.packing import PackedConv2d
 
 TRUNK = "timm/mobilenetv3_small_050"  # small and, with random weights, good enough to tell colours apart
 CLASSES = ClassList.from_names(["red", "green"])
@@ -94,6 +95,7 @@ def test_features_and_maps_are_those_of_the_plain_network(data):
         evidence = plain.classifier(features)[0, 1]
     np.testing.assert_allclose(seen, features[0], atol=1e-4)
     np.testing.assert_allclose(found[0], evidence / maps.unit, atol=1e-4)
+    assert any(isinstance(layer, PackedConv2d) for layer in maps.net.trunk.modules())
 
 
 def test_training_is_repeatable_and_survives_its_file(data, tmp_path: Path):

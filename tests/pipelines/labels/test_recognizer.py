@@ -87,6 +87,24 @@ def test_there_are_four_windows_along_the_shorter_side(
     assert np.isnan(look.windows(np.zeros((*size, 3), np.uint8), ["quokka"])).all()
 
 
+def test_a_window_is_classified_like_a_picture_of_its_own():
+    torch.manual_seed(0)
+    plain = timm.create_model("resnet10t").eval()  # neither folded nor packed
+    nn.init.normal_(plain.fc.weight)  # random features are much alike, so the last layer has to tell them apart
+    look = Recognizer("timm/resnet10t", plain.state_dict(), CPU, "fp32")
+    picture = np.random.default_rng(0).integers(0, 256, (4 * 96, 5 * 96, 3), np.uint8)  # so nothing is scaled
+    mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[..., None, None]
+    window = torch.from_numpy(picture[2 * 96 : 3 * 96, 4 * 96 :].copy()).permute(2, 0, 1) / 255
+    with torch.no_grad():
+        logits = plain((window - mean)[None] / std)[0].double()
+    cat = torch.from_numpy(kind_of(("cat",)))
+    seen = look.windows(picture, ["cat"])
+    assert seen.shape == (1, 4, 5) and np.ptp(seen) > 0.1
+    assert seen[0, 2, 4] == pytest.approx(
+        float(logits[cat].exp().sum().log() - logits[~cat].exp().sum().log()), abs=1e-4
+    )
+
+
 def test_without_weights_of_the_classifier_it_is_refused():
     with pytest.raises(ConfigError, match=r"--recognise imagenet: no weights.*\[recognise-unusable\]"):
         Recognizer("efficientnet_lite0", None, CPU, "fp32")
