@@ -8,12 +8,13 @@ usual names. The record OUT.json has the hash of the file, of each list of pictu
 """
 
 import argparse
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from pipelines.engine.checkpoint import load_checkpoint, pack_checkpoint, weights_file
-from pipelines.files import sha256_file, sha256_lines, write_json
+from pipelines.files import sha256_file, write_json
 
 _PATHS = {"images": "images", "annotations": "annotations.json", "val_annotations": None, "run": "s4net"}
 _SETTINGS = ("preset", "trunk", "image_size", "batch_size", "steps", "seed", "start_from")
@@ -37,15 +38,15 @@ def pack(run: Path, out: Path) -> dict[str, Any]:
 
 def listed(annotations: Path) -> dict[str, Any]:
     """Return the hash and the number of the pictures of a COCO file."""
-    names = sorted(image["file_name"] for image in json.loads(annotations.read_text())["images"])
-    return {"list_sha256": sha256_lines(names), "pictures": len(names)}
+    names = [image["file_name"] for image in json.loads(annotations.read_text())["images"]]
+    return {"list_sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(), "pictures": len(names)}
 
 
 def figures(evaluation: Path) -> dict[str, Any]:
     """Return the figures of what `s4 evaluate --json` printed."""
     result = json.loads(evaluation.read_text())
     if "ap50" not in result:
-        return {name: result[name] for name in ("mean_iou", "iou", "images") if name in result}
+        return {name: round(result[name], 4) for name in ("foreground_iou", "foreground_iou_pooled", "images")}
     own = {name: round(result[name], 4) for name in ("ap", "ap50", "ap70", "ap75")}
     overlapping = {"ap50_boxes_share_area": round(result["occluded"]["ap50"], 4)}
     return {**own, **overlapping, "images": result["images"]}
