@@ -75,13 +75,13 @@ def test_the_faults_of_all_label_maps_are_listed(training: DeepLabTrainConfig) -
     assert faults(training) == ["label-value"] * 2
     write_palette_map(labels / "p1.png", np.zeros((4, 5), np.uint8))
     (labels / "p2.png").write_bytes(b"")
-    picture = training.images / "p0.png"
+    picture = training.images[0] / "p0.png"
     picture.write_bytes(picture.read_bytes()[:-30])
     assert faults(training) == ["image-damaged", "image-damaged", "label-size"]
 
 
 def test_labels_that_are_still_to_be_made_are_stood_in_for(training: DeepLabTrainConfig) -> None:
-    files = {f"p{number}": training.images / f"p{number}.png" for number in range(4)}
+    files = {f"p{number}": training.images[0] / f"p{number}.png" for number in range(4)}
     later = replace(training, labels=training.labels.with_name("later"), dry_run=False)
     pace = deeplab_pace(later, Seen(files=files, classes=CLASSES))
     assert pace is not None and pace.seconds > 0 and (pace.unit, pace.pictures) == ("step", 2)
