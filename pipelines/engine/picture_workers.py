@@ -118,9 +118,9 @@ class PictureWorkers(Generic[W]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the processes; after an error at once."""
+        """End the processes, whatever they do."""
         if self._crew is not None:
-            self._crew.end(at_once=error is not None)
+            self._crew.end()
 
     def answers(
         self,
@@ -179,11 +179,10 @@ class _Crew(Generic[W]):
             self._works.put(work)
         self._pool = ProcessPoolExecutor(size, self._context, _prepare, (self._works, self._stopped))
 
-    def end(self, at_once: bool) -> None:
-        """End the workers, at once or after their pictures."""
-        if at_once:
-            for worker in self._context.workers:
-                worker.kill()
+    def end(self) -> None:
+        """Kill the workers. They hold nothing that is not written, and to take torch down politely takes seconds."""
+        for worker in self._context.workers:
+            worker.kill()
         self._pool.shutdown()
         self._works.cancel_join_thread()
         self._works.close()

@@ -32,7 +32,7 @@ def square(work: LightWork, image_id: str, number: int) -> tuple[int, int]:
     """The number squared, and the process; even pictures take longer, so that odd ones are finished first."""
     work.notes.append(image_id)
     if number % 16 == 5:
-        warnings.warn(f"picture {number} is odd", UserWarning, stacklevel=1)
+        warnings.warn("an odd picture", UserWarning, stacklevel=1)
     if number == 7:
         raise InputError("p7: damaged, a picture expected; restore it", "image-damaged")
     time.sleep(0.01 * (number % 2 == 0))
@@ -68,7 +68,11 @@ def die(work: LightWork, image_id: str, number: int) -> int:
 
 
 def crash(work: LightWork, image_id: str, number: int) -> int:
+    """Die of SIGSEGV at number 20, while the other process is busy with number 21 for long."""
+    if number == 21:
+        time.sleep(600)
     if number == 20:
+        time.sleep(0.1)
         os.kill(os.getpid(), signal.SIGSEGV)
     return number
 
