@@ -28,7 +28,7 @@ from pipelines.config import DeepLabTrainConfig, to_json
 from pipelines.config.recipes import NETWORK_RECIPES, DeepLabRecipe, deeplab_recipe
 from pipelines.config.setting import LEFT_TO_COMMAND
 from pipelines.data.checking import require_same_size
-from pipelines.data.classes import ClassList, load_classes
+from pipelines.data.classes import VOC_CLASSES, ClassList, load_classes
 from pipelines.data.images import find_image_files, open_image
 from pipelines.data.label_crops import LabelledPictures, random_crop, reduced_size
 from pipelines.data.label_folder import LabelFolder, open_labels
@@ -36,6 +36,7 @@ from pipelines.data.label_maps import read_palette_map, tell_reading
 from pipelines.data.label_summary import manifest_line, pictures_by_class, summary_line
 from pipelines.data.notes import Notes
 from pipelines.data.picture_folders import find_pictures
+from pipelines.data.record_files import RECORDS
 from pipelines.data.shown_classes import require_classes
 from pipelines.data.stand_in_labels import write_stand_ins
 from pipelines.data.voc import image_path, read_id_list, read_split, truth_path
@@ -47,6 +48,7 @@ from pipelines.engine.run_dir import RunDir
 from pipelines.engine.sampling import Epochs, repeat_factors, sample_generator
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
+from pipelines.files import Journal
 from pipelines.metrics.confusion import ConfusionMatrix
 from pipelines.metrics.plausibility import Warnings, empty_labels, unlabelled_classes
 from pipelines.networks.build import new_deeplab
@@ -127,7 +129,7 @@ def _train(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
     labels = _open_labels(config)
     config = replace(config, loss=chosen_loss(config, labels))
     pictures = training_pictures(config, labels, events)
-    warnings = _warnings(labels, pictures)
+    warnings = label_warnings(labels, pictures)
     validate = validator(config, labels.classes) if config.val_voc else None
     recipe = deeplab_recipe(config.network, config.recipe)
     with processes(config.device) as here:
@@ -205,9 +207,13 @@ def chosen_loss(config: DeepLabTrainConfig, labels: LabelFolder) -> Any:
     return SOFT if labels.confidence_path(labels.ids()[0]).is_file() else "plain"
 
 
-def _warnings(labels: LabelFolder, pictures: LabelledPictures) -> Warnings:
-    name = str(labels.path)
-    absent = unlabelled_classes(name, pictures_by_class(labels, pictures))
+def label_warnings(labels: LabelFolder, pictures: LabelledPictures) -> Warnings:
+    """Return what cannot be right in labels to train on; `pictures` are checked."""
+    name, shown = str(labels.path), pictures_by_class(labels, pictures)
+    if labels.classes.names == VOC_CLASSES:  # the usual list: who has cats and dogs alone need not shorten it
+        asked = {word for record in Journal(labels.path / RECORDS).read() for word in record.get("keywords", ())}
+        shown = {word: count for word, count in shown.items() if word in asked} if asked else shown
+    absent = unlabelled_classes(name, shown)
     return [*empty_labels(name, labels.manifest.get("counts", {})), *absent]
 
 

@@ -4,6 +4,7 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 
 from pipelines.config import DeepLabTrainConfig, from_json
 from pipelines.config.usual_places import record_pictures
+from pipelines.data.classes import VOC_CLASSES, ClassList
 from pipelines.data.label_folder import LabelFolder
-from pipelines.deeplab_train import SOFT, chosen_loss, deeplab_train, repeats_of, training_pictures
+from pipelines.deeplab_train import SOFT, chosen_loss, deeplab_train, label_warnings, repeats_of, training_pictures
 from pipelines.engine.checkpoint import load_checkpoint
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
@@ -81,3 +83,18 @@ def test_rare_classes_are_repeated_where_there_are_any(config: DeepLabTrainConfi
     assert repeats_of(replace(config, sampling="uniform"), rare) is None
     assert repeats_of(replace(config, recipe="largefov"), rare) is None
     assert repeats_of(config, np.zeros((3, 2), bool)) is None
+
+
+def test_of_the_usual_class_list_only_classes_that_keywords_name_must_be_labelled(tmp_path: Path) -> None:
+    labels = LabelFolder(tmp_path, ClassList.from_names(VOC_CLASSES), {"kind": "pseudo"})
+    shown = np.zeros((3, len(VOC_CLASSES)), bool)
+    shown[:, VOC_CLASSES.index("cat")] = True
+    pictures: Any = SimpleNamespace(classes_shown=lambda: shown)
+    (warning,) = label_warnings(labels, pictures)  # nobody knows the keywords
+    assert "(19 of 20 classes)" in warning["message"]
+    records = [{"image_id": "a", "keywords": ["cat"]}, {"image_id": "b", "keywords": ["cat"]}]
+    (tmp_path / "records.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert label_warnings(labels, pictures) == []
+    (tmp_path / "records.jsonl").write_text(json.dumps({"image_id": "a", "keywords": ["cat", "dog"]}) + "\n")
+    (warning,) = label_warnings(labels, pictures)
+    assert "no label map shows dog (1 of 2 classes)" in warning["message"]

@@ -98,7 +98,7 @@ def test_all_faults_are_told_and_the_first_is_the_error(plan: Plan) -> None:
 
 def test_before_the_work_a_score_of_faults_is_shown(plan: Plan) -> None:
     rows = "".join(f"p0,wrong{i:02d}\n" for i in range(30))
-    (plan.data / "keywords.csv").write_text(f"image,keywords\n{rows}")
+    (plan.data / "keywords.csv").write_text(f"image,keywords\np1,cat\n{rows}")
     told = io.StringIO()
     config = resolve(RunConfig, plan.file, {"file": plan.file})
     with pytest.raises(InputError, match=r"'wrong00'.*\(30 faults in all\) \[class-unknown\]"):
