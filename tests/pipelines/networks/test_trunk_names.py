@@ -56,6 +56,9 @@ def test_train_and_pseudo_label_take_the_same_names_for_the_same_networks(
         return made[0]
 
     monkeypatch.setattr("pipelines.labels.attention.build_attention", build)
+    monkeypatch.setattr(
+        "pipelines.labels.attention.make_fast", lambda *_: None
+    )  # it packs layers, which renames weights
     with pytest.raises(InputError, match="keywords-none"):
         attention(trunk)
     ours, theirs = (
@@ -73,7 +76,8 @@ def test_the_recognizer_takes_the_name_of_a_trunk_and_its_weights(tmp_path: Path
     images = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         expected = build_classifier("mobilenetv1_100", state)(images)
-        assert torch.equal(recognizer("mobilenet_v1", str(tmp_path / "weights.pt"))(images), expected)
+        found = recognizer("mobilenet_v1", str(tmp_path / "weights.pt"))(images)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)  # BatchNorm is folded
 
 
 @pytest.mark.parametrize("trunk", UNKNOWN)
