@@ -131,8 +131,7 @@ def test_the_lines_are_the_rows_of_table_5() -> None:
 @pytest.mark.slow
 def test_every_line_works(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(attention_maps, "_TRAINING_SIZE", 64)
-    monkeypatch.setattr(attention_maps, "_MAP_SIZES", (64,))
+    monkeypatch.setattr(attention_maps, "_SIZE", 64)
     write_salient()
     write_voc()
     told = {}
