@@ -21,9 +21,9 @@ from deeplab import (
     sharpened,
     soft_loss,
 )
-from pipelines.chain.dry_run import dry_run, look_at
 from pipelines.chain.findings import Seen
 from pipelines.chain.stages.deeplab_train import DeepLabTrainStep
+from pipelines.chain.stages.training import dry_run_training
 from pipelines.config import DeepLabTrainConfig, to_json
 from pipelines.config.recipes import NETWORK_RECIPES, DeepLabRecipe, deeplab_recipe
 from pipelines.config.setting import LEFT_TO_COMMAND
@@ -99,11 +99,7 @@ def deeplab_train(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
     config = config.located(events.info)
     if not config.dry_run:
         return _train(config, events)
-    step = DeepLabTrainStep("deeplab-train", 0, config)
-    look = look_at([step], events)
-    counts = {"images": look.findings.seen[step.name].pictures, "steps": step.training_steps}
-    found = dry_run(step, look, step.work(None, config.resume), deeplab_pace, events)
-    return {"run": str(config.run), **counts, **found}
+    return dry_run_training(DeepLabTrainStep("deeplab-train", 0, config), config.resume, deeplab_pace, events)
 
 
 def deeplab_pace(config: DeepLabTrainConfig, seen: Seen) -> Pace | None:

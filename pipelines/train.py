@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipelines.chain.dry_run import dry_run, look_at
 from pipelines.chain.findings import Seen
 from pipelines.chain.stages.train import TrainStep
+from pipelines.chain.stages.training import dry_run_training
 from pipelines.config import TrainConfig, to_json
 from pipelines.config.paths import goes_on
 from pipelines.config.recipes import TRAIN_SCHEDULES, TrainSchedule
@@ -63,11 +63,7 @@ def train(config: TrainConfig, events: Events) -> dict[str, Any]:
     """
     if not config.dry_run:
         return _train(config, events)
-    step = TrainStep("train", 0, config)
-    look = look_at([step], events)
-    counts = {"images": look.findings.seen[step.name].pictures, "steps": step.training_steps}
-    found = dry_run(step, look, step.work(None, config.resume), training_pace, events)
-    return {"run": str(config.run), **counts, **found}
+    return dry_run_training(TrainStep("train", 0, config), config.resume, training_pace, events)
 
 
 def training_pace(config: TrainConfig, seen: Seen) -> Pace | None:

@@ -1,11 +1,12 @@
 """Linear classifiers on features that stay as they are; fitting one takes seconds on a processor."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from pipelines.engine.threads import one_thread
 
 _DECAY = 3e-3  # penalty: best of 1e-3 to 1e-1 in five-fold validation on keywords; values near it do as well
 
@@ -54,22 +55,9 @@ def _fit(features: Tensor, outputs: int, cost: Callable[[Tensor], Tensor]) -> tu
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
-    with _one_thread():
+    # After each of thousands of small operations, several threads would wait for the slowest one. On a busy machine
+    # that takes far longer than the operation itself.
+    with one_thread():
         optimizer.step(loss)  # type: ignore[no-untyped-call]
     scaled = weight.detach() / deviation
     return scaled, bias.detach() - scaled @ mean
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute on one thread inside the `with` block.
-
-    The fit consists of thousands of small operations. After each, several threads wait for the slowest one. On a busy
-    machine that takes far longer than the operation itself.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -6,10 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pipelines.chain.dry_run import dry_run, look_at
+from pipelines.chain.estimate import PaceOf
 from pipelines.chain.findings import Seen
 from pipelines.chain.step import Step
 from pipelines.config import DeepLabTrainConfig, StageConfig, TrainConfig
 from pipelines.errors import ConfigError, S4Error
+from pipelines.events import Events
 from pipelines.files import Journal, read_json
 
 
@@ -86,3 +89,21 @@ class TrainingStep(Step):
             return int(read_json(self.place / "status.json")["step"])
         except (S4Error, KeyError, TypeError, ValueError):  # the training was stopped before its first status
             return 0
+
+
+def dry_run_training(step: TrainingStep, resume: bool, pace_of: PaceOf, events: Events) -> dict[str, Any]:
+    """Return what a dry run of a single training tells: {run, images, steps} and what `dry_run` returns.
+
+    Args:
+        step: The training.
+        resume: Whether it goes on with an earlier run.
+        pace_of: Measures the training.
+        events: Told remarks and the estimate.
+
+    Raises:
+        S4Error: The training would end with it. The error tells all others too.
+    """
+    look = look_at([step], events)
+    counts = {"images": look.findings.seen[step.name].pictures, "steps": step.training_steps}
+    found = dry_run(step, look, step.work(None, resume), pace_of, events)
+    return {"run": str(step.place), **counts, **found}
