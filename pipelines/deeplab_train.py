@@ -24,9 +24,9 @@ from deeplab import (
 from pipelines.chain.findings import Seen
 from pipelines.chain.stages.deeplab_train import DeepLabTrainStep
 from pipelines.chain.stages.training import dry_run_training
-from pipelines.config import DeepLabTrainConfig, to_json
+from pipelines.config import DeepLabTrainConfig
 from pipelines.config.recipes import NETWORK_RECIPES, DeepLabRecipe, deeplab_recipe
-from pipelines.config.setting import LEFT_TO_COMMAND
+from pipelines.config.setting import LEFT_TO_COMMAND, without_places
 from pipelines.data.checking import require_same_size
 from pipelines.data.classes import VOC_CLASSES, ClassList, load_classes
 from pipelines.data.images import find_image_files, open_image
@@ -41,7 +41,7 @@ from pipelines.data.shown_classes import require_classes
 from pipelines.data.stand_in_labels import write_stand_ins
 from pipelines.data.voc import image_path, read_id_list, read_split, truth_path
 from pipelines.engine.distributed import Processes, processes
-from pipelines.engine.loop import LoopSettings, ParameterGroup, train_loop
+from pipelines.engine.loop import LoopSettings, ParameterGroup, require_ready, train_loop
 from pipelines.engine.precision import autocast
 from pipelines.engine.rehearsal import Pace, device_in_words, is_alone, rehearse
 from pipelines.engine.run_dir import RunDir
@@ -130,14 +130,15 @@ def _train(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
     recipe = deeplab_recipe(config.network, config.recipe)
     with processes(config.device) as here:
         net = new_deeplab(config, labels.classes).to(here.device).to(memory_format=torch.channels_last)
+        settings, groups = loop_settings(config, recipe), parameter_groups(net, recipe)
+        require_ready(config.run, net, groups, settings)
         run = RunDir.open(config.run, config, config.resume, here)
         if here.writes:
             events.attach(run.path / "log.txt")
         _describe(config, labels, pictures, warnings, events)
-        settings = loop_settings(config, recipe)
         result = train_loop(
             net,
-            parameter_groups(net, recipe),
+            groups,
             batch_maker(pictures, config, settings.batch_size, here),
             lambda model, batch: losses(model, batch, here.device, config.loss, recipe.at_cells),
             None if validate is None else lambda model: validate(model, here.device),
@@ -159,7 +160,7 @@ def identity(config: DeepLabTrainConfig, classes: ClassList) -> dict[str, Any]:
         multi_scale: Whether the network runs at several scales, as in the recipe.
         classes: {names, indices}, see `ClassList.described`.
         longest_side: See `longest_side`.
-        config: All settings of the training.
+        config: The settings of the training, without paths.
     """
     recipe = deeplab_recipe(config.network, config.recipe)
     return {
@@ -168,7 +169,7 @@ def identity(config: DeepLabTrainConfig, classes: ClassList) -> dict[str, Any]:
         "multi_scale": recipe.multi_scale,
         "classes": classes.described(),
         "longest_side": longest_side(config),
-        "config": to_json(config),
+        "config": without_places(config),
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from pipelines.errors import MachineError
+from pipelines.files import write_error
 
 # Without a terminal, a line is due after this share of the work, or after this time.
 _LINE_SHARE = 0.05
@@ -83,9 +83,7 @@ class Events:
             with self._log.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
         except OSError as error:
-            raise MachineError(
-                f"{self._log}: {error.strerror}, expected to add a line; check its rights and the disk", "write-failed"
-            ) from error
+            raise write_error(self._log, error) from error
 
 
 class Progress:

@@ -11,10 +11,12 @@ such numbers. Code that computes a number therefore returns NaN where the number
 import codecs
 import errno
 import hashlib
+import io
 import json
 import math
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,7 +25,7 @@ from pipelines.errors import InputError, MachineError, S4Error
 
 _TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the disk, a quota, or a limit on the size of a file
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -32,25 +34,100 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
     Args:
         path: Destination. Missing parent folders are made.
-        write: A function that receives the open temporary file and writes the whole content.
+        write: A function that receives the open temporary file and writes the whole content. An error of the disk is
+            told even if a library below the function hides that error behind another one, or swallows it.
 
     Raises:
         MachineError: The disk is full [disk-full], the folder may not be written to [no-permission], or writing fails
             [write-failed]. The old file is untouched.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    raw = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        raw = _HonestFile(temporary, "wb")
+        with io.BufferedWriter(raw) as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
+        if raw.trouble is not None:
+            raise raw.trouble
         temporary.replace(path)
         _sync_folder(path.parent)
-    except OSError as error:
-        raise _write_error(path, error) from error
+    except Exception as error:
+        trouble = raw.trouble if raw is not None else None
+        cause = trouble or error
+        if not isinstance(cause, OSError):
+            raise
+        _remove_quietly(temporary)  # what it took counts as free again
+        raise write_error(path, cause, raw.wanted if raw is not None and trouble is not None else None) from error
     finally:
         _remove_quietly(temporary)  # a torn file, or none after the rename
+
+
+class _HonestFile(io.FileIO):
+    """A file that remembers what the disk refused: torch, for one, turns such an error into one of its own.
+
+    Attributes:
+        trouble: The first error of a write; None so far.
+        wanted: Bytes that the file would have had after that write.
+    """
+
+    trouble: OSError | None = None
+    wanted = 0
+
+    def write(self, data: Any) -> int:
+        """Write as `io.FileIO` does, and remember an error."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            if self.trouble is None:
+                self.trouble, self.wanted = error, os.fstat(self.fileno()).st_size + memoryview(data).nbytes
+            raise
+
+
+def free_bytes(place: Path) -> int | None:
+    """Return the free space where a file or folder is or will be; None where the file system does not tell it."""
+    place = place.absolute()
+    existing = next((one for one in (place, *place.parents) if one.exists()), place)
+    try:
+        usage = shutil.disk_usage(existing)
+    except OSError:
+        return None
+    return usage.free if usage.total else None  # some file systems of the network count nothing
+
+
+def require_space(path: Path, needed: int) -> None:
+    """Check that a disk has room before time is spent on what will be written there.
+
+    Args:
+        path: The file or folder to be written.
+        needed: Bytes that it will take.
+
+    Raises:
+        MachineError: There is less room [disk-full].
+    """
+    free = free_bytes(path)
+    if free is not None and free < needed:
+        raise _no_room(path, "too little space on the disk", f"{needed} bytes needed", free)
+
+
+def write_json_in_place(path: Path, value: Any) -> None:
+    """Write a value as JSON over the bytes of a file that is there: a full disk has no room for a second file.
+
+    A file system gives whole blocks, so a few bytes more fit as well. A crash may tear the file.
+
+    Raises:
+        MachineError: The file is missing, or cannot be written.
+    """
+    content = (json.dumps(plain(value), indent=2) + "\n").encode()
+    try:
+        with path.open("r+b", buffering=0) as file:
+            file.write(content.ljust(os.fstat(file.fileno()).st_size))  # blanks behind the JSON: no moment without it
+            file.truncate(len(content))
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise write_error(path, error, len(content)) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -159,7 +236,7 @@ class Journal:
                 file.write(line.encode())
         except OSError as error:
             self._clean = False  # a part of the line may be there
-            raise _write_error(self.path, error) from error
+            raise write_error(self.path, error, len(line)) from error
 
     def sync(self) -> None:
         """Force everything appended so far on to the disk."""
@@ -168,7 +245,7 @@ class Journal:
                 os.fsync(file.fileno())
             _sync_folder(self.path.parent)
         except OSError as error:
-            raise _write_error(self.path, error) from error
+            raise write_error(self.path, error) from error
 
     def read(self) -> list[dict[str, Any]]:
         """Return all whole records, oldest first; none for a missing file.
@@ -185,7 +262,7 @@ class Journal:
             try:
                 os.truncate(self.path, whole)
             except OSError as error:
-                raise _write_error(self.path, error) from error
+                raise write_error(self.path, error) from error
 
     def _scan(self) -> tuple[list[dict[str, Any]], int]:
         """Return the whole records and the number of bytes that they fill."""
@@ -283,11 +360,29 @@ def _read_error(path: Path, error: OSError) -> S4Error:
     )
 
 
-def _write_error(path: Path, error: OSError) -> S4Error:
+def full_disk(error: BaseException | None) -> OSError | None:
+    """Return the error of a full disk behind an error of a library; None if there is none."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def write_error(path: Path, error: OSError, needed: int | None = None) -> MachineError:
+    """Return what a user is told of a file that cannot be written.
+
+    Args:
+        path: The file.
+        error: What the system said.
+        needed: Bytes that the file needs at least; None if unknown.
+    """
+    reason = error.strerror or str(error)
     if error.errno in _FULL:
-        return MachineError(
-            f"{path}: no space left on the disk, expected room for the file; free some and start again", "disk-full"
-        )
+        wanted = "room for the file needed" if needed is None else f"at least {needed} bytes needed"
+        return _no_room(path, reason, wanted, free_bytes(path))
     if error.errno in _FORBIDDEN:
         return MachineError(
             f"{path}: {error.strerror}, expected a folder that may be written to; change its rights or the path",
@@ -296,3 +391,9 @@ def _write_error(path: Path, error: OSError) -> S4Error:
     return MachineError(
         f"{path}: {error.strerror or error}, expected to write the file; check the path and the disk", "write-failed"
     )
+
+
+def _no_room(path: Path, found: str, wanted: str, free: int | None) -> MachineError:
+    there = "" if free is None else f", {free} bytes free"
+    message = f"{path}: {found}, {wanted}{there}; make room or choose another folder, and start again"
+    return MachineError(message, "disk-full")

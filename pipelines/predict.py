@@ -25,12 +25,12 @@ from pipelines.data.prediction_records import SALIENT, PredictionRecords
 from pipelines.data.record_files import Record
 from pipelines.data.rle import boxes_of, encode_masks
 from pipelines.data.voc import pictures_folder, read_split
-from pipelines.engine.checkpoint import weights_file
+from pipelines.engine.checkpoint import weights_file, weights_sha256
 from pipelines.engine.signals import StopRequest
 from pipelines.engine.write_behind import write_behind
 from pipelines.errors import ConfigError, InputError, Stopped
 from pipelines.events import Events
-from pipelines.files import remove_stale_temporaries, sha256_file
+from pipelines.files import remove_stale_temporaries
 from pipelines.networks import load
 from pipelines.networks.crf import refine
 from pipelines.scoring.files import list_pictures
@@ -155,7 +155,7 @@ def _settings(config: PredictConfig, kind: str) -> dict[str, Any]:
     chosen = {
         name: getattr(config, name) for name in (*_OPTIONS[kind], "precision") if name != "crf_preset" or config.crf
     }
-    return {"network": kind, "weights_sha256": sha256_file(weights_file(config.weights)), "configuration": chosen}
+    return {"network": kind, "weights_sha256": weights_sha256(weights_file(config.weights)), "configuration": chosen}
 
 
 def _deeplab(config: PredictConfig) -> Answer:

@@ -13,15 +13,16 @@ from torch import Tensor, nn
 from pipelines.chain.findings import Seen
 from pipelines.chain.stages.train import TrainStep
 from pipelines.chain.stages.training import dry_run_training
-from pipelines.config import TrainConfig, to_json
+from pipelines.config import TrainConfig
 from pipelines.config.paths import goes_on
 from pipelines.config.recipes import TRAIN_SCHEDULES, TrainSchedule
+from pipelines.config.setting import without_places
 from pipelines.data.checking import check_pictures
 from pipelines.data.coco import CocoPicture, encode_masks, load_coco
 from pipelines.data.images import open_image
 from pipelines.data.transforms import Augmentation, augment, paste, to_network
 from pipelines.engine.distributed import Processes, processes
-from pipelines.engine.loop import LoopSettings, ParameterGroup, train_loop
+from pipelines.engine.loop import LoopSettings, ParameterGroup, require_ready, train_loop
 from pipelines.engine.precision import autocast
 from pipelines.engine.rehearsal import Pace, device_in_words, is_alone, rehearse
 from pipelines.engine.run_dir import RunDir
@@ -90,24 +91,25 @@ def _train(config: TrainConfig, events: Events, decoded: bool = False) -> dict[s
         check_pictures([p.path for p in pictures + val], config.workers)
     with processes(config.device) as here:
         net = first_network(config, start, begun).to(here.device).to(memory_format=torch.channels_last)
+        schedule = TRAIN_SCHEDULES[config.preset]
+        settings, groups = loop_settings(config, schedule), parameter_groups(net, schedule)
+        require_ready(config.run, net, groups, settings)
         run = RunDir.open(config.run, config, config.resume, here, start.record if start else None)
         if here.writes:
             events.attach(run.path / "log.txt")
         events.info(f"{len(pictures)} pictures, {sum(len(p.boxes) for p in pictures)} instances; {here.device}")
         if start is not None:
             events.info(f"fine-tunes {start.record['from']}")
-        schedule = TRAIN_SCHEDULES[config.preset]
-        settings = loop_settings(config, schedule)
         result = train_loop(
             net,
-            parameter_groups(net, schedule),
+            groups,
             batch_maker(pictures, config, settings.batch_size, here),
             lambda model, batch: model(*to_device(batch, here.device)),
             validator(val, config, here.device) if val else None,
             settings,
             run,
             here,
-            {"kind": "s4net", "config": to_json(config), **({"start": start.record} if start else {})},
+            {"kind": "s4net", "config": without_places(config), **({"start": start.record} if start else {})},
             events,
         )
         return {**result, "warnings": poor_instances(str(config.run), result["best"]["value"])}

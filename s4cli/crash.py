@@ -14,6 +14,7 @@ import click
 
 from pipelines import __version__
 from pipelines.errors import MachineError, S4Error
+from pipelines.files import full_disk, write_error
 from s4cli.output import PrintedFailure, print_error
 
 OK = 0
@@ -22,7 +23,7 @@ USAGE = 2
 INTERRUPTED = 130
 _WITHOUT_RULE = (FAULT, INTERRUPTED)  # the user has broken none
 
-_MACHINE_ERRNOS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+_MACHINE_ERRNOS = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def exit_code_of(work: Callable[[], object], as_json: bool = False) -> int:
@@ -63,6 +64,10 @@ def _described(error: BaseException) -> tuple[list[tuple[str, str]], int]:
         return [(place + error.format_message(), "usage")], USAGE
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return [("interrupted; what was saved so far is intact", "interrupted")], INTERRUPTED
+    full = full_disk(error)
+    if full is not None:
+        fault = write_error(Path(full.filename or "a file"), full)
+        return [(fault.message, fault.rule)], fault.exit_code
     trouble = _machine_trouble(error)
     if trouble:
         return [(trouble, "machine")], MachineError.exit_code

@@ -39,7 +39,7 @@ PARTS = {
     "data": {"config", *GROUND},
     "config": GROUND,
     "files": {"errors"},
-    "events": {"errors"},
+    "events": {"files", "errors"},
     "errors": set(),
 }
 FACE = "__init__"  # `pipelines/__init__.py` hands on the loaders and the version

@@ -4,7 +4,6 @@ A dry run ends as the work itself would end, as far as the inputs decide it. Fau
 error. Pictures that a stage would leave out are listed, and count as failed.
 """
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from pipelines.chain.step import Step
 from pipelines.config import StageConfig
 from pipelines.errors import MachineError, S4Error, raise_all
 from pipelines.events import Events
+from pipelines.files import free_bytes
 
 
 class Listener(Events):
@@ -105,16 +105,11 @@ def _of_step(fault: Fault, named: bool) -> S4Error:
 
 def _room_fault(step: Step, seen: Seen) -> Fault | None:
     needed = step.disk_bytes(seen)
-    if needed is None or step.place is None or needed <= free_bytes(step.place):
+    free = None if step.place is None else free_bytes(step.place)
+    if needed is None or free is None or needed <= free:
         return None
-    found = f"{step.place}: {free_bytes(step.place) / 1e6:.0f} MB are free, about {needed / 1e6:.0f} MB expected"
+    found = f"{step.place}: {free / 1e6:.0f} MB are free, about {needed / 1e6:.0f} MB expected"
     return Fault(step.name, MachineError(f"{found}; make room or choose another folder", "disk-full"))
-
-
-def free_bytes(folder: Path) -> int:
-    """Return the free space where a folder is or will be."""
-    existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
-    return shutil.disk_usage(existing).free
 
 
 def dry_run(step: Step, look: Look, pictures: int | None, pace_of: PaceOf, events: Events) -> dict[str, Any]:

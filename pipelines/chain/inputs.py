@@ -27,16 +27,16 @@ def sizes_hash(files: Iterable[tuple[str, ImageFile | None]]) -> str:
 
 
 def weights_hash(weights: Path | None) -> str | None:
-    """Return the hash of a weight file, or of the best checkpoint of a run folder; None for no weights.
+    """Return the hash of the tensors of a file, or of the best checkpoint of a run folder; None for no weights.
 
     Raises:
-        InputError: There are no weights in this place.
+        InputError: There are no weights in this place, or they are damaged.
     """
     if weights is None:
         return None
-    from pipelines.engine.checkpoint import weights_file  # brings torch
+    from pipelines.engine.checkpoint import weights_file, weights_sha256  # brings torch
 
-    return sha256_file(weights_file(weights))
+    return weights_sha256(weights_file(weights))
 
 
 def labels_hashes(labels: LabelFolder, ids: list[str]) -> list[str | None]:

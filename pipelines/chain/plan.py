@@ -4,11 +4,11 @@ from math import ceil
 from typing import Any
 
 from pipelines.chain.decision import Decision
-from pipelines.chain.dry_run import free_bytes
 from pipelines.chain.estimate import in_words
 from pipelines.chain.findings import Seen
 from pipelines.chain.state import ChainState
 from pipelines.chain.step import Step
+from pipelines.files import free_bytes
 
 UNKNOWN = "unknown until measured"
 

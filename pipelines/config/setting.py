@@ -280,6 +280,20 @@ def to_json(config: StageConfig) -> dict[str, Any]:
     return {name: plain(single.get(name, value)) for name, value in values.items()}
 
 
+def without_places(config: StageConfig) -> dict[str, Any]:
+    """Return the settings that bear on a result, as JSON values: no path, and nothing that a resumed run may change.
+
+    So the same training says the same of itself in any folder, and however often it was stopped.
+    """
+    values = to_json(config)
+    for setting in fields(config):
+        given = getattr(config, setting.name)
+        words = limits_of(setting).words or ()
+        if limits_of(setting).may_change or (is_path(setting) and str(given) not in words):
+            del values[setting.name]
+    return values
+
+
 def from_json(cls: type[Config], values: Mapping[str, Any]) -> Config:
     """Build the settings that `to_json` described.
 

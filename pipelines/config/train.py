@@ -45,6 +45,17 @@ def _or_of_start(help: str, name: str) -> str:
     return f"{help} Unset: {f'{usual:.4g}' if isinstance(usual, float) else usual}, or as in --start-from."
 
 
+def _require_whole_cells(image_size: int) -> None:
+    """Refuse a size whose coarsest features would not fit the finer ones.
+
+    Raises:
+        ConfigError: It is no multiple of 32 [setting-value].
+    """
+    if image_size % 32:
+        message = f"--image-size: {image_size} given, a multiple of 32 expected"
+        raise ConfigError(f"{message}; take {32 * round(image_size / 32)}", "setting-value")
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(CommonConfig):
     """Settings of `s4 train`: the salient-instance network.
@@ -105,7 +116,12 @@ class TrainConfig(CommonConfig):
     steps: int | None = opt(None, PRESET_STEPS, at_least=1)
     batch_size: int | None = opt(None, PRESET_BATCH_SIZE, at_least=1)
     image_size: int = opt(
-        None, _or_of_start("Side in pixels to which pictures are scaled.", "image_size"), at_least=32, found=True
+        None,
+        _or_of_start("Side in pixels to which pictures are scaled, a multiple of 32.", "image_size"),
+        at_least=32,
+        at_most=1280,
+        check=_require_whole_cells,
+        found=True,
     )
     lr: float | None = opt(None, PRESET_LR, above=0)
     seed: int = opt(0, SEED, at_least=0)

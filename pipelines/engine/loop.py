@@ -5,19 +5,22 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pipelines.engine.checkpoint import load_checkpoint, save_checkpoint
+from pipelines.engine.checkpoint import save_checkpoint
 from pipelines.engine.distributed import Processes
 from pipelines.engine.precision import autocast
+from pipelines.engine.resume import checkpoint_room, read_state
 from pipelines.engine.run_dir import RunDir
 from pipelines.engine.schedule import Schedule, lr_factor
 from pipelines.engine.signals import StopRequest
-from pipelines.errors import DivergedError, Stopped
+from pipelines.errors import DivergedError, MachineError, Stopped
 from pipelines.events import Events, Progress
+from pipelines.files import require_space
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +83,28 @@ ComputeLosses = Callable[[nn.Module, Any], dict[str, Tensor]]
 Evaluate = Callable[[nn.Module], dict[str, float]]
 
 
+def require_ready(run: Path, model: nn.Module, groups: Sequence[ParameterGroup], settings: LoopSettings) -> None:
+    """Check, before a run folder is touched, that its checkpoint is usable and that the disk has room for checkpoints.
+
+    Args:
+        run: The run folder; it need not exist.
+        model: See `train_loop`.
+        groups: See `train_loop`.
+        settings: See `LoopSettings`.
+
+    Raises:
+        InputError: The folder has a checkpoint that this training cannot go on from, see `read_state`.
+        MachineError: The disk has too little room [disk-full].
+    """
+    last, best = RunDir(run).last, RunDir(run).best
+    if last.exists():
+        read_state(last, model, _optimizer(groups, settings), settings.ema is not None)
+    learning = [parameter for group in groups for parameter in group.parameters]
+    slots = 2 if settings.optimizer == "adamw" else 1
+    there = sum(path.stat().st_size for path in (last, best) if path.is_file())
+    require_space(run, checkpoint_room(model, learning, slots, settings.ema is not None) - there)
+
+
 def train_loop(
     model: nn.Module,
     groups: Sequence[ParameterGroup],
@@ -112,29 +137,46 @@ def train_loop(
     Raises:
         DivergedError: A loss or gradient is not finite. The weights on disk are those of an earlier step.
         Stopped: A signal came. The state is saved.
+        S4Error: A picture or the machine fails. The last checkpoint stays, and status.json names the reason.
     """
     training = _Training(model, groups, compute_losses, evaluate, settings, run_dir, processes, identity, events)
     training.restore()
+    try:
+        return _train(training, make_batch)
+    except (DivergedError, Stopped):  # they have told it
+        raise
+    except Exception as error:
+        training.fail(str(error))
+        raise
+
+
+def _train(training: "_Training", make_batch: MakeBatch) -> dict[str, Any]:
+    settings, run_dir, processes = training.settings, training.run_dir, training.processes
+    training.tell("running")
     if settings.checkpoint_at_start and training.step == 0:
         processes.barrier()  # all processes have looked for a checkpoint
         training.save()
     with (
         StopRequest() as stop,
         _batches(make_batch, training.step, settings) as batches,
-        events.progress(settings.steps, "train", done=training.step) as progress,
+        training.events.progress(settings.steps, "train", done=training.step) as progress,
     ):
         for batch in batches:
             training.advance(batch, progress)
             if processes.any(stop.asked) and training.step < settings.steps:
                 training.save()
-                run_dir.status("stopped", training.step, "signal")
+                training.tell("stopped", "signal")
                 raise Stopped(
                     f"{run_dir.path}: stopped by a signal at step {training.step} of {settings.steps}, state saved; "
                     "the same command with --resume goes on",
                     "stopped",
                 )
-    run_dir.status("done", training.step)
+    training.tell("done")
     return training.summary()
+
+
+# What a checkpoint holds beside the weights. Time is not among it, as it differs from one training to the next.
+_COUNTED = ("step", "best", "window", "losses", "window_steps")
 
 
 class _Training:
@@ -161,7 +203,7 @@ class _Training:
         self.optimizer = _optimizer(groups, settings)
         self.average = {n: p.detach().clone() for n, p in model.named_parameters()} if settings.ema else None
         self.checkpoint_every = settings.checkpoint_every or min(200, max(1, settings.steps // 10))
-        self.step, self.seconds = 0, 0.0
+        self.step, self.untimed, self.seconds = 0, 0, 0.0
         self.best: dict[str, Any] = {"metric": settings.metric, "value": None, "step": 0}
         self.window: dict[str, float] = {}
         self.losses: dict[str, float] = {}
@@ -172,14 +214,16 @@ class _Training:
         if not self.run_dir.last.exists():
             self.run_dir.forget_after(0)
             return
-        state = load_checkpoint(self.run_dir.last)
+        state = read_state(self.run_dir.last, self.model, self.optimizer, self.average is not None)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None:
             for name, value in state["average"].items():
                 self.average[name].copy_(value)
-        for name in ("step", "seconds", "best", "window", "losses", "window_steps"):
+        for name in _COUNTED:
             setattr(self, name, state[name])
+        self.seconds = self.run_dir.seconds_until(self.step)
+        self.untimed = 0 if self.seconds else self.step
         self.run_dir.forget_after(self.step)
         if self.step >= self.settings.steps:
             self.events.info(f"{self.run_dir.path}: all {self.step} steps were done before")
@@ -242,7 +286,7 @@ class _Training:
         if not self.processes.any(not finite):
             return
         text = ", ".join(f"{name} {number:g}" for name, number in losses.items())
-        self.run_dir.status("failed", self.step, f"not finite: {text}")
+        self.tell("failed", f"not finite: {text}")
         raise DivergedError(
             f"{self.run_dir.path}: loss or gradient is not finite at step {self.step} ({text}), finite numbers "
             "expected; the weights were not touched: lower --lr, or check the annotations",
@@ -287,14 +331,24 @@ class _Training:
         """Write last.pt."""
         if not self.processes.writes:
             return
-        names = ("step", "seconds", "best", "window", "losses", "window_steps", "average")
-        state = {name: getattr(self, name) for name in names}
+        state = {name: getattr(self, name) for name in (*_COUNTED, "average")}
         state |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         save_checkpoint(self.run_dir.last, self.identity | state)
-        self.run_dir.status("running", self.step)
+        self.tell("running")
+
+    def tell(self, state: str, reason: str = "") -> None:
+        """Write the state of the run, see `RunDir.status`."""
+        self.run_dir.status(state, self.step, reason, round(self.seconds, 3))
+
+    def fail(self, reason: str) -> None:
+        """Write that the training failed, as far as the machine still allows."""
+        try:
+            self.tell("failed", reason)
+        except MachineError:
+            pass  # an error here would hide the one that led here
 
     def _rate(self) -> float:
-        seen = self.step * self.settings.batch_size * self.processes.world
+        seen = (self.step - self.untimed) * self.settings.batch_size * self.processes.world
         return seen / self.seconds if self.seconds else 0.0
 
     def summary(self) -> dict[str, Any]:

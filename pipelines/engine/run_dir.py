@@ -1,6 +1,7 @@
 """The folder of one training: its settings, its machine, how it went, and its checkpoints."""
 
 import json
+import math
 import os
 import platform
 import sys
@@ -15,7 +16,17 @@ from pipelines.config import StageConfig, to_json
 from pipelines.config.paths import require_startable
 from pipelines.engine.distributed import ALONE, Processes
 from pipelines.engine.version import __version__
-from pipelines.files import Journal, remove_stale_temporaries, write_json, write_text
+from pipelines.errors import MachineError, S4Error
+from pipelines.files import (
+    Journal,
+    read_json,
+    remove_stale_temporaries,
+    write_json,
+    write_json_in_place,
+    write_text,
+)
+
+_STATUS = "status.json"
 
 
 class RunDir:
@@ -89,10 +100,37 @@ class RunDir:
         if self.writes:
             self.metrics.append(values)
 
-    def status(self, state: str, step: int, reason: str = "") -> None:
-        """Write status.json: running, done, stopped or failed."""
-        if self.writes:
-            write_json(self.path / "status.json", {"state": state, "step": step, "reason": reason})
+    def status(self, state: str, step: int, reason: str = "", seconds: float = 0.0) -> None:
+        """Write status.json, on a full disk as well if the file was there before.
+
+        Args:
+            state: `running`, `done`, `stopped` or `failed`.
+            step: Steps done.
+            reason: Why the training ended.
+            seconds: Time of these steps, that of earlier processes included.
+        """
+        if not self.writes:
+            return
+        path, content = self.path / _STATUS, {"state": state, "step": step, "reason": reason, "seconds": seconds}
+        try:
+            write_json(path, content)
+        except MachineError as error:
+            if error.rule != "disk-full" or not path.exists():
+                raise
+            write_json_in_place(path, content)
+
+    def seconds_until(self, step: int) -> float:
+        """Return the time that the steps up to this one took, as far as status.json tells it.
+
+        Checkpoints hold no time: equal trainings leave equal checkpoints.
+        """
+        try:
+            status = read_json(self.path / _STATUS)
+            seconds, done = float(status["seconds"]), int(status["step"])
+        except (S4Error, KeyError, TypeError, ValueError, OverflowError):
+            return 0.0
+        known = math.isfinite(seconds) and seconds > 0 and done > 0
+        return seconds * min(1.0, step / done) if known else 0.0
 
 
 def environment() -> dict[str, Any]:

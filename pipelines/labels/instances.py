@@ -16,7 +16,7 @@ from pipelines.data.images import ImageFile, picture_frame
 from pipelines.data.instance_sources.background import background_masks
 from pipelines.data.instance_sources.picture_masks import InstanceSource, PictureMasks
 from pipelines.data.notes import Notes
-from pipelines.engine.checkpoint import weights_file
+from pipelines.engine.checkpoint import weights_file, weights_sha256
 from pipelines.files import sha256_file, sha256_lines
 from pipelines.networks import load
 
@@ -96,11 +96,11 @@ def source_hash(config: PseudoLabelConfig, masks: InstanceSource | None) -> dict
         {name: hash}; the name is `weights_sha256` for a network, `instances_sha256` for masks.
 
     Raises:
-        InputError: The network is missing.
+        InputError: The network is missing or damaged.
     """
     if masks is None:
         assert config.weights is not None
-        return {"weights_sha256": sha256_file(weights_file(config.weights))}
+        return {"weights_sha256": weights_sha256(weights_file(config.weights))}
     if masks.path.is_file():
         return {"instances_sha256": sha256_file(masks.path)}
     # Names below the folder, so that a folder that was moved has the same hash. Files above it count by their name.

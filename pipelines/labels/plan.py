@@ -15,7 +15,7 @@ from pipelines.data.instance_sources.picture_masks import InstanceSource
 from pipelines.data.keyworded_pictures import KeywordedPictures
 from pipelines.data.notes import Notes, first_names
 from pipelines.data.record_files import SETTINGS, settings_differences
-from pipelines.engine.checkpoint import weights_file
+from pipelines.engine.checkpoint import weights_file, weights_sha256
 from pipelines.errors import ConfigError
 from pipelines.events import Events
 from pipelines.files import read_json, sha256_file, sha256_lines
@@ -204,7 +204,7 @@ def label_settings(config: PseudoLabelConfig, plan: LabelPlan) -> dict[str, Any]
         "configuration": configuration,
     }
     if config.segmenter is not None:
-        settings["segmenter_sha256"] = sha256_file(weights_file(config.segmenter))
+        settings["segmenter_sha256"] = weights_sha256(weights_file(config.segmenter))
     return settings
 
 

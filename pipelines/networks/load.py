@@ -1,7 +1,7 @@
 """Trained networks as functions of a picture."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -10,16 +10,22 @@ from PIL import Image
 from torch import Tensor
 
 from deeplab import DeepLab, MultiScale, build_deeplab, predict_probabilities
-from pipelines.config import TrainConfig, from_json
 from pipelines.data.classes import ClassList
 from pipelines.data.images import open_image
 from pipelines.data.label_crops import reduced_size
 from pipelines.data.transforms import to_network
-from pipelines.engine.checkpoint import load_checkpoint, weights_file
+from pipelines.engine.checkpoint import weights_file
 from pipelines.engine.distributed import choose_device
 from pipelines.engine.precision import autocast
 from pipelines.errors import ConfigError, InputError
 from pipelines.networks.build import new_s4net
+from pipelines.networks.network_file import (
+    deeplab_checkpoint,
+    kind_of_network,
+    load_weights,
+    require_buildable,
+    s4net_checkpoint,
+)
 from s4net import Instances, S4Net
 from s4net.instances import RawDetections
 from s4net.mirror import MirrorReader, can_mirror
@@ -47,6 +53,7 @@ def load_s4net(
     """
     path = weights_file(Path(weights))
     config, content = s4net_checkpoint(path)
+    require_buildable(path, content["model"], lambda: new_s4net(config, pretrained=False))
     net = new_s4net(config, pretrained=False)
     load_weights(net, content["model"], path)
     if flip and not can_mirror(net.anchors, config.image_size):
@@ -116,10 +123,9 @@ def load_deeplab(
         InputError: There is no checkpoint, or one of another kind.
     """
     path = weights_file(Path(weights))
-    content = _content(path, "deeplab")
-    classes = ClassList(tuple(content["classes"]["names"]), tuple(content["classes"]["indices"]))
+    classes, content = deeplab_checkpoint(path)
     net: DeepLab | MultiScale = build_deeplab(content["network"], classes.n_outputs)
-    if content.get("multi_scale"):  # checkpoints of before have no such key
+    if content["multi_scale"]:
         net = MultiScale(cast(DeepLab, net))
     load_weights(net, content["model"], path)
     if ignore_presence and isinstance(net, DeepLab):  # at several scales a network never asks
@@ -168,14 +174,7 @@ def network_kind(weights: Path) -> str:
     Raises:
         InputError: There is no checkpoint, or one of neither network.
     """
-    path = weights_file(weights)
-    kind = load_checkpoint(path).get("kind")
-    if kind not in ("s4net", "deeplab"):
-        raise InputError(
-            f"{path}: holds {kind or 'no s4 network'}, a checkpoint of S4Net or DeepLab expected; give another run",
-            "weights-kind",
-        )
-    return str(kind)
+    return kind_of_network(weights_file(weights))
 
 
 def as_pixels(picture: Picture) -> NDArray[np.uint8]:
@@ -194,73 +193,3 @@ def as_pixels(picture: Picture) -> NDArray[np.uint8]:
             "image-array",
         )
     return picture
-
-
-def s4net_checkpoint(path: Path) -> tuple[TrainConfig, dict[str, Any]]:
-    """Read the checkpoint of an S4Net.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The settings of its training, and all of the checkpoint. `model` has the tensors by name.
-
-    Raises:
-        InputError: The file is missing or damaged [weights-missing] [weights-damaged], or holds another network
-            [weights-kind].
-    """
-    content = _content(path, "s4net")
-    saved, model = content.get("config"), content.get("model")
-    if not isinstance(saved, dict) or not isinstance(model, dict):
-        raise _damaged(path, "settings or tensors are missing")
-    if not all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in model.items()):
-        raise _damaged(path, "not all of its tensors are named tensors")
-    try:
-        config = from_json(TrainConfig, saved)
-    except ConfigError as error:
-        raise _damaged(path, error.message) from error
-    return config, content
-
-
-def _damaged(path: Path, found: str) -> InputError:
-    message = f"{path}: {found}, the settings and tensors of an S4Net expected; take a checkpoint of this version of s4"
-    return InputError(message, "weights-damaged")
-
-
-def _content(path: Path, kind: str) -> dict[str, Any]:
-    content = load_checkpoint(path)
-    if content.get("kind") != kind:
-        raise InputError(
-            f"{path}: holds {content.get('kind') or 'no s4 network'}, a checkpoint of kind {kind} expected; "
-            "give the run of the right training",
-            "weights-kind",
-        )
-    return content
-
-
-def load_weights(net: torch.nn.Module, state: dict[str, Tensor], path: Path) -> None:
-    """Give a network its tensors.
-
-    Args:
-        net: Changed in place.
-        state: The tensors by name.
-        path: The file that they come from, for the message.
-
-    Raises:
-        InputError: They do not fit the network, or are not finite [weights-damaged].
-    """
-    try:
-        net.load_state_dict(state)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{path}: weights do not fit the network they name ({str(error).splitlines()[0]}); "
-            "take a checkpoint of this version of s4",
-            "weights-damaged",
-        ) from error
-    strange = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
-    if strange:
-        raise InputError(
-            f"{path}: {strange[0]} holds numbers that are not finite, finite weights expected; copy the file again or "
-            "take another",
-            "weights-damaged",
-        )

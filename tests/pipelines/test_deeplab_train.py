@@ -331,7 +331,7 @@ def test_only_listed_pictures_are_trained_on(config: DeepLabTrainConfig, tmp_pat
 
 def test_weights_of_another_trunk_are_refused(config: DeepLabTrainConfig, tmp_path: Path) -> None:
     torch.save({"layer.weight": torch.zeros(1)}, tmp_path / "other.pt")
-    with pytest.raises(ConfigError, match=r"trunk weights are missing.*\[trunk-unusable\]"):
+    with pytest.raises(InputError, match=r"other\.pt: trunk weights do not fit .* is missing.*\[weights-damaged\]"):
         deeplab_train(replace(config, trunk_weights=str(tmp_path / "other.pt")), Events(io.StringIO()))
 
 

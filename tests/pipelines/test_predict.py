@@ -17,12 +17,12 @@ from pipelines.config import PredictConfig
 from pipelines.data.classes import ClassList
 from pipelines.data.label_maps import read_palette_map
 from pipelines.data.palette import voc_palette
-from pipelines.engine.checkpoint import save_checkpoint
 from pipelines.errors import ConfigError, InputError, Stopped
 from pipelines.events import Events
 from pipelines.networks import load
 from s4cli.main import main
 from s4net.instances import Instances
+from tests.pipelines.weight_files import write_weights
 
 SIZE = (6, 8)
 CLASSES = ClassList.from_names(["cat", "dog"])  # palette indices 8 and 12
@@ -80,7 +80,7 @@ def root(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((*SIZE, 3), 60 * number, np.uint8)).save(path)
     for kind in ("deeplab", "s4net", "other"):
-        save_checkpoint(tmp_path / f"{kind}.pt", {"kind": kind})
+        write_weights(tmp_path / f"{kind}.pt", kind=kind)
     return tmp_path
 
 
@@ -277,7 +277,7 @@ def test_other_settings_in_the_same_folder_are_refused_by_name(
 
 def test_other_weights_in_the_same_folder_are_refused(root: Path, deeplab: FakeDeepLab) -> None:
     run(root)
-    save_checkpoint(root / "deeplab.pt", {"kind": "deeplab", "step": 1})
+    write_weights(root / "deeplab.pt", "others", kind="deeplab")
     with pytest.raises(ConfigError, match="weights_sha256"):
         run(root)
     with pytest.raises(ConfigError, match=r"network.*predictions-differ"):

@@ -19,6 +19,7 @@ from pipelines.events import Events
 from pipelines.labels import picture_work
 from pipelines.networks import load
 from s4net.instances import Instances
+from tests.pipelines.weight_files import write_weights
 
 SIZE = (12, 16)
 CAT, DOG = 8, 12  # VOC's palette indices
@@ -94,7 +95,7 @@ def make_pictures(root: Path, answers: list[int], keywords: list[str]) -> None:
         Image.fromarray(pixels).save(root / "images" / f"p{number}.png")
         rows.append(f"p{number},{words}")
     (root / "keywords.csv").write_text("\n".join(rows) + "\n")
-    (root / "weights.pt").write_bytes(b"weights")
+    write_weights(root / "weights.pt")
 
 
 def run(root: Path, out: str = "labels", **changes: Any) -> dict[str, Any]:
@@ -328,7 +329,7 @@ def test_other_settings_in_the_same_folder_are_refused_by_name(tmp_path: Path, n
     run(tmp_path)
     with pytest.raises(ConfigError, match=r"min_score.*0\.5.*0\.3.*\[labels-differ\]"):
         run(tmp_path, min_score=0.5)
-    (tmp_path / "weights.pt").write_bytes(b"others")
+    write_weights(tmp_path / "weights.pt", "others")
     with pytest.raises(ConfigError, match=r"weights_sha256.*\[labels-differ\]"):
         run(tmp_path)
 

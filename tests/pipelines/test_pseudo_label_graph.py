@@ -24,6 +24,7 @@ from pipelines.labels.learn import learn
 from pipelines.labels.plan import make_plan
 from pipelines.networks import load
 from s4net.instances import Instances
+from tests.pipelines.weight_files import write_weights
 
 SIZE = (12, 16)
 SINGLE, SEVERAL = 24, 8
@@ -75,7 +76,7 @@ def networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Networks:
         Image.fromarray(pixels).save(tmp_path / "images" / f"p{number:02d}.png")
         rows.append(f"p{number:02d},{words}")
     (tmp_path / "keywords.csv").write_text("\n".join(rows) + "\n")
-    (tmp_path / "weights.pt").write_bytes(b"weights")
+    write_weights(tmp_path / "weights.pt")
     return fake
 
 
@@ -182,7 +183,7 @@ def test_an_earlier_round_with_other_cues_is_refused(tmp_path: Path, networks: N
     for dry_run in (True, False):
         with pytest.raises(ConfigError, match=r"first: made with other settings.*: min_score 0.4 \(there 0.3\);"):
             run(tmp_path, out="again", min_score=0.4, cues_of=tmp_path / "first", dry_run=dry_run)
-    (tmp_path / "weights.pt").write_bytes(b"other")
+    write_weights(tmp_path / "weights.pt", "other")
     with pytest.raises(ConfigError, match="weights_sha256"):
         run(tmp_path, out="again", cues_of=tmp_path / "first")
     with pytest.raises(InputError, match=r"images.settings\.json"):

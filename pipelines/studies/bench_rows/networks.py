@@ -13,10 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipelines.config import Preset, TrainConfig, from_json, to_json
-from pipelines.engine.checkpoint import load_checkpoint, save_checkpoint, weights_file
+from pipelines.config import Preset, TrainConfig, to_json
+from pipelines.engine.checkpoint import save_checkpoint, weights_file
 from pipelines.networks.build import new_s4net
 from pipelines.networks.load import load_s4net
+from pipelines.networks.network_file import s4net_checkpoint
 from pipelines.studies.bench_rows.comparison import Setup
 from s4net import S4Net
 
@@ -184,7 +185,7 @@ def trained_config(weights: Path) -> TrainConfig:
         InputError: There is no checkpoint, or one of another kind.
     """
     load_s4net(weights, device="cpu")  # says what is wrong with a file
-    return from_json(TrainConfig, load_checkpoint(weights_file(weights))["config"])
+    return s4net_checkpoint(weights_file(weights))[0]
 
 
 def trained_subject(setup: Setup, weights: Path, pictures: Tensor) -> Subject:
@@ -193,7 +194,7 @@ def trained_subject(setup: Setup, weights: Path, pictures: Tensor) -> Subject:
     Raises:
         InputError: There is no checkpoint, or one of another kind.
     """
-    config, content = trained_config(weights), load_checkpoint(weights_file(weights))
+    config, content = s4net_checkpoint(weights_file(weights))
 
     def make() -> S4Net:
         net = new_s4net(config, pretrained=False)
@@ -201,7 +202,7 @@ def trained_subject(setup: Setup, weights: Path, pictures: Tensor) -> Subject:
         return net.to(setup.device).eval()
 
     return Subject(
-        name=f"{config.run.name} ({config.preset}, {config.trunk})",
+        name=f"{weights.name if weights.is_dir() else weights.stem} ({config.preset}, {config.trunk})",
         make=make,
         pictures=pictures,
         few=({"min_score": 0.3}, "scores from 0.3"),

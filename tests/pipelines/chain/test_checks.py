@@ -17,6 +17,7 @@ from pipelines.networks import trunk_places
 from pipelines.run import run
 from tests.pipelines.chain.some_step import SomeConfig, SomeStep
 from tests.pipelines.chain.tiny_chain import TABLES, Plan, write_chain, write_mask, write_picture
+from tests.pipelines.weight_files import write_weights
 
 
 @pytest.fixture
@@ -246,7 +247,7 @@ class LargeTree:
             (folder / name).write_bytes(content)
 
     def tables(self, folder: Path) -> str:
-        (folder / "weights.pt").write_bytes(b"")
+        write_weights(folder / "weights.pt")
         return (
             f"[pseudo-label]\nimages = '{self.voc}/JPEGImages'\nkeywords = '{self.voc}/keywords.csv'\n"
             f"split = 'train_aug'\nweights = '{folder}/weights.pt'\n[deeplab-train]\n[evaluate]\nvoc = '{self.voc}'\n"

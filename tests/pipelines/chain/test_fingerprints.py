@@ -12,6 +12,7 @@ from pipelines.chain.stages.evaluate import EvaluateStep
 from pipelines.chain.stages.pseudo_label import PseudoLabelStep
 from pipelines.config import EvaluateConfig, PseudoLabelConfig
 from tests.pipelines.chain.tiny_chain import write_data, write_mask
+from tests.pipelines.weight_files import write_weights
 
 SETTINGS = {
     "classes": "voc",
@@ -63,7 +64,7 @@ def test_of_a_class_file_the_content_counts(data: Path) -> None:
 
 def test_of_keywords_the_words_count_and_not_their_file(data: Path) -> None:
     (data / "copy.csv").write_bytes((data / "keywords.csv").read_bytes())
-    (data / "w.pt").touch()
+    write_weights(data / "w.pt")
 
     def labelling(name: str, **settings: Any) -> str:
         config = PseudoLabelConfig(

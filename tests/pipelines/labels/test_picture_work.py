@@ -21,6 +21,7 @@ from pipelines.labels.picture_work import PictureWork
 from pipelines.labels.plan import make_plan
 from pipelines.networks import load
 from s4net.instances import Instances
+from tests.pipelines.weight_files import write_weights
 
 SIZE = (12, 16)
 
@@ -36,7 +37,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "images").mkdir()
     Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(tmp_path / "images" / "a.png")
     (tmp_path / "keywords.csv").write_text("image,keywords\na,cat\n")
-    (tmp_path / "weights.pt").write_bytes(b"weights")
+    write_weights(tmp_path / "weights.pt")
     monkeypatch.setattr(load, "load_s4net", lambda weights, **_: found)
     return tmp_path
 

@@ -8,6 +8,7 @@ from PIL import Image
 from pipelines.config import PseudoLabelConfig
 from pipelines.events import Events
 from pipelines.labels.plan import label_settings, make_plan
+from tests.pipelines.weight_files import write_weights
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def test_instances_are_recognised_by_default_where_every_keyword_can_be(
     (tmp_path / "images").mkdir()
     for name in ("p0", "p1"):
         Image.new("RGB", (4, 3)).save(tmp_path / "images" / f"{name}.png")
-    (tmp_path / "weights.pt").touch()
+    write_weights(tmp_path / "weights.pt")
     (tmp_path / "keywords.csv").write_text(f"image,keywords\np0,{classes[0]}\np1,{classes[1]}\n")
     (tmp_path / "classes.txt").write_text("\n".join(classes))
     if given.get("keywords"):

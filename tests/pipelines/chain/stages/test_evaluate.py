@@ -11,9 +11,9 @@ from pipelines.chain.stages.pseudo_label import PseudoLabelStep
 from pipelines.config import EvaluateConfig, PseudoLabelConfig
 from pipelines.data.classes import load_classes
 from pipelines.data.label_folder import LabelFolder
-from pipelines.files import write_text
 from tests.pipelines.chain.some_step import checked
 from tests.pipelines.chain.tiny_chain import write_data, write_mask
+from tests.pipelines.weight_files import hash_of_weights, write_weights
 
 
 def step_of(**settings: Any) -> EvaluateStep:
@@ -38,13 +38,13 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_a_network_is_measured_on_pictures_and_predictions_are_not(data: Path) -> None:
-    (data / "w.pt").write_bytes(b"w")
+    write_weights(data / "w.pt", "w")
     write_mask(data / "maps" / "p4.png")
     truth = {"list": hash_of("p4\np5\n"), "truth": contents(data / "SegmentationClass", "p4", "p5")}
     sizes = [(data / "JPEGImages" / f"{name}.jpg").stat().st_size for name in ("p4", "p5")]
     pictures = hash_of(f"p4 {sizes[0]}\np5 {sizes[1]}\n")
     assert step_of(voc=data, weights=data / "w.pt").inputs() == {
-        "weights": sha256(b"w"),
+        "weights": hash_of_weights("w"),
         "voc": {**truth, "pictures": pictures},
     }
     assert step_of(voc=data, predictions=data / "maps").inputs() == {
@@ -55,11 +55,11 @@ def test_a_network_is_measured_on_pictures_and_predictions_are_not(data: Path) -
 
 
 def test_instances_are_measured_on_the_pictures_of_the_annotations(data: Path) -> None:
-    (data / "w.pt").write_bytes(b"w")
+    write_weights(data / "w.pt", "w")
     sizes = [(data / "salient" / f"s{number}.jpg").stat().st_size for number in range(2)]
     step = step_of(images=data / "salient", annotations=data / "salient.json", weights=data / "w.pt")
     assert step.inputs() == {
-        "weights": sha256(b"w"),
+        "weights": hash_of_weights("w"),
         "annotations": sha256((data / "salient.json").read_bytes()),
         "pictures": hash_of(f"s0.jpg {sizes[0]}\ns1.jpg {sizes[1]}\n"),
     }
@@ -77,11 +77,11 @@ def test_the_peer_is_a_folder_of_maps_a_run_or_a_file(data: Path) -> None:
         return step_of(voc=data, predictions=data / "SegmentationClass", versus=peer).inputs()["versus"]
 
     write_mask(data / "peer" / "p4.png")
-    write_text(data / "run" / "checkpoints" / "best.pt", "best")
-    write_text(data / "file.pt", "file")
+    write_weights(data / "run" / "checkpoints" / "best.pt", "best")
+    write_weights(data / "file.pt", "file")
     assert versus(data / "peer") == contents(data / "peer", "p4")
-    assert versus(data / "run") == hash_of("best")
-    assert versus(data / "file.pt") == hash_of("file")
+    assert versus(data / "run") == hash_of_weights("best")
+    assert versus(data / "file.pt") == hash_of_weights("file")
 
 
 def test_an_evaluation_is_complete_with_the_predictions_it_was_to_save(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_predictions_of_the_list_are_there_unless_some_may_be_missing(data: Path
 
 
 def test_labels_of_the_chain_are_there_for_the_whole_list(data: Path) -> None:
-    (data / "w.pt").touch()
+    write_weights(data / "w.pt")
     (data / "pets.txt").write_text("cat\ndog\n")
     (data / "keywords.csv").write_text("image,keywords\np0,cat\np5,dog\n")
     given = {"keywords": str(data / "keywords.csv"), "weights": data / "w.pt", "classes": str(data / "pets.txt")}

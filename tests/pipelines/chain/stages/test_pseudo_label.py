@@ -11,6 +11,7 @@ from pipelines.chain.stages.pseudo_label import PseudoLabelStep, label_bytes
 from pipelines.config import PseudoLabelConfig
 from pipelines.files import write_text
 from tests.pipelines.chain.tiny_chain import write_data, write_mask
+from tests.pipelines.weight_files import hash_of_weights, write_weights
 
 
 def step_of(data: Path, **settings: object) -> PseudoLabelStep:
@@ -42,13 +43,13 @@ def test_the_disk_space_of_labels_is_estimated_from_sizes(tmp_path: Path) -> Non
 
 def test_inputs_are_keywords_networks_and_the_pictures_with_keywords(tmp_path: Path) -> None:
     data = write_data(tmp_path)
-    (data / "w.pt").write_bytes(b"weights")
-    (data / "deeplab.pt").write_bytes(b"deeplab")
+    write_weights(data / "w.pt")
+    write_weights(data / "deeplab.pt", "deeplab")
     sizes = {name: (data / "JPEGImages" / f"{name}.jpg").stat().st_size for name in ("p0", "p1", "p2", "p3")}
     assert step_of(data).inputs()["segmenter"] is None
     assert step_of(data, segmenter=data / "deeplab.pt").inputs() == {
-        "weights": sha256("weights"),
-        "segmenter": sha256("deeplab"),
+        "weights": hash_of_weights(),
+        "segmenter": hash_of_weights("deeplab"),
         "keywords": sha256("p0,cat\np1,dog\np2,cat;dog\np3,person\n"),
         "pictures": sha256("".join(f"{name} {size}\n" for name, size in sizes.items())),
     }

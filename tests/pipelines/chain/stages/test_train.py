@@ -4,12 +4,11 @@ import hashlib
 import json
 from pathlib import Path
 
-import torch
-
 from pipelines.chain.fingerprints import fingerprint
 from pipelines.chain.stages.train import TrainStep
 from pipelines.config import TrainConfig, to_json
-from pipelines.engine.checkpoint import save_checkpoint
+from pipelines.engine.checkpoint import load_checkpoint, save_checkpoint, tensors_sha256
+from pipelines.networks.build import new_s4net
 from tests.pipelines.chain.some_step import checked
 from tests.pipelines.chain.tiny_chain import write_data
 
@@ -61,7 +60,7 @@ def write_network(path: Path, **settings: object) -> None:
     nowhere = Path("nowhere")
     given = {"trunk": "timm/mobilenetv3_small_050", "trunk_weights": "none", "preset": "paper", **settings}
     config = TrainConfig(images=nowhere, annotations=nowhere, **given)  # type: ignore[arg-type]
-    content = {"kind": "s4net", "config": to_json(config), "model": {"w": torch.zeros(1)}}
+    content = {"kind": "s4net", "config": to_json(config), "model": new_s4net(config).state_dict()}
     save_checkpoint(path, content)
 
 
@@ -71,13 +70,13 @@ def test_a_network_to_start_from_is_an_input_and_gives_the_preset(tmp_path: Path
     step = step_of(data, start_from=data / "net.pt")
     assert checked(step).faults == []
     assert (step.training_steps, step.batch_size) == (20_000, 2)  # of `paper`
-    digest = hashlib.sha256((data / "net.pt").read_bytes()).hexdigest()
+    digest = tensors_sha256(load_checkpoint(data / "net.pt")["model"])
     assert step.inputs() == {**step_of(data).inputs(), "start_from": digest}
     before = fingerprint(step)
     assert before != fingerprint(step_of(data))
     (data / "net.pt").rename(data / "moved.pt")
     assert fingerprint(step_of(data, start_from=data / "moved.pt")) == before
-    write_network(data / "net.pt", alpha=0.25)
+    write_network(data / "net.pt", seed=1)
     assert fingerprint(step) != before
 
 

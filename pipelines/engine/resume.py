@@ -1,0 +1,108 @@
+"""What a training goes on from: its last checkpoint, looked at whole before anything is taken from it."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipelines.engine.checkpoint import damaged, load_checkpoint, require_finite, require_fit, stored_bytes
+
+_COUNTS = ("step", "window_steps")
+_FIGURES = ("window", "losses")
+
+
+def read_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, averaged: bool) -> dict[str, Any]:
+    """Read the checkpoint that a training goes on from.
+
+    Args:
+        path: The file.
+        model: Network of the training.
+        optimizer: Its optimiser.
+        averaged: Whether the training keeps an average of the weights.
+
+    Returns:
+        model, average, optimizer: Tensors that fit; `average` is None without an average.
+        step, window_steps, window, losses, best: What the training counted and measured.
+
+    Raises:
+        InputError: The file is missing or damaged, or is that of another training [weights-missing] [weights-damaged]
+            [weights-unsafe].
+    """
+    state = load_checkpoint(path)
+    require_fit(path, state.get("model"), model.state_dict())
+    if averaged:
+        require_fit(path, state.get("average"), dict(model.named_parameters()))
+    _require_optimizer(path, state.get("optimizer"), optimizer)
+    for name in _COUNTS:
+        if not _is_count(state.get(name)):
+            raise damaged(path, f"{name} is no count")
+    for name in _FIGURES:
+        figures = state.get(name)
+        if not isinstance(figures, dict) or not all(map(_is_number, figures.values())):
+            raise damaged(path, f"{name} holds no figures")
+    best = state.get("best")
+    if not isinstance(best, dict) or set(best) != {"metric", "value", "step"} or not _is_count(best["step"]):
+        raise damaged(path, "best is no score")
+    if not (best["value"] is None or _is_number(best["value"])):
+        raise damaged(path, "best is no score")
+    return state
+
+
+def checkpoint_room(model: nn.Module, learning: Iterable[nn.Parameter], slots: int, averaged: bool) -> int:
+    """Return the most bytes that the checkpoints of a training take at a time.
+
+    These are `last.pt`, its successor that is being written, and `best.pt`.
+
+    Args:
+        model: The network; tensors without memory of their own (device `meta`) count as well.
+        learning: The parameters that learn.
+        slots: Numbers that the optimiser keeps of each: 1 for SGD with momentum, 2 for Adam.
+        averaged: Whether an average of the weights is kept.
+    """
+    own, kept = model.state_dict(), [parameter for parameter in learning if parameter.requires_grad]
+    average = dict(model.named_parameters()) if averaged else {}
+    last = stored_bytes([own, average, [kept] * slots])
+    return 2 * last + stored_bytes(own)
+
+
+def _require_optimizer(path: Path, saved: Any, optimizer: torch.optim.Optimizer) -> None:
+    """Check the state of an optimiser.
+
+    Raises:
+        InputError: It is that of other parameters [weights-damaged].
+    """
+    own = optimizer.state_dict()["param_groups"]
+    groups = saved.get("param_groups") if isinstance(saved, dict) else None
+    if not isinstance(groups, list) or len(groups) != len(own):
+        raise damaged(path, "the optimiser has no groups of these parameters")
+    for one, other in zip(own, groups, strict=True):
+        alike = isinstance(other, dict) and set(other) == set(one) and other["params"] == one["params"]
+        if not alike or any(type(other[name]) is not type(value) for name, value in one.items()):
+            raise damaged(path, "the optimiser has no groups of these parameters")
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    states = saved.get("state")
+    if not isinstance(states, dict) or not set(states) <= set(range(len(parameters))):
+        raise damaged(path, "the optimiser knows other parameters")
+    for number, state in states.items():
+        _require_slots(path, state, parameters[number])
+
+
+def _require_slots(path: Path, state: Any, parameter: Tensor) -> None:
+    """Check what an optimiser keeps of one parameter."""
+    if not isinstance(state, Mapping):
+        raise damaged(path, "the optimiser knows nothing of a parameter")
+    tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+    strange = [name for name, value in state.items() if not (value is None or isinstance(value, Tensor))]
+    if strange or any(value.ndim and value.shape != parameter.shape for value in tensors.values()):
+        raise damaged(path, "the optimiser knows a parameter of another shape")
+    require_finite(path, tensors)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
