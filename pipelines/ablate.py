@@ -13,6 +13,7 @@ from statistics import fmean
 from typing import Any
 
 from pipelines.config import AblateConfig, TrainConfig, resolve, to_json
+from pipelines.config.outputs import alone
 from pipelines.config.recipes import TRAIN_SCHEDULES
 from pipelines.config.setting import settings_of
 from pipelines.data.checking import check_pictures
@@ -30,6 +31,7 @@ from pipelines.train import train
 _NOT_FROZEN = {"table", "out", "seeds", "trunks", "dry_run", "device", "workers"}
 
 
+@alone
 def ablate(config: AblateConfig, events: Events) -> dict[str, Any]:
     """Train what a table lacks, score it, and write the table.
 

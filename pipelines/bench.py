@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from pipelines.config import BenchConfig
+from pipelines.config.outputs import alone
 from pipelines.engine.distributed import choose_device
 from pipelines.engine.timing import MOST_OTHERS, Stopwatch, Timing, interleave
 from pipelines.errors import ConfigError
@@ -38,6 +39,7 @@ _TRAINING_BATCH = 4
 _PACKAGES = ("s4-segmentation", "torch", "torchvision", "timm", "numpy", "ultralytics")
 
 
+@alone
 def bench(config: BenchConfig, events: Events) -> dict[str, Any]:
     """Time what `--what` names.
 

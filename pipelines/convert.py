@@ -5,6 +5,7 @@ import io
 from typing import Any
 
 from pipelines.config import ConvertConfig
+from pipelines.config.outputs import alone
 from pipelines.data.keyworded_pictures import KeywordedPictures
 from pipelines.data.notes import Notes
 from pipelines.events import Events
@@ -12,6 +13,7 @@ from pipelines.files import write_text
 from pipelines.scoring.voc_server import pack_for_server
 
 
+@alone
 def convert(config: ConvertConfig, events: Events) -> dict[str, Any]:
     """Write the file that the settings ask for.
 

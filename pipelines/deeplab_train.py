@@ -25,6 +25,7 @@ from pipelines.chain.findings import Seen
 from pipelines.chain.stages.deeplab_train import DeepLabTrainStep
 from pipelines.chain.stages.training import dry_run_training
 from pipelines.config import DeepLabTrainConfig
+from pipelines.config.outputs import alone
 from pipelines.config.recipes import NETWORK_RECIPES, DeepLabRecipe, deeplab_recipe
 from pipelines.config.setting import LEFT_TO_COMMAND, without_places
 from pipelines.data.checking import require_same_size
@@ -80,6 +81,7 @@ class Batch(NamedTuple):
     confidence: Tensor | None = None
 
 
+@alone
 def deeplab_train(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
     """Train a DeepLab.
 

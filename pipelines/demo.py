@@ -13,6 +13,7 @@ from pipelines.config import (
     TrainConfig,
     to_json,
 )
+from pipelines.config.outputs import alone
 from pipelines.config.usual_places import BUILTIN, builtin_file
 from pipelines.data.outlines import SHAPES
 from pipelines.data.shapes import write_instances, write_voc
@@ -88,6 +89,7 @@ SMALL = DemoSizes(
 )
 
 
+@alone
 def demo(config: DemoConfig, events: Events) -> dict[str, Any]:
     """Run the chain; started again after a kill, it goes on where it was.
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config import EvaluateConfig
+from pipelines.config.outputs import alone
 from pipelines.data.checking import require_same_size
 from pipelines.data.label_maps import read_label_map, tell_reading
 from pipelines.data.shown_classes import require_classes
@@ -38,6 +39,7 @@ _CHOICES = (
 )
 
 
+@alone
 def evaluate(config: EvaluateConfig, events: Events) -> dict[str, Any]:
     """Score a semantic network, a folder of predictions, a label folder, or a salient-instance network.
 

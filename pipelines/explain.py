@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.config import ExplainConfig
+from pipelines.config.outputs import alone
 from pipelines.data.coco import CocoPicture, load_coco
 from pipelines.data.images import open_image
 from pipelines.data.transforms import to_network
@@ -59,6 +60,7 @@ class _View:
         return f"{self.run.stem}: trained with {self.trained_with} masks"
 
 
+@alone
 def explain(config: ExplainConfig, events: Events) -> dict[str, Any]:
     """Draw gradient maps and measure where the gradient lies.
 
@@ -79,6 +81,8 @@ def explain(config: ExplainConfig, events: Events) -> dict[str, Any]:
     config = config.located(events.info)
     pictures = _chosen(config, load_coco(config.annotations, config.images, events))
     views = _views(config)
+    if not (config.out / "explain.json").exists():  # shows from the first figure on that the figures are of s4
+        write_json(config.out / "explain.json", {"pictures": []})
     records = []
     with events.progress(len(pictures), "pictures") as progress:
         drawn = _spread(len(pictures), config.figures)

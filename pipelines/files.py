@@ -17,7 +17,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -304,18 +304,54 @@ def sha256_lines(lines: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def remove_stale_temporaries(folder: Path) -> int:
-    """Remove the temporary files that crashed writers left below a folder, and return the number of removed files.
+def remove_stale_temporaries(
+    folder: Path, below: Iterable[str] = (), may_remove: Callable[[], bool] = lambda: True
+) -> int:
+    """Remove the temporary files that crashed writers left in a folder, and return the number of removed files.
 
-    A file of a running process stays, because the process may still be writing. This process counts too.
+    A file of a running process stays, because the process may still be writing. This process counts too. Links to
+    folders are not followed.
+
+    Args:
+        folder: A folder that this program made; without its sub-folders.
+        below: Names of sub-folders to look into as well, with all that lies below them; `.` for all of them.
+        may_remove: Asked after the files were found. If it says no, all of them stay.
     """
-    removed = 0
-    for path in folder.rglob(".*.tmp"):
-        name = _TEMPORARY.fullmatch(path.name)
-        if name and not _is_running(int(name.group(1))):
-            _remove_quietly(path)
-            removed += 1
-    return removed
+    searched = [(str(folder), _entries(folder)), *_walked(folder / name for name in below)]
+    found = {
+        Path(parent, name)
+        for parent, names in searched
+        for name in names
+        if (match := _TEMPORARY.fullmatch(name)) and not is_running(int(match.group(1)))
+    }
+    if not found or not may_remove():
+        return 0
+    for path in found:
+        _remove_quietly(path)
+    return len(found)
+
+
+def is_running(pid: int) -> bool:
+    """Return whether this system has a process of the number."""
+    try:
+        os.kill(pid, 0)  # signal 0 asks only whether the process exists
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True  # somebody else's process
+    return True
+
+
+def _entries(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _walked(folders: Iterable[Path]) -> Iterator[tuple[str, list[str]]]:
+    for folder in folders:
+        yield from ((parent, names) for parent, _, names in os.walk(folder) if not folder.is_symlink())
 
 
 def _parse_record(line: bytes) -> dict[str, Any] | None:
@@ -327,16 +363,6 @@ def _parse_record(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)  # signal 0 asks only whether the process exists
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True  # somebody else's process
-    return True
 
 
 def _sync_folder(folder: Path) -> None:

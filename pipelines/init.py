@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.config import InitConfig
+from pipelines.config.outputs import alone
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.files import write_text
@@ -13,6 +14,7 @@ from pipelines.survey.settings_text import CLASS_FILE, needs_class_file, setting
 _WANTED = "folders named after classes, a VOC folder, a CSV table of keywords, tar shards, or a COCO file with masks"
 
 
+@alone
 def init(config: InitConfig, events: Events) -> dict[str, Any]:
     """Write the settings file for a folder.
 

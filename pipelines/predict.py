@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config import PredictConfig
+from pipelines.config.outputs import alone
 from pipelines.config.setting import flag_of, settings_of
 from pipelines.data.given_pictures import given_pictures
 from pipelines.data.images import ImageFile, bytes_of, open_image
@@ -42,6 +43,7 @@ Answer = Callable[[Pixels], "dict[str, Any] | Pixels"]
 """Picture [H, W, 3] -> label map [H, W], or the part of the record that describes the instances."""
 
 
+@alone
 def predict(config: PredictConfig, events: Events) -> dict[str, Any]:
     """Predict single pictures, every picture of a folder, or those of a VOC list.
 
@@ -77,7 +79,7 @@ def predict(config: PredictConfig, events: Events) -> dict[str, Any]:
     if todo:
         answer = _deeplab(config) if records.holds_maps else _s4net(config)
         records.claim(settings)  # only now: an unusable network must not claim the folder
-        remove_stale_temporaries(config.out)
+        remove_stale_temporaries(config.out, ["."])
         _predict_all(config, folder, pictures, todo, answer, records, events)
     records.finish()
     done = records.done()
@@ -101,13 +103,6 @@ def _pictures(config: PredictConfig, notes: Notes) -> tuple[Path, Mapping[str, I
     else:
         assert config.images is not None
         folder, pictures = given_pictures(config.images, notes)
-    for searched in (folder,) if config.voc is not None else config.images or ():
-        if searched.is_dir() and config.out.resolve().is_relative_to(searched.resolve()):
-            raise ConfigError(
-                f"--out {config.out}: lies among the pictures of {searched}, a folder apart expected, or the next run "
-                "would take label maps for pictures; choose another",
-                "out-inside",
-            )
     return folder, pictures
 
 

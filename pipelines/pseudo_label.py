@@ -22,6 +22,7 @@ from pipelines.chain.dry_run import dry_run, look_at
 from pipelines.chain.findings import Seen
 from pipelines.chain.stages.pseudo_label import PseudoLabelStep
 from pipelines.config import PseudoLabelConfig, Shard
+from pipelines.config.outputs import alone
 from pipelines.config.usual_places import record_pictures
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.label_records import LabelRecords, count_records
@@ -34,6 +35,7 @@ from pipelines.engine.write_behind import write_behind
 from pipelines.errors import InputError, Stopped
 from pipelines.events import Events
 from pipelines.files import remove_stale_temporaries
+from pipelines.folder_lock import is_held_elsewhere
 from pipelines.labels.cue_store import CueStore, take_over
 from pipelines.labels.labeller import PictureLabels
 from pipelines.labels.learn import Evidence, learn
@@ -41,9 +43,11 @@ from pipelines.labels.picture_work import PictureWork
 from pipelines.labels.plan import LabelPlan, check_earlier, label_settings, make_plan, tell, tell_done
 from pipelines.metrics.plausibility import empty_labels
 
+_PARTS = ("labels", "confidence", "cues")  # sub-folders of a label folder
 _TRIED = 8  # pictures that a dry run labels
 
 
+@alone
 def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
     """Label every picture that has keywords.
 
@@ -81,7 +85,8 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
         tell(plan, todo, events)
         counts = {"images": len(plan.own), "to_label": len(todo)}
         return {**counts, **dry_run(step, look, len(todo), labelling_pace, events), "out": str(config.out)}
-    remove_stale_temporaries(config.out)
+    # The number of a process says nothing about one on another machine, which may label another shard.
+    remove_stale_temporaries(config.out, _PARTS, lambda: not is_held_elsewhere(config.out))
     if todo:
         events.info(f"keywords by strategy {plan.strategy}")
         _label_all(config, plan, todo, records, settings, events)

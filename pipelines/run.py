@@ -14,19 +14,22 @@ from pipelines.chain.estimate import PaceOf
 from pipelines.chain.findings import Fault
 from pipelines.chain.plan import expected_seconds, planned_record
 from pipelines.chain.report import write_chain_report
-from pipelines.chain.state import ChainState, Entry, sole_owner
+from pipelines.chain.state import ChainState, Entry
 from pipelines.chain.step import Step
 from pipelines.chain.steps import chain_steps
 from pipelines.config import RunConfig
+from pipelines.config.outputs import alone
 from pipelines.errors import ConfigError, InputError, Stopped
 from pipelines.events import Events
 from pipelines.files import plain, write_json
+from pipelines.folder_lock import require_free
 
 StageFunction = Callable[[Any, Events], dict[str, Any]]
 
 _SHOWN_FAULTS = 20
 
 
+@alone
 def run(
     config: RunConfig,
     events: Events,
@@ -63,9 +66,8 @@ def run(
         records = _dry_run(config, steps, look, _own_paces() if paces is None else paces, events)
     else:
         _check_due(config, steps, events)
-        with sole_owner(config.folder):
-            events.attach(config.folder / "log.txt")
-            records = _run(config, steps, events, stages or _own_stages())
+        events.attach(config.folder / "log.txt")
+        records = _run(config, steps, events, stages or _own_stages())
     result = _result(config, steps, records, time.monotonic() - started)
     if config.dry_run:
         result |= look.found()
@@ -191,6 +193,7 @@ def _do(
     goes_on = decision.action == "resume" and before is not None and before.fingerprint == decision.fingerprint
     place = step.place
     if decision.action == "redo" and place is not None and place.exists():
+        require_free(place)  # another process may be at work there
         old = move_aside(place)
         events.info(f"{heading}: settings or inputs have changed, done again; {place} is kept as {old}")
     else:

@@ -14,6 +14,7 @@ from pipelines.chain.findings import Seen
 from pipelines.chain.stages.train import TrainStep
 from pipelines.chain.stages.training import dry_run_training
 from pipelines.config import TrainConfig
+from pipelines.config.outputs import alone
 from pipelines.config.paths import goes_on
 from pipelines.config.recipes import TRAIN_SCHEDULES, TrainSchedule
 from pipelines.config.setting import without_places
@@ -47,6 +48,7 @@ _MODERN_AUGMENTATION = Augmentation(scale=(0.6, 1.5), stretch=1.3, colour=0.25, 
 _TRUNK_LR = 0.5
 
 
+@alone
 def train(config: TrainConfig, events: Events) -> dict[str, Any]:
     """Train S4Net.
 

@@ -24,7 +24,7 @@ COMMANDS = {
     "bench", "init",
 }  # fmt: skip
 COMPOSED = {"run", "demo", "ablate", "bench"}  # commands that are made of others
-GROUND = {"errors", "files", "events"}
+GROUND = {"errors", "files", "folder_lock", "events"}
 # What each part of `pipelines` may import of the others. Read from top to bottom it is the map of CONTRIBUTING.md.
 PARTS = {
     "labels": {"networks", "engine", "data", "config", *GROUND},
@@ -38,6 +38,7 @@ PARTS = {
     "engine": {"config", *GROUND},
     "data": {"config", *GROUND},
     "config": GROUND,
+    "folder_lock": {"files", "errors"},
     "files": {"errors"},
     "events": {"files", "errors"},
     "errors": set(),

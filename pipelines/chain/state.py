@@ -1,16 +1,14 @@
-"""What a chain has done so far, in `state.json` of its folder, and who may change it."""
+"""What a chain has done so far, in `state.json` of its folder."""
 
-import fcntl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from pipelines.errors import InputError, MachineError
+from pipelines.errors import InputError
 from pipelines.files import read_json, write_json
 
-_FILE, _LOCK, _VERSION = "state.json", ".lock", 1
+_FILE, _VERSION = "state.json", 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,29 +80,3 @@ def _entries(path: Path, content: Any) -> dict[str, Entry]:
             f"{path}: not written by this version of s4 run, its own file expected; restore it or rename the folder"
         )
         raise InputError(message, "state-damaged") from error
-
-
-@contextmanager
-def sole_owner(folder: Path) -> Iterator[None]:
-    """Hold a chain's folder for this process; the system lets go of it when the process ends, however it ends.
-
-    Raises:
-        MachineError: Another process holds it [chain-busy], or the folder cannot be written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / _LOCK).open("w")
-    except OSError as error:
-        message = (
-            f"{folder}: {error.strerror}, a folder that can be written to expected; check its rights or choose --out"
-        )
-        raise MachineError(message, "no-permission") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            message = f"{folder}: another s4 run is at work here, none expected; wait for it or choose another --out"
-            raise MachineError(message, "chain-busy") from error
-        except OSError:
-            pass  # a file system without locks: two processes cannot be told apart there
-        yield

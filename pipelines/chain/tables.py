@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from pipelines.config import STAGES, RunConfig, StageConfig
-from pipelines.config.setting import build, from_toml, tables_in
+from pipelines.config.setting import build
+from pipelines.config.toml_file import from_toml, tables_in
 from pipelines.errors import ConfigError
 
 Config = TypeVar("Config", bound=StageConfig)

@@ -6,7 +6,11 @@ from typing import ClassVar
 
 from pipelines.config.base import (
     DRY_RUN,
+    LARGEST_RATE,
     MASK_SLACK,
+    MOST_PICTURES,
+    MOST_PIXELS,
+    MOST_STEPS,
     PRESET,
     PRESET_BATCH_SIZE,
     PRESET_LR,
@@ -43,7 +47,11 @@ class AblateConfig(CommonConfig):
         "COCO JSON file with the instances that choose the best checkpoint. Unset: the last checkpoint counts.",
         must_be="file",
     )
-    out: Path = opt(REQUIRED, "Folder of the study, shared by all tables. Finished trainings in the folder are kept.")
+    out: Path = opt(
+        REQUIRED,
+        "Folder of the study, shared by all tables. Finished trainings in the folder are kept.",
+        writes="study",
+    )
     preset: Preset = opt("modern", PRESET)
     trunk: str = opt("resnet50", f"Trunk of tables 1, 2 and 4. {TRUNK_WORDS}", check=require_trunks)
     trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS, words=TRUNK_WEIGHT_WORDS, must_be="tensors")
@@ -54,14 +62,14 @@ class AblateConfig(CommonConfig):
         check=lambda names: require_trunks(names, "--trunks"),
     )
     mask_slack: float | None = opt(None, MASK_SLACK, at_least=0, at_most=1)
-    steps: int | None = opt(None, PRESET_STEPS, at_least=1)
-    batch_size: int | None = opt(None, PRESET_BATCH_SIZE, at_least=1)
-    image_size: int = opt(320, "Side in pixels to which pictures are scaled.", at_least=32)
-    lr: float | None = opt(None, PRESET_LR, above=0)
+    steps: int | None = opt(None, PRESET_STEPS, at_least=1, at_most=MOST_STEPS)
+    batch_size: int | None = opt(None, PRESET_BATCH_SIZE, at_least=1, at_most=MOST_PICTURES)
+    image_size: int = opt(320, "Side in pixels to which pictures are scaled.", at_least=32, at_most=MOST_PIXELS)
+    lr: float | None = opt(None, PRESET_LR, above=0, at_most=LARGEST_RATE)
     seeds: str = opt(
         "0,1,2",
         "Random seeds. Every row is trained once with each seed.",
-        form=(r"\d+(,\d+)*", "whole numbers with commas, such as 0,1,2"),
+        form=(r"[0-9]{1,18}(,[0-9]{1,18}){0,999}", "whole numbers with commas, such as 0,1,2"),
     )
     dry_run: bool = opt(False, DRY_RUN)
 

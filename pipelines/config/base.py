@@ -16,15 +16,27 @@ Preset = Literal["paper", "release", "modern"]
 CrfPreset = Literal["deeplab", "psa", "irn-label", "mct-seg"]
 """Names of `deeplab.crf.CRF_PRESETS`, without torch."""
 
-DEVICE = (r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or cuda:N")
+DEVICE = (r"auto|cpu|cuda(:[0-9]{1,3})?", "auto, cpu, cuda or cuda:N")
 """Form of a device, and a description of the form."""
-_SCALE = r"([1-9]\d*(\.\d*)?|0?\.\d*[1-9]\d*)"
-SCALES = (rf"{_SCALE}(,{_SCALE})*", "numbers above 0 with commas, such as 0.5,1.0,1.5")
+_SCALE = r"(10(\.0*)?|[1-9](\.[0-9]*)?|0?\.(0[1-9]|[1-9])[0-9]*)"
+SCALES = (rf"{_SCALE}(,{_SCALE}){{0,19}}", "numbers from 0.01 to 10 with commas, such as 0.5,1.0,1.5")
 """Form of a list of picture scales, and a description of the form."""
 
 ALLOW_UNPLACED = (
     "Go on if more than a tenth of the pictures lie in folders that name no class. These pictures are left out."
 )
+MOST_STEPS = 1_000_000_000
+MOST_PICTURES = 65_536
+"""Most pictures in a batch."""
+MOST_PIXELS = 8_192
+"""Longest side in pixels of what a network reads."""
+MOST_THREADS = 1_024
+MOST_ITEMS = 1_000_000
+"""Most of anything else that is counted."""
+LARGEST_RATE = 100.0
+"""Largest learning rate. Larger ones are slips of the pen."""
+LARGEST_SEED = 2**62
+"""Largest seed. Generators take 63 bits, and some commands add to the seed."""
 CLASSES = (
     "Class list: voc, a file with one class name per line, or auto. auto takes the names that the keywords use. Unset: "
     "voc, or auto if no keyword is a class of voc."
@@ -79,5 +91,9 @@ class CommonConfig(StageConfig):
     device: str = opt("auto", "Device to compute on. auto: a GPU if there is one.", form=DEVICE, may_change=True)
     precision: Precision = opt("auto", "Number format of the networks. auto: bf16 if the device is fast at it.")
     workers: int = opt(
-        2, "Threads that prepare pictures. With 0, the main thread prepares the pictures.", at_least=0, may_change=True
+        2,
+        "Threads that prepare pictures. With 0, the main thread prepares the pictures.",
+        at_least=0,
+        at_most=MOST_THREADS,
+        may_change=True,
     )

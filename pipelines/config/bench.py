@@ -4,7 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pipelines.config.base import WEIGHT_WORDS, CommonConfig, Preset
+from pipelines.config.base import (
+    MOST_ITEMS,
+    MOST_PICTURES,
+    MOST_PIXELS,
+    MOST_THREADS,
+    WEIGHT_WORDS,
+    CommonConfig,
+    Preset,
+)
 from pipelines.config.setting import opt
 from pipelines.config.trunks import TRUNK_WORDS, require_trunks
 from pipelines.errors import ConfigError
@@ -33,16 +41,23 @@ class BenchConfig(CommonConfig):
         "Folder of the pictures, with --weights or --what end-to-end. Unset: generated scenes.",
         must_be="folder",
     )
-    image_size: int = opt(320, "Side in pixels of the input of the networks if --weights is not given.", at_least=64)
-    batch_size: int | None = opt(
-        None, "Pictures per call. Unset: 1, for training 4, for trunks on a GPU several.", at_least=1
+    image_size: int = opt(
+        320, "Side in pixels of the input of the networks if --weights is not given.", at_least=64, at_most=MOST_PIXELS
     )
-    repeats: int = opt(12, "How often to time every row.", at_least=1)
-    threads: int | None = opt(None, "Processor threads. Unset: one for each core.", at_least=1)
+    batch_size: int | None = opt(
+        None,
+        "Pictures per call. Unset: 1, for training 4, for trunks on a GPU several.",
+        at_least=1,
+        at_most=MOST_PICTURES,
+    )
+    repeats: int = opt(12, "How often to time every row.", at_least=1, at_most=MOST_ITEMS)
+    threads: int | None = opt(None, "Processor threads. Unset: one for each core.", at_least=1, at_most=MOST_THREADS)
     compile: bool = opt(
         False, "Add rows with torch.compile. Compiling needs a C++ compiler and takes a minute for each row."
     )
-    out: Path | None = opt(None, "Folder for the result as JSON and a plot. Unset: no file is written.")
+    out: Path | None = opt(
+        None, "Folder for the result as JSON and a plot. Unset: no file is written.", writes="timings"
+    )
 
     def __post_init__(self) -> None:
         """Check each field, and that every network takes pictures of this size."""

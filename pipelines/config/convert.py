@@ -31,7 +31,7 @@ class ConvertConfig(CommonConfig):
     to: Literal["voc-server", "csv"] = opt(
         REQUIRED, "File format: an archive for the VOC test server, or a table of keywords."
     )
-    out: Path = opt(REQUIRED, "File to write: .tar.gz for voc-server, .csv for csv.")
+    out: Path = opt(REQUIRED, "File to write: .tar.gz for voc-server, .csv for csv.", writes="file")
     predictions: Path | None = opt(None, "voc-server: folder of label maps that s4 predict wrote.", must_be="folder")
     voc: Path | None = opt(None, "voc-server: VOC folder with the list and its pictures.", must_be="voc")
     split: str | None = opt(None, "List of the data set. Unset: test for voc-server, all pictures for csv.")

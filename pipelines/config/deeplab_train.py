@@ -4,7 +4,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-from pipelines.config.base import CLASS_WORDS, RESUME, SEED, TRUNK_WEIGHT_WORDS, TRUNK_WEIGHTS, TRY_OUT, CommonConfig
+from pipelines.config.base import (
+    CLASS_WORDS,
+    LARGEST_RATE,
+    LARGEST_SEED,
+    MOST_PICTURES,
+    MOST_PIXELS,
+    MOST_STEPS,
+    RESUME,
+    SEED,
+    TRUNK_WEIGHT_WORDS,
+    TRUNK_WEIGHTS,
+    TRY_OUT,
+    CommonConfig,
+)
 from pipelines.config.setting import Tell, opt
 from pipelines.config.usual_places import DEEPLAB_RUN, LABELS, recorded_pictures
 from pipelines.errors import ConfigError
@@ -41,7 +54,7 @@ class DeepLabTrainConfig(CommonConfig):
         words=CLASS_WORDS,
         must_be="file",
     )
-    run: Path = opt(DEEPLAB_RUN, "Folder of this run. The command creates the folder.", may_change=True)
+    run: Path = opt(DEEPLAB_RUN, "Folder of this run. The command creates the folder.", may_change=True, writes="run")
     network: Literal["vgg16", "resnet101", "efficientnet_lite0"] = opt("efficientnet_lite0", "Network variant.")
     trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS, words=TRUNK_WEIGHT_WORDS, must_be="tensors")
     recipe: Literal["largefov", "v2-resnet101", "lite"] | None = opt(
@@ -65,20 +78,26 @@ class DeepLabTrainConfig(CommonConfig):
         at_least=0,
         at_most=1,
     )
-    steps: int | None = opt(None, "Optimiser steps. Unset: the number of the recipe.", at_least=1)
-    batch_size: int | None = opt(None, "Pictures per step. Unset: the number of the recipe.", at_least=1)
-    crop: int = opt(321, "Side in pixels of the square training crops.", at_least=32)
-    lr: float | None = opt(None, "Peak learning rate of the trunk. Unset: the rate of the recipe.", above=0)
+    steps: int | None = opt(None, "Optimiser steps. Unset: the number of the recipe.", at_least=1, at_most=MOST_STEPS)
+    batch_size: int | None = opt(
+        None, "Pictures per step. Unset: the number of the recipe.", at_least=1, at_most=MOST_PICTURES
+    )
+    crop: int = opt(321, "Side in pixels of the square training crops.", at_least=32, at_most=MOST_PIXELS)
+    lr: float | None = opt(
+        None, "Peak learning rate of the trunk. Unset: the rate of the recipe.", above=0, at_most=LARGEST_RATE
+    )
     sampling: Literal["auto", "repeat", "uniform"] = opt(
         "auto",
         "How pictures are drawn. repeat draws pictures of rare classes more often. uniform draws all alike. auto takes "
         "repeat for recipe lite where a class is rare. Else auto takes uniform.",
     )
-    seed: int = opt(0, SEED, at_least=0)
+    seed: int = opt(0, SEED, at_least=0, at_most=LARGEST_SEED)
     resume: bool = opt(False, RESUME, may_change=True)
     dry_run: bool = opt(False, TRY_OUT, may_change=True)
     val_voc: Path | None = opt(None, "VOC folder with the val list to evaluate on during training.", must_be="voc")
-    evaluate_every: int | None = opt(None, "Steps between evaluations. Unset: one evaluation at the end.", at_least=1)
+    evaluate_every: int | None = opt(
+        None, "Steps between evaluations. Unset: one evaluation at the end.", at_least=1, at_most=MOST_STEPS
+    )
 
     def located(self, tell: Tell = lambda line: None) -> Self:
         """Return the same settings with the pictures that the label folder was made from, if none were named.

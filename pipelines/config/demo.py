@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pipelines.config.base import SEED, CommonConfig
+from pipelines.config.base import LARGEST_SEED, SEED, CommonConfig
 from pipelines.config.setting import opt
 
 
@@ -15,6 +15,6 @@ class DemoConfig(CommonConfig):
     command: ClassVar[str] = "demo"
     example: ClassVar[str] = "s4 demo"
 
-    out: Path = opt(Path("demo"), "Folder for the scenes, the runs and the report.")
-    seed: int = opt(0, SEED, at_least=0)
+    out: Path = opt(Path("demo"), "Folder for the scenes, the runs and the report.", writes="demo")
+    seed: int = opt(0, SEED, at_least=0, at_most=LARGEST_SEED)
     small: bool = opt(False, "Use tiny sizes, to test that every stage works. The scores mean nothing then.")

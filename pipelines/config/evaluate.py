@@ -47,7 +47,7 @@ class EvaluateConfig(CommonConfig):
     crf: bool = opt(False, "Refine the probabilities of the network with a dense CRF.")
     crf_preset: CrfPreset = opt("deeplab", "With --crf: the published kernels to use.")
     allow_missing: bool = opt(False, "Leave out pictures that have no prediction, instead of stopping with an error.")
-    save_predictions: Path | None = opt(None, "Folder to write the predicted label maps to.")
+    save_predictions: Path | None = opt(None, "Folder to write the predicted label maps to.", writes="maps")
     versus: Path | None = opt(
         None,
         "Second set of predictions to compare with: a folder of label maps, or the run of a DeepLab.",

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
-from pipelines.config.base import SALIENT_WEIGHTS, WEIGHT_WORDS, CommonConfig
+from pipelines.config.base import MOST_ITEMS, SALIENT_WEIGHTS, WEIGHT_WORDS, CommonConfig
 from pipelines.config.setting import REQUIRED, Tell, opt
 from pipelines.config.usual_places import salient_network
 
@@ -29,11 +29,14 @@ class ExplainConfig(CommonConfig):
         words=WEIGHT_WORDS,
         must_be="weights",
     )
-    out: Path = opt(REQUIRED, "Folder for the figures and explain.json.")
+    out: Path = opt(REQUIRED, "Folder for the figures and explain.json.", writes="figures")
     ids: str | None = opt(None, "Ids of the pictures, with commas between. Unset: as many pictures as --count says.")
-    count: int = opt(3, "Pictures to explain, spread evenly over the file.", at_least=1)
+    count: int = opt(3, "Pictures to explain, spread evenly over the file.", at_least=1, at_most=MOST_ITEMS)
     figures: int = opt(
-        3, "Figures to draw, spread evenly over the pictures. The statistics cover every picture.", at_least=0
+        3,
+        "Figures to draw, spread evenly over the pictures. The statistics cover every picture.",
+        at_least=0,
+        at_most=MOST_ITEMS,
     )
     outlines: bool = opt(
         False,

@@ -15,5 +15,5 @@ class InitConfig(StageConfig):
     example: ClassVar[str] = "s4 init pictures"
 
     folder: Path = opt(Path(), "Folder to look at.", positional="DIR", must_be="folder")
-    out: Path = opt(Path(FOLDER_FILE), "Settings file to write.")
+    out: Path = opt(Path(FOLDER_FILE), "Settings file to write.", writes="file")
     force: bool = opt(False, "Replace files that exist.")

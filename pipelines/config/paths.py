@@ -4,10 +4,11 @@ Nothing here imports an array library: a mistyped path is told at once, with all
 """
 
 import glob
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 
+from pipelines.config.outputs import place_faults
 from pipelines.config.setting import Config, StageConfig, Tell, flag_of, limits_of
 from pipelines.config.usual_places import weights_file
 from pipelines.errors import ConfigError, InputError, S4Error, nearest_name, raise_all
@@ -38,7 +39,8 @@ def prepared(config: Config, tell: Tell) -> Config:
     Raises:
         InputError: Paths lead nowhere. The error tells all of them.
         ConfigError: Nothing stands for what was left out [setting-missing], the folder of a new run holds one already
-            [run-exists], or there is no run to resume [run-missing].
+            [run-exists], or there is no run to resume [run-missing]. Or the command may not write where its settings
+            say, see `pipelines.config.outputs`.
     """
     missing = []
     try:
@@ -59,11 +61,14 @@ def _faults(config: StageConfig) -> Iterator[S4Error]:
                 fault = _fault(flag_of(setting.name), limits.must_be, Path(one), getattr(config, "split", None))
                 if fault is not None:
                     yield fault
-    if hasattr(config, "run") and hasattr(config, "resume"):
+    places = list(place_faults(config))
+    busy = [fault for fault in places if fault.rule == "folder-busy"]  # what the folder holds is then in the making
+    if not busy and hasattr(config, "run") and hasattr(config, "resume"):
         try:
             require_startable(config.run, config.resume)
         except ConfigError as error:
             yield error
+    yield from busy or places
 
 
 def goes_on(config: StageConfig) -> bool:
@@ -77,11 +82,13 @@ def _fault(flag: str, kind: str, path: Path, split: str | None) -> S4Error | Non
     if kind == "weights":
         return _weights_fault(flag, path)
     what, rule = _KINDS[kind]
-    right = {"folder": path.is_dir, "voc": path.is_dir, "file": path.is_file, "tensors": path.is_file}
+    right: dict[str, Callable[[], bool]] = {"folder": path.is_dir, "voc": path.is_dir}
+    right |= {"file": path.is_file, "tensors": path.is_file}
     right["shards"] = path.is_file if path.name.lower().endswith(_TAR) else path.is_dir
     if kind == "pictures" and matches(path):
         return None
-    if not right.get(kind, path.exists)():
+    # Reading a device or FIFO would never end.
+    if not right.get(kind, lambda: path.is_file() or path.is_dir())():
         found = f"not a {what}" if path.exists() else f"no such {what}"
         return InputError(f"{flag} {path}: {found}, expected one; {_hint(path)}", rule)
     return _voc_fault(flag, path, split) if kind == "voc" else None

@@ -33,7 +33,9 @@ class PredictConfig(CommonConfig):
         must_be="weights",
         found=True,
     )
-    out: Path = opt(PREDICTIONS, "Folder of the results. Pictures that have a result there are skipped.")
+    out: Path = opt(
+        PREDICTIONS, "Folder of the results. Pictures that have a result there are skipped.", writes="predictions"
+    )
     scales: str = opt("1.0", "DeepLab: picture scales to average over.", form=SCALES)
     flip: bool = opt(False, "Average over the picture and its mirror image.")
     crf: bool = opt(False, "DeepLab: refine the probabilities with a dense CRF.")

@@ -9,6 +9,9 @@ from pipelines.config.base import (
     CLASS_WORDS,
     CLASSES,
     KEYWORDS_FOR_ALL,
+    LARGEST_SEED,
+    MOST_PIXELS,
+    MOST_THREADS,
     RETRY_FAILED,
     SALIENT_WEIGHTS,
     SEED,
@@ -55,7 +58,7 @@ class PseudoLabelConfig(CommonConfig):
         words=("auto",),
         must_be="path",
     )
-    out: Path = opt(LABELS, "Label folder to write. Pictures that have a label there are skipped.")
+    out: Path = opt(LABELS, "Label folder to write. Pictures that have a label there are skipped.", writes="labels")
     classes: str | None = opt(None, CLASSES, words=CLASS_WORDS, must_be="file")
     allow_unplaced: bool = opt(False, ALLOW_UNPLACED)
     split: str | None = opt(
@@ -108,7 +111,12 @@ class PseudoLabelConfig(CommonConfig):
     )
     crf_preset: CrfPreset = opt("irn-label", "With --refine crf: the published kernels to use.")
     fill: bool = opt(False, "If no instance got a keyword, label the pixels where attention maps show that keyword.")
-    border: int = opt(0, "Width in pixels of a strip along label outlines that is marked as unknown (255).", at_least=0)
+    border: int = opt(
+        0,
+        "Width in pixels of a strip along label outlines that is marked as unknown (255).",
+        at_least=0,
+        at_most=MOST_PIXELS,
+    )
     least_foreground: float = opt(
         0.0,
         "Mark a whole picture as unknown (255) if labels cover a smaller share of the picture.",
@@ -129,13 +137,13 @@ class PseudoLabelConfig(CommonConfig):
         at_least=0,
         at_most=1,
     )
-    seed: int = opt(0, SEED, at_least=0)
+    seed: int = opt(0, SEED, at_least=0, at_most=LARGEST_SEED)
     shard: str | None = opt(
         None,
         "Label only part I of N, counted from 1. Start the command once for each part, from 1/N to N/N. With --assign "
         "graph or --cells, start all parts a second time after all parts have finished. The first time then only finds "
         "the instances, the second time writes the labels.",
-        form=(r"[1-9]\d*/[1-9]\d*", "I/N, such as 1/4"),
+        form=(r"[1-9][0-9]{0,5}/[1-9][0-9]{0,5}", "I/N, such as 1/4"),
     )
     workers: int | None = opt(  # type: ignore[assignment]  # unset, it depends on the machine
         None,
@@ -143,6 +151,7 @@ class PseudoLabelConfig(CommonConfig):
         "in all if a GPU computes. Fewer than 16 pictures for each process take fewer processes. The labels do not "
         "depend on the number.",
         at_least=0,
+        at_most=MOST_THREADS,
         may_change=True,
     )
     dry_run: bool = opt(False, TRY_OUT)

@@ -13,11 +13,11 @@ from pipelines.config.setting import (
     build,
     checked,
     flag_of,
-    from_toml,
     known_values,
     limits_of,
     settings_of,
 )
+from pipelines.config.toml_file import from_toml
 from pipelines.errors import ConfigError
 from pipelines.files import read_json
 

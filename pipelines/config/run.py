@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pipelines.config.base import DEVICE, TRY_OUT, Precision
+from pipelines.config.base import DEVICE, MOST_THREADS, TRY_OUT, Precision
 from pipelines.config.setting import FOLDER_FILE, StageConfig, opt
 
 
@@ -22,12 +22,15 @@ class RunConfig(StageConfig):
 
     file: Path = opt(Path(FOLDER_FILE), "TOML file with a table for each stage.", positional="FILE.toml")
     out: Path | None = opt(
-        None, "Folder for everything that is made. Unset: a folder beside the file, named after the file."
+        None,
+        "Folder for everything that is made. Unset: a folder beside the file, named after the file.",
+        writes="chain",
     )
     rounds: int = opt(
         1,
         "Rounds of labelling and training. From the second round on, the previous DeepLab helps to label.",
         at_least=1,
+        at_most=1_000,
     )
     first_round: Literal["all", "single"] = opt(
         "all", "Pictures that the first DeepLab trains on: all pictures, or only pictures with a single keyword."
@@ -44,6 +47,7 @@ class RunConfig(StageConfig):
         "Threads that prepare pictures in every stage, and processes of pseudo-label. Unset: as the table of the stage "
         "says.",
         at_least=0,
+        at_most=MOST_THREADS,
         may_change=True,
     )
 

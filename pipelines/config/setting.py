@@ -8,7 +8,7 @@ import difflib
 import math
 import os
 import re
-import tomllib
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
@@ -26,8 +26,17 @@ LEFT_TO_COMMAND = "auto"
 """Value with which a setting leaves the choice to the command."""
 Existing = Literal["folder", "file", "path", "pictures", "shards", "tensors", "voc", "weights"]
 """What a path has to lead to: see `pipelines.config.paths`."""
+Output = Literal["run", "labels", "predictions", "maps", "chain", "demo", "study", "figures", "timings", "file"]
+"""What a command writes to a path: see `pipelines.config.outputs`."""
 Tell = Callable[[str], None]
 """Receives a line for the user."""
+
+
+_LONGEST_PATH, _LONGEST_NAME = 4000, 255  # bytes; Linux takes 4,095, and names of files are to fit behind
+_FAR = 1000  # from here on an upper limit only keeps slips out, and is told to those alone who exceed it
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 200
+_SHORT.maxlong = 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +55,7 @@ class Limits:
         words: Values that are no path. Every other value of the setting is the path of a file. None: for a text, that
             no value is a path; for a path, that every value is one.
         must_be: What the path has to lead to before the work starts.
+        writes: What the command writes to the path.
         found: Whether `StageConfig.located`, or else the command, finds the value where it is left out. The setting is
             None until then.
         to_begin: Whether the value is only needed to begin a run. A run that has a checkpoint goes on without it.
@@ -63,6 +73,7 @@ class Limits:
     argument: str | None = None
     words: tuple[str, ...] | None = None
     must_be: Existing | None = None
+    writes: Output | None = None
     found: bool = False
     to_begin: bool = False
     settled: bool = False
@@ -135,7 +146,10 @@ def _converted(kind: type, value: Any) -> Any:
     if kind is Path and isinstance(value, str | Path) and str(value):
         return Path(value)
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value) + 0.0  # without the sign of a negative zero
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
     if kind is int and isinstance(value, bool):  # bool is a subclass of int, but `steps = true` is a slip
         return None
     return value if isinstance(value, kind) else None
@@ -145,18 +159,53 @@ def _expectation(limits: Limits, choices: tuple[str, ...], value: Any) -> str | 
     """Return in words what was expected if `value` is outside the limits; None if the value is within."""
     if choices and value not in choices:
         return f"one of {', '.join(choices)}"
+    if isinstance(value, str | Path) and (fault := path_fault(value)) is not None:
+        return fault
     if limits.form and not re.fullmatch(limits.form[0], value):
         return limits.form[1]
     if isinstance(value, float) and not math.isfinite(value):
         return "a finite number"
-    if limits.above is not None and not value > limits.above:
-        return f"a number above {limits.above:g}"
-    if limits.at_least is not None and limits.at_most is not None:
-        inside = limits.at_least <= value <= limits.at_most
-        return None if inside else f"{limits.at_least:g} to {limits.at_most:g}"
-    if limits.at_least is not None and value < limits.at_least:
-        return f"{limits.at_least:g} or more"
+    return _outside(limits, value)
+
+
+def _outside(limits: Limits, value: Any) -> str | None:
+    """Return in words what numbers are accepted if `value` is none of them; None if it is, or if all are."""
+    least, above, most = limits.at_least, limits.above, limits.at_most
+    too_small = (least is not None and value < least) or (above is not None and value <= above)
+    too_large = most is not None and value > most
+    if not too_small and not too_large:
+        return None
+    if most is not None and (least is None or most >= _FAR):  # no range that one would choose from
+        if too_large:
+            return f"at most {_number(most)}"
+        return f"a number above {_number(above)}" if above is not None else f"{_number(least or 0)} or more"
+    if above is not None:
+        return f"a number above {_number(above)}"
+    return f"{_number(least or 0)} or more" if most is None else f"{_number(least or 0)} to {_number(most)}"
+
+
+def _number(number: float) -> str:
+    return f"{number:,}" if isinstance(number, int) else f"{number:g}"
+
+
+def path_fault(value: str | Path) -> str | None:
+    """Return in words what was expected if no system can use a text or path; None if systems can."""
+    try:
+        text = str(value).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return "a text that can be written in UTF-8"
+    if b"\0" in text:
+        return "a text without a zero byte"
+    if not isinstance(value, Path):
+        return None
+    if len(text) > _LONGEST_PATH or any(len(name) > _LONGEST_NAME for name in text.split(b"/")):
+        return f"a path of at most {_LONGEST_PATH:,} bytes, and {_LONGEST_NAME} for each name in it,"
     return None
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it; a long or nested one is shortened."""
+    return _SHORT.repr(value)
 
 
 def checked(setting: "Field[Any]", value: Any, where: str) -> Any:
@@ -187,11 +236,11 @@ def _checked_one(setting: "Field[Any]", value: Any, where: str) -> Any:
     limits, kind, choices = limits_of(setting), type_of(setting), choices_of(setting)
     result = _converted(kind, value)
     if result is None:
-        raise ConfigError(f"{where}: {value!r} given, {TYPE_WORDS[kind]} expected; change it", "setting-type")
+        raise ConfigError(f"{where}: {shown(value)} given, {TYPE_WORDS[kind]} expected; change it", "setting-type")
     expected = _expectation(limits, choices, result)
     if expected is not None:
         hint = nearest(value, choices) if choices else "change it"
-        raise ConfigError(f"{where}: {value!r} given, {expected} expected; {hint}", "setting-value")
+        raise ConfigError(f"{where}: {shown(value)} given, {expected} expected; {hint}", "setting-value")
     if limits.check is not None:
         limits.check(result)
     return kind(os.path.expanduser(result)) if is_path(setting) else result
@@ -314,71 +363,3 @@ def known_values(cls: type[StageConfig], values: Mapping[str, Any], where: str) 
             raise ConfigError(message, "setting-unknown")
         result[setting.name] = checked(setting, value, f"{where}: {key}")
     return result
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        message = f"{path}: {error.strerror}, a TOML file expected; check the path, or let s4 init write one"
-        raise ConfigError(message, "toml-missing") from error
-    except ValueError as error:  # broken syntax or not UTF-8
-        raise ConfigError(f"{path}: {error}, a TOML file expected; repair it", "toml-damaged") from error
-
-
-def tables_in(path: Path) -> set[str]:
-    """Return the names of the commands that have a table of their own in a TOML file.
-
-    Raises:
-        ConfigError: The file is missing [toml-missing] or damaged [toml-damaged].
-    """
-    return {key.replace("_", "-") for key, value in _read_toml(path).items() if isinstance(value, dict)}
-
-
-def from_toml(
-    cls: type[StageConfig], path: Path, commands: Mapping[str, type[StageConfig]], common: bool = False
-) -> dict[str, Any]:
-    """Return the settings that a TOML file gives to one stage, each value checked; defaults are not filled in.
-
-    A table named after a command belongs to that command. A key outside the tables belongs to every command with such a
-    setting, except to a command that takes its table alone. A key in the command's table wins over a key outside.
-    Relative paths lead from the folder of the file.
-
-    Args:
-        cls: The settings of the stage.
-        path: The file.
-        commands: The settings of every stage by command name.
-        common: Whether the file is for several commands although it has no table.
-
-    Raises:
-        ConfigError: The file cannot be read, a table or key is unknown [setting-unknown], or as `checked`.
-    """
-    shared, tables = {}, {}
-    for key, value in _read_toml(path).items():
-        if isinstance(value, dict):
-            tables[key.replace("_", "-")] = value
-        else:
-            shared[key] = value
-    for name in tables:
-        if name not in commands:
-            message = f"{path}: unknown table [{name}], the name of a command expected; {nearest(name, commands)}"
-            raise ConfigError(message, "setting-unknown")
-    if tables or common:
-        # A file for several commands may hold a shared key that this command lacks. A key that every command lacks is
-        # an error.
-        elsewhere = {name for other in commands.values() for name in settings_of(other)} - set(settings_of(cls))
-        shared = {key: value for key, value in shared.items() if key.replace("-", "_") not in elsewhere}
-    given = known_values(cls, tables.get(cls.command, {}), f"{path}: [{cls.command}]")
-    if not cls.table_alone:
-        given = {**known_values(cls, shared, str(path)), **given}
-    settings = settings_of(cls)
-    return {name: _led_from(path.parent, settings[name], value) for name, value in given.items()}
-
-
-def _led_from(folder: Path, setting: "Field[Any]", value: Any) -> Any:
-    """Return a value in which every relative path leads from `folder`."""
-    if isinstance(value, tuple):
-        return tuple(_led_from(folder, setting, one) for one in value)
-    if not is_path(setting) or str(value) in (limits_of(setting).words or ()):
-        return value
-    return type_of(setting)(folder / value)

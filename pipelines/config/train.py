@@ -5,7 +5,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from pipelines.config.base import (
+    LARGEST_RATE,
+    LARGEST_SEED,
     MASK_SLACK,
+    MOST_PICTURES,
+    MOST_STEPS,
     PRESET,
     PRESET_BATCH_SIZE,
     PRESET_LR,
@@ -71,7 +75,7 @@ class TrainConfig(CommonConfig):
     val_annotations: Path | None = opt(
         None, "COCO JSON file with the instances to evaluate on during training.", must_be="file"
     )
-    run: Path = opt(S4NET_RUN, "Folder of this run. The command creates the folder.", may_change=True)
+    run: Path = opt(S4NET_RUN, "Folder of this run. The command creates the folder.", may_change=True, writes="run")
     start_from: Path | None = opt(
         None,
         "Trained S4Net to fine-tune: run folder (its best checkpoint), file, or builtin for the one that ships. "
@@ -113,8 +117,8 @@ class TrainConfig(CommonConfig):
         at_most=100,
         found=True,
     )
-    steps: int | None = opt(None, PRESET_STEPS, at_least=1)
-    batch_size: int | None = opt(None, PRESET_BATCH_SIZE, at_least=1)
+    steps: int | None = opt(None, PRESET_STEPS, at_least=1, at_most=MOST_STEPS)
+    batch_size: int | None = opt(None, PRESET_BATCH_SIZE, at_least=1, at_most=MOST_PICTURES)
     image_size: int = opt(
         None,
         _or_of_start("Side in pixels to which pictures are scaled, a multiple of 32.", "image_size"),
@@ -123,11 +127,13 @@ class TrainConfig(CommonConfig):
         check=_require_whole_cells,
         found=True,
     )
-    lr: float | None = opt(None, PRESET_LR, above=0)
-    seed: int = opt(0, SEED, at_least=0)
+    lr: float | None = opt(None, PRESET_LR, above=0, at_most=LARGEST_RATE)
+    seed: int = opt(0, SEED, at_least=0, at_most=LARGEST_SEED)
     resume: bool = opt(False, RESUME, may_change=True)
     dry_run: bool = opt(False, TRY_OUT, may_change=True)
-    evaluate_every: int | None = opt(None, "Steps between evaluations. Unset: the number of the preset.", at_least=1)
+    evaluate_every: int | None = opt(
+        None, "Steps between evaluations. Unset: the number of the preset.", at_least=1, at_most=MOST_STEPS
+    )
 
     def __post_init__(self) -> None:
         """Check each field, and fill in what was left out, unless a network to start from gives it.

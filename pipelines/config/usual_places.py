@@ -37,8 +37,9 @@ def weights_file(weights: Path) -> Path:
             raise InputError(f"{message}; train one with s4 train", "weights-missing")
         return shipped
     if not weights.is_dir():
-        if not weights.exists():
-            raise InputError(f"{weights}: not found, a run folder or a checkpoint expected", "weights-missing")
+        if not weights.is_file():
+            what = "no regular file" if weights.exists() else "not found"
+            raise InputError(f"{weights}: {what}, a run folder or a checkpoint expected", "weights-missing")
         return weights
     found = _checkpoint(weights)
     if found is None:

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.config.outputs import require_own_folder
 from pipelines.data.coco_writer import coco_json
 from pipelines.data.record_files import INSTANCES, RECORDS, SETTINGS, Record, check_settings, write_records
-from pipelines.errors import ConfigError
 from pipelines.files import Journal, write_json
 
 SALIENT = "salient"
@@ -52,12 +52,7 @@ class PredictionRecords:
         if path.exists():
             check_settings(path, settings, "predictions")
             return
-        if self.folder.is_dir() and any(not entry.name.startswith(".") for entry in self.folder.iterdir()):
-            raise ConfigError(
-                f"--out {self.folder}: holds files but no {SETTINGS}, a new folder or one of predictions expected; "
-                "choose another",
-                "out-foreign",
-            )
+        require_own_folder("--out", "predictions", self.folder)
         if not dry_run:
             write_json(path, dict(settings))
 

@@ -70,8 +70,7 @@ class RunDir:
         run = cls(path, here.writes)
         if here.writes:
             (path / "checkpoints").mkdir(parents=True, exist_ok=True)
-            remove_stale_temporaries(path)
-            remove_stale_temporaries(path / "checkpoints")
+            remove_stale_temporaries(path, ("checkpoints",))
             if not exists:
                 write_json(path / "config.json", to_json(config))
             write_json(path / "environment.json", environment() | ({"start": start} if start else {}))

@@ -94,9 +94,7 @@ def make_plan(config: PseudoLabelConfig, events: Events) -> LabelPlan:
 
     Raises:
         InputError: The class list, the pictures, the keywords or the instances are missing or unusable.
-        ConfigError: The label folder would lie inside the picture folder [out-inside].
     """
-    _require_apart(config)
     notes = Notes(events)
     pictures = KeywordedPictures(config.images, config.keywords, config.split, notes)
     classes, names = pictures.read(config.classes, config.allow_unplaced)
@@ -115,16 +113,6 @@ def make_plan(config: PseudoLabelConfig, events: Events) -> LabelPlan:
     used = [name for name in classes.names if any(name in words.names for words in keywords.values())]
     recognise = _recognises(config, used, events)
     return LabelPlan(ordered, keywords, classes, config.part, strategy, config.fill, cells, recognise, masks, notes)
-
-
-def _require_apart(config: PseudoLabelConfig) -> None:
-    for folder in config.images:
-        if config.out.resolve().is_relative_to(folder.resolve()):
-            raise ConfigError(
-                f"--out {config.out}: lies among the pictures of {folder}, a folder elsewhere expected: the next run "
-                "would take label maps for pictures; choose another --out",
-                "out-inside",
-            )
 
 
 def _recognises(config: PseudoLabelConfig, used: list[str], events: Events) -> bool:

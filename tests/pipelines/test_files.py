@@ -256,14 +256,32 @@ def test_hashes_are_those_of_the_bytes(tmp_path: Path) -> None:
 
 
 def test_only_temporaries_of_processes_that_are_gone_are_removed(tmp_path: Path) -> None:
-    (tmp_path / "sub").mkdir()
-    stale = tmp_path / "sub" / f".a.png.{gone_pid()}.tmp"
+    gone = gone_pid()
+    stale = [tmp_path / f".a.png.{gone}.tmp", tmp_path / "sub" / "deep" / f".a.png.{gone}.tmp"]
     kept = [tmp_path / f".a.png.{os.getpid()}.tmp", tmp_path / ".notes.tmp", tmp_path / "a.png"]
-    for path in (stale, *kept):
+    for path in (*stale, *kept):
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
-    assert remove_stale_temporaries(tmp_path) == 1
-    assert not stale.exists()
+    assert remove_stale_temporaries(tmp_path, ["sub", "none"]) == 2
+    assert not any(path.exists() for path in stale)
     assert all(path.exists() for path in kept)
+
+
+def test_the_sweep_looks_only_where_it_was_told_to(tmp_path: Path) -> None:
+    """Below a run may lie whatever people put there, links to other disks too."""
+    name = f".a.png.{gone_pid()}.tmp"
+    run, other = tmp_path / "run", tmp_path / "other"
+    kept = [run / "mine" / name, other / name, other / "sub" / name]
+    for path in (*kept, run / "checkpoints" / name):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (run / "labels").symlink_to(other, target_is_directory=True)
+    (run / "checkpoints" / "link").symlink_to(other, target_is_directory=True)
+    assert remove_stale_temporaries(run, ["checkpoints", "labels"], lambda: False) == 0
+    assert remove_stale_temporaries(run, ["checkpoints", "labels"]) == 1
+    assert all(path.exists() for path in kept)
+    assert remove_stale_temporaries(run, ["."]) == 1  # all below, without links
+    assert [path.exists() for path in kept] == [False, True, True]
 
 
 def test_a_killed_writer_leaves_the_old_file_whole(tmp_path: Path) -> None:

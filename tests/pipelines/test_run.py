@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.chain.state import sole_owner
 from pipelines.config import RunConfig, resolve
-from pipelines.errors import ConfigError, DivergedError, InputError, MachineError, Stopped
+from pipelines.errors import ConfigError, DivergedError, InputError, Stopped
 from pipelines.events import Events
+from pipelines.folder_lock import sole_writer
 from pipelines.run import run
 from tests.pipelines.chain.tiny_chain import TABLES, FakeStages, write_chain, write_mask, write_picture
 
@@ -185,7 +185,8 @@ def test_what_was_made_and_is_gone_is_made_again(chain: Chain, gone: str, action
 
 def test_a_run_of_someone_else_is_left_alone(chain: Chain) -> None:
     chain.run()
-    (chain.out / "state.json").unlink()
+    for name in ("state.json", "results.json", "report.html"):
+        (chain.out / name).unlink()
     with pytest.raises(ConfigError, match=r"s4net: holds a run that this chain has not made.*\[run-foreign\]"):
         chain.run()
     assert chain.kept() == set()
@@ -226,7 +227,7 @@ def test_a_damaged_picture_to_label_is_told_of_and_left_to_its_stage(chain: Chai
 
 
 def test_two_at_once_are_refused(chain: Chain) -> None:
-    with sole_owner(chain.out), pytest.raises(MachineError, match=r"\[chain-busy\]"):
+    with sole_writer(chain.out, "s4 run", print), pytest.raises(ConfigError, match=r"s4 run .*\[folder-busy\]"):
         chain.run()
 
 

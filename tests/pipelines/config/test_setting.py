@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import tomllib
 from pathlib import Path
 from typing import Any, get_args
@@ -289,3 +290,74 @@ def test_the_settings_of_a_chain_come_from_its_own_table_alone(tmp_path: Path) -
 
 def test_ground_truth_is_never_the_default_of_a_training_on_labels() -> None:
     assert settings_of(DeepLabTrainConfig)["labels_are"].default == "pseudo"
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"batch_size": 10**24}, "at most 65,536"),
+        ({"steps": 10**30}, "at most 1,000,000,000"),
+        ({"image_size": 10**9}, "at most 8,192"),
+        ({"workers": 10**6}, "at most 1,024"),
+        ({"seed": 2**63}, "at most 4,611,686,018,427,387,904"),
+        ({"lr": 10**400}, "a finite number"),  # too large for a float
+        ({"lr": 1e300}, "at most 100"),
+        ({"lr": -0.0}, "a number above 0"),
+        ({"alpha": float("nan")}, "a finite number"),
+        ({"alpha": float("-inf")}, "a finite number"),
+        ({"device": "cuda:" + "9" * 5000}, "cuda:N"),
+        ({"trunk": "a\0b"}, "without a zero byte"),
+        ({"run": "a\0b"}, "without a zero byte"),
+        ({"run": "x" * 256}, "at most 4,000 bytes, and 255 for each name in it"),
+        ({"run": "\u00e4" * 128}, "255 for each name"),  # two bytes each
+        ({"run": "x/" * 2500}, "at most 4,000 bytes"),
+        ({"run": "\ud800"}, "written in UTF-8"),
+    ],
+)
+def test_values_beyond_all_reason_are_refused(values: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ConfigError, match=r"\[setting-value\]") as caught:
+        train(**values)
+    assert expected in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_negative_zero_is_a_zero() -> None:
+    assert str(train(alpha=-0.0).alpha) == "0.0"
+
+
+def test_paths_in_bytes_that_are_no_utf_8_are_paths() -> None:
+    assert train(run="caf\udce9").run == Path("caf\udce9")
+    assert train(run="x" * 255).run == Path("x" * 255)
+
+
+def test_every_number_has_a_largest_value() -> None:
+    """A slip of the pen must not ask for more memory or time than there is."""
+    for stage in STAGES.values():
+        for name, setting in settings_of(stage).items():
+            assert type_of(setting) not in (int, float) or limits_of(setting).at_most is not None, (stage, name)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + "[" * 5000 + "]" * 5000,
+        "a = " + "{b = " * 5000 + "1" + "}" * 5000,
+        "a = " + "9" * 5000,
+    ],
+)
+def test_toml_that_python_cannot_read_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"settings\.toml: .*\[toml-damaged\]"):
+        resolve(TrainConfig, toml(tmp_path, text), NEEDED)
+
+
+def test_a_deep_value_is_shown_short(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"settings\.toml: \[train\]: steps: .* given, a whole number") as caught:
+        resolve(TrainConfig, toml(tmp_path, "[train]\nsteps" + ".a" * 5000 + " = 1"), NEEDED)
+    assert len(str(caught.value)) < 500
+
+
+def test_only_regular_files_are_read_as_settings(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.toml")
+    for path in (tmp_path / "fifo.toml", Path("/dev/zero"), tmp_path, tmp_path / ("x" * 300), Path("a\0b")):
+        with pytest.raises(ConfigError, match=r"\[toml-missing\]"):
+            resolve(TrainConfig, path, NEEDED)
