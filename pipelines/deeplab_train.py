@@ -1,6 +1,7 @@
 """Stage `s4 deeplab-train`: trains a semantic segmentation network on pseudo labels or ground truth."""
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,7 @@ from pipelines.config.recipes import NETWORK_RECIPES, DeepLabRecipe, deeplab_rec
 from pipelines.config.setting import LEFT_TO_COMMAND, without_places
 from pipelines.data.checking import require_same_size
 from pipelines.data.classes import VOC_CLASSES, ClassList, load_classes
-from pipelines.data.images import find_image_files, open_image
+from pipelines.data.images import find_image_files, open_working_picture
 from pipelines.data.label_crops import LabelledPictures, random_crop, reduced_size
 from pipelines.data.label_folder import LabelFolder, open_labels
 from pipelines.data.label_maps import read_palette_map, tell_reading
@@ -203,7 +204,7 @@ def chosen_loss(config: DeepLabTrainConfig, labels: LabelFolder) -> Any:
         return "plain"
     if (config.steps or deeplab_recipe(config.network, config.recipe).steps) < LONG_TRAINING:
         return "balanced"
-    return SOFT if labels.confidence_path(labels.ids()[0]).is_file() else "plain"
+    return SOFT if os.path.isfile(labels.confidence_path(labels.ids()[0])) else "plain"
 
 
 def label_warnings(labels: LabelFolder, pictures: LabelledPictures) -> Warnings:
@@ -372,7 +373,7 @@ def validator(config: DeepLabTrainConfig, classes: ClassList) -> Callable[[nn.Mo
     """
     voc = cast(Path, config.val_voc)
     files = [(image_path(voc, image_id), truth_path(voc, image_id)) for image_id in read_split(voc, _VAL_SPLIT)]
-    missing = [path for pair in files for path in pair if not path.is_file()]
+    missing = [path for pair in files for path in pair if not os.path.isfile(path)]
     if missing:
         raise InputError(
             f"{missing[0]}: no such file, expected it for --val-voc; complete the data set", "image-missing"
@@ -383,15 +384,15 @@ def validator(config: DeepLabTrainConfig, classes: ClassList) -> Callable[[nn.Mo
     def validate(net: nn.Module, device: torch.device) -> dict[str, float]:
         matrix = ConfusionMatrix(classes.n_outputs)
         for picture_path, mask_path in files:
-            image, truth = open_image(picture_path), read_palette_map(mask_path, classes)
-            require_same_size(mask_path, truth.shape, picture_path, image.shape[:2])
+            (image, size), truth = open_working_picture(picture_path), read_palette_map(mask_path, classes)
+            require_same_size(mask_path, truth.shape, picture_path, size.shown)
             # The picture is reduced as in training; the logits come back at the picture's size.
-            height, width = truth.shape
+            height, width = size.size
             scale = reduced_size(height, width, longest_side(config))[0] / height
             tensor = torch.from_numpy(image).to(device).permute(2, 0, 1).float().div_(255)
             with torch.inference_mode(), autocast(config.precision, device):
                 predicted = predict_probabilities(net, tensor, (scale,)).argmax(0)
-            matrix.update(classes.from_palette(truth), predicted.to(torch.uint8).cpu().numpy())
+            matrix.update(classes.from_palette(truth), size.enlarge(predicted.to(torch.uint8).cpu().numpy()))
         miou = matrix.miou()
         return {} if math.isnan(miou) else {"miou": miou}
 

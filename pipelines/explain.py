@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pipelines.config import ExplainConfig
 from pipelines.config.outputs import alone
 from pipelines.data.coco import CocoPicture, load_coco
-from pipelines.data.images import open_image
+from pipelines.data.images import open_working_picture
 from pipelines.data.transforms import to_network
 from pipelines.engine.precision import autocast
 from pipelines.errors import ConfigError, InputError, nearest_name
@@ -87,7 +87,7 @@ def explain(config: ExplainConfig, events: Events) -> dict[str, Any]:
     with events.progress(len(pictures), "pictures") as progress:
         drawn = _spread(len(pictures), config.figures)
         for number, picture in enumerate(pictures):
-            image = open_image(picture.path)
+            (image, _), picture = open_working_picture(picture.path), picture.working()
             found = _gradients(picture, image, views)
             record = _record(picture, found)
             if number in drawn:

@@ -17,9 +17,11 @@ import math
 import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from pipelines.errors import InputError, MachineError, S4Error
 
@@ -27,6 +29,13 @@ _TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the disk, a quota, or a limit on the size of a file
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_LONGEST_NAME = 255  # bytes, on nearly every file system
+_NOT_REGULAR = {
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
 
 
 def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -41,7 +50,7 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
         MachineError: The disk is full [disk-full], the folder may not be written to [no-permission], or writing fails
             [write-failed]. The old file is untouched.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _temporary(path)
     raw = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -130,6 +139,45 @@ def write_json_in_place(path: Path, value: Any) -> None:
         raise write_error(path, error, len(content)) from error
 
 
+def open_regular(path: Path, buffering: int = -1) -> BinaryIO:
+    """Open a file to read bytes from it, if it is a regular file.
+
+    To open a FIFO waits until somebody writes into it, and to read from a device may never end.
+
+    Args:
+        path: The file.
+        buffering: As for `open`.
+
+    Raises:
+        InputError: The path leads to a FIFO, a socket or a device [not-regular].
+        OSError: The file cannot be opened, or is a folder.
+    """
+    require_regular(path)
+    # What lies there may have changed since. Without blocking, at least nothing waits.
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb", buffering)
+    try:
+        _refuse_irregular(path, os.fstat(file.fileno()).st_mode)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def require_regular(path: Path) -> None:
+    """Refuse what is there and is neither a regular file nor a folder.
+
+    Raises:
+        InputError: The path leads to a FIFO, a socket or a device [not-regular].
+        OSError: There is nothing, or it cannot be looked at.
+    """
+    _refuse_irregular(path, os.stat(path).st_mode)
+
+
+def kind_of_file(mode: int) -> str | None:
+    """Return what a mode of `stat` is, in words; None for a regular file, a folder, and what has no name here."""
+    return _NOT_REGULAR.get(stat.S_IFMT(mode))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
     atomic_write(path, lambda file: file.write(text.encode("utf-8", "surrogateescape")))
@@ -142,7 +190,8 @@ def copy_file(source: Path, target: Path) -> None:
         MachineError: The source cannot be read [read-failed], or as `atomic_write`.
     """
     try:
-        content = source.read_bytes()
+        with open_regular(source) as file:
+            content = file.read()
     except OSError as error:
         raise _read_error(source, error) from error
     atomic_write(target, lambda file: file.write(content))
@@ -174,11 +223,12 @@ def read_text(path: Path) -> str:
     """Read UTF-8 text, with or without a byte order mark, or UTF-16 with one.
 
     Raises:
-        InputError: The file is missing [file-missing] or is not text [text-damaged].
+        InputError: The file is missing [file-missing], is not text [text-damaged], or is no file [not-regular].
         MachineError: The file cannot be read [read-failed].
     """
     try:
-        content = path.read_bytes()
+        with open_regular(path) as file:
+            content = file.read()
         return content.decode("utf-16" if content.startswith(_UTF_16) else "utf-8-sig")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise InputError(f"{path}: no such file, expected a text file; check the path", "file-missing") from error
@@ -290,8 +340,8 @@ def sha256_file(path: Path) -> str:
         MachineError: The file cannot be read [read-failed].
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with open_regular(path) as file:
+            return hashlib.file_digest(cast(BufferedReader, file), "sha256").hexdigest()
     except OSError as error:
         raise _read_error(path, error) from error
 
@@ -373,6 +423,26 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _temporary(path: Path) -> Path:
+    """Return the temporary file of a path. It is in the same folder, and its name is as short as the path's may be."""
+    end = f".{os.getpid()}.tmp"
+    room = _LONGEST_NAME - 1 - len(end)
+    name = path.name
+    if len(os.fsencode(name)) > room:
+        # Long names of one folder often begin alike. Threads write at the same time, so the hash keeps them apart.
+        mark = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+        while len(os.fsencode(name)) > room - len(mark):
+            name = name[:-1]
+        name += mark
+    return path.with_name(f".{name}{end}")
+
+
+def _refuse_irregular(path: Path, mode: int) -> None:
+    kind = kind_of_file(mode)
+    if kind is not None:
+        raise InputError(f"{path}: is {kind}, expected a file; check the path", "not-regular")
+
+
 def _remove_quietly(path: Path) -> None:
     try:
         path.unlink()
@@ -409,6 +479,11 @@ def write_error(path: Path, error: OSError, needed: int | None = None) -> Machin
     if error.errno in _FULL:
         wanted = "room for the file needed" if needed is None else f"at least {needed} bytes needed"
         return _no_room(path, reason, wanted, free_bytes(path))
+    if error.errno == errno.ENAMETOOLONG:
+        return InputError(
+            f"{path}: {error.strerror}, a shorter one expected; rename the picture or choose another folder",
+            "name-too-long",
+        )
     if error.errno in _FORBIDDEN:
         return MachineError(
             f"{path}: {error.strerror}, expected a folder that may be written to; change its rights or the path",

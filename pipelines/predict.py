@@ -19,13 +19,15 @@ from pipelines.config import PredictConfig
 from pipelines.config.outputs import alone
 from pipelines.config.setting import flag_of, settings_of
 from pipelines.data.given_pictures import given_pictures
-from pipelines.data.images import ImageFile, bytes_of, open_image
+from pipelines.data.images import ImageFile, bytes_of, open_working_picture
 from pipelines.data.label_maps import write_palette_map
 from pipelines.data.notes import Notes
+from pipelines.data.output_names import require_short_name
 from pipelines.data.prediction_records import SALIENT, PredictionRecords
 from pipelines.data.record_files import Record
-from pipelines.data.rle import boxes_of, encode_masks
+from pipelines.data.rle import boxes_of
 from pipelines.data.voc import pictures_folder, read_split
+from pipelines.data.working_size import WorkingSize
 from pipelines.engine.checkpoint import weights_file, weights_sha256
 from pipelines.engine.signals import StopRequest
 from pipelines.engine.write_behind import write_behind
@@ -39,8 +41,10 @@ from pipelines.scoring.files import list_pictures
 _OPTIONS = {"deeplab": ("scales", "flip", "crf", "crf_preset"), "s4net": ("min_score", "flip")}
 
 Pixels = NDArray[np.uint8]
-Answer = Callable[[Pixels], "dict[str, Any] | Pixels"]
-"""Picture [H, W, 3] -> label map [H, W], or the part of the record that describes the instances."""
+Picture = tuple[Pixels, WorkingSize]
+"""A picture [h, w, 3] of its working size, and the sizes."""
+Answer = Callable[[Picture], "dict[str, Any] | Pixels"]
+"""Picture -> label map [H, W], or the part of the record that describes the instances."""
 
 
 @alone
@@ -156,11 +160,12 @@ def _settings(config: PredictConfig, kind: str) -> dict[str, Any]:
 def _deeplab(config: PredictConfig) -> Answer:
     network = load.load_deeplab(config.weights, device=config.device, precision=config.precision)
 
-    def answer(picture: Pixels) -> Pixels:
+    def answer(read: Picture) -> Pixels:
+        picture, size = read
         probabilities = network.probabilities(picture, config.scale_list, config.flip)
         if config.crf:
             probabilities = refine(probabilities, picture, config.crf_preset, network.device)
-        return network.classes.to_palette(probabilities.argmax(axis=0).astype(np.uint8))
+        return size.enlarge(network.classes.to_palette(probabilities.argmax(axis=0).astype(np.uint8)))
 
     return answer
 
@@ -174,12 +179,13 @@ def _s4net(config: PredictConfig) -> Answer:
         precision=config.precision,
     )
 
-    def answer(picture: Pixels) -> dict[str, Any]:
+    def answer(read: Picture) -> dict[str, Any]:
+        picture, size = read
         found = network(picture).above(config.min_score)
         masks, scores = found.masks.cpu().numpy(), found.scores.float().tolist()
-        rles = encode_masks(masks)
+        rles = size.encode(masks)
         instances = [
-            {"box": box, "score": round(score, 6), "keyword": SALIENT, "area": int(mask.sum()), "segmentation": rle}
+            {"box": box, "score": round(score, 6), "keyword": SALIENT, "area": size.area(mask), "segmentation": rle}
             for box, score, mask, rle in zip(boxes_of(rles).tolist(), scores, masks, rles, strict=True)
             if mask.any()
         ]
@@ -207,8 +213,9 @@ def _predict_all(
             for image_id, picture in _read_ahead(readers, todo, pictures, config.workers):
                 label_map: Pixels | None = None
                 try:
-                    pixels = picture.result()
-                    record, label_map = _described(answer(pixels), pixels, pictures[image_id], folder)
+                    require_short_name(records.map_path(image_id))
+                    read = picture.result()
+                    record, label_map = _described(answer(read), read[1], pictures[image_id], folder)
                 except InputError as error:  # one damaged picture does not stop the others
                     record = {"failed": {"rule": error.rule, "message": error.message}}
                     events.warn(str(error))
@@ -221,21 +228,21 @@ def _predict_all(
 
 
 def _described(
-    found: dict[str, Any] | Pixels, pixels: Pixels, picture: ImageFile, folder: Path
+    found: dict[str, Any] | Pixels, size: WorkingSize, picture: ImageFile, folder: Path
 ) -> tuple[Record, Pixels | None]:
     """Return the record of a picture, and the label map if there is one."""
     name = picture.relative_to(folder).as_posix()
-    record = {"file_name": name, "bytes": bytes_of(picture), "height": pixels.shape[0], "width": pixels.shape[1]}
+    record = {"file_name": name, "bytes": bytes_of(picture), "height": size.shown[0], "width": size.shown[1]}
     return ({**record, **found}, None) if isinstance(found, dict) else (record, found)
 
 
 def _read_ahead(
     readers: ThreadPoolExecutor, todo: Sequence[str], pictures: Mapping[str, ImageFile], ahead: int
-) -> Iterator[tuple[str, Future[Pixels]]]:
+) -> Iterator[tuple[str, Future[Picture]]]:
     """Yield the pictures in order, while threads decode the next ones."""
-    waiting: deque[tuple[str, Future[Pixels]]] = deque()
+    waiting: deque[tuple[str, Future[Picture]]] = deque()
     for image_id in todo:
-        waiting.append((image_id, readers.submit(open_image, pictures[image_id])))
+        waiting.append((image_id, readers.submit(open_working_picture, pictures[image_id])))
         if len(waiting) > ahead:
             yield waiting.popleft()
     yield from waiting

@@ -19,8 +19,8 @@ from pipelines.config.paths import goes_on
 from pipelines.config.recipes import TRAIN_SCHEDULES, TrainSchedule
 from pipelines.config.setting import without_places
 from pipelines.data.checking import check_pictures
-from pipelines.data.coco import CocoPicture, encode_masks, load_coco
-from pipelines.data.images import open_image
+from pipelines.data.coco import CocoPicture, load_coco
+from pipelines.data.images import open_working_picture
 from pipelines.data.transforms import Augmentation, augment, paste, to_network
 from pipelines.engine.distributed import Processes, processes
 from pipelines.engine.loop import LoopSettings, ParameterGroup, require_ready, train_loop
@@ -184,7 +184,8 @@ def batch_maker(
     epochs = Epochs(len(pictures), config.seed)
 
     def sample(picture: CocoPicture, augmentation: Augmentation, generator: np.random.Generator) -> Sample:
-        return augment(open_image(picture.path), picture.masks(), config.image_size, augmentation, generator)
+        pixels, _ = open_working_picture(picture.path)
+        return augment(pixels, picture.working().masks(), config.image_size, augmentation, generator)
 
     def make(step: int) -> Batch:
         samples = []
@@ -218,13 +219,13 @@ def validator(
         assert isinstance(net, S4Net)
         found = []
         for picture in pictures:
-            image = to_network(open_image(picture.path), config.image_size)
+            pixels, working = open_working_picture(picture.path)
+            image = to_network(pixels, config.image_size)
             batch, _ = to_device((image[None], []), device)
             with torch.inference_mode(), autocast(config.precision, device):
                 raw = net.detect(batch)[0]
-            size = (picture.height, picture.width)
-            instances = to_picture(raw, config.image_size, size, net.settings.mask_slack)
-            rles = encode_masks(instances.masks.cpu().numpy())
+            instances = to_picture(raw, config.image_size, working.size, net.settings.mask_slack)
+            rles = working.encode(instances.masks.cpu().numpy())
             found.append(PictureDetections(picture.image_id, instances.scores.cpu().numpy(), rles))
         return dict(coco_ap(pictures, found))
 

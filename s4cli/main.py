@@ -5,6 +5,7 @@ stage, which may import torch.
 """
 
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import MISSING
 from typing import TYPE_CHECKING, Any, cast
@@ -48,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    # Pillow's warnings name no file. What makes a picture unusable comes as an error.
+    warnings.filterwarnings("ignore", module=r"(.*[/\\])?PIL[./\\]")
     given = sys.argv[1:] if arguments is None else list(arguments)
     return exit_code_of(lambda: s4.main(given, prog_name="s4", standalone_mode=False), "--json" in given)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipelines.config.setting import Tell
 from pipelines.errors import ConfigError, InputError
-from pipelines.files import read_json, write_json
+from pipelines.files import read_json, require_regular, write_json
 
 RUNS = Path("runs")
 S4NET_RUN = RUNS / "s4net"
@@ -37,9 +37,9 @@ def weights_file(weights: Path) -> Path:
             raise InputError(f"{message}; train one with s4 train", "weights-missing")
         return shipped
     if not weights.is_dir():
-        if not weights.is_file():
-            what = "no regular file" if weights.exists() else "not found"
-            raise InputError(f"{weights}: {what}, a run folder or a checkpoint expected", "weights-missing")
+        if not weights.exists():
+            raise InputError(f"{weights}: not found, a run folder or a checkpoint expected", "weights-missing")
+        require_regular(weights)
         return weights
     found = _checkpoint(weights)
     if found is None:

@@ -1,7 +1,8 @@
 """Salient instances from COCO JSON, checked as a whole before the first picture is used."""
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -14,6 +15,7 @@ from pipelines.data.notes import Notes, first_names
 from pipelines.data.picture_names import PictureNames
 from pipelines.data.placement import placement
 from pipelines.data.rle import MaskSizeError, Rle, boxes_of, decode_masks, encode_masks
+from pipelines.data.working_size import WorkingSize, working_masks
 from pipelines.errors import InputError
 from pipelines.events import Events
 
@@ -41,6 +43,17 @@ class CocoPicture:
     source: str
     boxes: NDArray[np.float32]
     rles: tuple[Rle, ...]
+
+    def working(self) -> "CocoPicture":
+        """Return the picture with its instances at the size that `open_working_picture` gives."""
+        size = WorkingSize.of((self.height, self.width))
+        if not size.is_reduced:
+            return self
+        rles = encode_masks(working_masks(self.rles, size))
+        boxes = boxes_of(rles)
+        kept = boxes[:, 2] > boxes[:, 0]  # an instance of a few pixels may be gone
+        left = tuple(rle for rle, keep in zip(rles, kept, strict=True) if keep)
+        return replace(self, height=size.size[0], width=size.size[1], boxes=boxes[kept], rles=left)
 
     def masks(self) -> NDArray[np.uint8]:
         """Decode the masks [N, H, W] uint8, 0 or 1, anew at every call."""
@@ -113,7 +126,7 @@ def _find_pictures(file: Path, names: Sequence[str], images: Path, notes: Notes)
 
 def _matched(file: Path, names: Sequence[str], images: Path, notes: Notes) -> dict[str, Path]:
     """Return the path of each name that means a picture in the folder."""
-    found = {name: images / name for name in names if _is_inside(name) and (images / name).is_file()}
+    found = {name: images / name for name in names if _is_inside(name) and os.path.isfile(images / name)}
     if len(found) == len(set(names)) or not images.is_dir():
         return found
     by_id: dict[str, list[Path]] = {}

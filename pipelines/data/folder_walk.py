@@ -1,5 +1,6 @@
 """The files below a folder: which are taken, and which are left out, counted by suffix or named."""
 
+import errno
 import os
 import stat
 from collections import Counter
@@ -8,21 +9,23 @@ from pathlib import Path, PurePath
 
 from pipelines.data.notes import Notes
 from pipelines.errors import InputError
+from pipelines.files import kind_of_file
 
+_FOLDER = "a folder"
+_NO_NAME = ("/",)
 _LITTER = {"thumbs.db", "desktop.ini"}  # of file managers; macOS hides its own
-_KINDS = {
-    stat.S_IFIFO: "a FIFO",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFSOCK: "a socket",
-}
 
 
-def walk_files(folder: Path, notes: Notes) -> Iterator[Path]:
+def walk_files(folder: Path, notes: Notes, pictures: tuple[str, ...] = ()) -> Iterator[Path]:
     """Yield the regular files below a folder in a fixed order, without hidden ones.
 
     Links are followed, but each folder is visited once. What is no regular file is noted and never opened: reading a
     FIFO would wait for ever.
+
+    Args:
+        folder: The folder.
+        notes: Told of what is no regular file, and of folders that cannot be read.
+        pictures: Endings of a picture's name, in small letters. A folder with such a name is noted, and looked into.
 
     Raises:
         InputError: There is no such folder [folder-missing].
@@ -43,12 +46,17 @@ def walk_files(folder: Path, notes: Notes) -> Iterator[Path]:
             notes.left_out(f"{folder}: folders left out, because they cannot be read", f"{parent} ({error.strerror})")
             continue
         shown = [entry for entry in entries if not entry.name.startswith(".")]
+        folders = []
         for entry in shown:
-            if entry.is_file():
+            kind = _kind(entry)
+            if kind is None:
                 yield Path(parent, entry.name)
-            elif not entry.is_dir():
-                notes.left_out(f"{folder}: left out, because they are no files", f"{entry.name} ({_kind(entry)})")
-        waiting += [Path(parent, entry.name) for entry in reversed(shown) if entry.is_dir()]
+                continue
+            if kind == _FOLDER:
+                folders.append(Path(parent, entry.name))
+            if kind != _FOLDER or entry.name.lower().endswith(pictures or _NO_NAME):
+                notes.left_out(f"{folder}: left out, because they are no files", f"{entry.name} ({kind})")
+        waiting += reversed(folders)
 
 
 def ignored_suffix(name: str) -> str | None:
@@ -75,8 +83,12 @@ def tell_ignored(folder: PurePath, suffixes: Counter[str], hints: Mapping[str, s
         notes.say(f"{folder}: {files} ignored: {', '.join(parts)}", any(suffix.lower() in hints for suffix in suffixes))
 
 
-def _kind(entry: "os.DirEntry[str]") -> str:
+def _kind(entry: "os.DirEntry[str]") -> str | None:
+    """Return what an entry is, in words; None for a regular file."""
     try:
-        return _KINDS.get(stat.S_IFMT(entry.stat().st_mode), "no file")
-    except OSError:
-        return "a link that leads nowhere"
+        mode = entry.stat().st_mode
+    except OSError as error:
+        return "a link to itself" if error.errno == errno.ELOOP else "a link that leads nowhere"
+    if stat.S_ISREG(mode):
+        return None
+    return _FOLDER if stat.S_ISDIR(mode) else kind_of_file(mode) or "no file"

@@ -1,9 +1,9 @@
 """The only place that opens pictures: every mode becomes RGB, and every kind of damage an `InputError`."""
 
 import io
+import os
 import re
-import struct
-import zlib
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -15,13 +15,14 @@ from typing import BinaryIO, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError, features
-from PIL.ExifTags import Base
 
+from pipelines.data.decoding import DAMAGE, FormatError, lies, rotation_of, silence_libtiff, to_rgb, turned
 from pipelines.data.folder_walk import ignored_suffix, tell_ignored, walk_files
 from pipelines.data.notes import Notes
 from pipelines.data.tar_shards import COMPRESSED_SUFFIXES, TAR_SUFFIX, TarMember, compressed, index_tar, open_member
+from pipelines.data.working_size import WORKING_PIXELS, WorkingSize
 from pipelines.errors import InputError
-from pipelines.files import atomic_write
+from pipelines.files import atomic_write, open_regular
 
 ImageFile = Path | TarMember
 """Where a picture lies: a file of its own, or a place in a tar."""
@@ -42,30 +43,9 @@ _OPTIONAL = {
 _UNREAD = (".arw", ".cr2", ".cr3", ".dng", ".jp2", ".jxl", ".nef", ".ppm", ".psd", ".raw", ".svg", ".tga")
 _MOST_PAIRS = 100  # that a message names
 _XML = ".xml"  # keywords may be read from it
-# What Pillow's decoders raise on damaged data.
-_DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    EOFError,
-    IndexError,
-    KeyError,
-    struct.error,
-    zlib.error,
-    MemoryError,
-    RuntimeError,
-)
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-_ROTATIONS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+# Threads read ahead. Several large pictures at once would fill the memory, so these wait for each other.
+_ONE_LARGE = threading.RLock()
 
 
 def open_image(path: ImageFile, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -86,10 +66,34 @@ def open_image(path: ImageFile, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint
             [image-damaged] [image-too-large].
     """
     with open_picture(path, max_pixels) as image:
-        rotation = _rotation(image)
-        image.load()
-        rgb = _to_rgb(path, image)
-        return np.array(rgb if rotation is None else rgb.transpose(rotation))
+        turn = rotation_of(image)
+        pixels = to_rgb(image)
+    return np.ascontiguousarray(turned(pixels, turn))
+
+
+def open_working_picture(path: ImageFile, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[np.uint8], WorkingSize]:
+    """Read a picture at the size at which it is worked on; a picture that is not large is read as it is.
+
+    Args:
+        path: As for `open_image`.
+        max_pixels: As for `open_image`.
+
+    Returns:
+        [h, w, 3] uint8 RGB, 0..255, and the sizes.
+
+    Raises:
+        InputError: As for `open_image`.
+    """
+    with open_picture(path, max_pixels) as image:
+        turn = rotation_of(image)
+        pixels = turned(to_rgb(image), turn)
+        size = WorkingSize.of((pixels.shape[0], pixels.shape[1]))
+        return np.ascontiguousarray(size.reduce(pixels)), size
+
+
+def turn_for(pixels: int) -> AbstractContextManager[object]:
+    """Return what to hold while a picture of so many pixels is worked on: one thread at a time has a large one."""
+    return _ONE_LARGE if pixels > WORKING_PIXELS else nullcontext()
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,11 @@ class Frame:
     shown: tuple[int, int]
     turn: Image.Transpose | None = None
 
+    @property
+    def working(self) -> WorkingSize:
+        """The size at which the picture is worked on."""
+        return WorkingSize.of(self.shown)
+
 
 def picture_frame(path: ImageFile) -> Frame:
     """Read the frame of a picture from the header alone.
@@ -114,10 +123,9 @@ def picture_frame(path: ImageFile) -> Frame:
         InputError: As for `open_image`, as far as the header shows a fault.
     """
     with open_picture(path) as image:
-        turn = _rotation(image)
+        turn = rotation_of(image)
         width, height = image.size
-    lies = turn is not None and turn.name in ("TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90")
-    return Frame((height, width), (width, height) if lies else (height, width), turn)
+    return Frame((height, width), (width, height) if lies(turn) else (height, width), turn)
 
 
 def image_size(path: ImageFile) -> tuple[int, int]:
@@ -138,25 +146,29 @@ def open_picture(path: ImageFile, max_pixels: int = MAX_PIXELS) -> Iterator[Imag
     Raises:
         InputError: As for `open_image`.
     """
+    silence_libtiff()
     try:
         with _source(path) as file, Image.open(file, formats=_formats()) as image:
             width, height = image.size
             if width * height > max_pixels:
                 raise _too_large(path, f"{width}x{height} ({width * height / 1e6:.0f} MP)", max_pixels)
-            yield image
+            with turn_for(width * height):
+                yield image
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise InputError(f"{path}: no such picture, expected a file; check the path", "image-missing") from error
     except PermissionError as error:
         raise InputError(
             f"{path}: {error.strerror}, expected a readable picture; change its rights", "image-unreadable"
         ) from error
+    except FormatError as error:
+        raise InputError(f"{path}: {error}, expected 8 or 16 bits; convert it to 8 bits", "image-format") from error
     except UnidentifiedImageError as error:
         raise _not_a_picture(path) from error
     except _BOMBS as error:  # Pillow refuses it by its own limit, before the size is known here
         pixels = re.search(r"\((\d+) pixels\)", str(error))
         size = f"{int(pixels.group(1)) / 1e6:.0f} MP" if pixels else "a decompression bomb"
         raise _too_large(path, size, max_pixels) from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise InputError(
             f"{path}: picture is damaged ({error}), expected one that decodes; restore or remove it", "image-damaged"
         ) from error
@@ -166,7 +178,7 @@ def bytes_of(file: ImageFile) -> int:
     """Return how many bytes a picture has on the disk; 0 for a picture that is not there."""
     if isinstance(file, TarMember):
         return file.size
-    return file.stat().st_size if file.is_file() else 0
+    return file.stat().st_size if os.path.isfile(file) else 0
 
 
 def find_images(folder: Path, notes: Notes | None = None) -> dict[str, ImageFile]:
@@ -188,8 +200,8 @@ def find_images(folder: Path, notes: Notes | None = None) -> dict[str, ImageFile
     found: list[ImageFile] = []
     ignored: Counter[str] = Counter()
     suffixes = readable_suffixes()
-    is_tar = folder.is_file() and folder.name.lower().endswith((TAR_SUFFIX, *COMPRESSED_SUFFIXES))
-    for path in [folder] if is_tar else walk_files(folder, notes):
+    is_tar = os.path.isfile(folder) and folder.name.lower().endswith((TAR_SUFFIX, *COMPRESSED_SUFFIXES))
+    for path in [folder] if is_tar else walk_files(folder, notes, suffixes):
         name = path.name.lower()
         if name.endswith(COMPRESSED_SUFFIXES):
             raise compressed(path)
@@ -220,7 +232,7 @@ def picture_files(folder: Path, notes: Notes | None = None) -> list[Path]:
     """
     notes = notes or Notes()
     suffixes, found, ignored = readable_suffixes(), [], Counter[str]()
-    for path in walk_files(folder, notes):
+    for path in walk_files(folder, notes, suffixes):
         if path.name.lower().endswith(suffixes):
             found.append(path)
         elif (suffix := ignored_suffix(path.name)) is not None:
@@ -238,7 +250,7 @@ def readable_suffixes() -> tuple[str, ...]:
 def with_any_case(path: Path) -> Path:
     """Return the path of the same file with its suffix in capitals, if only that file is there."""
     capital = path.with_name(f"{path.stem}{path.suffix.upper()}")
-    return capital if not path.is_file() and capital.is_file() else path
+    return capital if not os.path.isfile(path) and os.path.isfile(capital) else path
 
 
 @cache
@@ -330,46 +342,13 @@ def encode_png(pixels: NDArray[np.uint8], palette: list[int] | None = None) -> b
     return buffer.getvalue()
 
 
-def _source(path: ImageFile) -> AbstractContextManager[Path | BinaryIO]:
+def _source(path: ImageFile) -> BinaryIO:
     if isinstance(path, TarMember):
         return open_member(path)
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise InputError(f"{path}: is a FIFO or a device, expected a file; remove it", "image-not-file")
-    return nullcontext(path)
-
-
-def _rotation(image: Image.Image) -> Image.Transpose | None:
-    """Return how the stored pixels must be turned; it is read before decoding, so that size and pixels always agree."""
-    if image.format == "TIFF":
-        return None  # Pillow turns these itself, and gives their turned size
     try:
-        # The PNG class would decode everything to look for EXIF data behind the pixels.
-        return _ROTATIONS.get(Image.Image.getexif(image).get(Base.Orientation, 1))
-    except _DAMAGE:
-        return None  # damaged EXIF data: the picture itself may well be whole
-
-
-def _to_rgb(path: ImageFile, image: Image.Image) -> Image.Image:
-    if image.mode == "F":
-        raise InputError(
-            f"{path}: picture holds floating-point values, expected 8 or 16 bits; convert it to 8 bits", "image-format"
-        )
-    if image.mode.startswith("I"):
-        return _upper_byte(path, image)
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image.convert("RGB")
-
-
-def _upper_byte(path: ImageFile, image: Image.Image) -> Image.Image:
-    """Convert 16-bit grey to RGB; Pillow's own conversion would make everything above 255 white."""
-    values = np.asarray(image).astype(np.int64)
-    if values.size and (values.min() < 0 or values.max() > 65535):
-        raise InputError(
-            f"{path}: picture holds 32-bit values, expected 8 or 16 bits; convert it to 8 bits", "image-format"
-        )
-    return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
+        return open_regular(path)
+    except InputError as error:
+        raise InputError(error.message.replace("check the path", "remove it"), "image-not-file") from error
 
 
 def _too_large(path: ImageFile, size: str, max_pixels: int) -> InputError:

@@ -1,5 +1,6 @@
 """Keywords in a folder of VOC's layout: the lists of each class in `ImageSets/Main`, and XML for each picture."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -87,7 +88,7 @@ def xml_of(image_id: str, path: ImageFile, folder: Path) -> Path | None:
     """Return the XML of a picture, in `Annotations` beside the folder of the pictures or beside the picture itself."""
     places = [folder.parent / "Annotations" / f"{image_id}.xml"]
     places += [path.with_suffix(".xml")] if isinstance(path, Path) else []
-    return next((place for place in places if place.is_file()), None)
+    return next((place for place in places if os.path.isfile(place)), None)
 
 
 def read_xml(path: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """Pictures with label maps to train on: checked before the training, kept in memory, and cut to random crops."""
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -10,7 +11,8 @@ from PIL import Image, ImageEnhance
 
 from pipelines.data.checking import require_same_size
 from pipelines.data.classes import IGNORE, VOC_CLASSES
-from pipelines.data.images import ImageFile, image_size, open_image
+from pipelines.data.counting import value_counts
+from pipelines.data.images import ImageFile, image_size, open_working_picture
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.shown_classes import no_class_shown
 from pipelines.errors import InputError, raise_all
@@ -105,14 +107,14 @@ class LabelledPictures:
                 f"{labels.path}: no picture for {_some(without_picture)}, expected one for each id; check --images",
                 "image-missing",
             )
-        without_label = [image_id for image_id in self.ids if not labels.label_path(image_id).is_file()]
+        without_label = [image_id for image_id in self.ids if not os.path.isfile(labels.label_path(image_id))]
         if without_label:
             path = labels.label_path(without_label[0])
             raise InputError(
                 f"{path}: no such file, expected label maps for {_some(without_label)}; check --labels and --list",
                 "label-missing",
             )
-        unsure = [image_id for image_id in self.ids if not labels.confidence_path(image_id).is_file()]
+        unsure = [image_id for image_id in self.ids if not os.path.isfile(labels.confidence_path(image_id))]
         if unsure and self._reads_confidence:
             path = labels.confidence_path(unsure[0])
             flags = "--confidence and --loss soft" if confidence else "--least-confidence"
@@ -189,7 +191,7 @@ class LabelledPictures:
         expected = image_size(picture)
         for file, size in sizes.items():
             require_same_size(file, size, picture, expected, "label map" if file == path else "confidence map")
-        values = np.flatnonzero(np.bincount(palette_map.ravel(), minlength=256))
+        values = np.flatnonzero(value_counts(palette_map))
         strangers = values[~self._known[values]]
         if strangers.size:
             found, known = (", ".join(map(str, list)) for list in (strangers[:_SHOWN], np.flatnonzero(self._known)))
@@ -210,7 +212,7 @@ class LabelledPictures:
 
     def _classes_in(self, label: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Mark the classes [C] that a label map shows, also unsure ones."""
-        shown: NDArray[np.bool_] = np.bincount(label.ravel(), minlength=256)[1 : self._labels.classes.n_outputs] > 0
+        shown: NDArray[np.bool_] = value_counts(label)[1 : self._labels.classes.n_outputs] > 0
         return shown
 
     def __getitem__(self, index: int) -> Sample:
@@ -220,9 +222,11 @@ class LabelledPictures:
         """
         sample = self._cache.get(index)
         if sample is None:
-            picture = open_image(self._pictures[self.ids[index]])
-            label = self._labels.read_label(self.ids[index])
-            confidence = self._labels.read_confidence(self.ids[index]) if self._reads_confidence else None
+            picture, working = open_working_picture(self._pictures[self.ids[index]])
+            label = working.sample(self._labels.read_label(self.ids[index]))
+            confidence = (
+                working.sample(self._labels.read_confidence(self.ids[index])) if self._reads_confidence else None
+            )
             # If nothing was found, that does not mean that nothing is there: then the picture may show any class.
             in_picture = self._classes_in(label) | (label == IGNORE).all()
             label = self._sure(label, confidence)

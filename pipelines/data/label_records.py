@@ -8,6 +8,7 @@ Merging twice, even at the same time, gives the same bytes. Nothing in these fil
 were made, or in how many runs.
 """
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -68,8 +69,8 @@ class LabelRecords:
             if "failed" in record:
                 finished = not retry_failed
             else:
-                finished = (
-                    self.folder.label_path(image_id).is_file() and self.folder.confidence_path(image_id).is_file()
+                finished = os.path.isfile(self.folder.label_path(image_id)) and os.path.isfile(
+                    self.folder.confidence_path(image_id)
                 )
             if finished:
                 done[image_id] = record

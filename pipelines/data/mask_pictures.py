@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines.data.colour_tables import colour_table_of
+from pipelines.data.counting import value_counts
 from pipelines.data.images import open_picture
 from pipelines.data.palette import indices_of_colours
 from pipelines.errors import InputError
@@ -40,7 +41,7 @@ class MaskPicture:
     @cached_property
     def levels(self) -> list[int]:
         """The different values in the file, ascending."""
-        return [int(value) for value in np.flatnonzero(np.bincount(self.values.ravel()))]
+        return [int(value) for value in np.flatnonzero(value_counts(self.values, 1))]
 
     @property
     def half(self) -> int:

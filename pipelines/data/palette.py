@@ -5,6 +5,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.working_size import tiles
+
+_AT_ONCE = 2**21  # pixels whose codes are made at a time
 _WEIGHTS = np.array([65536, 256, 1])  # red, green and blue in one number
 
 
@@ -23,7 +26,7 @@ def voc_palette() -> list[int]:
 
 def indices_of_colours(
     rgb: NDArray[np.integer], colours: NDArray[np.integer] | None = None
-) -> NDArray[np.int64] | tuple[int, int]:
+) -> NDArray[np.unsignedinteger] | tuple[int, int]:
     """Turn colours into their places in a table.
 
     Args:
@@ -33,6 +36,16 @@ def indices_of_colours(
     Returns:
         [H, W] places in the table. If a colour is not in the table, (row, column) of its first pixel.
     """
+    places = np.empty(rgb.shape[:2], np.min_scalar_type(255 if colours is None else max(255, len(colours))))
+    for rows, columns in tiles((rgb.shape[0], rgb.shape[1]), _AT_ONCE):
+        found = _places(rgb[rows, columns], colours)
+        if isinstance(found, tuple):
+            return rows.start + found[0], columns.start + found[1]
+        places[rows, columns] = found
+    return places
+
+
+def _places(rgb: NDArray[np.integer], colours: NDArray[np.integer] | None) -> NDArray[np.int64] | tuple[int, int]:
     known = _voc_codes() if colours is None else np.asarray(colours, np.int64) @ _WEIGHTS
     order = np.argsort(known, kind="stable")
     codes = rgb.astype(np.int64) @ _WEIGHTS

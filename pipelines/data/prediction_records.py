@@ -5,6 +5,7 @@ instances, where instances are predicted. Runs over several lists may share a fo
 their order.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ class PredictionRecords:
         done = {}
         for image_id, record in self._newest().items():
             failed = "failed" in record
-            if not retry_failed if failed else not self.holds_maps or self.map_path(image_id).is_file():
+            if not retry_failed if failed else not self.holds_maps or os.path.isfile(self.map_path(image_id)):
                 done[image_id] = record
         return done
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.errors import InputError
+from pipelines.files import open_regular
 
 # What a NumPy array of numbers is rebuilt with, under the module names of NumPy 1 and 2. A pickle that asks for any
 # other name could run any code.
@@ -47,7 +48,7 @@ def load_npy_dict(path: Path) -> dict[Any, Any]:
             than arrays and plain values [npy-unsafe].
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             major, _minor = np.lib.format.read_magic(file)
             read_header = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
             _shape, _order, dtype = read_header(file)

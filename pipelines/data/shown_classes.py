@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.classes import IGNORE, VOC_CLASSES, ClassList
+from pipelines.data.counting import value_counts
 from pipelines.data.label_maps import read_palette_map
 from pipelines.data.notes import first_names
 from pipelines.errors import InputError
@@ -35,7 +36,7 @@ def require_classes(files: Iterable[Path], classes: ClassList | None, predicted:
         palette_map = read_palette_map(file, classes)
         if shows_class(palette_map, classes):
             return
-        values.update(np.flatnonzero(np.bincount(palette_map.ravel())).tolist())
+        values.update(np.flatnonzero(value_counts(palette_map, 1)).tolist())
     if values - {0} and not (predicted and values - {0, IGNORE}):
         rule = "predictions-binary" if predicted else "truth-binary"
         raise no_class_shown(files[0].parent, len(files), values, classes, rule)

@@ -17,6 +17,7 @@ from typing import BinaryIO, cast
 
 from pipelines.data.notes import first_names
 from pipelines.errors import InputError
+from pipelines.files import open_regular
 
 TAR_SUFFIX = ".tar"
 COMPRESSED_SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
@@ -80,7 +81,7 @@ def index_tar(tar: Path, suffixes: tuple[str, ...]) -> tuple[list[TarMember], Co
     found: dict[str, TarMember] = {}
     twice: list[TarMember] = []
     others: Counter[str] = Counter()
-    with _explained(tar), tar.open("rb") as file:
+    with _explained(tar), open_regular(tar) as file:
         if file.read(6).startswith(_COMPRESSED):
             raise compressed(tar)
         for member in _scan(tar, (*suffixes, *KEYWORD_SUFFIXES), others):
@@ -99,7 +100,12 @@ def open_member(member: TarMember) -> BinaryIO:
     Raises:
         OSError: The tar cannot be opened.
     """
-    return cast(BinaryIO, io.BufferedReader(_Window(member.tar.open("rb", buffering=0), member.offset, member.size)))
+    return cast(
+        BinaryIO,
+        io.BufferedReader(
+            _Window(cast(io.RawIOBase, open_regular(member.tar, buffering=0)), member.offset, member.size)
+        ),
+    )
 
 
 def read_member(member: TarMember, at_most: int) -> bytes:

@@ -1,5 +1,6 @@
 """Folders in the layout of PASCAL VOC: split lists, and the paths of a picture's files."""
 
+import os
 from pathlib import Path, PurePosixPath
 
 from pipelines.data.images import IMAGE_SUFFIXES, strip_image_suffix, with_any_case
@@ -61,7 +62,7 @@ def read_id_list(path: Path) -> list[str]:
 def image_path(voc: Path, image_id: str) -> Path:
     """Return the path of a picture; if there is no file, the path that its JPEG would have."""
     places = [voc / _PICTURES / f"{image_id}{suffix}" for suffix in IMAGE_SUFFIXES]
-    return next((place for place in map(with_any_case, places) if place.is_file()), places[0])
+    return next((place for place in map(with_any_case, places) if os.path.isfile(place)), places[0])
 
 
 def pictures_folder(voc: Path) -> Path:
@@ -72,7 +73,7 @@ def pictures_folder(voc: Path) -> Path:
 def truth_path(voc: Path, image_id: str) -> Path:
     """Return the path of a picture's ground-truth label map, also if SBD's maps have a folder of their own."""
     places = [voc / folder / f"{image_id}.png" for folder in _TRUTH]
-    return next((place for place in map(with_any_case, places) if place.is_file()), places[0])
+    return next((place for place in map(with_any_case, places) if os.path.isfile(place)), places[0])
 
 
 def _id_of_line(line: str) -> str:

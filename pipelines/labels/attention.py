@@ -26,7 +26,7 @@ from deeplab.attention import AttentionNet
 from deeplab.build import build_attention
 from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import ClassList, Keywords
-from pipelines.data.images import ImageFile, open_image
+from pipelines.data.images import ImageFile, open_working_picture
 from pipelines.engine.distributed import choose_device
 from pipelines.engine.picture_workers import Step, one_by_one
 from pipelines.engine.precision import autocast
@@ -47,6 +47,7 @@ ATTENTION = "attention.safetensors"
 
 _RECIPE = "2"  # part of the fingerprint: raise it when training or scaling changes
 _SIZE = 512  # pixels, as in `_features`; label mIoU of 200 pictures: 76.2 at 384, 77.7 at 448, 77.9 at 512 and at 640
+_MOST_SIDE = 8192  # pixels; with a shorter side of 64, twice the area of _SIZE x _SIZE
 _HELD_OUT = 0.1  # share of the pictures
 _FEWEST_HELD_OUT = 10  # pictures; of fewer, no accuracy is reported
 _SCALE_PICTURES = 64  # about how many pictures `unit` is measured on
@@ -139,7 +140,7 @@ class AttentionSteps:
 
     def pooled(self, image_id: str, _: None) -> NDArray[np.float32]:
         """Return the mean features [D] of a picture."""
-        picture = open_image(self.images[image_id])
+        picture, _size = open_working_picture(self.images[image_id])
         with torch.inference_mode():
             features = _features(self.net, picture, self.net.classifier.weight.device, self.precision)
         pooled: NDArray[np.float32] = features.mean(dim=(1, 2)).cpu().numpy()
@@ -149,7 +150,8 @@ class AttentionSteps:
         """Return the highest log-odds [K] of a picture's keywords, given weights [C, D] and biases [C]."""
         _set_classifier(self.net, *map(torch.from_numpy, classifier))
         maps = AttentionMaps(self.net, 1.0, self.net.classifier.weight.device, self.precision)
-        peaks: NDArray[np.float32] = maps(open_image(self.images[image_id]), self.keywords[image_id]).max(axis=(1, 2))
+        picture, _size = open_working_picture(self.images[image_id])
+        peaks: NDArray[np.float32] = maps(picture, self.keywords[image_id]).max(axis=(1, 2))
         return peaks
 
 
@@ -313,7 +315,8 @@ def _features(net: AttentionNet, picture: NDArray[np.uint8], device: torch.devic
     """Return features [D, h, w] float32 of a picture, scaled to about _SIZE x _SIZE pixels in all."""
     height, width = picture.shape[:2]
     scale = _SIZE / (height * width) ** 0.5
-    sides = [max(64, round(side * scale / 32) * 32) for side in (height, width)]
+    # A picture that is hundreds of times as long as wide is squashed: its area would grow with the shorter side.
+    sides = [min(_MOST_SIDE, max(64, round(side * scale / 32) * 32)) for side in (height, width)]
     image = torch.from_numpy(picture).to(device).permute(2, 0, 1)[None].float() / 255
     image = F.interpolate(image, sides, mode="bilinear", antialias=True)
     with autocast(precision, device):

@@ -62,7 +62,7 @@ def sample_cells(features: NDArray[np.float32], count: int, image_id: str) -> Ce
 
 def some_places(total: int, count: int, image_id: str) -> NDArray[np.int32]:
     """Draw min(count, total) of the places 0..total - 1, sorted; the same `image_id` draws the same places again."""
-    generator = np.random.default_rng(zlib.crc32(image_id.encode()))
+    generator = np.random.default_rng(zlib.crc32(image_id.encode("utf-8", "surrogateescape")))
     places: NDArray[np.int32] = np.sort(generator.permutation(total)[:count]).astype(np.int32)
     return places
 

@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+_MOST_AT_ONCE = 2**26  # pixels of masks as float32: a quarter of a gigabyte
+
 
 def enlarge(maps: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
     """Scale maps bilinearly, from cell centres to pixel centres.
@@ -37,8 +39,10 @@ def mean_inside(masks: NDArray[np.bool_], maps: NDArray[np.float32]) -> NDArray[
     columns = torch.tensor(_interpolation(masks.shape[2], maps.shape[2]))
     area = np.maximum(masks.sum(axis=(1, 2)), 1).astype(np.float32)
     # By torch, whose threads are set: the sums of NumPy's library depend on how many threads it takes.
-    inside = torch.from_numpy(np.ascontiguousarray(masks)).float()
-    weights = rows.T @ (inside @ columns)  # [N, H, W] -> [N, H, w] -> [N, h, w]
+    # [N, H, W] -> [N, H, w] -> [N, h, w]
+    at_once = max(1, _MOST_AT_ONCE // (masks.shape[1] * masks.shape[2]))
+    groups = (masks[first : first + at_once] for first in range(0, max(1, len(masks)), at_once))
+    weights = torch.cat([rows.T @ (torch.tensor(group).float() @ columns) for group in groups])
     means: NDArray[np.float32] = np.einsum("nhw,khw->nk", weights.numpy(), maps) / area[:, None]
     return means
 

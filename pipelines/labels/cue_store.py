@@ -1,5 +1,6 @@
 """Cues in files, one for each picture: `<label folder>/cues/<id>.npz`."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def take_over(earlier: Path, folder: Path, image_ids: Iterable[str]) -> int:
     # A damaged file is not copied: its cues are found again.
     found = [name for name in map(_cue_name, image_ids) if load_cues(earlier / name) is not None]
     for name in (ATTENTION, *found):
-        if (earlier / name).is_file() and not (folder / name).exists():
+        if os.path.isfile(earlier / name) and not os.path.exists(folder / name):
             copy_file(earlier / name, folder / name)
     return len(found)
 
@@ -51,20 +52,24 @@ class CueStore:
 
     def has(self, image_id: str) -> bool:
         """Tell whether there is a file with the cues of a picture."""
-        return self.path(image_id).is_file()
+        return os.path.isfile(self.path(image_id))  # also for a name that is too long
 
     def save(self, image_id: str, cues: PictureCues) -> None:
         """Write the cues of a picture."""
         cues.save(self.path(image_id))
 
-    def load(self, image_id: str) -> PictureCues:
+    def load(self, image_id: str, size: tuple[int, int] | None = None) -> PictureCues:
         """Read the cues of a picture.
+
+        Args:
+            image_id: Id of the picture.
+            size: Expected (h, w) of the masks; None for any.
 
         Raises:
             InputError: The file is gone or damaged [cues-damaged].
         """
         cues = load_cues(self.path(image_id))
-        if cues is None:
-            found = f"{self.path(image_id)}: missing or damaged, cues of a picture expected"
+        if cues is None or (size is not None and cues.masks.shape[1:] != size):
+            found = f"{self.path(image_id)}: missing, damaged or of another size, cues of the picture expected"
             raise InputError(f"{found}; remove the file and start the same command again", "cues-damaged")
         return cues

@@ -98,7 +98,9 @@ def _assign(
 ) -> Assignment:
     n = len(cues.masks)
     if plan.strategy == "random":
-        return assign_random(n, keywords, np.random.default_rng([config.seed, zlib.crc32(image_id.encode())]))
+        return assign_random(
+            n, keywords, np.random.default_rng([config.seed, zlib.crc32(image_id.encode("utf-8", "surrogateescape"))])
+        )
     if plan.strategy == "attention" and len(keywords) > 1 and cues.attention is not None:
         return assign_attention(cues.masks, cues.attention.maps, keywords, config.margin)
     return assign_single(n, keywords)

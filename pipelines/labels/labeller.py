@@ -12,7 +12,8 @@ from pipelines.data.classes import IGNORE, ClassList, Keywords
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.picture_folders import name_below
 from pipelines.data.record_files import Record
-from pipelines.data.rle import boxes_of, encode_masks
+from pipelines.data.rle import boxes_of
+from pipelines.data.working_size import WorkingSize
 from pipelines.engine.distributed import choose_device
 from pipelines.labels.assign_in_picture import UNASSIGNED
 from pipelines.labels.attention import AttentionMaps
@@ -93,14 +94,18 @@ class PictureLabeller:
         self.config, self.plan, self.evidence, self.witnesses = config, plan, evidence, witnesses
         self.device = choose_device(config.device)
 
-    def __call__(self, image_id: str, picture: NDArray[np.uint8], cues: PictureCues) -> PictureLabels:
+    def __call__(
+        self, image_id: str, picture: NDArray[np.uint8], cues: PictureCues, size: WorkingSize | None = None
+    ) -> PictureLabels:
         """Label a picture.
 
         Args:
             image_id: Id of the picture.
-            picture: [H, W, 3] RGB.
+            picture: [h, w, 3] RGB, of its working size.
             cues: Cues of the picture.
+            size: Size of the picture, at which its labels are written; None if it was not reduced.
         """
+        size = size or WorkingSize((picture.shape[0], picture.shape[1]))
         keywords = self.plan.keywords[image_id]
         named = name_instances(self.config, self.plan, image_id, cues, self.evidence.assignments.get(image_id))
         keyword = named.assignment.keyword
@@ -112,22 +117,22 @@ class PictureLabeller:
         if rejected:
             label_map[:] = IGNORE
         elif self.config.border:
-            label_map[near_other_labels(label_map, self.config.border)] = IGNORE
+            label_map[near_other_labels(label_map, -(-self.config.border // max(size.factors)))] = IGNORE
         confidence[label_map == IGNORE] = 0
         record = {
             "image_id": image_id,
             "file_name": name_below(self.plan.images[image_id], self.config.images),
-            "height": picture.shape[0],
-            "width": picture.shape[1],
+            "height": size.shown[0],
+            "width": size.shown[1],
             "keywords": list(keywords.names),
             "missing": [
                 name for name, own in zip(keywords.names, keywords.positions, strict=True) if own not in keyword
             ],
             "filled": filled,
             "rejected": rejected,
-            "instances": _instance_records(named, self.plan.classes),
+            "instances": _instance_records(named, self.plan.classes, size),
         }
-        return PictureLabels(record, label_map, confidence)
+        return PictureLabels(record, size.enlarge(label_map), size.enlarge(confidence))
 
     def _maps(
         self, image_id: str, picture: NDArray[np.uint8], painted: Painted, windows: NDArray[np.float32] | None
@@ -181,7 +186,7 @@ class PictureLabeller:
         return "too-much-foreground" if foreground > self.config.most_foreground else None
 
 
-def _instance_records(named: NamedInstances, classes: ClassList) -> Sequence[dict[str, Any]]:
+def _instance_records(named: NamedInstances, classes: ClassList, size: WorkingSize) -> Sequence[dict[str, Any]]:
     """Describe each instance as a JSON object, in the order of the masks.
 
     `box` is the half-open box of the mask. `rule` is that of the assignment, or `split` for a part that was cut out.
@@ -189,7 +194,7 @@ def _instance_records(named: NamedInstances, classes: ClassList) -> Sequence[dic
     """
     masks, scores, assignment = named.masks, named.scores, named.assignment
     doubts = np.where(named.strange, "unrecognised", np.where(named.low, "low-score", "")).tolist()
-    rles = encode_masks(masks)
+    rles = size.encode(masks)
     boxes = boxes_of(rles).tolist()
     n_whole = len(set(named.parents.tolist()))
     instances = []
@@ -205,7 +210,7 @@ def _instance_records(named: NamedInstances, classes: ClassList) -> Sequence[dic
                 "recognised": None if named.recognised is None else round(float(named.recognised[number]), 6),
                 "sure": not doubts[number],
                 "doubt": doubts[number] or None,
-                "area": int(masks[number].sum()),
+                "area": size.area(masks[number]),
                 "segmentation": rle,
             }
         )

@@ -6,9 +6,10 @@ from functools import cached_property, partial
 from typing import Any
 
 from pipelines.config import PseudoLabelConfig
-from pipelines.data.images import open_image
+from pipelines.data.images import open_working_picture
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.notes import Cases
+from pipelines.data.output_names import require_short_name
 from pipelines.engine.picture_workers import Given, Result, Step
 from pipelines.errors import InputError, MachineError
 from pipelines.events import Events
@@ -74,7 +75,8 @@ class PictureWork:
         Raises:
             InputError: The picture cannot be used.
         """
-        picture = open_image(self.plan.images[image_id])
+        require_short_name(self._store.path(image_id))
+        picture, _size = open_working_picture(self.plan.images[image_id])
         self._store.save(image_id, self._look(image_id, picture, self.plan.keywords[image_id]))
 
     def label(self, image_id: str, evidence: Evidence) -> PictureLabels:
@@ -87,14 +89,15 @@ class PictureWork:
         Raises:
             InputError: The picture or its cues cannot be used.
         """
-        picture = open_image(self.plan.images[image_id])
+        require_short_name(self._folder.label_path(image_id))
+        picture, size = open_working_picture(self.plan.images[image_id])
         if self.plan.in_two_passes:
-            cues = self._store.load(image_id)
+            cues = self._store.load(image_id, size.size)
         else:
             cues = self._look(image_id, picture, self.plan.keywords[image_id])
         attention = None if evidence.cells is None else self._attention
         witnesses = gather_witnesses(self.plan, evidence, self._segmenter, attention)
-        labels = PictureLabeller(self.config, self.plan, evidence, witnesses)(image_id, picture, cues)
+        labels = PictureLabeller(self.config, self.plan, evidence, witnesses)(image_id, picture, cues, size)
         if not self._writes:
             return labels
         labels.write(self._folder)

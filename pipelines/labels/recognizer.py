@@ -22,6 +22,7 @@ from torch import Tensor
 from deeplab.build import build_classifier
 from pipelines.config import PseudoLabelConfig
 from pipelines.data.synsets import class_of_synset
+from pipelines.data.working_size import WorkingSize
 from pipelines.engine.distributed import choose_device
 from pipelines.engine.precision import autocast
 from pipelines.errors import ConfigError
@@ -48,6 +49,7 @@ _WINDOWS = 4, 32  # windows along the shorter side; most windows along the longe
 _BATCH = 32  # windows or instances
 _MARGIN = 1.15  # side of the square round an instance, divided by the longer side of the mask
 _GREY = 127
+_LONGEST_CUT = 4096  # pixels of the longer side of an instance that is judged as it is
 
 
 class Recognizer:
@@ -137,13 +139,15 @@ class Recognizer:
     def _cut_out(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Tensor:
         """Return [3, 224, 224] float in 0..1: a square round the mask, grey outside the mask."""
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        top, left = int(rows[0]), int(columns[0])
-        height, width = int(rows[-1]) + 1 - top, int(columns[-1]) + 1 - left
+        inside = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        cut = np.where(mask[inside][..., None], picture[inside], np.uint8(_GREY))
+        # The square round a mask of 1 x 16000 pixels would take gigabytes.
+        cut = WorkingSize.of((cut.shape[0], cut.shape[1]), longest_side=_LONGEST_CUT).reduce(cut)
+        height, width = cut.shape[:2]
         side = int(_MARGIN * max(height, width)) + 1
         square = np.full((side, side, 3), _GREY, np.uint8)
-        inside = slice(top, top + height), slice(left, left + width)
         y, x = (side - height) // 2, (side - width) // 2
-        square[y : y + height, x : x + width] = np.where(mask[inside][..., None], picture[inside], _GREY)
+        square[y : y + height, x : x + width] = cut
         image = torch.from_numpy(square).permute(2, 0, 1)[None].float() / 255
         return F.interpolate(image, (_SIDE, _SIDE), mode="bilinear", antialias=True)[0]
 

@@ -4,10 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.classes import IGNORE
+from pipelines.data.working_size import tiles
 from pipelines.metrics.confusion import quotients
 
 WIDTH = 0.02
 """Width of the strip that counts, as a share of the picture's diagonal, as in the paper."""
+_AT_ONCE = 2**22  # pixels whose sums are made at a time
 
 
 def inner_boundary(mask: NDArray[np.bool_], distance: int) -> NDArray[np.bool_]:
@@ -15,11 +17,23 @@ def inner_boundary(mask: NDArray[np.bool_], distance: int) -> NDArray[np.bool_]:
 
     All that is beyond the picture is outside, as in the authors' code.
     """
-    side = 2 * distance + 1
-    padded = np.pad(mask.astype(np.int32), ((distance + 1, distance), (distance + 1, distance)))
+    boundary = np.empty_like(mask)
+    for rows, columns in tiles((mask.shape[0], mask.shape[1]), _AT_ONCE):
+        # A tile with all that is near enough to matter; beyond the picture, the padding below is outside.
+        top, left = max(0, rows.start - distance), max(0, columns.start - distance)
+        around = _inner_boundary(mask[top : rows.stop + distance, left : columns.stop + distance], distance)
+        boundary[rows, columns] = around[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+    return boundary
+
+
+def _inner_boundary(mask: NDArray[np.bool_], distance: int) -> NDArray[np.bool_]:
+    # A square of more than the mask in one direction sees no more of it there.
+    tall, wide = (min(distance, side) for side in mask.shape)
+    height, width = 2 * tall + 1, 2 * wide + 1
+    padded = np.pad(mask.astype(np.int32), ((tall + 1, tall), (wide + 1, wide)))
     total = padded.cumsum(axis=0).cumsum(axis=1)
-    around = total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
-    boundary: NDArray[np.bool_] = mask & (around < side * side)
+    around = total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]
+    boundary: NDArray[np.bool_] = mask & (around < height * width)
     return boundary
 
 

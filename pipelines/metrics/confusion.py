@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.classes import IGNORE
+from pipelines.data.counting import value_counts
 
 
 def confusion(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], n: int) -> NDArray[np.int64]:
@@ -29,7 +30,7 @@ def confusion(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], n: int) -
         raise ValueError(f"truth has shape {truth.shape}, prediction {prediction.shape}")
     # A table over all pairs of bytes takes one pass without boolean indexing, and shows values that are not allowed.
     codes = truth.astype(np.uint16) * np.uint16(256) + prediction
-    pairs = np.bincount(codes.ravel(), minlength=65536).reshape(256, 256)
+    pairs = value_counts(codes, 65536).reshape(256, 256)
     if pairs[n:IGNORE].any():
         strangers = n + np.flatnonzero(pairs[n:IGNORE].any(axis=1))
         raise ValueError(f"truth holds {strangers.tolist()}, expected 0..{n - 1} or {IGNORE}")

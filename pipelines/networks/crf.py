@@ -2,12 +2,16 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from deeplab.crf import CRF_PRESETS, dense_crf
+from pipelines.data.working_size import WorkingSize
 
 # Largest probability below which a class takes no part: it could not win, and would cost as much time as the others.
 _LEAST_SEEN = 0.05
+MOST_PIXELS = 2**19
+"""Pixels of a picture that is refined as it is. A CRF takes two kilobytes and more for each pixel."""
 
 
 def refine(
@@ -29,7 +33,12 @@ def refine(
     if len(seen) < 2:
         result[probabilities.max(axis=(1, 2)).argmax()] = 1
         return result
-    pixels = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))).to(device)
-    refined = dense_crf(torch.from_numpy(probabilities[seen]).to(device), pixels, CRF_PRESETS[preset])
-    result[seen] = refined.cpu().numpy()
+    size = WorkingSize.of((picture.shape[0], picture.shape[1]), MOST_PIXELS)
+    pixels = torch.from_numpy(np.ascontiguousarray(size.reduce(picture).transpose(2, 0, 1))).to(device)
+    coarse = torch.from_numpy(probabilities[seen]).to(device)
+    if size.is_reduced:
+        coarse = F.avg_pool2d(coarse, size.factors, ceil_mode=True, count_include_pad=False)
+    refined = dense_crf(coarse, pixels, CRF_PRESETS[preset]).cpu().numpy()
+    for number, of_class in zip(seen, refined, strict=True):
+        result[number] = size.enlarge(of_class)
     return result

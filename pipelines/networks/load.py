@@ -14,6 +14,7 @@ from pipelines.data.classes import ClassList
 from pipelines.data.images import open_image
 from pipelines.data.label_crops import reduced_size
 from pipelines.data.transforms import to_network
+from pipelines.data.working_size import WorkingSize
 from pipelines.engine.checkpoint import weights_file
 from pipelines.engine.distributed import choose_device
 from pipelines.engine.precision import autocast
@@ -95,10 +96,11 @@ class S4NetPredictor:
             Instances at picture size (H, W), best first.
         """
         pixels = as_pixels(picture)
-        image = to_network(pixels, self.image_size)[None].to(self.device).float() / 255
+        size = (pixels.shape[0], pixels.shape[1])
+        image = to_network(WorkingSize.of(size).reduce(pixels), self.image_size)[None].to(self.device).float() / 255
         # The network drops boxes by objectness, before it knows their masks. A sure mask raises the score.
         gate = least_objectness(self.min_score, self.net.settings.mask_trust)
-        raw, size = self._detect(image, gate), (pixels.shape[0], pixels.shape[1])
+        raw = self._detect(image, gate)
         with torch.inference_mode():
             return to_picture(raw, self.image_size, size, self.net.settings.mask_slack)
 
@@ -165,7 +167,10 @@ class DeepLabPredictor:
 
     def __call__(self, picture: Picture) -> NDArray[np.uint8]:
         """Return the label map [H, W] uint8 of a file, PIL picture or array, in palette indices of `classes`."""
-        return self.classes.to_palette(self.probabilities(picture).argmax(axis=0).astype(np.uint8))
+        pixels = as_pixels(picture)
+        size = WorkingSize.of((pixels.shape[0], pixels.shape[1]))
+        label_map = self.probabilities(size.reduce(pixels)).argmax(axis=0).astype(np.uint8)
+        return size.enlarge(self.classes.to_palette(label_map))
 
 
 def network_kind(weights: Path) -> str:

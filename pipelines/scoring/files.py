@@ -1,5 +1,6 @@
 """The files that `s4 evaluate` compares on a VOC list: which must be there, and what they may hold."""
 
+import os
 from pathlib import Path
 from typing import cast
 
@@ -94,7 +95,7 @@ def existing(files: dict[str, Path], what: str, allow_missing: bool, events: Eve
     Raises:
         InputError: A file is missing, or all are [predictions-missing].
     """
-    found = {image_id: path for image_id, path in files.items() if path.is_file()}
+    found = {image_id: path for image_id, path in files.items() if os.path.isfile(path)}
     if not found or not allow_missing:
         require_files(files, what, "make them, or leave them out with --allow-missing", "predictions-missing")
     elif len(found) < len(files):
@@ -114,7 +115,7 @@ def require_files(files: dict[str, Path], what: str, advice: str, rule: str) -> 
     Raises:
         InputError: A file is missing.
     """
-    missing = [path for path in files.values() if not path.is_file()]
+    missing = [path for path in files.values() if not os.path.isfile(path)]
     if missing:
         names = first_names([path.name for path in missing])
         found = f"{len(missing)} of {len(files)} {what} are missing ({names})"

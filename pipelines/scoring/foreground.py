@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipelines.config import EvaluateConfig
 from pipelines.data.checking import require_same_size
 from pipelines.data.classes import IGNORE
-from pipelines.data.images import open_image
+from pipelines.data.images import open_working_picture
 from pipelines.data.label_maps import read_palette_map
 from pipelines.events import Events
 from pipelines.metrics.confusion import mean_of_known, quotients
@@ -50,9 +50,11 @@ def score_foreground(
     counts = []
     with events.progress(len(pictures), "pictures") as progress:
         for image_id, path in pictures.items():
-            found = network(open_image(path))
+            pixels, size = open_working_picture(path)
+            found = network(pixels)
             sure = found.scores.cpu().numpy() >= config.min_score
-            counts.append(_count(found.masks.cpu().numpy()[sure], truths[image_id], path))
+            union = size.enlarge(np.asarray(found.masks.cpu().numpy()[sure].any(axis=0)))
+            counts.append(_count(union, truths[image_id], path))
             progress.advance()
     shared, either = np.array(counts, np.float64).T
     ious = quotients(shared, either)
@@ -65,10 +67,9 @@ def score_foreground(
     }
 
 
-def _count(masks: NDArray[Any], truth_file: Path, picture: Path) -> tuple[int, int]:
-    """Count the judged foreground pixels that the masks [N, H, W] and the truth share, and those that either has."""
+def _count(found: NDArray[np.bool_], truth_file: Path, picture: Path) -> tuple[int, int]:
+    """Count the judged foreground pixels that a mask [H, W] and the truth share, and those that either has."""
     truth = read_palette_map(truth_file)
-    require_same_size(truth_file, truth.shape, picture, masks.shape[1:])
-    found, judged = masks.any(axis=0), truth != IGNORE
-    real = truth != 0
+    require_same_size(truth_file, truth.shape, picture, found.shape)
+    real, judged = truth != 0, truth != IGNORE
     return int((found & real & judged).sum()), int(((found | real) & judged).sum())

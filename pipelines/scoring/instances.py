@@ -12,8 +12,8 @@ from typing import Any, cast
 import numpy as np
 
 from pipelines.config import EvaluateConfig
-from pipelines.data.coco import CocoPicture, encode_masks, load_coco
-from pipelines.data.images import open_image
+from pipelines.data.coco import CocoPicture, load_coco
+from pipelines.data.images import open_working_picture
 from pipelines.events import Events
 from pipelines.files import sha256_file
 from pipelines.metrics.instance_ap import PictureDetections, accumulate, match_pictures
@@ -75,8 +75,9 @@ def _detect(config: EvaluateConfig, pictures: Sequence[CocoPicture], events: Eve
     detections = []
     with events.progress(len(pictures), "instances") as progress:
         for picture in pictures:
-            found = network(open_image(picture.path))
-            rles = encode_masks(found.masks.cpu().numpy())
+            pixels, size = open_working_picture(picture.path)
+            found = network(pixels)
+            rles = size.encode(found.masks.cpu().numpy())
             detections.append(PictureDetections(picture.image_id, found.scores.cpu().numpy(), rles))
             progress.advance()
     return detections

@@ -3,6 +3,7 @@
 This needs numpy, Pillow and pycocotools alone, no torch.
 """
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 
 from pipelines.data.checking import require_same_size
 from pipelines.data.classes import IGNORE, ClassList
-from pipelines.data.images import open_picture
+from pipelines.data.counting import value_counts
+from pipelines.data.images import open_picture, turn_for
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.rle import decode_masks
 from pipelines.events import Events
@@ -26,6 +28,7 @@ from pipelines.metrics.miou_bootstrap import Overlaps, miou_interval
 from pipelines.metrics.plausibility import Warnings, empty_labels, lost_classes
 
 _LEVELS = 10  # of confidence, in the reliability curve
+_LEVEL_OF = np.minimum(np.arange(256) * _LEVELS // 255, _LEVELS - 1).astype(np.uint8)
 _WORST = 20  # pictures that the result names
 
 ReadPair = Callable[[str], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
@@ -92,12 +95,13 @@ def score_label_folder(
 
     def count(image_id: str) -> _Counts:
         labels, truth = read_pair(image_id)
-        return _Counts(
-            confusion(truth, labels, n),
-            boundary_counts(truth, labels, n),
-            _levels(truth, labels, folder.label_path(image_id), folder.confidence_path(image_id)),
-            _assignment(truth, records.get(image_id), folder.classes),
-        )
+        with turn_for(truth.size):
+            return _Counts(
+                confusion(truth, labels, n),
+                boundary_counts(truth, labels, n),
+                _levels(truth, labels, folder.label_path(image_id), folder.confidence_path(image_id)),
+                _assignment(truth, records.get(image_id), folder.classes),
+            )
 
     total: _Counts | None = None
     by_picture: list[tuple[float, str]] = []
@@ -195,15 +199,15 @@ def _levels(
         InputError: The confidence map is of another size [label-size], or cannot be read.
     """
     counts = np.zeros((2, _LEVELS, 2), np.int64)
-    if confidence.is_file():
+    if os.path.isfile(confidence):
         with open_picture(confidence) as image:
             values = np.asarray(image.convert("L"))
         require_same_size(confidence, values.shape, label_file, labels.shape, "confidence map")
-        level = np.minimum(values.astype(np.int64) * _LEVELS // 255, _LEVELS - 1)
+        level = _LEVEL_OF[values]
         for row, kind in enumerate((labels == 0, (labels > 0) & (labels != IGNORE))):
             counted = kind & (truth != IGNORE)
-            counts[row, :, 0] = np.bincount(level[counted], minlength=_LEVELS)
-            counts[row, :, 1] = np.bincount(level[counted & (labels == truth)], minlength=_LEVELS)
+            counts[row, :, 0] = value_counts(level[counted], _LEVELS)
+            counts[row, :, 1] = value_counts(level[counted & (labels == truth)], _LEVELS)
     return counts
 
 
@@ -218,9 +222,9 @@ def _assignment(truth: NDArray[np.uint8], record: dict[str, Any] | None, classes
     if record is None or len(record.get("keywords", ())) < 2:
         return counts
     instances = record["instances"]
-    masks = decode_masks([instance["segmentation"] for instance in instances], *truth.shape)
-    for instance, mask in zip(instances, masks, strict=True):
-        shown = np.bincount(truth[mask > 0], minlength=256)[: classes.n_outputs]
+    for instance in instances:
+        (mask,) = decode_masks([instance["segmentation"]], *truth.shape)
+        shown = value_counts(truth[mask > 0])[: classes.n_outputs]
         best = int(shown.argmax())
         if best == 0:
             counts[3] += 1

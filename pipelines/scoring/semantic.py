@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipelines.config import EvaluateConfig
 from pipelines.data.checking import require_same_size
 from pipelines.data.classes import VOC_CLASSES, ClassList, load_classes
-from pipelines.data.images import open_image, with_any_case
+from pipelines.data.images import open_working_picture, with_any_case
 from pipelines.data.label_folder import LabelFolder, open_labels
 from pipelines.data.label_maps import read_label_map, tell_reading, write_palette_map
 from pipelines.data.shown_classes import require_classes
@@ -240,11 +240,11 @@ def _network(
     scales = scales_of(config)
 
     def read(image_id: str) -> tuple[Path, NDArray[np.uint8]]:
-        picture = open_image(pictures[image_id])
+        picture, size = open_working_picture(pictures[image_id])
         probabilities = network.probabilities(picture, scales, config.flip)
         if config.crf:
             probabilities = refine(probabilities, picture, config.crf_preset, network.device)
-        label_map = probabilities.argmax(axis=0).astype(np.uint8)
+        label_map = size.enlarge(probabilities.argmax(axis=0).astype(np.uint8))
         if save is not None:
             write_palette_map(save / f"{image_id}.png", network.classes.to_palette(label_map))
         return weights, label_map

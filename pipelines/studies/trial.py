@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from pipelines.config import TrainConfig
-from pipelines.data.coco import CocoPicture, encode_masks
-from pipelines.data.images import open_image
+from pipelines.data.coco import CocoPicture
+from pipelines.data.images import open_working_picture
 from pipelines.errors import InputError
 from pipelines.events import Events
 from pipelines.files import plain, read_json, write_json
@@ -121,8 +121,9 @@ def _detect(config: TrainConfig, pictures: Sequence[CocoPicture]) -> list[Pictur
     network = load_s4net(config.run, device=config.device, precision=config.precision)
     found = []
     for picture in pictures:
-        instances = network(open_image(picture.path))
-        rles = encode_masks(instances.masks.cpu().numpy())
+        pixels, size = open_working_picture(picture.path)
+        instances = network(pixels)
+        rles = size.encode(instances.masks.cpu().numpy())
         found.append(PictureDetections(picture.image_id, instances.scores.float().cpu().numpy(), rles))
     return found
 

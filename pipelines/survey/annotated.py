@@ -1,5 +1,6 @@
 """Data with masks: COCO files for the salient-instance network, and VOC folders to evaluate on."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,7 @@ def _coco_file(path: Path, content: dict[str, Any], listing: Listing) -> CocoFil
 def _folder_of(names: list[str], path: Path, listing: Listing) -> Path | None:
     """Return the folder below which every file name leads to a file, the nearest one to the COCO file first."""
     for folder in listing.near(path):
-        if names and all((folder / name).is_file() for name in names):
+        if names and all(os.path.isfile(folder / name) for name in names):
             return folder
     return None
 
@@ -126,5 +127,5 @@ def _truths(voc: Path) -> Iterator[Truth]:
             ids = read_split(voc, split)
         except InputError:
             continue
-        if all(truth_path(voc, image_id).is_file() for image_id in ids):
+        if all(os.path.isfile(truth_path(voc, image_id)) for image_id in ids):
             yield Truth(voc, split, len(ids))

@@ -208,7 +208,9 @@ def _pictures_of(path: Path, names: list[str], listing: Listing) -> Path | None:
     """Return the folder that has the first pictures of a table, the nearest one to the table first."""
     stems = [strip_image_suffix(name.lstrip("/").removeprefix("JPEGImages/")) for name in names[:_SAMPLES]]
     for folder in listing.near(path):
-        if stems and all(any((folder / f"{stem}{suffix}").is_file() for suffix in IMAGE_SUFFIXES) for stem in stems):
+        if stems and all(
+            any(os.path.isfile(folder / f"{stem}{suffix}") for suffix in IMAGE_SUFFIXES) for stem in stems
+        ):
             return folder
     return None
 

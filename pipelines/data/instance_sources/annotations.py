@@ -13,7 +13,8 @@ from pipelines.data.images import Frame, ImageFile, picture_frame
 from pipelines.data.instance_sources.picture_masks import PictureMasks, unlisted, wrong_size
 from pipelines.data.notes import Notes
 from pipelines.data.placement import Size, drawn_before_exif, is_doubtful
-from pipelines.data.rle import MaskSizeError, decode_masks
+from pipelines.data.rle import MaskSizeError
+from pipelines.data.working_size import working_masks
 from pipelines.errors import InputError
 
 
@@ -88,7 +89,7 @@ class AnnotationSource:
                 "expected; correct the file",
                 "coco-mask",
             )
-        masks = decode_masks([mask.rle for mask in placed], *frame.shown).astype(bool)
+        masks = working_masks([mask.rle for mask in placed], frame.working)
         return PictureMasks(masks, scores, tuple(mask.annotation.category for mask in placed))
 
     def _drawn(self, picture: AnnotatedPicture) -> Size | None:

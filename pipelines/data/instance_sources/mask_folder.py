@@ -56,7 +56,7 @@ class MaskFolder:
         """Return the instances of a picture; see `InstanceSource`."""
         if image_id not in self._known:
             raise unlisted(self.path, image_id)
-        single = image_id not in self._several
+        single, working = image_id not in self._several, frame.working
         masks = []
         for file in self._known[image_id]:
             picture = open_mask(file)
@@ -65,10 +65,10 @@ class MaskFolder:
             except MaskSizeError as error:
                 raise wrong_size(file, image_id, error) from error
             tell_placement(self.path, image_id, way, frame, self._notes)
-            masks += [place_mask(mask, way) for mask in self._masks_in(file, picture, single)]
-        return PictureMasks.certain(masks, frame.shown)
+            masks += [working.reduce_mask(place_mask(mask, way)) for mask in self._masks_in(file, picture, single)]
+        return PictureMasks.certain(masks, working.size)
 
-    def _masks_in(self, file: Path, picture: MaskPicture, single: bool) -> list[NDArray[np.bool_]]:
+    def _masks_in(self, file: Path, picture: MaskPicture, single: bool) -> Iterable[NDArray[np.bool_]]:
         if single and (picture.kind == "indices" or (self._numbered and picture.kind == "grey")):
             if picture.tells_grey:
                 raise InputError(
@@ -76,7 +76,8 @@ class MaskFolder:
                     "other files; keep masks and numbers in folders apart",
                     "mask-mode",
                 )
-            return [np.asarray(picture.values == number) for number in picture.numbers()]
+            # One at a time, as there may be many and each is as large as the picture.
+            return (np.asarray(picture.values == number) for number in picture.numbers())
         name = file.relative_to(self.path).as_posix()
         if picture.is_soft:
             what = f"{self.path}: masks of grey values, of which {picture.half} and more belong to the instance"

@@ -18,7 +18,7 @@ class PictureMasks:
     """The N instances of a picture, as a source found them.
 
     Attributes:
-        masks: [N, H, W] bool, of the size that `open_image` gives to the picture.
+        masks: [N, h, w] bool, of the size that `open_working_picture` gives to the picture.
         scores: [N] float32 in 0..1.
         categories: N names of categories in the source; empty where it names none.
     """
@@ -29,7 +29,7 @@ class PictureMasks:
 
     @classmethod
     def certain(cls, masks: Sequence[NDArray[np.bool_]], size: tuple[int, int]) -> "PictureMasks":
-        """Return masks [H, W] of a source that gives neither scores nor categories."""
+        """Return masks [h, w] of a source that gives neither scores nor categories."""
         stacked = np.stack(masks) if masks else np.zeros((0, *size), bool)
         return cls(stacked, np.ones(len(masks), np.float32), ("",) * len(masks))
 

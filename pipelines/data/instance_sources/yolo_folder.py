@@ -16,7 +16,8 @@ from pipelines.data.instance_sources.picture_masks import PictureMasks, reject_s
 from pipelines.data.instance_sources.yolo_names import NAME_FILES, find_names, read_names
 from pipelines.data.notes import Notes
 from pipelines.data.picture_names import PictureNames
-from pipelines.data.rle import decode_masks, read_rle
+from pipelines.data.rle import read_rle
+from pipelines.data.working_size import working_masks
 from pipelines.files import read_text
 
 _BOX = (4, 5)  # numbers behind the class that are a box, without and with a score
@@ -63,7 +64,7 @@ class YoloFolder:
             rles.append(read_rle([polygon], height, width))
             scores.append(score)
             names.append(self._name(number))
-        masks = decode_masks(rles, height, width).astype(bool)
+        masks = working_masks(rles, frame.working)
         return PictureMasks(masks, np.array(scores, np.float32), tuple(names))
 
     def _name(self, number: int) -> str:

@@ -1,5 +1,6 @@
 import io
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -52,19 +53,28 @@ def test_nothing_is_told_of_pictures_alone(tmp_path: Path) -> None:
     assert told(tmp_path) == (["a", "b", "c", "d"], [])
 
 
-def test_what_is_no_file_is_named_and_never_opened(tmp_path: Path) -> None:
+def test_what_is_no_file_is_named_and_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(tmp_path, "a.jpg")
     os.mkfifo(tmp_path / "fifo.jpg")
     (tmp_path / "gone.jpg").symlink_to("nowhere.jpg")
     (tmp_path / "null.jpg").symlink_to("/dev/null")
     (tmp_path / "link.jpg").symlink_to("a.jpg")
+    (tmp_path / "self.jpg").symlink_to("self.jpg")
+    (tmp_path / "album.jpg").mkdir()
+    touch(tmp_path, "album.jpg/inside.jpg")
+    with socket.socket(socket.AF_UNIX) as server:
+        monkeypatch.chdir(tmp_path)  # the path of a socket may have some hundred characters at most
+        server.bind("socket.jpg")
     found, lines = told(tmp_path)
-    assert found == ["a", "link"]
-    kinds = "fifo.jpg (a FIFO), gone.jpg (a link that leads nowhere), null.jpg (a device)"
-    assert lines == [f"warning: pictures: left out, because they are no files: 3 ({kinds})"]
+    assert found == ["a", "album.jpg/inside", "link"]
+    kinds = (
+        "album.jpg (a folder), fifo.jpg (a FIFO), gone.jpg (a link that leads nowhere), null.jpg (a device), "
+        "self.jpg (a link to itself)"
+    )
+    assert lines == [f"warning: pictures: left out, because they are no files: 6 ({kinds}, ...)"]
     for read in (open_image, image_size):  # a list may name such a file
         for name in ("fifo.jpg", "null.jpg"):
-            with pytest.raises(InputError, match=r"is a FIFO or a device.*image-not-file"):
+            with pytest.raises(InputError, match=r"is a (FIFO|device), expected.*image-not-file"):
                 read(tmp_path / name)
 
 

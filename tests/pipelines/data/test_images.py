@@ -162,7 +162,8 @@ def test_a_picture_without_read_rights_is_an_input_error(tmp_path: Path, monkeyp
     def refuse(*args: object, **options: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Image, "open", refuse)  # the tests may run as root, who may read everything
+    (tmp_path / "a.jpg").touch()
+    monkeypatch.setattr(os, "open", refuse)  # the tests may run as root, who may read everything
     assert rule_of(tmp_path / "a.jpg") == "image-unreadable"
 
 
