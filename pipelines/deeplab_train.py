@@ -50,7 +50,7 @@ from pipelines.engine.run_dir import RunDir
 from pipelines.engine.sampling import Epochs, repeat_factors, sample_generator
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
-from pipelines.files import Journal
+from pipelines.journal import Journal
 from pipelines.metrics.confusion import ConfusionMatrix
 from pipelines.metrics.plausibility import Warnings, empty_labels, unlabelled_classes
 from pipelines.networks.build import new_deeplab

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from pipelines.files import write_error
+from pipelines.file_errors import write_error
 
 # Without a terminal, a line is due after this share of the work, or after this time.
 _LINE_SHARE = 0.05

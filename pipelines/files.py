@@ -2,40 +2,31 @@
 
 A file appears under its name only when all of its bytes are on the disk. The bytes first go to a temporary file
 `.name.<pid>.tmp` in the same folder. That file is flushed to the disk and renamed. The folder is flushed last, so that
-the rename survives a crash too. A file that grows is a journal of JSON lines: a crash can only tear the last line.
+the rename survives a crash too. A file that grows is a `pipelines.journal.Journal`.
 
 JSON has no NaN and no infinity. Everything that this module writes as JSON goes through `plain`, which writes null for
 such numbers. Code that computes a number therefore returns NaN where the number is unknown.
 """
 
 import codecs
-import errno
 import hashlib
 import io
 import json
 import math
 import os
 import re
-import shutil
-import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from pipelines.errors import InputError, MachineError, S4Error
+from pipelines.errors import InputError
+from pipelines.file_errors import read_error, write_error
+from pipelines.regular_files import open_regular
 
 _TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the disk, a quota, or a limit on the size of a file
-_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _LONGEST_NAME = 255  # bytes, on nearly every file system
-_NOT_REGULAR = {
-    stat.S_IFIFO: "a FIFO",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFSOCK: "a socket",
-}
 
 
 def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -62,7 +53,7 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
         if raw.trouble is not None:
             raise raw.trouble
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except Exception as error:
         trouble = raw.trouble if raw is not None else None
         cause = trouble or error
@@ -95,32 +86,6 @@ class _HonestFile(io.FileIO):
             raise
 
 
-def free_bytes(place: Path) -> int | None:
-    """Return the free space where a file or folder is or will be; None where the file system does not tell it."""
-    place = place.absolute()
-    existing = next((one for one in (place, *place.parents) if one.exists()), place)
-    try:
-        usage = shutil.disk_usage(existing)
-    except OSError:
-        return None
-    return usage.free if usage.total else None  # some file systems of the network count nothing
-
-
-def require_space(path: Path, needed: int) -> None:
-    """Check that a disk has room before time is spent on what will be written there.
-
-    Args:
-        path: The file or folder to be written.
-        needed: Bytes that it will take.
-
-    Raises:
-        MachineError: There is less room [disk-full].
-    """
-    free = free_bytes(path)
-    if free is not None and free < needed:
-        raise _no_room(path, "too little space on the disk", f"{needed} bytes needed", free)
-
-
 def write_json_in_place(path: Path, value: Any) -> None:
     """Write a value as JSON over the bytes of a file that is there: a full disk has no room for a second file.
 
@@ -139,45 +104,6 @@ def write_json_in_place(path: Path, value: Any) -> None:
         raise write_error(path, error, len(content)) from error
 
 
-def open_regular(path: Path, buffering: int = -1) -> BinaryIO:
-    """Open a file to read bytes from it, if it is a regular file.
-
-    To open a FIFO waits until somebody writes into it, and to read from a device may never end.
-
-    Args:
-        path: The file.
-        buffering: As for `open`.
-
-    Raises:
-        InputError: The path leads to a FIFO, a socket or a device [not-regular].
-        OSError: The file cannot be opened, or is a folder.
-    """
-    require_regular(path)
-    # What lies there may have changed since. Without blocking, at least nothing waits.
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb", buffering)
-    try:
-        _refuse_irregular(path, os.fstat(file.fileno()).st_mode)
-    except BaseException:
-        file.close()
-        raise
-    return file
-
-
-def require_regular(path: Path) -> None:
-    """Refuse what is there and is neither a regular file nor a folder.
-
-    Raises:
-        InputError: The path leads to a FIFO, a socket or a device [not-regular].
-        OSError: There is nothing, or it cannot be looked at.
-    """
-    _refuse_irregular(path, os.stat(path).st_mode)
-
-
-def kind_of_file(mode: int) -> str | None:
-    """Return what a mode of `stat` is, in words; None for a regular file, a folder, and what has no name here."""
-    return _NOT_REGULAR.get(stat.S_IFMT(mode))
-
-
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
     atomic_write(path, lambda file: file.write(text.encode("utf-8", "surrogateescape")))
@@ -193,7 +119,7 @@ def copy_file(source: Path, target: Path) -> None:
         with open_regular(source) as file:
             content = file.read()
     except OSError as error:
-        raise _read_error(source, error) from error
+        raise read_error(source, error) from error
     atomic_write(target, lambda file: file.write(content))
 
 
@@ -237,7 +163,7 @@ def read_text(path: Path) -> str:
             f"{path}: byte {error.start} is not UTF-8, expected a text file; save it as UTF-8", "text-damaged"
         ) from error
     except OSError as error:
-        raise _read_error(path, error) from error
+        raise read_error(path, error) from error
 
 
 def read_json(path: Path) -> Any:
@@ -258,81 +184,6 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
-class Journal:
-    """A file of JSON records that only grows. Each line is one record.
-
-    A crash can only tear the last line. Reading leaves a torn line out, and the first append cuts the torn line off.
-    The file is opened for every record, so an instance holds nothing that must be closed.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """Name the file; nothing is touched before the first append."""
-        self.path = path
-        self._clean = False
-
-    def append(self, record: dict[str, Any]) -> None:
-        """Add one record; `plain` gives the record its JSON form. Only `sync` makes sure that it is on the disk.
-
-        Raises:
-            MachineError: The disk is full, or the file cannot be written to.
-        """
-        line = json.dumps(plain(record)) + "\n"
-        if not self._clean:
-            self.repair()
-            self._clean = True
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab") as file:
-                file.write(line.encode())
-        except OSError as error:
-            self._clean = False  # a part of the line may be there
-            raise write_error(self.path, error, len(line)) from error
-
-    def sync(self) -> None:
-        """Force everything appended so far on to the disk."""
-        try:
-            with self.path.open("ab") as file:
-                os.fsync(file.fileno())
-            _sync_folder(self.path.parent)
-        except OSError as error:
-            raise write_error(self.path, error) from error
-
-    def read(self) -> list[dict[str, Any]]:
-        """Return all whole records, oldest first; none for a missing file.
-
-        Raises:
-            InputError: A line before the last one is damaged, which a crash cannot do [journal-damaged].
-        """
-        return self._scan()[0]
-
-    def repair(self) -> None:
-        """Cut off a torn last line, so that the next record starts on a line of its own."""
-        whole = self._scan()[1]
-        if self.path.exists() and self.path.stat().st_size > whole:
-            try:
-                os.truncate(self.path, whole)
-            except OSError as error:
-                raise write_error(self.path, error) from error
-
-    def _scan(self) -> tuple[list[dict[str, Any]], int]:
-        """Return the whole records and the number of bytes that they fill."""
-        try:
-            lines = self.path.read_bytes().splitlines(keepends=True) if self.path.exists() else []
-        except OSError as error:
-            raise _read_error(self.path, error) from error
-        records: list[dict[str, Any]] = []
-        for number, line in enumerate(lines, start=1):
-            record = _parse_record(line)
-            if record is not None:
-                records.append(record)
-            elif number < len(lines):
-                raise InputError(
-                    f"{self.path}: line {number} is damaged, expected one JSON record a line; restore the file",
-                    "journal-damaged",
-                )
-        return records, sum(len(line) for line in lines[: len(records)])
-
-
 def sha256_file(path: Path) -> str:
     """Return the hexadecimal SHA-256 of the bytes of a file.
 
@@ -343,7 +194,7 @@ def sha256_file(path: Path) -> str:
         with open_regular(path) as file:
             return hashlib.file_digest(cast(BufferedReader, file), "sha256").hexdigest()
     except OSError as error:
-        raise _read_error(path, error) from error
+        raise read_error(path, error) from error
 
 
 def sha256_lines(lines: Iterable[str]) -> str:
@@ -404,18 +255,8 @@ def _walked(folders: Iterable[Path]) -> Iterator[tuple[str, list[str]]]:
         yield from ((parent, names) for parent, _, names in os.walk(folder) if not folder.is_symlink())
 
 
-def _parse_record(line: bytes) -> dict[str, Any] | None:
-    """Return the record of one line; None if the line is not whole."""
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) else None
-
-
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Flush a folder to the disk, so that a rename in it survives a crash."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -437,64 +278,8 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{name}{end}")
 
 
-def _refuse_irregular(path: Path, mode: int) -> None:
-    kind = kind_of_file(mode)
-    if kind is not None:
-        raise InputError(f"{path}: is {kind}, expected a file; check the path", "not-regular")
-
-
 def _remove_quietly(path: Path) -> None:
     try:
         path.unlink()
     except OSError:
         pass  # an error here would hide the one that led here
-
-
-def _read_error(path: Path, error: OSError) -> S4Error:
-    return MachineError(
-        f"{path}: {error.strerror or error}, expected a readable file; check its rights and its disk", "read-failed"
-    )
-
-
-def full_disk(error: BaseException | None) -> OSError | None:
-    """Return the error of a full disk behind an error of a library; None if there is none."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        if isinstance(error, OSError) and error.errno in _FULL:
-            return error
-        error = error.__cause__ or error.__context__
-    return None
-
-
-def write_error(path: Path, error: OSError, needed: int | None = None) -> MachineError:
-    """Return what a user is told of a file that cannot be written.
-
-    Args:
-        path: The file.
-        error: What the system said.
-        needed: Bytes that the file needs at least; None if unknown.
-    """
-    reason = error.strerror or str(error)
-    if error.errno in _FULL:
-        wanted = "room for the file needed" if needed is None else f"at least {needed} bytes needed"
-        return _no_room(path, reason, wanted, free_bytes(path))
-    if error.errno == errno.ENAMETOOLONG:
-        return InputError(
-            f"{path}: {error.strerror}, a shorter one expected; rename the picture or choose another folder",
-            "name-too-long",
-        )
-    if error.errno in _FORBIDDEN:
-        return MachineError(
-            f"{path}: {error.strerror}, expected a folder that may be written to; change its rights or the path",
-            "no-permission",
-        )
-    return MachineError(
-        f"{path}: {error.strerror or error}, expected to write the file; check the path and the disk", "write-failed"
-    )
-
-
-def _no_room(path: Path, found: str, wanted: str, free: int | None) -> MachineError:
-    there = "" if free is None else f", {free} bytes free"
-    message = f"{path}: {found}, {wanted}{there}; make room or choose another folder, and start again"
-    return MachineError(message, "disk-full")

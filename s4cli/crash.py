@@ -14,7 +14,7 @@ import click
 
 from pipelines import __version__
 from pipelines.errors import MachineError, S4Error
-from pipelines.files import full_disk, write_error
+from pipelines.file_errors import full_disk, write_error
 from s4cli.output import PrintedFailure, print_error
 
 OK = 0

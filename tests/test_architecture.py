@@ -24,7 +24,8 @@ COMMANDS = {
     "bench", "init",
 }  # fmt: skip
 COMPOSED = {"run", "demo", "ablate", "bench"}  # commands that are made of others
-GROUND = {"errors", "files", "folder_lock", "events"}
+FILES = {"files", "journal", "regular_files", "file_errors", "errors"}
+GROUND = {*FILES, "folder_lock", "events"}
 # What each part of `pipelines` may import of the others. Read from top to bottom it is the map of CONTRIBUTING.md.
 PARTS = {
     "labels": {"networks", "engine", "data", "config", *GROUND},
@@ -33,14 +34,17 @@ PARTS = {
     "studies": {"networks", "engine", "data", "metrics", "report", "config", *GROUND},
     "networks": {"engine", "data", "config", *GROUND},
     "survey": {"data", "config", *GROUND},
-    "report": {"data", "files", "errors"},
-    "metrics": {"data", "files", "errors"},
+    "report": {"data", *FILES},
+    "metrics": {"data", *FILES},
     "engine": {"config", *GROUND},
     "data": {"config", *GROUND},
     "config": GROUND,
-    "folder_lock": {"files", "errors"},
-    "files": {"errors"},
-    "events": {"files", "errors"},
+    "folder_lock": FILES,
+    "events": FILES,
+    "journal": {"files", "regular_files", "file_errors", "errors"},
+    "files": {"regular_files", "file_errors", "errors"},
+    "regular_files": {"errors"},
+    "file_errors": {"errors"},
     "errors": set(),
 }
 FACE = "__init__"  # `pipelines/__init__.py` hands on the loaders and the version

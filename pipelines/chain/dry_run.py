@@ -16,7 +16,7 @@ from pipelines.chain.step import Step
 from pipelines.config import StageConfig
 from pipelines.errors import MachineError, S4Error, raise_all
 from pipelines.events import Events
-from pipelines.files import free_bytes
+from pipelines.file_errors import free_bytes
 
 
 class Listener(Events):

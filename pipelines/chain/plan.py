@@ -8,7 +8,7 @@ from pipelines.chain.estimate import in_words
 from pipelines.chain.findings import Seen
 from pipelines.chain.state import ChainState
 from pipelines.chain.step import Step
-from pipelines.files import free_bytes
+from pipelines.file_errors import free_bytes
 
 UNKNOWN = "unknown until measured"
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from pipelines.config.setting import Tell
 from pipelines.errors import ConfigError, InputError
-from pipelines.files import read_json, require_regular, write_json
+from pipelines.files import read_json, write_json
+from pipelines.regular_files import require_regular
 
 RUNS = Path("runs")
 S4NET_RUN = RUNS / "s4net"

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 
 from pipelines.data.notes import Notes
 from pipelines.errors import InputError
-from pipelines.files import kind_of_file
+from pipelines.regular_files import kind_of_file
 
 _FOLDER = "a folder"
 _NO_NAME = ("/",)

@@ -22,7 +22,8 @@ from pipelines.data.notes import Notes
 from pipelines.data.tar_shards import COMPRESSED_SUFFIXES, TAR_SUFFIX, TarMember, compressed, index_tar, open_member
 from pipelines.data.working_size import WORKING_PIXELS, WorkingSize
 from pipelines.errors import InputError
-from pipelines.files import atomic_write, open_regular
+from pipelines.files import atomic_write
+from pipelines.regular_files import open_regular
 
 ImageFile = Path | TarMember
 """Where a picture lies: a file of its own, or a place in a tar."""

@@ -16,7 +16,8 @@ from typing import Any
 from pipelines.data.coco_writer import coco_json
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.record_files import INSTANCES, RECORDS, SETTINGS, Record, check_settings, write_records
-from pipelines.files import Journal, write_json
+from pipelines.files import write_json
+from pipelines.journal import Journal
 
 _SHARD_RECORDS = "records-*-of-*.jsonl"
 

@@ -13,7 +13,8 @@ from typing import Any
 from pipelines.config.outputs import require_own_folder
 from pipelines.data.coco_writer import coco_json
 from pipelines.data.record_files import INSTANCES, RECORDS, SETTINGS, Record, check_settings, write_records
-from pipelines.files import Journal, write_json
+from pipelines.files import write_json
+from pipelines.journal import Journal
 
 SALIENT = "salient"
 """The one category of class-agnostic instances."""

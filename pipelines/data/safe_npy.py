@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.errors import InputError
-from pipelines.files import open_regular
+from pipelines.regular_files import open_regular
 
 # What a NumPy array of numbers is rebuilt with, under the module names of NumPy 1 and 2. A pickle that asks for any
 # other name could run any code.

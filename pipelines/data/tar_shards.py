@@ -17,7 +17,7 @@ from typing import BinaryIO, cast
 
 from pipelines.data.notes import first_names
 from pipelines.errors import InputError
-from pipelines.files import open_regular
+from pipelines.regular_files import open_regular
 
 TAR_SUFFIX = ".tar"
 COMPRESSED_SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")

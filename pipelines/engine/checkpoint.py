@@ -23,7 +23,8 @@ from torch import Tensor
 
 from pipelines.config.usual_places import weights_file as weights_file
 from pipelines.errors import InputError, S4Error
-from pipelines.files import atomic_write, read_json, require_space, sha256_file
+from pipelines.file_errors import require_space
+from pipelines.files import atomic_write, read_json, sha256_file
 
 _HASHES = "s4_sha256"  # key of the hashes of the other entries
 _REST = "rest"  # all entries without tensors have one hash together

@@ -20,7 +20,7 @@ from pipelines.engine.schedule import Schedule, lr_factor
 from pipelines.engine.signals import StopRequest
 from pipelines.errors import DivergedError, MachineError, Stopped
 from pipelines.events import Events, Progress
-from pipelines.files import require_space
+from pipelines.file_errors import require_space
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,14 +17,8 @@ from pipelines.config.paths import require_startable
 from pipelines.engine.distributed import ALONE, Processes
 from pipelines.engine.version import __version__
 from pipelines.errors import MachineError, S4Error
-from pipelines.files import (
-    Journal,
-    read_json,
-    remove_stale_temporaries,
-    write_json,
-    write_json_in_place,
-    write_text,
-)
+from pipelines.files import read_json, remove_stale_temporaries, write_json, write_json_in_place, write_text
+from pipelines.journal import Journal
 
 _STATUS = "status.json"
 

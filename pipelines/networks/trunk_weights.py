@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pipelines.engine.checkpoint import load_checkpoint, require_finite
 from pipelines.errors import InputError, MachineError
-from pipelines.files import full_disk, write_error
+from pipelines.file_errors import full_disk, write_error
 from pipelines.networks.trunk_places import LITE0, WHEEL, TrunkPlace, find_trunk
 
 

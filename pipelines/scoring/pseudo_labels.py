@@ -20,7 +20,7 @@ from pipelines.data.images import open_picture, turn_for
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.rle import decode_masks
 from pipelines.events import Events
-from pipelines.files import Journal
+from pipelines.journal import Journal
 from pipelines.metrics.boundary_iou import boundary_counts, boundary_iou
 from pipelines.metrics.confusion import ConfusionMatrix, confusion, mean_of_known, overlap
 from pipelines.metrics.label_quality import label_quality

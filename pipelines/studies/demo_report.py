@@ -15,7 +15,7 @@ from pipelines.data.images import open_image
 from pipelines.data.label_folder import open_labels
 from pipelines.data.label_maps import read_palette_map
 from pipelines.data.voc import image_path, read_split, truth_path
-from pipelines.files import Journal
+from pipelines.journal import Journal
 from pipelines.networks.load import load_deeplab, load_s4net
 from pipelines.report.charts import loss_curves, per_class_bars
 from pipelines.report.html import Picture, Section, Table, render_report

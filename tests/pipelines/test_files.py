@@ -13,7 +13,6 @@ import pytest
 from pipelines import errors
 from pipelines.errors import ConfigError, InputError, MachineError, S4Error, nearest_name
 from pipelines.files import (
-    Journal,
     atomic_write,
     plain,
     read_json,
@@ -24,6 +23,7 @@ from pipelines.files import (
     write_json,
     write_text,
 )
+from pipelines.journal import Journal
 
 
 def gone_pid() -> int:

@@ -390,12 +390,3 @@ def test_recognition_without_weights_of_a_classifier_is_refused_before_anything_
     with pytest.raises(ConfigError, match="recognise-unusable"):
         run(tmp_path, recognise="imagenet", trunk_weights="none")
     assert not (tmp_path / "labels" / "settings.json").exists()
-
-
-def test_labelling_again_says_so_and_one_file_alone_says_where_the_pictures_lie(tmp_path: Path, net, capsys):
-    make_pictures(tmp_path, *MIXED)
-    run(tmp_path), run(tmp_path)
-    assert capsys.readouterr().err.count(f"{tmp_path / 'labels'}: all 7 pictures were labelled before\n") == 1
-    texts = {path.name: path.read_text() for path in (tmp_path / "labels").glob("*.json*")}
-    placed = {name: json.loads(text) for name, text in texts.items() if str(tmp_path) in text}
-    assert placed == {"pictures.json": {"images": str(tmp_path / "images")}}

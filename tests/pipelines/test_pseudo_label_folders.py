@@ -84,3 +84,12 @@ def test_own_classes_are_not_recognised_and_that_is_told(
     line = f"warning: --recognise imagenet: {unknown}; their instances are not checked"
     assert (line in lines) == warns
     assert (f"--recognise: off, because {unknown}" in lines) != warns
+
+
+def test_labelling_again_says_so_and_one_file_alone_says_where_the_pictures_lie(tmp_path: Path, net, capsys):
+    make_pictures(tmp_path, *MIXED)
+    run(tmp_path), run(tmp_path)
+    assert capsys.readouterr().err.count(f"{tmp_path / 'labels'}: all 7 pictures were labelled before\n") == 1
+    texts = {path.name: path.read_text() for path in (tmp_path / "labels").glob("*.json*")}
+    placed = {name: json.loads(text) for name, text in texts.items() if str(tmp_path) in text}
+    assert placed == {"pictures.json": {"images": str(tmp_path / "images")}}

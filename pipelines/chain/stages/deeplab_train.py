@@ -17,7 +17,8 @@ from pipelines.data.notes import Notes
 from pipelines.data.picture_folders import find_pictures
 from pipelines.data.voc import read_id_list
 from pipelines.errors import InputError
-from pipelines.files import Journal, sha256_lines, write_text
+from pipelines.files import sha256_lines, write_text
+from pipelines.journal import Journal
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from pipelines.chain.step import Step
 from pipelines.config import DeepLabTrainConfig, StageConfig, TrainConfig
 from pipelines.errors import ConfigError, S4Error
 from pipelines.events import Events
-from pipelines.files import Journal, read_json
+from pipelines.files import read_json
+from pipelines.journal import Journal
 
 
 @dataclass(frozen=True)
