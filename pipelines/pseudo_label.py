@@ -27,7 +27,8 @@ from pipelines.config.usual_places import record_pictures
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.label_records import LabelRecords, count_records
 from pipelines.engine.distributed import choose_device
-from pipelines.engine.picture_workers import FEWEST, Given, PictureWorkers, Step
+from pipelines.engine.picture_steps import Given, Step
+from pipelines.engine.picture_workers import FEWEST, PictureWorkers
 from pipelines.engine.rehearsal import Pace, device_in_words, rehearse
 from pipelines.engine.signals import StopRequest
 from pipelines.engine.threads import cores, one_thread

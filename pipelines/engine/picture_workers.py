@@ -9,7 +9,11 @@ threads of torch. Four things are added here:
 - The main module of the user is not imported again. So scripts need no `if __name__ == "__main__"`.
 - Ctrl-C and SIGTERM are for the parent alone. The parent ends the workers.
 - A worker ends when its parent does, however that ends.
-- A worker that dies is told as an error with the names of its pictures.
+- A worker that dies is told as an error with the names of its pictures. That holds for one too that dies while it sends
+  an answer: the pool alone would wait for the rest of the answer for ever.
+
+`pipelines.engine.ray_workers` does the same on the machines of a Ray cluster. Both do a step by
+`pipelines.engine.picture_steps.answer_for`.
 """
 
 import os
@@ -21,13 +25,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from multiprocessing import current_process, parent_process
+from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.queues import SimpleQueue
 from multiprocessing.reduction import ForkingPickler
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Self
 
+from pipelines.engine.picture_steps import Answer, Given, Listener, Result, Step, W, answer_for, one_by_one
 from pipelines.engine.signals import ASKING
 from pipelines.errors import InputError, MachineError
 from pipelines.events import Events
@@ -35,61 +41,9 @@ from pipelines.events import Events
 FEWEST = 16
 """Pictures that a process must have for itself. With fewer, to start the process takes longer than it saves."""
 _AHEAD = 4  # pictures handed out for each process, so that a slow picture does not stop the other processes
-_ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-
-
-class Work(Protocol):
-    """What a process works with: it can be pickled, and opens all that cannot at the first use."""
-
-    def open(self) -> None:
-        """Open what may be unusable. A worker calls this before every step, so it must be quick once all is open."""
-        ...
-
-    def told(self) -> Any:
-        """Return what was noted for the user since the last call."""
-        ...
-
-    def hear(self, told: Any) -> None:
-        """Take what the work of another process noted for the user."""
-        ...
-
-
-Anything = TypeVar("Anything")
-W = TypeVar("W", bound=Work)
-Given = TypeVar("Given")
-Result = TypeVar("Result")
-Step = Callable[[Anything, str, Given], Result]
-"""(work, image_id, what is given for the picture) -> result. It raises `InputError` for an unusable picture."""
-
-
-def one_by_one(
-    step: Step[Anything, Given, Result],
-    work: Anything,
-    items: Iterable[tuple[str, Given]],
-    stop: Callable[[], bool] = lambda: False,
-) -> Iterator[tuple[str, Result | InputError]]:
-    """Do a step with pictures in this process.
-
-    Args:
-        step: The step.
-        work: What the step works with.
-        items: (image_id, what is given for the picture).
-        stop: Asked after each picture whether to leave out the others.
-
-    Yields:
-        (image_id, result), or (image_id, error) for an unusable picture.
-    """
-    for image_id, given in items:
-        yield image_id, _attempt(step, work, image_id, given)
-        if stop():
-            return
-
-
-def _attempt(step: Step[Anything, Given, Result], work: Anything, image_id: str, given: Given) -> Result | InputError:
-    try:
-        return step(work, image_id, given)
-    except InputError as error:  # one damaged picture does not stop the others
-        return error
+_GRACE = 3.0  # seconds in which the pool has noticed a death, unless it waits for the rest of an answer
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+"""Environment of a process that computes with one thread."""
 
 
 class PictureWorkers(Generic[W]):
@@ -109,7 +63,7 @@ class PictureWorkers(Generic[W]):
         # A daemon process may have no children.
         self._work, self._most, self._events = work, 1 if current_process().daemon else processes, events
         self._crew: _Crew[W] | None = None
-        self._warned: dict[Any, Any] = {}  # as `__warningregistry__`: what was warned of already
+        self._listener = Listener(work)
 
     def __enter__(self) -> Self:
         """Return this object."""
@@ -141,26 +95,22 @@ class PictureWorkers(Generic[W]):
         Raises:
             MachineError: A process died [worker-died]. All that was finished was yielded before.
         """
-        if self._crew is None and min(self._most, len(items) // FEWEST) > 1:
-            self._crew = _Crew(self._work, min(self._most, len(items) // FEWEST))
-            self._events.info(f"{self._crew.size} processes of one thread each work on the pictures")
+        size = min(self._most, len(items) // FEWEST)
+        if size > (1 if self._crew is None else self._crew.size):
+            self._replace_crew(size)
         if self._crew is None:
             yield from one_by_one(step, self._work, items, stop)
             return
         for image_id, answer in self._crew.answers(step, items, stop):
-            self._work.hear(answer.told)
-            for text, category, file, line in answer.warned:
-                warnings.warn_explicit(text, category, file, line, registry=self._warned)
-            yield image_id, answer.result
+            result = self._listener.result(answer)
+            yield image_id, result
 
-
-@dataclass(frozen=True)
-class _Answer(Generic[Result]):
-    """What a worker sends back: the result, what was noted for the user, and what was warned of."""
-
-    result: Result | InputError
-    told: Any
-    warned: list[tuple[str, type[Warning], str, int]]
+    def _replace_crew(self, size: int) -> None:
+        """Start processes. Fewer that worked on the few pictures of an earlier pass end before."""
+        if self._crew is not None:
+            self._crew.end()
+        self._crew = _Crew(self._work, size)
+        self._events.info(f"{size} processes of one thread each work on the pictures")
 
 
 class _Crew(Generic[W]):
@@ -178,18 +128,18 @@ class _Crew(Generic[W]):
         for _ in range(size):
             self._works.put(work)
         self._pool = ProcessPoolExecutor(size, self._context, _prepare, (self._works, self._stopped))
+        self._cut_off = False  # whether a worker died while it sent an answer
 
     def end(self) -> None:
         """Kill the workers. They hold nothing that is not written, and to take torch down politely takes seconds."""
-        for worker in self._context.workers:
-            worker.kill()
+        self._kill_all()
         self._pool.shutdown()
         self._works.cancel_join_thread()
         self._works.close()
 
     def answers(
         self, step: Step[W, Given, Result], items: Iterable[tuple[str, Given]], stop: Callable[[], bool]
-    ) -> Iterator[tuple[str, _Answer[Result]]]:
+    ) -> Iterator[tuple[str, Answer[Result]]]:
         """Yield the answers in the order of the items; see `PictureWorkers.answers`."""
         source = iter(items)
         waiting: deque[tuple[str, Future[Any]]] = deque()
@@ -203,7 +153,7 @@ class _Crew(Generic[W]):
                 return
             image_id, future = waiting[0]
             try:
-                answer = future.result()
+                answer = self._wait_for(future)
             except Exception as error:
                 failure = error
             else:
@@ -213,9 +163,44 @@ class _Crew(Generic[W]):
         finished = [one for one in waiting if one[1].done() and one[1].exception() is None]
         yield from ((image_id, future.result()) for image_id, future in finished if future.result() is not None)
         # Without a cause: with one, the death only looks like that, because an answer could not be read.
-        if isinstance(failure, BrokenProcessPool) and failure.__cause__ is None:
+        if isinstance(failure, BrokenProcessPool) and (self._cut_off or failure.__cause__ is None):
             raise self._death([image_id for image_id, future in waiting if (image_id, future) not in finished])
         raise failure
+
+    def _wait_for(self, future: "Future[Any]") -> Any:
+        """Return the result of a future, also if a worker dies while it sends an answer.
+
+        The pool reads an answer of a worker until its last byte. Of a worker that died in between, the last byte never
+        comes. The pool is freed by the end of the stream, which comes when nobody can write to it any more.
+        """
+        while not self._cut_off:
+            try:
+                return future.result(_GRACE)
+            except TimeoutError:
+                if future.done():
+                    break  # the error is that of the step
+            started = [worker for worker in self._context.workers if worker.pid is not None]
+            if wait([worker.sentinel for worker in started], timeout=0) and not future.done():
+                self._free_the_pool(future)
+        return future.result()
+
+    def _free_the_pool(self, future: "Future[Any]") -> None:
+        """End the stream of answers, unless the pool notices the death of a worker by itself."""
+        try:
+            future.exception(_GRACE)
+        except TimeoutError:
+            self._cut_off = True
+            self._kill_all()
+
+    def _kill_all(self) -> None:
+        """Kill all workers, and end the stream of their answers: a half sent one would keep the pool waiting."""
+        started = [worker for worker in self._context.workers if worker.pid is not None]
+        for worker in started:
+            worker.kill()
+        for worker in started:
+            wait([worker.sentinel])
+        for stream in self._context.streams:
+            stream._writer.close()  # the workers' ends are closed: they are dead
 
     def _submit(self, step: Step[W, Given, Result], image_id: str, given: Given) -> "Future[Any]":
         try:
@@ -260,6 +245,13 @@ class _Context(SpawnContext):
     def __init__(self) -> None:
         super().__init__()
         self.workers: list[_Worker] = []
+        self.streams: list[Any] = []  # through which the workers send their answers
+
+    def SimpleQueue(self) -> "SimpleQueue[Any]":
+        """Return a new stream of answers."""
+        stream: SimpleQueue[Any] = super().SimpleQueue()
+        self.streams.append(stream)
+        return stream
 
     def Process(self, *args: Any, **kwargs: Any) -> "_Worker":  # type: ignore[override]
         """Return a new worker."""
@@ -296,7 +288,7 @@ class _Worker(SpawnProcess):
         for number in ASKING:
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKING)
-        os.environ.update(_ONE_THREAD)  # nothing that reads these is imported yet
+        os.environ.update(ONE_THREAD)  # nothing that reads these is imported yet
         warnings.simplefilter("ignore")  # while modules are imported: the parent has imported them too
         threading.Thread(target=_end_with_parent, daemon=True).start()
         super().run()
@@ -323,17 +315,11 @@ def _prepare(works: Any, stopped: Any) -> None:
     _prepared[:] = [works, stopped]
 
 
-def _answer(step: Step[W, Given, Result], image_id: str, given: Given) -> _Answer[Result] | None:
+def _answer(step: Step[W, Given, Result], image_id: str, given: Given) -> Answer[Result] | None:
     """Do a step with a picture, in a worker; return None if the parent was asked to stop before."""
     if _prepared[1].value:
         return None
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")  # the parent decides which are shown
-        work = _work_here()
-        work.open()  # apart from the step: an error here is no fault of the picture
-        result = _attempt(step, work, image_id, given)
-    warned = [(str(one.message), one.category, one.filename, one.lineno) for one in caught]
-    return _Answer(result, work.told(), warned)
+    return answer_for(_work_here(), step, image_id, given)
 
 
 def _work_here() -> Any:

@@ -28,7 +28,7 @@ from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import ClassList, Keywords
 from pipelines.data.images import ImageFile, open_working_picture
 from pipelines.engine.distributed import choose_device
-from pipelines.engine.picture_workers import Step, one_by_one
+from pipelines.engine.picture_steps import Step, one_by_one
 from pipelines.engine.precision import autocast
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events

@@ -10,7 +10,7 @@ from pipelines.data.images import open_working_picture
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.notes import Cases
 from pipelines.data.output_names import require_short_name
-from pipelines.engine.picture_workers import Given, Result, Step
+from pipelines.engine.picture_steps import Given, Result, Step
 from pipelines.errors import InputError, MachineError
 from pipelines.events import Events
 from pipelines.labels.attention import ATTENTION, AttentionMaps, AttentionSteps, open_attention, stored_attention

@@ -5,6 +5,8 @@ import signal
 import sys
 import time
 import warnings
+from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from pipelines.errors import ConfigError, InputError, MachineError
@@ -89,3 +91,26 @@ def sleep(work: LightWork, image_id: str, folder: str) -> str:
     slow(work, image_id, folder)
     time.sleep(600)
     return image_id
+
+
+def die_sending(work: LightWork, image_id: str, number: int) -> int | bytes:
+    """At number 20, die after half of a large answer was sent."""
+    if number == 20:
+        _send_half(lambda: os.kill(os.getpid(), signal.SIGKILL))
+    return bytes(300_000) if number == 20 else number
+
+
+def hang_sending(work: LightWork, image_id: str, marker: str) -> str | bytes:
+    """At picture p20, stay in the middle of a large answer; the marker is a file that shows it."""
+    if image_id == "p20":
+        _send_half(lambda: (Path(marker).touch(), time.sleep(600)))
+    return bytes(300_000) if image_id == "p20" else image_id
+
+
+def _send_half(then: Callable[[], object]) -> None:
+    def send(connection: Connection, buffer: bytes, write: object = None) -> None:
+        os.write(connection.fileno(), buffer[: len(buffer) // 2] if len(buffer) > 1000 else buffer)
+        if len(buffer) > 1000:
+            then()
+
+    Connection._send = send

@@ -133,6 +133,34 @@ def test_a_process_that_crashes_names_the_signal():
         answers(light_work.crash)
 
 
+def test_a_process_killed_in_the_middle_of_a_large_answer_is_told():
+    started = time.monotonic()
+    with pytest.raises(MachineError, match=r"was killed, .* at work on one of p20, .*\[worker-died\]"):
+        answers(light_work.die_sending)
+    assert time.monotonic() - started < 30
+
+
+def test_the_end_does_not_wait_for_the_rest_of_an_answer(tmp_path: Path):
+    marker = tmp_path / "marker"
+    items = [(name, str(marker)) for name, _ in NUMBERS]
+    with pytest.raises(KeyboardInterrupt), PictureWorkers(LightWork(), 2, Events()) as workers:
+        for image_id, _ in workers.answers(light_work.hang_sending, items):
+            if image_id == "p19":
+                wait_until(marker.exists)
+                time.sleep(0.3)  # until the half is read
+                raise KeyboardInterrupt
+
+
+def test_a_later_pass_over_more_pictures_gets_more_processes():
+    items = [(f"p{number}", number) for number in range(4 * FEWEST) if number % 16 not in (5, 7)]
+    work = LightWork()
+    with PictureWorkers(work, 3, Events()) as workers:
+        first = {result[1] for _, result in workers.answers(light_work.square, items[: 2 * FEWEST])}
+        second = {result[1] for _, result in workers.answers(light_work.square, items)}
+        third = {result[1] for _, result in workers.answers(light_work.square, items[:FEWEST])}
+    assert (len(first), len(second)) == (2, 3) and not first & second and third <= second
+
+
 def test_after_a_stop_what_was_begun_is_finished_and_nothing_else_begun(tmp_path: Path):
     seen = []
     items = [(f"p{number}", str(tmp_path)) for number in range(64)]
