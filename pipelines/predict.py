@@ -6,9 +6,10 @@ each picture is an item of its own. A run that was stopped does only what is mis
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from contextlib import contextmanager
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ from pipelines.data.rle import boxes_of
 from pipelines.data.voc import pictures_folder, read_split
 from pipelines.data.working_size import WorkingSize
 from pipelines.engine.checkpoint import weights_file, weights_sha256
+from pipelines.engine.distributed import choose_device
+from pipelines.engine.picture_engine import arithmetic, open_workers
+from pipelines.engine.picture_steps import one_by_one
 from pipelines.engine.signals import StopRequest
 from pipelines.engine.write_behind import write_behind
 from pipelines.errors import ConfigError, InputError, Stopped
@@ -56,8 +60,8 @@ def predict(config: PredictConfig, events: Events) -> dict[str, Any]:
         events: Receives progress and warnings.
 
     Returns:
-        `images`, `written`, `failed`, `seconds`, `images_per_second` and `out`. The counts include earlier runs, and
-        images = written + failed. Time and rate are those of this run.
+        `images`, `written`, `failed`, `seconds`, `images_per_second` and `out`. The counts are those of this shard and
+        include earlier runs, and images = written + failed. Time and rate are those of this run.
 
     Raises:
         ConfigError: The folder holds predictions made with other settings, or of other pictures with the same name
@@ -71,27 +75,31 @@ def predict(config: PredictConfig, events: Events) -> dict[str, Any]:
     notes = Notes(events)
     folder, pictures = _pictures(config, notes)
     notes.tell()
+    own = {image_id: pictures[image_id] for image_id in config.part.own(list(pictures))}
     kind = load.network_kind(config.weights)
     _refuse_idle_options(config, kind)
-    records = PredictionRecords(config.out, holds_maps=kind == "deeplab")
+    records = PredictionRecords(config.out, kind == "deeplab", config.part)
     settings = _settings(config, kind)
     records.claim(settings, dry_run=True)
     done = records.done(config.retry_failed)
     _refuse_namesakes(config.out, done, pictures)
-    todo = [image_id for image_id in pictures if image_id not in done]
-    _tell_of_before(config, pictures, done, events)
+    todo = {image_id: picture for image_id, picture in own.items() if image_id not in done}
+    _tell_of_before(config, pictures, own, done, events)
     if todo:
-        answer = _deeplab(config) if records.holds_maps else _s4net(config)
-        records.claim(settings)  # only now: an unusable network must not claim the folder
-        remove_stale_temporaries(config.out, ["."])
-        _predict_all(config, folder, pictures, todo, answer, records, events)
-    records.finish()
+        work = PredictionWork(config, folder, records)
+        with _open_answers(config, work, todo, events) as answers:
+            work.open()
+            records.claim(settings)  # only now: an unusable network must not claim the folder
+            remove_stale_temporaries(config.out, ["."])
+            _predict_all(config, len(own), len(todo), answers, records, events)
+    if not records.finish(pictures):
+        events.info(f"{config.out}: not complete yet; the last shard that ends completes the folder")
     done = records.done()
-    failed = sum("failed" in done.get(image_id, {}) for image_id in pictures)
+    failed = sum("failed" in done.get(image_id, {}) for image_id in own)
     seconds = time.monotonic() - start
     return {
-        "images": len(pictures),
-        "written": len(pictures) - failed,
+        "images": len(own),
+        "written": len(own) - failed,
         "failed": failed,
         "seconds": seconds,
         "images_per_second": len(todo) / seconds,
@@ -111,13 +119,17 @@ def _pictures(config: PredictConfig, notes: Notes) -> tuple[Path, Mapping[str, I
 
 
 def _tell_of_before(
-    config: PredictConfig, pictures: Mapping[str, ImageFile], done: Mapping[str, Record], events: Events
+    config: PredictConfig,
+    pictures: Mapping[str, ImageFile],
+    own: Mapping[str, ImageFile],
+    done: Mapping[str, Record],
+    events: Events,
 ) -> None:
     """Say what earlier runs have done, and that their other pictures stay in the folder."""
-    failed = sum("failed" in done.get(image_id, {}) for image_id in pictures)
-    if all(image_id in done for image_id in pictures):
+    failed = sum("failed" in done.get(image_id, {}) for image_id in own)
+    if all(image_id in done for image_id in own):
         again = f", {failed} of them failed (--retry-failed tries these again)" if failed else ""
-        total = "the picture was" if len(pictures) == 1 else f"all {len(pictures)} pictures were"
+        total = "the picture was" if len(own) == 1 else f"all {len(own)} pictures were"
         events.info(f"{config.out}: {total} predicted before{again}")
     others = len(done.keys() - pictures.keys())
     if others:
@@ -194,34 +206,103 @@ def _s4net(config: PredictConfig) -> Answer:
     return answer
 
 
+class PredictionWork:
+    """The network, and what it does with one picture, in whatever process.
+
+    The network is opened at its first use. A copy that another process gets opens its own. Such a copy writes label
+    maps itself, so that it need not send them.
+    """
+
+    def __init__(self, config: PredictConfig, folder: Path, records: PredictionRecords, writes: bool = False) -> None:
+        """Open nothing yet.
+
+        Args:
+            config: Settings of `s4 predict`.
+            folder: The folder of the pictures.
+            records: The folder of the predictions.
+            writes: Whether `predict` writes the label map, and returns the record alone.
+        """
+        self.config, self.folder, self.records, self._writes = config, folder, records, writes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what another process gets: the settings, and no network."""
+        return PredictionWork, (self.config, self.folder, self.records, True)
+
+    def open(self) -> None:
+        """Open the network.
+
+        Raises:
+            InputError: The weights cannot be used.
+        """
+        _ = self._answer
+
+    def told(self) -> None:
+        """Return nothing: nothing is noted for the user."""
+
+    def hear(self, told: None) -> None:
+        """Take nothing."""
+
+    @cached_property
+    def _answer(self) -> Answer:
+        return _deeplab(self.config) if self.records.holds_maps else _s4net(self.config)
+
+    def predict(self, image_id: str, given: "ImageFile | _Ahead") -> tuple[Record, Pixels | None]:
+        """Return the record of a picture without its id, and the label map if there is one to be written.
+
+        Args:
+            image_id: Id of the picture.
+            given: The picture, or the picture while it is read.
+
+        Raises:
+            InputError: The picture cannot be used.
+        """
+        picture, reading = given if isinstance(given, tuple) else (given, None)
+        require_short_name(self.records.map_path(image_id))
+        read = open_working_picture(picture) if reading is None else reading.result()
+        record, label_map = _described(self._answer(read), read[1], picture, self.folder)
+        if label_map is None or not self._writes:
+            return record, label_map
+        write_palette_map(self.records.map_path(image_id), label_map)
+        return record, None
+
+
+_Ahead = tuple[ImageFile, "Future[Picture]"]
+Answers = Iterator[tuple[str, "tuple[Record, Pixels | None] | InputError"]]
+
+
+@contextmanager
+def _open_answers(
+    config: PredictConfig, work: PredictionWork, todo: Mapping[str, ImageFile], events: Events
+) -> Iterator[Callable[[Callable[[], bool]], Answers]]:
+    """Give a function (stop) -> answers for the pictures, see `PictureWorkers.answers`."""
+    if config.engine == "local" and choose_device(config.device).type != "cpu":
+        ahead = 2 if config.workers is None else config.workers
+        with ThreadPoolExecutor(max(1, ahead), thread_name_prefix="reader") as readers:
+            yield lambda stop: one_by_one(PredictionWork.predict, work, _read_ahead(readers, todo, ahead), stop)
+        return
+    with arithmetic(config), open_workers(config, work, list(todo.values()), events) as workers:
+        yield lambda stop: workers.answers(PredictionWork.predict, list(todo.items()), stop)
+
+
 def _predict_all(
     config: PredictConfig,
-    folder: Path,
-    pictures: Mapping[str, ImageFile],
-    todo: Sequence[str],
-    answer: Answer,
+    total: int,
+    left: int,
+    answers: Callable[[Callable[[], bool]], Answers],
     records: PredictionRecords,
     events: Events,
 ) -> None:
-    total = len(pictures)
     with (
-        events.progress(total, "predictions", done=total - len(todo)) as progress,
+        events.progress(total, "predictions", done=total - left) as progress,
         StopRequest() as stop,
-        ThreadPoolExecutor(max(1, config.workers), thread_name_prefix="reader") as readers,
     ):
         with write_behind(progress) as write:
-            for image_id, picture in _read_ahead(readers, todo, pictures, config.workers):
-                label_map: Pixels | None = None
-                try:
-                    require_short_name(records.map_path(image_id))
-                    read = picture.result()
-                    record, label_map = _described(answer(read), read[1], pictures[image_id], folder)
-                except InputError as error:  # one damaged picture does not stop the others
-                    record = {"failed": {"rule": error.rule, "message": error.message}}
-                    events.warn(str(error))
+            for image_id, found in answers(lambda: stop.asked):
+                if isinstance(found, InputError):  # one damaged picture does not stop the others
+                    events.warn(str(found))
+                    found = {"failed": {"rule": found.rule, "message": found.message}}, None
+                record, label_map = found
                 write(partial(_keep, {"image_id": image_id, **record}, label_map, records))
-                if stop.asked:
-                    break
         if stop.asked and progress.done < total:
             message = f"{config.out}: stopped by a signal after {progress.done} of {total} pictures, all of them kept"
             raise Stopped(f"{message}; start the same command again to go on", "stopped")
@@ -236,13 +317,11 @@ def _described(
     return ({**record, **found}, None) if isinstance(found, dict) else (record, found)
 
 
-def _read_ahead(
-    readers: ThreadPoolExecutor, todo: Sequence[str], pictures: Mapping[str, ImageFile], ahead: int
-) -> Iterator[tuple[str, Future[Picture]]]:
+def _read_ahead(readers: ThreadPoolExecutor, todo: Mapping[str, ImageFile], ahead: int) -> Iterator[tuple[str, _Ahead]]:
     """Yield the pictures in order, while threads decode the next ones."""
-    waiting: deque[tuple[str, Future[Picture]]] = deque()
-    for image_id in todo:
-        waiting.append((image_id, readers.submit(open_working_picture, pictures[image_id])))
+    waiting: deque[tuple[str, _Ahead]] = deque()
+    for image_id, picture in todo.items():
+        waiting.append((image_id, (picture, readers.submit(open_working_picture, picture))))
         if len(waiting) > ahead:
             yield waiting.popleft()
     yield from waiting

@@ -11,7 +11,6 @@ The keywords say that something is there, and a doubtful instance taught more th
 import io
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,12 +25,10 @@ from pipelines.config.outputs import alone
 from pipelines.config.usual_places import record_pictures
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.label_records import LabelRecords, count_records
-from pipelines.engine.distributed import choose_device
-from pipelines.engine.picture_steps import Given, Step
-from pipelines.engine.picture_workers import FEWEST, PictureWorkers
+from pipelines.engine.picture_engine import arithmetic, open_workers, together
+from pipelines.engine.picture_steps import Given, Step, Workers, in_order
 from pipelines.engine.rehearsal import Pace, device_in_words, rehearse
 from pipelines.engine.signals import StopRequest
-from pipelines.engine.threads import cores, one_thread
 from pipelines.engine.write_behind import write_behind
 from pipelines.errors import InputError, Stopped
 from pipelines.events import Events
@@ -120,7 +117,9 @@ def labelling_pace(config: PseudoLabelConfig, seen: Seen) -> Pace | None:
     if not chosen:
         return None
     with TemporaryDirectory(prefix="s4-dry-run-") as folder:
-        tried = replace(config, out=Path(folder, "labels"), shard=None, dry_run=False)
+        tried = replace(
+            config, out=Path(folder, "labels"), shard=None, dry_run=False, engine="local", ray_address="auto"
+        )
         few = replace(
             plan,
             images={image_id: plan.images[image_id] for image_id in chosen},
@@ -130,8 +129,8 @@ def labelling_pace(config: PseudoLabelConfig, seen: Seen) -> Pace | None:
         records = LabelRecords(LabelFolder(tried.out, plan.classes))
         settings = label_settings(tried, few)
         seconds = rehearse(lambda events: _label_all(tried, few, chosen, records, settings, events), most=None)
-    together = max(1, min(_processes(config), len(usable) // FEWEST))
-    return Pace(sum(seconds.values()) / together, "picture", 1, device_in_words(config.device))
+    processes = together(config, len(usable))
+    return Pace(sum(seconds.values()) / processes, "picture", 1, device_in_words(config.device))
 
 
 def _label_all(
@@ -143,7 +142,7 @@ def _label_all(
     events: Events,
 ) -> None:
     work = PictureWork(config, plan)
-    with _arithmetic(config), PictureWorkers(work, _processes(config), events) as workers:
+    with arithmetic(config), open_workers(config, work, list(plan.images.values()), events) as workers:
         work.open()
         records.claim(settings)  # after all that may still refuse the settings
         if config.cues_of is not None:
@@ -173,37 +172,25 @@ def _label_all(
         passes.label([image_id for image_id in todo if store.has(image_id)], learn(config, plan, store))
 
 
-def _processes(config: PseudoLabelConfig) -> int:
-    """Return how many processes may work on pictures."""
-    if config.workers is not None:
-        return config.workers
-    return cores() if choose_device(config.device).type == "cpu" else 1
-
-
-def _arithmetic(config: PseudoLabelConfig) -> AbstractContextManager[None]:
-    """Compute with one thread on the processor, as workers do: sums depend on the number of threads."""
-    return one_thread() if choose_device(config.device).type == "cpu" else nullcontext()
-
-
 @dataclass(frozen=True)
 class _Passes:
     """Passes over the pictures of a plan, one after the other."""
 
     plan: LabelPlan
     records: LabelRecords
-    workers: PictureWorkers[PictureWork]
+    workers: Workers[PictureWork]
     events: Events
 
     def attention(
         self, step: Step[PictureWork, Any, Any], items: Sequence[tuple[str, Any]]
     ) -> Iterator[tuple[str, Any]]:
-        """Do a step of the attention network's training; see `PictureWorkers.answers`.
+        """Do a step of the attention network's training, and yield the results in the order of the pictures.
 
         Raises:
             Stopped: A signal came.
         """
         with StopRequest() as stop:
-            yield from self.workers.answers(step, items, lambda: stop.asked)
+            yield from in_order(items, self.workers.answers(step, items, lambda: stop.asked))
             if stop.asked:
                 message = f"{self.records.folder.path}: stopped by a signal before the attention network was trained"
                 raise Stopped(f"{message}; start the same command again to go on", "stopped")

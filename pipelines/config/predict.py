@@ -6,6 +6,7 @@ from typing import ClassVar, Self
 
 from pipelines.config.base import RETRY_FAILED, SCALES, WEIGHT_WORDS, CommonConfig, CrfPreset
 from pipelines.config.setting import Tell, opt
+from pipelines.config.shard import ADDRESS_FORM, ENGINE, RAY_ADDRESS, SHARD_FORM, Engine, Shard, require_engine
 from pipelines.config.usual_places import PREDICTIONS, newest_network
 from pipelines.errors import ConfigError
 
@@ -41,6 +42,23 @@ class PredictConfig(CommonConfig):
     crf: bool = opt(False, "DeepLab: refine the probabilities with a dense CRF.")
     crf_preset: CrfPreset = opt("deeplab", "With --crf: the published kernels to use.")
     min_score: float = opt(0.1, "S4Net: leave out instances with a lower score.", at_least=0, at_most=1)
+    shard: str | None = opt(
+        None,
+        "Predict only part I of N, counted from 1. Start the command once for each part, from 1/N to N/N, at the same "
+        "time or one after the other.",
+        form=SHARD_FORM,
+    )
+    workers: int | None = opt(  # type: ignore[assignment]  # unset, it depends on the machine
+        None,
+        "Processes that work on the pictures, with one thread each. Unset: one for each core of the processor. Fewer "
+        "than 16 pictures for each process take fewer processes. If a GPU computes, these are threads that read "
+        "pictures ahead, two if unset. With --engine ray: the most processes at a time. Unset: as many as the cluster "
+        "has room for.",
+        at_least=0,
+        may_change=True,
+    )
+    engine: Engine = opt("local", ENGINE, may_change=True)
+    ray_address: str = opt("auto", RAY_ADDRESS, form=ADDRESS_FORM, may_change=True)
     retry_failed: bool = opt(False, RETRY_FAILED)
 
     def __post_init__(self) -> None:
@@ -52,6 +70,8 @@ class PredictConfig(CommonConfig):
         if self.images is not None and self.voc is not None:
             message = "--images and --voc: both given, one of them expected; leave one out"
             raise ConfigError(message, "setting-value")
+        _ = self.part
+        require_engine(self.engine, self.ray_address, self.device)
 
     def located(self, tell: Tell = lambda line: None) -> Self:
         """Return the same settings with the newest run in `runs`, or the network that ships, if none was given.
@@ -67,3 +87,8 @@ class PredictConfig(CommonConfig):
     def scale_list(self) -> tuple[float, ...]:
         """The numbers in `scales`."""
         return tuple(float(scale) for scale in self.scales.split(","))
+
+    @property
+    def part(self) -> Shard:
+        """`shard` as numbers; 1/1, all the work, where the setting is not given."""
+        return Shard.parse(self.shard)

@@ -24,7 +24,7 @@ from pipelines.config.base import (
     require_one_source_each,
 )
 from pipelines.config.setting import REQUIRED, Tell, opt
-from pipelines.config.shard import Shard
+from pipelines.config.shard import ADDRESS_FORM, ENGINE, RAY_ADDRESS, SHARD_FORM, Engine, Shard, require_engine
 from pipelines.config.trunks import TRUNK_WORDS, require_trunks
 from pipelines.config.usual_places import LABELS, salient_network
 from pipelines.errors import ConfigError
@@ -143,17 +143,20 @@ class PseudoLabelConfig(CommonConfig):
         "Label only part I of N, counted from 1. Start the command once for each part, from 1/N to N/N. With --assign "
         "graph or --cells, start all parts a second time after all parts have finished. The first time then only finds "
         "the instances, the second time writes the labels.",
-        form=(r"[1-9][0-9]{0,5}/[1-9][0-9]{0,5}", "I/N, such as 1/4"),
+        form=SHARD_FORM,
     )
     workers: int | None = opt(  # type: ignore[assignment]  # unset, it depends on the machine
         None,
         "Processes that work on the pictures, with one thread each. Unset: one for each core of the processor, or one "
         "in all if a GPU computes. Fewer than 16 pictures for each process take fewer processes. The labels do not "
-        "depend on the number.",
+        "depend on the number. With --engine ray: the most processes at a time. Unset: as many as the cluster has room "
+        "for.",
         at_least=0,
         at_most=MOST_THREADS,
         may_change=True,
     )
+    engine: Engine = opt("local", ENGINE, may_change=True)
+    ray_address: str = opt("auto", RAY_ADDRESS, form=ADDRESS_FORM, may_change=True)
     dry_run: bool = opt(False, TRY_OUT)
     retry_failed: bool = opt(False, RETRY_FAILED)
 
@@ -171,10 +174,8 @@ class PseudoLabelConfig(CommonConfig):
             limits = f"--least-foreground {self.least_foreground} and --most-foreground {self.most_foreground}"
             message = f"{limits}: every picture is out of their range, a smaller first one expected; change them"
             raise ConfigError(message, "setting-value")
-        number, of = self.part
-        if number > of:
-            message = f"--shard: part {number} of {of} given, a part from 1 to {of} expected; change it"
-            raise ConfigError(message, "setting-value")
+        _ = self.part
+        require_engine(self.engine, self.ray_address, self.device)
 
     def located(self, tell: Tell = lambda line: None) -> Self:
         """Return the same settings with the network of `runs/s4net`, or the one that ships, if no source was given.
@@ -189,4 +190,4 @@ class PseudoLabelConfig(CommonConfig):
     @property
     def part(self) -> Shard:
         """`shard` as numbers; 1/1, all the work, where the setting is not given."""
-        return Shard() if self.shard is None else Shard.parse(self.shard)
+        return Shard.parse(self.shard)

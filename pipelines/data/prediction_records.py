@@ -3,10 +3,13 @@
 A record is added when the picture's file is in place. `finish` orders the records, lists what failed, and writes the
 instances, where instances are predicted. Runs over several lists may share a folder; its content does not depend on
 their order.
+
+Shards append to a journal each. The first shard that finds a record of every picture merges the journals. Merging
+twice, even at the same time, gives the same bytes.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,8 @@ from pipelines.journal import Journal
 SALIENT = "salient"
 """The one category of class-agnostic instances."""
 
+_SHARD_RECORDS = "records-*-of-*.jsonl"
+
 
 class PredictionRecords:
     """The records of a folder of label maps `<id>.png`, or of a folder with instances.
@@ -30,10 +35,17 @@ class PredictionRecords:
         holds_maps: Whether each picture has a label map; otherwise its record holds its instances.
     """
 
-    def __init__(self, folder: Path, holds_maps: bool) -> None:
-        """Name the files; nothing is read or written."""
+    def __init__(self, folder: Path, holds_maps: bool, shard: tuple[int, int] = (1, 1)) -> None:
+        """Name the files; nothing is read or written.
+
+        Args:
+            folder: The folder.
+            holds_maps: Whether each picture has a label map.
+            shard: (I, N): this is shard I of N, counted from 1.
+        """
         self.folder, self.holds_maps = folder, holds_maps
-        self._journal = Journal(folder / RECORDS)
+        name = RECORDS if shard[1] == 1 else f"records-{shard[0]}-of-{shard[1]}.jsonl"
+        self._journal = Journal(folder / name)
 
     def map_path(self, image_id: str) -> Path:
         """Return the file of a picture's label map."""
@@ -64,25 +76,53 @@ class PredictionRecords:
         Args:
             retry_failed: Whether a picture that failed counts as not finished.
         """
-        done = {}
-        for image_id, record in self._newest().items():
-            failed = "failed" in record
-            if not retry_failed if failed else not self.holds_maps or os.path.isfile(self.map_path(image_id)):
-                done[image_id] = record
-        return done
+        return {
+            image_id: record
+            for image_id, record in self._newest().items()
+            if (not retry_failed if "failed" in record else self._is_done(record))
+        }
 
     def add(self, record: Record) -> None:
         """Add the record of a picture whose file is in place."""
         self._journal.append(record)
         self._journal.sync()
 
-    def finish(self) -> None:
-        """Order the records, and write the files that depend on all of them."""
-        newest = self._newest()
+    def finish(self, image_ids: Iterable[str]) -> bool:
+        """Order the records, and write the files that depend on all of them, if every picture has a record.
+
+        Args:
+            image_ids: All pictures of all shards.
+
+        Returns:
+            Whether that was done.
+        """
+        newest, done = self._newest(), self.done()
+        if any(image_id not in done for image_id in image_ids):
+            return False
         records = [newest[image_id] for image_id in sorted(newest)]
         write_records(self.folder, records)
         if not self.holds_maps:
             write_json(self.folder / INSTANCES, coco_json(records, {SALIENT: 1}), indent=None)
+        for journal in self.folder.glob(_SHARD_RECORDS):
+            journal.unlink(missing_ok=True)
+        return True
 
     def _newest(self) -> dict[str, Record]:
-        return {record["image_id"]: record for record in self._journal.read()}
+        """Return the newest record of every picture, by image id."""
+        shards: dict[str, Record] = {}
+        for path in sorted(self.folder.glob(_SHARD_RECORDS)):
+            for record in Journal(path).read():  # empty if another shard has just merged and removed the journal
+                # Records of two shards are in no order of time. Of one picture, the record that did not fail counts.
+                known = shards.get(record["image_id"])
+                if known is None or "failed" in known or "failed" not in record:
+                    shards[record["image_id"]] = record
+        # The merged records are written before the journals are removed, so they are read last to miss none.
+        newest = {record["image_id"]: record for record in Journal(self.folder / RECORDS).read()}
+        for image_id, record in shards.items():
+            if not ("failed" in record and image_id in newest and self._is_done(newest[image_id])):
+                newest[image_id] = record
+        return newest
+
+    def _is_done(self, record: Record) -> bool:
+        """Return whether a picture did not fail, and its file is in place."""
+        return "failed" not in record and (not self.holds_maps or os.path.isfile(self.map_path(record["image_id"])))

@@ -97,6 +97,26 @@ class Listener:
         return answer.result
 
 
+def in_order(items: Sequence[tuple[str, Any]], answers: Iterable[tuple[str, Result]]) -> Iterator[tuple[str, Result]]:
+    """Yield answers, each as soon as those of all items before it have come.
+
+    Args:
+        items: (image_id, anything), each image_id once.
+        answers: (image_id, answer) in any order; some may be missing at the end.
+    """
+    early: dict[str, Result] = {}
+    order = iter([image_id for image_id, _ in items])
+    due = next(order, None)
+    for image_id, answer in answers:
+        early[image_id] = answer
+        while due is not None and due in early:
+            yield due, early.pop(due)
+            due = next(order, None)
+    for rest in order if due is None else (due, *order):
+        if rest in early:
+            yield rest, early.pop(rest)
+
+
 class Workers(Protocol[W]):
     """Processes that do steps with pictures; the end of the `with` block ends them."""
 
@@ -114,5 +134,8 @@ class Workers(Protocol[W]):
         items: Sequence[tuple[str, Given]],
         stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[tuple[str, Result | InputError]]:
-        """Do a step with pictures; see `pipelines.engine.picture_workers.PictureWorkers.answers`."""
+        """Do a step with pictures, and yield the results in any order.
+
+        See `pipelines.engine.picture_workers.PictureWorkers.answers`.
+        """
         ...

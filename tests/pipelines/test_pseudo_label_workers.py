@@ -11,6 +11,7 @@ from PIL import Image
 
 from pipelines import pseudo_label
 from pipelines.config import PseudoLabelConfig
+from pipelines.engine import picture_engine
 from pipelines.errors import Stopped
 from pipelines.events import Events
 from pipelines.labels import attention
@@ -53,9 +54,9 @@ def threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_one_process_for_each_core_and_on_a_gpu_one_in_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, workers: int | None, expected: int
 ):
-    monkeypatch.setattr(pseudo_label, "choose_device", torch.device)
-    monkeypatch.setattr(pseudo_label, "cores", lambda: 5)
-    assert pseudo_label._processes(settings_of(tmp_path, device=device, workers=workers)) == expected
+    monkeypatch.setattr(picture_engine, "choose_device", torch.device)
+    monkeypatch.setattr(picture_engine, "cores", lambda: 5)
+    assert picture_engine.processes(settings_of(tmp_path, device=device, workers=workers)) == expected
 
 
 @pytest.mark.parametrize("workers", [None, 1])
