@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --constraint constraints.txt --editable
 
-.PHONY: demo test slow lint clean
+.PHONY: demo test slow test-ray lint clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/s4 demo
@@ -14,6 +14,9 @@ test: $(VENV)/dev.stamp
 
 slow: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m slow -n 0
+
+test-ray: $(VENV)/ray.stamp
+	$(BIN)/python -m pytest -m ray -n 0
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check
@@ -31,3 +34,8 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt
 $(VENV)/dev.stamp: pyproject.toml constraints.txt
 	$(INSTALL) '.[dev,demo,heic]'
 	touch $@ $(VENV)/demo.stamp
+
+# A cluster of Ray is started by the tests themselves, on this machine.
+$(VENV)/ray.stamp: $(VENV)/dev.stamp
+	$(INSTALL) '.[dev,demo,heic,ray]'
+	touch $@

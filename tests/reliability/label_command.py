@@ -20,9 +20,9 @@ ROOT = Path(__file__).parents[2]
 PICTURES = 40
 
 
-def write_scenes(folder: Path) -> Path:
+def write_scenes(folder: Path, pictures: int = PICTURES) -> Path:
     """Write pictures with keywords to `folder/voc`, and a network that was never trained to `folder/net.pt`."""
-    write_voc(folder / "voc", PICTURES, 2, seed=1, side=96)
+    write_voc(folder / "voc", pictures, 2, seed=1, side=96)
     config = TrainConfig(
         images=folder, annotations=folder / "none.json", trunk="efficientnet_lite0", trunk_weights="none", image_size=96
     )
