@@ -15,6 +15,7 @@ from pipelines.errors import InputError
 from pipelines.files import read_json
 
 Key = int | str
+_MOST_DIGITS = 18  # of an id that is a text and stands for a number; Python refuses numbers of thousands of digits
 _COCO_CROWD_ID = 900_000_000_000  # COCO numbers its crowds from here on
 _COCO_WORDS = ("cocodataset.org", "mscoco.org", "coco 2014 dataset", "coco 2017 dataset")
 
@@ -97,7 +98,8 @@ def as_key(value: Any) -> Key | None:
     if isinstance(value, float):
         return int(value) if value.is_integer() else None
     if isinstance(value, str):
-        return int(value) if value.isascii() and value.isdigit() and str(int(value)) == value else value
+        is_number = value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS and str(int(value)) == value
+        return int(value) if is_number else value
     return None
 
 

@@ -3,6 +3,7 @@
 Each line is `label:red,green,blue:parts:actions`. The file lies in the folder of the label maps or above.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.class_names import NameMatcher
-from pipelines.data.classes import BACKGROUND_NAMES, IGNORE, VOC_CLASSES, ClassList
+from pipelines.data.classes import BACKGROUND_NAMES, IGNORE, MOST_CLASSES, VOC_CLASSES, ClassList
 from pipelines.errors import InputError
 from pipelines.files import read_text
 
 LABELMAP = "labelmap.txt"
+_CHANNEL = re.compile(r"[0-9]{1,3}")
 _LEVELS_UP = 4  # folders above a label map in which the table may lie
 
 
@@ -38,9 +40,18 @@ class ColourTable:
 
         Args:
             classes: Classes in use; None to number the labels in the order of the file.
+
+        Raises:
+            InputError: More labels would be numbered than a byte can tell apart [labelmap-damaged].
         """
         names = [label for label in self.labels if label not in BACKGROUND_NAMES]
         if classes is None:
+            if len(names) > MOST_CLASSES:
+                raise InputError(
+                    f"{self.path}: {len(names)} labels, expected at most {MOST_CLASSES}; name the classes with "
+                    "--classes FILE",
+                    "labelmap-damaged",
+                )
             classes = ClassList(tuple(names), tuple(range(1, len(names) + 1)))
         matcher = NameMatcher(classes.names)
         voc = NameMatcher(VOC_CLASSES) if classes.is_voc else None
@@ -85,7 +96,7 @@ def read_colour_table(path: Path) -> ColourTable:
         numbers = rest.partition(":")[0].split(",")
         if numbers == [""] and rest:
             continue  # a label without a colour
-        if not all(part.strip().isdigit() and int(part) < 256 for part in numbers) or len(numbers) != 3:
+        if not all(_CHANNEL.fullmatch(part.strip()) and int(part) < 256 for part in numbers) or len(numbers) != 3:
             raise InputError(
                 f"{path}: line {number} is {line.strip()!r}, expected label:red,green,blue:parts:actions; correct it",
                 "labelmap-damaged",

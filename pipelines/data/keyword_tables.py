@@ -15,6 +15,8 @@ from pipelines.data.safe_npy import load_npy_dict
 from pipelines.errors import InputError
 from pipelines.files import read_text
 
+_MOST_DIGITS = 9  # of a class number
+
 Named = Iterator[tuple[str, Iterable[str]]]
 """Pairs of a picture's name in the source and some of the picture's class names."""
 
@@ -97,9 +99,14 @@ def _read_numbers(path: Path, classes: ClassList) -> Named:
         name, *indices = line.split() or [""]
         if not name:
             continue
-        if not all(index.isascii() and index.isdigit() and int(index) < len(names) for index in indices):
+        if not all(_is_number(index) and int(index) < len(names) for index in indices):
             raise damaged(f"{path}: line {number} is {line!r}", f"a picture and class numbers below {len(names)}")
         yield name, [names[int(index)] for index in indices]
+
+
+def _is_number(text: str) -> bool:
+    """Return whether a text is a number of few digits; Python refuses to read thousands of them."""
+    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
 
 
 def _read_coco(path: Path, notes: Notes) -> Named:

@@ -36,6 +36,8 @@ def indices_of_colours(
     Returns:
         [H, W] places in the table. If a colour is not in the table, (row, column) of its first pixel.
     """
+    if colours is not None and not len(colours):
+        return 0, 0  # in a table without colours the first pixel is the first that is not found
     places = np.empty(rgb.shape[:2], np.min_scalar_type(255 if colours is None else max(255, len(colours))))
     for rows, columns in tiles((rgb.shape[0], rgb.shape[1]), _AT_ONCE):
         found = _places(rgb[rows, columns], colours)

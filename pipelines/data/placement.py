@@ -17,6 +17,7 @@ from pipelines.data.notes import Notes
 from pipelines.data.rle import MaskSizeError
 
 Size = tuple[int, int]  # height, width
+_LONGEST_SIDE = 2**31  # a larger number in a file is no size, and may have more digits than a float
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ def place_mask(mask: NDArray[np.bool_], way: Placement) -> NDArray[np.bool_]:
 def _same_shape(first: Size, second: Size) -> bool:
     """Return whether one size is the other in another scale, with the sides of the smaller one rounded to pixels."""
     small, big = sorted((first, second))
+    if max(*small, *big) > _LONGEST_SIDE:
+        return small == big
     if small[0] == big[0] or small[1] >= big[1]:
         return small == big
     least = max((side - 0.5) / whole for side, whole in zip(small, big, strict=True))

@@ -129,8 +129,9 @@ def usable_polygons(polygons: Sequence[Any], height: int, width: int) -> tuple[l
         if len(corners) < 6 or len(corners) % 2 or not all(type(value) in (int, float) for value in corners):
             faults.append("a polygon is not a list of three or more x, y pairs")
             continue
-        xy = np.array(corners, np.float64).reshape(-1, 2) / (width, height)
-        if (np.abs(xy - 0.5) <= 1.5).all():  # NaN fails as well
+        # Not as an array, since a number may have more digits than a float. NaN fails as well.
+        sides = (width, height) * (len(corners) // 2)
+        if all(-side <= value <= 2 * side for value, side in zip(corners, sides, strict=True)):
             usable.append(corners)
         else:
             faults.append("a polygon has a corner far outside of the picture")

@@ -174,7 +174,7 @@ def _voc_names(voc: Path) -> list[str]:
 def _xml_names(path: Path) -> set[str]:
     try:
         return {(name.text or "").strip() for name in ElementTree.parse(path).findall("object/name")}
-    except (ElementTree.ParseError, OSError, ValueError):
+    except (ElementTree.ParseError, OSError, ValueError, LookupError):  # the last one is an unknown encoding
         return set()
 
 

@@ -124,9 +124,12 @@ def _frame(image: ImageFile | None) -> Frame | None:
 def _scores(annotations: Sequence[Annotation]) -> NDArray[np.float32]:
     given = [annotation.content.get("score") for annotation in annotations]
     try:
-        scores = np.array([1 if score is None else score for score in given], np.float32)
-    except TypeError as error:
+        values = np.array([1 if score is None else score for score in given], np.float64)
+    except (TypeError, OverflowError) as error:  # no number, or one of hundreds of digits
         raise ValueError(str(error)) from error
+    if values.ndim != 1:
+        raise ValueError("scores are lists")
+    scores = values.clip(-1, 2).astype(np.float32)
     if not ((scores >= 0) & (scores <= 1)).all():  # NaN fails as well
-        raise ValueError(f"scores are {scores.min()} to {scores.max()}")
+        raise ValueError(f"scores are {values.min()} to {values.max()}")
     return scores

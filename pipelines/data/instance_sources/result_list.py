@@ -19,6 +19,8 @@ from pipelines.data.notes import Notes, first_names
 from pipelines.data.picture_names import PictureNames
 from pipelines.errors import InputError
 
+_MOST_DIGITS = 18  # of a name that is a number; Python refuses to read thousands of them
+
 
 def open_result_list(path: Path, content: list[Any], images: Mapping[str, ImageFile], notes: Notes) -> AnnotationSource:
     """Open a list of results.
@@ -62,7 +64,7 @@ def _pictures_of(path: Path, keys: Iterable[Key], images: Mapping[str, ImageFile
     numbered: dict[int, list[str]] = defaultdict(list)
     for image_id in images:
         stem = PurePosixPath(image_id).name
-        if stem.isascii() and stem.isdigit():
+        if stem.isascii() and stem.isdigit() and len(stem) <= _MOST_DIGITS:
             numbered[int(stem)].append(image_id)
     for key in names.values():
         own = numbered.get(key, []) if isinstance(key, int) else []

@@ -10,11 +10,12 @@ from pipelines.files import read_text
 NAME_FILES = ("classes.txt", "obj.names")
 """Files with a name a line."""
 _TABLES = ("data.yaml", "data.yml", "dataset.yaml")
+_MOST_NAMES = 100_000  # a list has a place for every number up to the highest
 _LEVELS_UP = 2  # folders above the texts in which the names may stand
 
 _START = re.compile(r"^names:[ \t]*(.*)$", re.MULTILINE)
-_LINE = re.compile(r"\s*-\s+(.+)|\s+(\d+)\s*:\s*(.+)")  # "- cat" or "  0: cat"
-_PAIR = re.compile(r"(\d+)\s*:\s*(.+)")  # "0: cat"
+_LINE = re.compile(r"\s*-\s+(.+)|\s+(\d{1,18})\s*:\s*(.+)")  # "- cat" or "  0: cat"
+_PAIR = re.compile(r"(\d{1,18})\s*:\s*(.+)")  # "0: cat"
 
 
 def find_names(folder: Path) -> Path | None:
@@ -35,6 +36,10 @@ def read_names(path: Path) -> list[str]:
     names = dict(_names_in_table(text))
     if not names:
         raise InputError(f"{path}: no names of classes in it, expected names: [...]; correct it", "yolo-names")
+    if max(names) >= _MOST_NAMES:
+        raise InputError(
+            f"{path}: class number {max(names)}, expected numbers below {_MOST_NAMES}; correct it", "yolo-names"
+        )
     return [names.get(number, "") for number in range(max(names) + 1)]
 
 
