@@ -15,7 +15,7 @@ ENGINE = (
     "cluster. Each GPU of the cluster gets a process, or each core if there is no GPU."
 )
 RAY_ADDRESS = "With --engine ray: the cluster. auto: the one that runs on this machine, or the one in RAY_ADDRESS."
-SHARD_FORM = (r"[1-9]\d*/[1-9]\d*", "I/N, such as 1/4")
+SHARD_FORM = (r"[1-9][0-9]{0,5}/[1-9][0-9]{0,5}", "I/N, such as 1/4")
 """Form of a shard, and a description of the form."""
 ADDRESS_FORM = (r"auto|[^\s:/]+:\d{1,5}", "auto, or the HOST:PORT that `ray start --head` tells")
 """Form of the address of a Ray cluster, and a description of the form."""
