@@ -25,12 +25,26 @@ from s4cli.output import run_and_print, tell
 Config = TypeVar("Config", bound=StageConfig)
 Stage = Callable[[Config, Any], dict[str, Any]]
 
+
+class AnyPath(click.Path):
+    """A path as it was given. The checks of settings say what is wrong with one that no system can use."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path, also where no file can have such a name; an empty text is no path."""
+        if value == "":  # of a variable of the shell that is not set
+            self.fail("an empty text given, a path expected", param, ctx)
+        try:
+            return super().convert(value, param, ctx)
+        except ValueError:  # a zero byte, or half of a character
+            return Path(value)
+
+
 _CLICK_TYPES: dict[type, click.ParamType[Any]] = {
     str: click.STRING,
     int: click.INT,
     float: click.FLOAT,
     bool: click.BOOL,
-    Path: click.Path(path_type=Path),
+    Path: AnyPath(path_type=Path),
 }
 _ARGUMENT = "argument_"  # begins the name of an argument that stands for the option of the same name
 
@@ -112,7 +126,7 @@ def json_option() -> click.Option:
 
 
 def _file_options() -> list[click.Parameter]:
-    path = click.Path(path_type=Path)
+    path = AnyPath(path_type=Path)
     config_help = (
         f"Take settings from this TOML file, and not from {FOLDER_FILE} in the current folder. `s4 config show` prints "
         "an example. Flags override the file."

@@ -1,6 +1,7 @@
 """How a command ends: the exit code of every kind of failure, and the crash file of a bug."""
 
 import errno
+import io
 import os
 import platform
 import sys
@@ -37,6 +38,7 @@ def exit_code_of(work: Callable[[], object], as_json: bool = False) -> int:
         The exit code: 0 done, 2 wrong usage, 6 the machine, 130 interrupted, or the code of the `S4Error`. Any other
         exception gives 1 and a crash file.
     """
+    _print_any_name()
     try:
         work()
     except click.exceptions.NoArgsIsHelpError as error:
@@ -53,6 +55,13 @@ def exit_code_of(work: Callable[[], object], as_json: bool = False) -> int:
             print_error(faults, code)
         return code
     return OK
+
+
+def _print_any_name() -> None:
+    """Let both streams print names of files that are no text: Linux takes any bytes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _described(error: BaseException) -> tuple[list[tuple[str, str]], int]:

@@ -25,6 +25,7 @@ SCALES = (rf"{_SCALE}(,{_SCALE}){{0,19}}", "numbers from 0.01 to 10 with commas,
 ALLOW_UNPLACED = (
     "Go on if more than a tenth of the pictures lie in folders that name no class. These pictures are left out."
 )
+_LONGEST_LIST = 200
 MOST_STEPS = 1_000_000_000
 MOST_PICTURES = 65_536
 """Most pictures in a batch."""
@@ -82,6 +83,18 @@ def require_one_source_each(images: Sequence[Path], keywords: Sequence[str]) -> 
             "give one source for each folder in the same order, or one alone",
             "setting-value",
         )
+
+
+def require_list_name(split: str) -> None:
+    """Check that a file can have the name of a list.
+
+    Raises:
+        ConfigError: The name is too long [setting-value].
+    """
+    length = len(split.encode("utf-8", "surrogateescape"))
+    if length > _LONGEST_LIST:
+        message = f"--split: a name of {length:,} bytes given, at most {_LONGEST_LIST} expected"
+        raise ConfigError(f"{message}; name a list of the data set, such as train", "setting-value")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from pipelines.config.base import (
     CLASSES,
     KEYWORDS_FOR_ALL,
     CommonConfig,
+    require_list_name,
     require_one_source_each,
 )
 from pipelines.config.setting import REQUIRED, flag_of, opt
@@ -34,7 +35,9 @@ class ConvertConfig(CommonConfig):
     out: Path = opt(REQUIRED, "File to write: .tar.gz for voc-server, .csv for csv.", writes="file")
     predictions: Path | None = opt(None, "voc-server: folder of label maps that s4 predict wrote.", must_be="folder")
     voc: Path | None = opt(None, "voc-server: VOC folder with the list and its pictures.", must_be="voc")
-    split: str | None = opt(None, "List of the data set. Unset: test for voc-server, all pictures for csv.")
+    split: str | None = opt(
+        None, "List of the data set. Unset: test for voc-server, all pictures for csv.", check=require_list_name
+    )
     competition: Literal["comp5", "comp6"] = opt(
         "comp6",
         "voc-server: the competition. comp5 allows training data from VOC alone. comp6 allows other data too, such as "

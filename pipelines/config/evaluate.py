@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
-from pipelines.config.base import CLASS_WORDS, SCALES, WEIGHT_WORDS, CommonConfig, CrfPreset
+from pipelines.config.base import CLASS_WORDS, SCALES, WEIGHT_WORDS, CommonConfig, CrfPreset, require_list_name
 from pipelines.config.setting import Tell, opt
 from pipelines.config.usual_places import DEEPLAB_RUN, salient_network, usual_run
 
@@ -19,7 +19,7 @@ class EvaluateConfig(CommonConfig):
     example: ClassVar[str] = "s4 evaluate --voc VOCDIR --weights RUN"
 
     voc: Path | None = opt(None, "VOC folder with the true label maps.", argument="VOCDIR", must_be="voc")
-    split: str = opt("val", "List of the VOC folder to evaluate on.")
+    split: str = opt("val", "List of the VOC folder to evaluate on.", check=require_list_name)
     weights: Path | None = opt(
         None,
         "Network to evaluate: run folder (its best checkpoint) or file. Unset: runs/deeplab for label maps, the "

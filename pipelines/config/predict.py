@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
-from pipelines.config.base import RETRY_FAILED, SCALES, WEIGHT_WORDS, CommonConfig, CrfPreset
+from pipelines.config.base import RETRY_FAILED, SCALES, WEIGHT_WORDS, CommonConfig, CrfPreset, require_list_name
 from pipelines.config.setting import Tell, opt
 from pipelines.config.shard import ADDRESS_FORM, ENGINE, RAY_ADDRESS, SHARD_FORM, Engine, Shard, require_engine
 from pipelines.config.usual_places import PREDICTIONS, newest_network
@@ -25,7 +25,7 @@ class PredictConfig(CommonConfig):
         must_be="pictures",
     )
     voc: Path | None = opt(None, "VOC folder with the list of the pictures, instead of --images.", must_be="voc")
-    split: str = opt("test", "With --voc: the name of the list.")
+    split: str = opt("test", "With --voc: the name of the list.", check=require_list_name)
     weights: Path = opt(
         None,
         "DeepLab or S4Net: run folder (its best checkpoint), file, or builtin for the S4Net that ships. Unset: the "

@@ -21,6 +21,7 @@ from pipelines.config.base import (
     WEIGHT_WORDS,
     CommonConfig,
     CrfPreset,
+    require_list_name,
     require_one_source_each,
 )
 from pipelines.config.setting import REQUIRED, Tell, opt
@@ -65,6 +66,7 @@ class PseudoLabelConfig(CommonConfig):
         None,
         "Label only the pictures in this list of the data set. Of several --images, folders without the list are "
         "labelled whole.",
+        check=require_list_name,
     )
     assign: Literal["auto", "single", "attention", "graph", "random"] = opt(
         "auto",

@@ -159,8 +159,6 @@ def _expectation(limits: Limits, choices: tuple[str, ...], value: Any) -> str | 
     """Return in words what was expected if `value` is outside the limits; None if the value is within."""
     if choices and value not in choices:
         return f"one of {', '.join(choices)}"
-    if isinstance(value, str | Path) and (fault := path_fault(value)) is not None:
-        return fault
     if limits.form and not re.fullmatch(limits.form[0], value):
         return limits.form[1]
     if isinstance(value, float) and not math.isfinite(value):
@@ -188,15 +186,15 @@ def _number(number: float) -> str:
     return f"{number:,}" if isinstance(number, int) else f"{number:g}"
 
 
-def path_fault(value: str | Path) -> str | None:
-    """Return in words what was expected if no system can use a text or path; None if systems can."""
+def path_fault(value: str | Path, is_path: bool = True) -> str | None:
+    """Return in words what was expected if no system can use a path, or another text; None if systems can."""
     try:
         text = str(value).encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return "a text that can be written in UTF-8"
     if b"\0" in text:
         return "a text without a zero byte"
-    if not isinstance(value, Path):
+    if not is_path:
         return None
     if len(text) > _LONGEST_PATH or any(len(name) > _LONGEST_NAME for name in text.split(b"/")):
         return f"a path of at most {_LONGEST_PATH:,} bytes, and {_LONGEST_NAME} for each name in it,"
@@ -237,7 +235,8 @@ def _checked_one(setting: "Field[Any]", value: Any, where: str) -> Any:
     result = _converted(kind, value)
     if result is None:
         raise ConfigError(f"{where}: {shown(value)} given, {TYPE_WORDS[kind]} expected; change it", "setting-type")
-    expected = _expectation(limits, choices, result)
+    expected = path_fault(result, is_path(setting)) if isinstance(result, str | Path) and not choices else None
+    expected = expected or _expectation(limits, choices, result)
     if expected is not None:
         hint = nearest(value, choices) if choices else "change it"
         raise ConfigError(f"{where}: {shown(value)} given, {expected} expected; {hint}", "setting-value")

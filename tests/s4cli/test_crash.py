@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
+from pipelines.errors import InputError
 from s4cli.crash import exit_code_of
 
 
@@ -76,3 +77,16 @@ def test_another_os_error_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_ctrl_c_is_130(error: BaseException, capsys: pytest.CaptureFixture[str]) -> None:
     assert fail_with(error) == 130
     assert capsys.readouterr().err.startswith("error: interrupted")
+
+
+def test_names_that_are_no_text_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """A result or an error may name a file of any bytes; Python keeps such bytes as halves of characters."""
+
+    def refuse() -> None:
+        click.echo("caf\udce9")
+        raise InputError("caf\udce9.jpg: damaged", "x")
+
+    assert exit_code_of(refuse) == 3
+    printed = capsys.readouterr()
+    assert printed.out == "caf\\udce9\n"
+    assert printed.err == "error: caf\\udce9.jpg: damaged [x]\n"
