@@ -1,6 +1,6 @@
 """The stage that trains a DeepLab on the labels of its round, or on labels that were there before."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -92,6 +92,19 @@ class DeepLabTrainStep(TrainingStep):
             inspection.seen.classes = made.classes
             inspection.same_classes(asked, made.classes, f"[{config.command}] classes {config.classes}")
         self._check_pictures(inspection, made, source, listed, searched=maker.searched_folders != config.images)
+
+    def disk_bytes(self, seen: Seen) -> int | None:
+        """Return the disk space of the checkpoints; of unknown classes, that of VOC's."""
+        import torch
+
+        from pipelines.engine.resume import checkpoint_room
+        from pipelines.networks.build import new_deeplab
+
+        classes, recipe = seen.classes or load_classes("voc"), self._recipe
+        with torch.device("meta"):  # without memory
+            net = new_deeplab(replace(self.config, trunk_weights="none"), classes)
+        slots = 2 if recipe.optimizer == "adamw" else 1
+        return checkpoint_room(net, net.parameters(), slots, averaged=recipe.ema is not None)
 
     def inputs(self) -> dict[str, Any]:
         """Return hashes of the labels, the list, the pictures on it, and the validation list."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
+from pipelines.chain.findings import Seen
 from pipelines.chain.inputs import listed_sizes_hash, weights_hash
 from pipelines.chain.inspection import Inspection
 from pipelines.chain.stages.training import TrainingStep
@@ -71,6 +72,21 @@ class TrainStep(TrainingStep):
             if annotations is not None:
                 with inspection.catching():
                     inspection.seen.pictures = inspection.coco(annotations, self.config.images)
+
+    def disk_bytes(self, seen: Seen) -> int | None:
+        """Return the disk space of the checkpoints; None if the network cannot be built."""
+        import torch
+
+        from pipelines.engine.resume import checkpoint_room
+        from pipelines.networks.build import new_s4net
+
+        adamw = self._schedule.adamw
+        try:
+            with torch.device("meta"):  # without memory
+                net = new_s4net(self._settled(), pretrained=False)
+        except S4Error:  # the check tells it
+            return None
+        return checkpoint_room(net, net.parameters(), 2 if adamw else 1, averaged=adamw)
 
     def inputs(self) -> dict[str, Any]:
         """Return hashes of the COCO files, of their pictures, and of the network to start from, if there is one."""

@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from pipelines.chain.findings import Seen
 from pipelines.chain.fingerprints import fingerprint
 from pipelines.chain.stages.train import TrainStep
 from pipelines.config import TrainConfig, to_json
@@ -92,3 +93,16 @@ def test_a_network_that_cannot_be_started_from_is_a_fault_among_others(tmp_path:
         step = step_of(data, val_annotations=data / "no.json", **settings)
         assert [fault.error.rule for fault in checked(step).faults] == [rule, "file-missing"]
         assert step.training_steps in (2_000, 20_000)  # the plan can be printed
+
+
+def test_the_disk_space_is_that_of_the_checkpoints(tmp_path: Path) -> None:
+    step = step_of(tmp_path, trunk="timm/mobilenetv3_small_050", trunk_weights="none", image_size=64)
+    net = new_s4net(step.config)
+    tensors = list(net.state_dict().values())
+    whole, count = sum(tensor.nbytes for tensor in tensors), len(tensors)
+    learning = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    own, moving = sum(p.nbytes for p in net.parameters()), sum(p.nbytes for p in learning)
+    parts = count + len(list(net.parameters())) + 2 * len(learning)
+    last = 65536 + 1024 * parts + whole + own + 2 * moving  # AdamW keeps two numbers of each
+    assert step.disk_bytes(Seen()) == 2 * last + 65536 + 1024 * count + whole
+    assert step_of(tmp_path, start_from=tmp_path / "gone.pt").disk_bytes(Seen()) is None
