@@ -70,6 +70,8 @@ class Events:
                 bar.close()
 
     def _write(self, line: str) -> None:
+        # The names of files need not be UTF-8, and not every stream takes what stands for such a byte.
+        line = line.encode("utf-8", "backslashreplace").decode("utf-8")
         # tqdm.write does not break a bar on the screen. Without a bar, tqdm.write is a plain print.
         tqdm.write(line, file=self.stream)
         self.stream.flush()

@@ -11,6 +11,7 @@ from pipelines.data.images import IMAGE_SUFFIXES, ImageFile, advice_by_suffix, b
 from pipelines.data.notes import Notes
 from pipelines.data.tar_shards import TAR_SUFFIX, index_tar
 from pipelines.errors import InputError
+from pipelines.files import kind_of_file, require_regular
 
 
 def given_pictures(inputs: Sequence[Path], notes: Notes | None = None) -> tuple[Path, dict[str, ImageFile]]:
@@ -26,8 +27,8 @@ def given_pictures(inputs: Sequence[Path], notes: Notes | None = None) -> tuple[
         lies, sorted by image_id. The id is the path from that folder, without suffix, with `/`.
 
     Raises:
-        InputError: An input is not there [image-missing], a pattern fits no picture or a tar has none [folder-empty],
-            pictures differ in their suffix alone [image-id-twice], or as `find_images`.
+        InputError: An input is not there [image-missing] or is no file [not-regular], a pattern fits no picture or a
+            tar has none [folder-empty], pictures differ in their suffix alone [image-id-twice], or as `find_images`.
     """
     notes = notes or Notes()
     places = [place for one in inputs for place in _places(one, notes)]
@@ -41,13 +42,18 @@ def given_pictures(inputs: Sequence[Path], notes: Notes | None = None) -> tuple[
 
 def _places(given: Path, notes: Notes) -> list[Path]:
     """Return the files and folders that an input stands for."""
-    if given.exists():
+    if os.path.exists(given):
+        require_regular(given)
         return [given]
     suffixes = (*IMAGE_SUFFIXES, TAR_SUFFIX)
     fitting = matches(given)
     if not fitting:
         message = f"{given}: no such picture or folder, expected one; check the path"
         raise InputError(message, "image-missing")
+    strange = {place: kind for place in fitting if (kind := _strange(place)) is not None}
+    for place, kind in strange.items():
+        notes.left_out(f"{given}: left out, because they are no files", f"{place.name} ({kind})")
+    fitting = [place for place in fitting if place not in strange]
     found = [place for place in fitting if place.is_dir() or place.name.lower().endswith(suffixes)]
     if not found:
         message = f"{given}: fits {len(fitting)} files and no picture, expected files ending in {' '.join(suffixes)}"
@@ -55,6 +61,14 @@ def _places(given: Path, notes: Notes) -> list[Path]:
     ignored = (ignored_suffix(place.name) for place in fitting if place not in found)
     tell_ignored(given, Counter(suffix for suffix in ignored if suffix is not None), advice_by_suffix(), notes)
     return found
+
+
+def _strange(place: Path) -> str | None:
+    """Return what is neither a file nor a folder, in words; None for the others."""
+    try:
+        return kind_of_file(os.stat(place).st_mode)
+    except OSError:
+        return "a link that leads nowhere"
 
 
 def _absolute(path: Path) -> Path:

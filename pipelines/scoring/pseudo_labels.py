@@ -90,18 +90,12 @@ def score_label_folder(
         - background_reliability: The same of labelled background.
         - warnings: See `pipelines.metrics.plausibility`.
     """
-    n = folder.classes.n_outputs
     records = {record["image_id"]: record for record in Journal(folder.path / "records.jsonl").read()}
 
     def count(image_id: str) -> _Counts:
         labels, truth = read_pair(image_id)
         with turn_for(truth.size):
-            return _Counts(
-                confusion(truth, labels, n),
-                boundary_counts(truth, labels, n),
-                _levels(truth, labels, folder.label_path(image_id), folder.confidence_path(image_id)),
-                _assignment(truth, records.get(image_id), folder.classes),
-            )
+            return _counts(folder, image_id, labels, truth, records.get(image_id))
 
     total: _Counts | None = None
     by_picture: list[tuple[float, str]] = []
@@ -123,6 +117,18 @@ def score_label_folder(
     of_pictures = np.stack(overlaps)
     interval = list(miou_interval(of_pictures))
     return {**result, "miou_interval": interval, "warnings": _warnings(folder, total)}, of_pictures
+
+
+def _counts(
+    folder: LabelFolder, image_id: str, labels: NDArray[np.uint8], truth: NDArray[np.uint8], record: Any
+) -> _Counts:
+    """Count what there is to count of one picture; `record` is None if it has none."""
+    return _Counts(
+        confusion(truth, labels, folder.classes.n_outputs),
+        boundary_counts(truth, labels, folder.classes.n_outputs),
+        _levels(truth, labels, folder.label_path(image_id), folder.confidence_path(image_id)),
+        _assignment(truth, record, folder.classes),
+    )
 
 
 def _warnings(folder: LabelFolder, total: _Counts) -> Warnings:

@@ -5,7 +5,9 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from pipelines import errors
 from pipelines.errors import ConfigError, InputError, MachineError, S4Error, nearest_name
 from pipelines.files import (
     atomic_write,
+    open_regular,
     plain,
     read_json,
     read_text,
@@ -297,3 +300,42 @@ def test_a_killed_writer_leaves_the_old_file_whole(tmp_path: Path) -> None:
     assert json.loads(path.read_text()) == {"state": "old"}
     assert len(list(tmp_path.iterdir())) == 2
     assert remove_stale_temporaries(tmp_path) == 1
+
+
+def test_a_name_as_long_as_the_file_system_takes_is_written(tmp_path: Path) -> None:
+    names = ["a" * 255, "a" * 254 + "b", "ü" * 127, os.fsdecode(b"\xe9" * 255)]
+    for name in names:
+        write_text(tmp_path / name, name[-1])
+    assert sorted(os.listdir(tmp_path)) == sorted(names)  # none wrote into the temporary file of another
+    assert [(tmp_path / name).read_bytes() for name in names] == [b"a", b"b", "ü".encode(), b"\xe9"]
+
+
+def test_temporary_names_stay_short_and_apart_and_are_swept(tmp_path: Path) -> None:
+    seen = []
+
+    def look(file: BinaryIO) -> None:
+        seen.append(os.path.basename(os.fsencode(file.name)))
+
+    for name in ("x.png", "a" * 250, "a" * 249 + "b"):
+        atomic_write(tmp_path / name, look)
+    assert seen[0] == b".x.png.%d.tmp" % os.getpid()
+    assert all(len(name) <= 255 for name in seen)
+    assert len(set(seen)) == 3
+    gone = gone_pid()
+    for name in seen:
+        stale = os.fsdecode(name).replace(f".{os.getpid()}.tmp", f".{gone}.tmp")
+        (tmp_path / stale).touch()
+    assert remove_stale_temporaries(tmp_path) == 3
+
+
+def test_a_name_that_is_too_long_is_the_fault_of_the_input(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"too long.*name-too-long"):
+        write_text(tmp_path / ("a" * 256), "")
+
+
+@pytest.mark.parametrize("read", [read_text, read_json, sha256_file, open_regular])
+def test_only_regular_files_are_read(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path, kind in ((tmp_path / "fifo", "a FIFO"), (Path("/dev/zero"), "a device")):
+        with pytest.raises(InputError, match=f"is {kind}, expected a file.*not-regular"):
+            read(path)

@@ -1,0 +1,66 @@
+"""Decoding in tiles gives what decoding in one piece gives, for every mode of Pillow that is read."""
+
+import io
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines.data import decoding
+from pipelines.data.decoding import to_rgb, turned
+
+
+def picture(mode: str) -> Image.Image:
+    pixels = np.random.default_rng(0).integers(0, 256, (23, 31, 4), dtype=np.uint8)
+    image = Image.fromarray(pixels)
+    if mode == "I;16":
+        return Image.fromarray(pixels[..., :2].copy().view(np.uint16)[..., 0])
+    if mode == "P with transparency":
+        image = image.convert("RGB").quantize(16)
+        image.info["transparency"] = bytes(range(0, 256, 16))
+        return image
+    return image.convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "P with transparency", "RGB", "RGBA", "CMYK", "YCbCr", "I;16"])
+def test_tiles_make_no_difference(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = to_rgb(picture(mode))
+    assert expected.shape == (23, 31, 3)
+    assert len(np.unique(expected)) > 1
+    for most in (7, 31 * 4, 31 * 22):  # parts of rows, some rows, all but one row
+        monkeypatch.setattr(decoding, "WORKING_PIXELS", most)
+        np.testing.assert_array_equal(to_rgb(picture(mode)), expected)
+
+
+@pytest.mark.parametrize("turn", list(Image.Transpose))
+def test_pixels_are_turned_as_pillow_turns_pictures(turn: Image.Transpose) -> None:
+    image = picture("RGB")
+    np.testing.assert_array_equal(turned(np.asarray(image), turn), np.asarray(image.transpose(turn)))
+
+
+def damaged_tiff() -> bytes:
+    """A TIFF whose packed pixels are noise; libtiff has much to say of it."""
+    file = io.BytesIO()
+    picture("RGB").save(file, "TIFF", compression="tiff_lzw")
+    content = bytearray(file.getvalue())
+    content[8:600] = np.random.default_rng(0).integers(0, 256, 592, dtype=np.uint8).tobytes()
+    return bytes(content)
+
+
+def test_libtiff_writes_nothing_to_stderr() -> None:
+    # In a process of its own: what C code writes passes by the capture of the tests, and the switch cannot be undone.
+    code = (
+        "import io, sys\nfrom PIL import Image\n{}\n"
+        "try:\n    Image.open(io.BytesIO(sys.stdin.buffer.read())).load()\nexcept OSError:\n    print('refused')"
+    )
+    said = []
+    for switch in ("", "from pipelines.data.decoding import silence_libtiff\nsilence_libtiff()"):
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(switch)], input=damaged_tiff(), capture_output=True, check=True
+        )
+        assert done.stdout.strip() == b"refused"
+        said.append(done.stderr)
+    assert b"LZW" in said[0] or b"tif" in said[0].lower()
+    assert said[1] == b""
