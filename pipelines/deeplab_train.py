@@ -6,21 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from deeplab import (
     DeepLab,
     MultiScale,
-    pixel_loss,
     predict_probabilities,
-    presence_loss,
-    sharpened,
-    soft_loss,
 )
 from pipelines.chain.findings import Seen
 from pipelines.chain.stages.deeplab_train import DeepLabTrainStep
@@ -32,7 +26,7 @@ from pipelines.config.setting import LEFT_TO_COMMAND, without_places
 from pipelines.data.checking import require_same_size
 from pipelines.data.classes import VOC_CLASSES, ClassList, load_classes
 from pipelines.data.images import find_image_files, open_working_picture
-from pipelines.data.label_crops import LabelledPictures, random_crop, reduced_size
+from pipelines.data.label_crops import LabelledPictures, reduced_size
 from pipelines.data.label_folder import LabelFolder, open_labels
 from pipelines.data.label_maps import read_palette_map, tell_reading
 from pipelines.data.label_summary import manifest_line, pictures_by_class, summary_line
@@ -42,44 +36,25 @@ from pipelines.data.record_files import RECORDS
 from pipelines.data.shown_classes import require_classes
 from pipelines.data.stand_in_labels import write_stand_ins
 from pipelines.data.voc import image_path, read_id_list, read_split, truth_path
-from pipelines.engine.distributed import Processes, processes
+from pipelines.engine.distributed import processes
 from pipelines.engine.loop import LoopSettings, ParameterGroup, require_ready, train_loop
 from pipelines.engine.precision import autocast
 from pipelines.engine.rehearsal import Pace, device_in_words, is_alone, rehearse
 from pipelines.engine.run_dir import RunDir
-from pipelines.engine.sampling import Epochs, repeat_factors, sample_generator
+from pipelines.engine.signals import StopRequest
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.journal import Journal
 from pipelines.metrics.confusion import ConfusionMatrix
 from pipelines.metrics.plausibility import Warnings, empty_labels, unlabelled_classes
 from pipelines.networks.build import new_deeplab
+from pipelines.training.deeplab_batches import SOFT, DeepLabBatches, losses
 
-SOFT = "soft"
 # A short training takes what it doubts for background, and `soft` makes that worse. After 300 steps on generated scenes
 # `balanced` was 6 points better (docs/experiments/demo.md). `soft` was measured on photographs from 750 steps on.
 LONG_TRAINING = 500
-# Largest repeat factor from which classes count as rare: the rarest is shown by less than 0.64 of the mean share. Sets
-# that are even by intent have 1.04 and 1.09, and gain nothing by other draws. A set with a long tail has 2.0.
-RARE_FACTOR = 1.25
 _NEW_LAYERS_LR = 10.0  # learning rate of the new layers, that of the trunk being 1
 _VAL_SPLIT = "val"
-
-
-class Batch(NamedTuple):
-    """Crops of pictures.
-
-    Attributes:
-        images: [B, 3, S, S] uint8.
-        targets: [B, S, S] uint8, positions in the class list or 255.
-        in_picture: [B, C] bool, the classes that the whole picture shows, without background.
-        confidence: [B, S, S] uint8, 255 = certain; None if not asked for.
-    """
-
-    images: Tensor
-    targets: Tensor
-    in_picture: Tensor
-    confidence: Tensor | None = None
 
 
 @alone
@@ -135,22 +110,25 @@ def _train(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
         net = new_deeplab(config, labels.classes).to(here.device).to(memory_format=torch.channels_last)
         settings, groups = loop_settings(config, recipe), parameter_groups(net, recipe)
         require_ready(config.run, net, groups, settings)
-        run = RunDir.open(config.run, config, config.resume, here)
-        if here.writes:
-            events.attach(run.path / "log.txt")
-        _describe(config, labels, pictures, warnings, events)
-        result = train_loop(
-            net,
-            groups,
-            batch_maker(pictures, config, settings.batch_size, here),
-            lambda model, batch: losses(model, batch, here.device, config.loss, recipe.at_cells),
-            None if validate is None else lambda model: validate(model, here.device),
-            settings,
-            run,
-            here,
-            identity(config, labels.classes),
-            events,
-        )
+        with StopRequest():  # from here on there is a run, which only a checkpoint lets go on
+            run = RunDir.open(config.run, config, config.resume, here)
+            if here.writes:
+                events.attach(run.path / "log.txt")
+            _describe(config, labels, pictures, warnings, events)
+            batches = DeepLabBatches(pictures, config, settings.batch_size, here)
+            result = train_loop(
+                net,
+                groups,
+                batches,
+                lambda model, batch: losses(model, batch, here.device, config.loss, recipe.at_cells),
+                None if validate is None else lambda model: validate(model, here.device),
+                settings,
+                run,
+                here,
+                identity(config, labels.classes),
+                events,
+                batches.pictures_of,
+            )
         return {**result, "warnings": warnings}
 
 
@@ -288,79 +266,6 @@ def parameter_groups(net: DeepLab | MultiScale, recipe: DeepLabRecipe) -> list[P
         groups.append(ParameterGroup(weights, scale, recipe.weight_decay))
         groups.append(ParameterGroup(others, scale * recipe.bias_lr))
     return [group for group in groups if group.parameters]
-
-
-def batch_maker(
-    pictures: LabelledPictures, config: DeepLabTrainConfig, batch_size: int, here: Processes
-) -> Callable[[int], Batch]:
-    """Return the function step -> batch; it is pure, so a resumed run sees the same batches."""
-    recipe = deeplab_recipe(config.network, config.recipe)
-    epochs = Epochs(len(pictures), config.seed, repeats_of(config, pictures.classes_shown()))
-
-    def make(step: int) -> Batch:
-        crops = []
-        for draw in epochs.batch(step, batch_size, here.rank, here.world):
-            generator = sample_generator(config.seed, draw)
-            crops.append(random_crop(pictures[draw.item], config.crop, generator, recipe.scales, recipe.recolour))
-        images, labels = (torch.from_numpy(np.stack(part)) for part in zip(*(crop[:2] for crop in crops), strict=True))
-        confidence = [crop.confidence for crop in crops if crop.confidence is not None]
-        return Batch(
-            images.permute(0, 3, 1, 2),  # [B, S, S, 3] -> [B, 3, S, S], which is channels_last in memory
-            labels,
-            torch.from_numpy(np.stack([crop.in_picture for crop in crops])),
-            torch.from_numpy(np.stack(confidence)) if confidence else None,
-        )
-
-    return make
-
-
-def repeats_of(config: DeepLabTrainConfig, shown: NDArray[np.bool_]) -> NDArray[np.float64] | None:
-    """Return how often each picture is to come in an epoch; None: once.
-
-    Unless asked otherwise, rare classes are drawn more often where there are any, and not in the published recipes.
-    """
-    recipe = deeplab_recipe(config.network, config.recipe)
-    if config.sampling == "uniform" or (config.sampling == "auto" and not recipe.repeats_rare):
-        return None
-    factors = repeat_factors(shown)
-    is_even = factors is None or factors.max() < RARE_FACTOR
-    return None if config.sampling == "auto" and is_even else factors
-
-
-def losses(
-    net: nn.Module, batch: Batch, device: torch.device, loss: str = "plain", at_cells: bool = False
-) -> dict[str, Tensor]:
-    """Return the losses of a batch.
-
-    Args:
-        net: Images -> logits, or a list of logits (one for each scale), or logits and presence logits of the classes.
-        batch: See `Batch`.
-        device: Device of the network.
-        loss: A name of `deeplab.losses.LOSSES`, or "soft".
-        at_cells: As in `pixel_loss`.
-
-    Returns:
-        total: The loss to minimise. It is summed over the scales if there are several.
-        pixels, presence: The two parts of the total. Only a network with presence logits has them.
-    """
-    images, labels = batch.images.to(device, non_blocking=True), batch.targets.to(device, non_blocking=True).long()
-    sure = None if batch.confidence is None else batch.confidence.to(device, non_blocking=True).float() / 255
-    in_picture = batch.in_picture.to(device, non_blocking=True)
-
-    def cost(logits: Tensor) -> Tensor:
-        if loss == SOFT:
-            assert sure is not None
-            return soft_loss(logits, labels, sharpened(sure, labels), in_picture, at_cells)
-        return pixel_loss(logits, labels, sure, loss, at_cells)
-
-    result = net(images.float().div_(255))
-    if not isinstance(result, tuple):
-        scales = result if isinstance(result, list) else [result]
-        return {"total": torch.stack([cost(each) for each in scales]).sum()}
-    logits, shown = result
-    pixels = cost(logits)
-    presence = presence_loss(shown, labels, in_picture)
-    return {"total": pixels + presence, "pixels": pixels, "presence": presence}
 
 
 def validator(config: DeepLabTrainConfig, classes: ClassList) -> Callable[[nn.Module, torch.device], dict[str, float]]:

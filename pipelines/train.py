@@ -6,9 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pipelines.chain.findings import Seen
 from pipelines.chain.stages.train import TrainStep
@@ -21,28 +20,22 @@ from pipelines.config.setting import without_places
 from pipelines.data.checking import check_pictures
 from pipelines.data.coco import CocoPicture, load_coco
 from pipelines.data.images import open_working_picture
-from pipelines.data.transforms import Augmentation, augment, paste, to_network
-from pipelines.engine.distributed import Processes, processes
+from pipelines.data.transforms import to_network
+from pipelines.engine.distributed import processes
 from pipelines.engine.loop import LoopSettings, ParameterGroup, require_ready, train_loop
 from pipelines.engine.precision import autocast
 from pipelines.engine.rehearsal import Pace, device_in_words, is_alone, rehearse
 from pipelines.engine.run_dir import RunDir
-from pipelines.engine.sampling import Epochs, sample_generator
+from pipelines.engine.signals import StopRequest
 from pipelines.errors import InputError
 from pipelines.events import Events
 from pipelines.metrics.instance_ap import PictureDetections, coco_ap
 from pipelines.metrics.plausibility import poor_instances
 from pipelines.networks.build import new_s4net
 from pipelines.networks.start import Start, read_start
+from pipelines.training.s4net_batches import Batch, S4NetBatches
 from s4net import S4Net
 from s4net.postprocess import to_picture
-
-Sample = tuple[Tensor, dict[str, Tensor]]
-Batch = tuple[Tensor, list[dict[str, Tensor]]]
-
-# The paper only flips. A network soon knows 500 pictures by heart; other sizes, places and colours delay that.
-_PAPER_AUGMENTATION = Augmentation()
-_MODERN_AUGMENTATION = Augmentation(scale=(0.6, 1.5), stretch=1.3, colour=0.25, scale_probability=0.8, paste=0.4)
 
 # An EfficientNet learns best when its pretrained trunk moves more slowly than the new layers.
 _TRUNK_LR = 0.5
@@ -96,24 +89,27 @@ def _train(config: TrainConfig, events: Events, decoded: bool = False) -> dict[s
         schedule = TRAIN_SCHEDULES[config.preset]
         settings, groups = loop_settings(config, schedule), parameter_groups(net, schedule)
         require_ready(config.run, net, groups, settings)
-        run = RunDir.open(config.run, config, config.resume, here, start.record if start else None)
-        if here.writes:
-            events.attach(run.path / "log.txt")
-        events.info(f"{len(pictures)} pictures, {sum(len(p.boxes) for p in pictures)} instances; {here.device}")
-        if start is not None:
-            events.info(f"fine-tunes {start.record['from']}")
-        result = train_loop(
-            net,
-            groups,
-            batch_maker(pictures, config, settings.batch_size, here),
-            lambda model, batch: model(*to_device(batch, here.device)),
-            validator(val, config, here.device) if val else None,
-            settings,
-            run,
-            here,
-            {"kind": "s4net", "config": without_places(config), **({"start": start.record} if start else {})},
-            events,
-        )
+        with StopRequest():  # from here on there is a run, which only a checkpoint lets go on
+            run = RunDir.open(config.run, config, config.resume, here, start.record if start else None)
+            if here.writes:
+                events.attach(run.path / "log.txt")
+            events.info(f"{len(pictures)} pictures, {sum(len(p.boxes) for p in pictures)} instances; {here.device}")
+            if start is not None:
+                events.info(f"fine-tunes {start.record['from']}")
+            batches = S4NetBatches(pictures, config, settings.batch_size, here)
+            result = train_loop(
+                net,
+                groups,
+                batches,
+                lambda model, batch: model(*to_device(batch, here.device)),
+                validator(val, config, here.device) if val else None,
+                settings,
+                run,
+                here,
+                {"kind": "s4net", "config": without_places(config), **({"start": start.record} if start else {})},
+                events,
+                batches.pictures_of,
+            )
         return {**result, "warnings": poor_instances(str(config.run), result["best"]["value"])}
 
 
@@ -173,32 +169,6 @@ def parameter_groups(net: S4Net, schedule: TrainSchedule) -> list[ParameterGroup
         biases = [p for p in parameters if p.ndim <= 1]
         groups += [ParameterGroup(weights, scale, schedule.weight_decay), ParameterGroup(biases, scale)]
     return [group for group in groups if group.parameters]
-
-
-def batch_maker(
-    pictures: list[CocoPicture], config: TrainConfig, batch_size: int, here: Processes
-) -> Callable[[int], Batch]:
-    """Return the pure function step -> (images [B, 3, S, S] uint8, B targets)."""
-    augmentation = _MODERN_AUGMENTATION if config.preset == "modern" else _PAPER_AUGMENTATION
-    pasted = replace(augmentation, scale=augmentation.paste_scale, scale_probability=1.0)
-    epochs = Epochs(len(pictures), config.seed)
-
-    def sample(picture: CocoPicture, augmentation: Augmentation, generator: np.random.Generator) -> Sample:
-        pixels, _ = open_working_picture(picture.path)
-        return augment(pixels, picture.working().masks(), config.image_size, augmentation, generator)
-
-    def make(step: int) -> Batch:
-        samples = []
-        for draw in epochs.batch(step, batch_size, here.rank, here.world):
-            generator = sample_generator(config.seed, draw)
-            image, target = sample(pictures[draw.item], augmentation, generator)
-            if augmentation.paste and generator.random() < augmentation.paste:
-                other = pictures[generator.integers(len(pictures))]
-                image, target = paste(image, target, *sample(other, pasted, generator), generator)
-            samples.append((image, target))
-        return torch.stack([image for image, _ in samples]), [target for _, target in samples]
-
-    return make
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:

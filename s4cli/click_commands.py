@@ -20,6 +20,7 @@ from pipelines.config.setting import (
     settings_of,
     type_of,
 )
+from pipelines.engine.signals import Watch
 from s4cli.output import run_and_print, tell
 
 Config = TypeVar("Config", bound=StageConfig)
@@ -46,6 +47,8 @@ _CLICK_TYPES: dict[type, click.ParamType[Any]] = {
     bool: click.BOOL,
     Path: AnyPath(path_type=Path),
 }
+# Commands that go on where they were when they are started again. Ctrl-C ends the others for good.
+_GO_ON = {"train", "pseudo-label", "deeplab-train", "predict", "run", "demo", "ablate"}
 _ARGUMENT = "argument_"  # begins the name of an argument that stands for the option of the same name
 
 
@@ -95,6 +98,8 @@ def stage_command(group: click.Group, config_class: type[Config]) -> Callable[[S
         takes_file = file_name is None and config_class.command in STAGES
 
         def callback(as_json: bool, **flags: Any) -> None:
+            if Watch.running is not None:
+                Watch.running.goes_on = config_class.command in _GO_ON
             file = _settings_file(flags) if takes_file else flags.get(file_name or "")
             config = prepared(resolve(config_class, file, flags, tell if takes_file else None), tell)
             run_and_print(config, lambda events: stage(config, events), as_json)

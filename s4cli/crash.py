@@ -14,14 +14,15 @@ from pathlib import Path
 import click
 
 from pipelines import __version__
+from pipelines.engine.signals import INTERRUPTED, Interrupted, Watch
 from pipelines.errors import MachineError, S4Error
 from pipelines.file_errors import full_disk, write_error
+from s4cli.main import SIGNALLED
 from s4cli.output import PrintedFailure, print_error
 
 OK = 0
 FAULT = 1
 USAGE = 2
-INTERRUPTED = 130
 _WITHOUT_RULE = (FAULT, INTERRUPTED)  # the user has broken none
 
 _MACHINE_ERRNOS = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -47,8 +48,8 @@ def exit_code_of(work: Callable[[], object], as_json: bool = False) -> int:
     except PrintedFailure as error:
         click.echo(f"error: {error}", err=True)
         return error.exit_code
-    except (Exception, KeyboardInterrupt) as error:
-        faults, code = _described(error)
+    except (Exception, KeyboardInterrupt, Interrupted) as error:
+        faults, code = _described(_cause(error))
         for message, rule in faults:
             click.echo(f"error: {message}" + (f" [{rule}]" if code not in _WITHOUT_RULE else ""), err=True)
         if as_json:
@@ -64,6 +65,12 @@ def _print_any_name() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _cause(error: BaseException) -> BaseException:
+    """Return the signal that ends the work if an error comes of it: libraries may turn what it raised into theirs."""
+    signalled = Watch.running.interruption if Watch.running is not None else None
+    return error if signalled is None or isinstance(error, S4Error) else signalled
+
+
 def _described(error: BaseException) -> tuple[list[tuple[str, str]], int]:
     """Return the message and the rule of every fault that an error tells, and the exit code."""
     if isinstance(error, S4Error):
@@ -71,8 +78,10 @@ def _described(error: BaseException) -> tuple[list[tuple[str, str]], int]:
     if isinstance(error, click.UsageError):
         place = f"{error.ctx.command_path}: " if error.ctx else ""
         return [(place + error.format_message(), "usage")], USAGE
+    if isinstance(error, Interrupted):
+        return [SIGNALLED[error.exit_code]], error.exit_code
     if isinstance(error, KeyboardInterrupt | click.Abort):
-        return [("interrupted; what was saved so far is intact", "interrupted")], INTERRUPTED
+        return [SIGNALLED[INTERRUPTED]], INTERRUPTED
     full = full_disk(error)
     if full is not None:
         fault = write_error(Path(full.filename or "a file"), full)

@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines import __version__
 from pipelines.config import StageConfig
 from pipelines.errors import PartialFailure
 from pipelines.files import plain
+from s4cli.error_object import described, error_object, head
 from s4cli.next_step import next_step
 
 if TYPE_CHECKING:
     from pipelines.events import Events
 
-SCHEMA_VERSION = 1
 _WARNINGS = "warnings"  # the key of what cannot be right in a result, see `pipelines.metrics.plausibility`
 _EXPLAINED = {
     "rejected": "pictures without a label, by reason",
@@ -63,7 +62,7 @@ def run_and_print(config: StageConfig, work: "Callable[[Events], Mapping[str, An
         result = work(Events(None if _speaks() else silence))
     failure = _failure(config.command, result)
     if _speaks():
-        error = {"error": _error(failure.message, failure.rule, failure.exit_code)} if failure and as_json else {}
+        error = {"error": described(failure.message, failure.rule, failure.exit_code)} if failure and as_json else {}
         dry = getattr(config, "dry_run", False)
         print_result(config.command, {**(_known(result) if dry and not as_json else result), **error}, as_json)
         tell(next_step(config, plain(result)))
@@ -94,23 +93,13 @@ def print_error(faults: Sequence[tuple[str, str]], exit_code: int) -> None:
     """
     if not _speaks():
         return
-    error = _error("\n".join(message for message, _ in faults), faults[0][1], exit_code)
-    listed = [{"rule": rule, "message": message} for message, rule in faults]
-    click.echo(json.dumps({**_head("error"), "error": error, **({"faults": listed} if len(faults) > 1 else {})}))
-
-
-def _error(message: str, rule: str, exit_code: int) -> dict[str, Any]:
-    return {"rule": rule, "message": message, "exit_code": exit_code}
-
-
-def _head(command: str) -> dict[str, Any]:
-    return {"schema": f"s4/{command}/{SCHEMA_VERSION}", "s4_version": __version__}
+    click.echo(json.dumps(error_object(faults, exit_code)))
 
 
 def print_result(command: str, result: Mapping[str, Any], as_json: bool) -> None:
     """Print a result on stdout; `plain` gives the result its JSON form, with null for NaN."""
     if as_json:
-        click.echo(json.dumps(plain({**_head(command), **result}), allow_nan=False))
+        click.echo(json.dumps(plain({**head(command), **result}), allow_nan=False))
     else:
         shown = {key: value for key, value in result.items() if key != _WARNINGS}
         click.echo("\n".join([*table(plain(shown)), *_footnotes(result)]))

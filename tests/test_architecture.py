@@ -32,6 +32,7 @@ PARTS = {
     "scoring": {"networks", "metrics", "data", "config", *GROUND},
     "chain": {"labels", "networks", "engine", "data", "report", "config", *GROUND},
     "studies": {"networks", "engine", "data", "metrics", "report", "config", *GROUND},
+    "training": {"networks", "engine", "data", "config", *GROUND},
     "networks": {"engine", "data", "config", *GROUND},
     "survey": {"data", "config", *GROUND},
     "report": {"data", *FILES},

@@ -81,6 +81,8 @@ class ParameterGroup:
 MakeBatch = Callable[[int], Any]
 ComputeLosses = Callable[[nn.Module, Any], dict[str, Tensor]]
 Evaluate = Callable[[nn.Module], dict[str, float]]
+PicturesOf = Callable[[int], Sequence[str]]
+_MOST_NAMES = 12  # pictures that a message names; the log and status.json name all
 
 
 def require_ready(run: Path, model: nn.Module, groups: Sequence[ParameterGroup], settings: LoopSettings) -> None:
@@ -116,6 +118,7 @@ def train_loop(
     processes: Processes,
     identity: dict[str, Any],
     events: Events,
+    pictures_of: PicturesOf = lambda step: [],
 ) -> dict[str, Any]:
     """Train, from the run's last checkpoint if it has one.
 
@@ -130,16 +133,19 @@ def train_loop(
         processes: This process among those of the training.
         identity: What `load_*` needs to rebuild the network. It goes into every checkpoint.
         events: Receiver of progress and log lines.
+        pictures_of: Pure function step -> ids of the pictures that all processes see in the step.
 
     Returns:
         {run, steps, seconds, images_per_second, best {metric, value, step}, losses}.
 
     Raises:
-        DivergedError: A loss or gradient is not finite. The weights on disk are those of an earlier step.
+        DivergedError: A loss or gradient is not finite. The weights on disk are those of an earlier step. The message,
+            the log and status.json name the pictures of the step.
         Stopped: A signal came. The state is saved.
         S4Error: A picture or the machine fails. The last checkpoint stays, and status.json names the reason.
     """
     training = _Training(model, groups, compute_losses, evaluate, settings, run_dir, processes, identity, events)
+    training.pictures_of = pictures_of
     training.restore()
     try:
         return _train(training, make_batch)
@@ -208,6 +214,7 @@ class _Training:
         self.window: dict[str, float] = {}
         self.losses: dict[str, float] = {}
         self.window_steps = 0
+        self.pictures_of: PicturesOf = lambda step: []
 
     def restore(self) -> None:
         """Go on from the last checkpoint, if there is one."""
@@ -286,10 +293,14 @@ class _Training:
         if not self.processes.any(not finite):
             return
         text = ", ".join(f"{name} {number:g}" for name, number in losses.items())
-        self.tell("failed", f"not finite: {text}")
+        if finite:
+            text += " in this process, not finite in another"
+        pictures = list(self.pictures_of(self.step))
+        self.tell("failed", f"not finite: {text}", pictures)
+        self.events.record(f"not finite at step {self.step}: {text}; pictures of the step: {', '.join(pictures)}")
         raise DivergedError(
             f"{self.run_dir.path}: loss or gradient is not finite at step {self.step} ({text}), finite numbers "
-            "expected; the weights were not touched: lower --lr, or check the annotations",
+            f"expected; the weights were not touched: lower --lr, or check the annotations{_named(pictures)}",
             "not-finite",
         )
 
@@ -336,9 +347,9 @@ class _Training:
         save_checkpoint(self.run_dir.last, self.identity | state)
         self.tell("running")
 
-    def tell(self, state: str, reason: str = "") -> None:
+    def tell(self, state: str, reason: str = "", pictures: Sequence[str] = ()) -> None:
         """Write the state of the run, see `RunDir.status`."""
-        self.run_dir.status(state, self.step, reason, round(self.seconds, 3))
+        self.run_dir.status(state, self.step, reason, round(self.seconds, 3), pictures)
 
     def fail(self, reason: str) -> None:
         """Write that the training failed, as far as the machine still allows."""
@@ -361,6 +372,14 @@ class _Training:
             "best": self.best,
             "losses": self.losses,
         }
+
+
+def _named(pictures: Sequence[str]) -> str:
+    """Return ` of the pictures of the step: a, b and 3 more`; nothing where there is no picture."""
+    if not pictures:
+        return ""
+    more = f" and {len(pictures) - _MOST_NAMES} more (see log.txt)" if len(pictures) > _MOST_NAMES else ""
+    return f" of the pictures of this step: {', '.join(pictures[:_MOST_NAMES])}{more}"
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,9 @@ class RunDir:
         if self.writes:
             self.metrics.append(values)
 
-    def status(self, state: str, step: int, reason: str = "", seconds: float = 0.0) -> None:
+    def status(
+        self, state: str, step: int, reason: str = "", seconds: float = 0.0, pictures: Sequence[str] = ()
+    ) -> None:
         """Write status.json, on a full disk as well if the file was there before.
 
         Args:
@@ -101,10 +103,13 @@ class RunDir:
             step: Steps done.
             reason: Why the training ended.
             seconds: Time of these steps, that of earlier processes included.
+            pictures: What a failure is about.
         """
         if not self.writes:
             return
-        path, content = self.path / _STATUS, {"state": state, "step": step, "reason": reason, "seconds": seconds}
+        about = {"pictures": list(pictures)} if pictures else {}
+        path = self.path / _STATUS
+        content = {"state": state, "step": step, "reason": reason, "seconds": seconds, **about}
         try:
             write_json(path, content)
         except MachineError as error:

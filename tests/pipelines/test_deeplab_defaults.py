@@ -14,10 +14,11 @@ from pipelines.config import DeepLabTrainConfig, from_json
 from pipelines.config.usual_places import record_pictures
 from pipelines.data.classes import VOC_CLASSES, ClassList
 from pipelines.data.label_folder import LabelFolder
-from pipelines.deeplab_train import SOFT, chosen_loss, deeplab_train, label_warnings, repeats_of, training_pictures
+from pipelines.deeplab_train import chosen_loss, deeplab_train, label_warnings, training_pictures
 from pipelines.engine.checkpoint import load_checkpoint
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
+from pipelines.training.deeplab_batches import SOFT, repeats_of
 from tests.pipelines.test_deeplab_train import CLASSES
 from tests.pipelines.test_deeplab_train import config as config
 

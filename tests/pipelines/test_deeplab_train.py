@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+import pipelines.deeplab_train as deeplab_train_command
 from deeplab import NETWORKS, DeepLab, MultiScale, build_deeplab
 from deeplab.losses import LOSSES
 from pipelines.config import DeepLabTrainConfig
@@ -20,12 +21,8 @@ from pipelines.data.classes import ClassList
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.label_maps import write_palette_map
 from pipelines.deeplab_train import (
-    SOFT,
-    Batch,
-    batch_maker,
     deeplab_train,
     loop_settings,
-    losses,
     parameter_groups,
     training_pictures,
     validator,
@@ -33,10 +30,11 @@ from pipelines.deeplab_train import (
 from pipelines.engine.checkpoint import load_checkpoint
 from pipelines.engine.distributed import Processes
 from pipelines.engine.schedule import lr_factor
-from pipelines.errors import ConfigError, InputError
+from pipelines.errors import ConfigError, DivergedError, InputError
 from pipelines.events import Events
 from pipelines.networks.build import new_deeplab
 from pipelines.networks.load import load_deeplab
+from pipelines.training.deeplab_batches import SOFT, Batch, DeepLabBatches, losses
 
 CLASSES = ClassList.from_names(["cat", "dog"])
 HERE = Processes(0, 1, torch.device("cpu"))
@@ -115,7 +113,7 @@ def test_two_runs_with_one_seed_are_equal_and_another_seed_differs(config: DeepL
 
 def test_a_batch_is_a_function_of_the_step(config: DeepLabTrainConfig) -> None:
     labels = LabelFolder(config.labels, CLASSES)
-    make, again = (batch_maker(training_pictures(config, labels), config, 3, HERE) for _ in range(2))
+    make, again = (DeepLabBatches(training_pictures(config, labels), config, 3, HERE) for _ in range(2))
     again(0)
     images, targets, in_picture, confidence = make(5)
     assert confidence is None and in_picture.shape == (3, len(CLASSES.names)) and in_picture.any()
@@ -216,7 +214,7 @@ def test_a_recipe_can_be_asked_for_and_flags_go_first() -> None:
 def test_crops_and_loss_follow_the_recipe(config: DeepLabTrainConfig) -> None:
     labels = LabelFolder(config.labels, CLASSES)
     config = replace(config, recipe="largefov", crop=60)
-    images, targets, *_ = batch_maker(training_pictures(config, labels), config, 8, HERE)(0)
+    images, targets, *_ = DeepLabBatches(training_pictures(config, labels), config, 8, HERE)(0)
     # pictures of 40 x 50 at their scales, all of each in view: at 1.5 60 of 75 pixels
     heights = [int((target != 255).any(1).sum()) for target in targets]
     assert set(heights) <= {20, 30, 40, 50, 60} and len(set(heights)) > 2
@@ -258,7 +256,7 @@ def test_pixels_count_by_their_confidence_where_it_is_asked_for(config: DeepLabT
     for i in range(4):
         labels.write_confidence(f"p{i}", np.where(labels.read_label(f"p{i}") == 1, 51, 255).astype(np.uint8))
     weighed = replace(config, confidence=True)
-    batch = batch_maker(training_pictures(weighed, labels), weighed, 3, HERE)(0)
+    batch = DeepLabBatches(training_pictures(weighed, labels), weighed, 3, HERE)(0)
     targets, confidence = batch.targets, batch.confidence
     assert confidence is not None
     assert (confidence[targets == 1] == 51).all() and (confidence[targets == 0] == 255).all()
@@ -353,3 +351,31 @@ def test_pixels_speak_for_themselves_where_presence_is_ignored(config: DeepLabTr
     assert held[0].min() > 0.99  # nothing is shown
     free = load_deeplab(config.run, ignore_presence=True, device="cpu", precision="fp32")
     assert free.probabilities(picture)[0].max() < 0.99
+
+
+def test_a_training_that_diverges_names_its_pictures(config, monkeypatch):
+    real, calls = losses, []
+
+    def poisoned(*arguments):
+        calls.append(1)
+        found = real(*arguments)
+        return {**found, "total": found["total"] * float("inf")} if len(calls) == 2 else found
+
+    monkeypatch.setattr(deeplab_train_command, "losses", poisoned)
+    run = replace(config, steps=3, batch_size=2)
+    with pytest.raises(DivergedError, match="at step 1") as caught:
+        deeplab_train(run, Events(io.StringIO()))
+    expected = DeepLabBatches(training_pictures(run, LabelFolder(run.labels, CLASSES)), run, 2, HERE).pictures_of(1)
+    assert caught.value.message.endswith(f"of the pictures of this step: {', '.join(expected)}")
+    assert json.loads((run.run / "status.json").read_text())["pictures"] == expected
+    assert load_checkpoint(run.run / "checkpoints" / "last.pt")["step"] == 1
+
+
+def test_two_processes_see_the_batches_of_one(config):
+    pictures = training_pictures(config, LabelFolder(config.labels, CLASSES))
+    halves = [Processes(rank, 2, torch.device("cpu")) for rank in (0, 1)]
+    for step in range(4):
+        whole = DeepLabBatches(pictures, config, 4, HERE)(step)
+        parts = [DeepLabBatches(pictures, config, 2, half)(step) for half in halves]
+        for name in ("images", "targets", "in_picture"):
+            assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))

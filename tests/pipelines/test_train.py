@@ -11,19 +11,23 @@ import pytest
 import timm
 import torch
 
+import pipelines.train as train_command
 from pipelines.chain.findings import Seen
 from pipelines.config import TrainConfig, resolve
 from pipelines.config.paths import prepared
 from pipelines.config.recipes import TRAIN_SCHEDULES
 from pipelines.data.coco import load_coco
+from pipelines.data.images import open_image
 from pipelines.data.shapes import write_instances
 from pipelines.engine.checkpoint import load_checkpoint, tensors_sha256, weights_sha256
 from pipelines.engine.distributed import Processes
-from pipelines.errors import ConfigError, InputError
+from pipelines.errors import ConfigError, DivergedError, InputError
 from pipelines.events import Events
 from pipelines.networks.build import new_s4net
 from pipelines.networks.load import as_pixels, load_deeplab, load_s4net
-from pipelines.train import batch_maker, loop_settings, parameter_groups, train, training_pace
+from pipelines.train import loop_settings, parameter_groups, train, training_pace
+from pipelines.training import s4net_batches
+from pipelines.training.s4net_batches import S4NetBatches
 from s4net.cpu.packing import PackedConv2d
 
 TRUNK = "timm/mobilenetv3_small_050"
@@ -71,7 +75,7 @@ def test_instances_of_other_pictures_are_pasted_for_modern_alone(config):
     most = max(len(picture.boxes) for picture in pictures)
     here = Processes(0, 1, torch.device("cpu"))
     counts, again, paper = (
-        [len(target["masks"]) for step in range(1, 9) for target in batch_maker(pictures, kind, 8, here)(step)[1]]
+        [len(target["masks"]) for step in range(1, 9) for target in S4NetBatches(pictures, kind, 8, here)(step)[1]]
         for kind in (config, config, replace(config, preset="paper"))
     )
     assert counts == again
@@ -122,6 +126,45 @@ def test_a_killed_training_resumes_to_the_same_weights(config, tmp_path, monkeyp
     assert weights_sha256(config.run / "checkpoints" / "best.pt") == tensors_sha256(
         load_checkpoint(broken.run / "checkpoints" / "best.pt")["model"]
     )
+
+
+def test_a_batch_names_the_pictures_that_it_reads_pasted_ones_too(config, monkeypatch):
+    pictures, read = load_coco(config.annotations, config.images), []
+    batches = S4NetBatches(pictures, config, 4, Processes(0, 1, torch.device("cpu")))
+    halves = [S4NetBatches(pictures, config, 2, Processes(rank, 2, torch.device("cpu"))) for rank in (0, 1)]
+    monkeypatch.setattr(s4net_batches, "open_image", lambda path: read.append(path.stem) or open_image(path))
+    longest = 0
+    for step in range(6):
+        read.clear()
+        images, targets = batches(step)
+        assert batches.pictures_of(step) == read[: len(read) // 2] == read[len(read) // 2 :]
+        longest = max(longest, len(read) // 2)
+        parts = [half(step) for half in halves]  # two processes see the same global batch
+        assert torch.equal(torch.cat([part[0] for part in parts]), images)
+        for one, other in zip([target for part in parts for target in part[1]], targets, strict=True):
+            assert all(torch.equal(one[key], other[key]) for key in other)
+        assert halves[0].pictures_of(step) == halves[1].pictures_of(step) == batches.pictures_of(step)
+    assert longest > 4
+
+
+def test_a_training_that_diverges_names_its_pictures_and_saves_nothing_more(config, monkeypatch):
+    real, calls = train_command.to_device, []
+
+    def poisoned(batch, device):
+        calls.append(1)
+        images, targets = real(batch, device)
+        return images * (float("nan") if len(calls) == 3 else 1.0), targets
+
+    monkeypatch.setattr(train_command, "to_device", poisoned)
+    with pytest.raises(DivergedError, match="at step 2") as caught:
+        train(config, Events(io.StringIO()))
+    pictures = load_coco(config.annotations, config.images)
+    expected = S4NetBatches(pictures, config, 2, Processes(0, 1, torch.device("cpu"))).pictures_of(2)
+    assert caught.value.message.endswith(f"of the pictures of this step: {', '.join(expected)}")
+    assert json.loads((config.run / "status.json").read_text())["pictures"] == expected
+    assert all(name in (config.run / "log.txt").read_text() for name in expected)
+    assert load_checkpoint(config.run / "checkpoints" / "last.pt")["step"] == 2
+    assert not (config.run / "checkpoints" / "best.pt").exists()
 
 
 def test_the_schedules_of_the_paper_and_the_release(config):

@@ -1,5 +1,6 @@
 """The loop on a network of two layers: what it does is the same for the large ones."""
 
+import io
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from pipelines.engine.checkpoint import load_checkpoint
 from pipelines.engine.distributed import Processes, choose_device, processes
 from pipelines.engine.loop import LoopSettings, ParameterGroup, train_loop
 from pipelines.engine.run_dir import RunDir
+from pipelines.engine.signals import StopRequest
 from pipelines.errors import ConfigError, DivergedError, MachineError, Stopped
 from pipelines.events import Events
 
@@ -47,7 +49,10 @@ def config(tmp_path: Path) -> TrainConfig:
     return TrainConfig(images=tmp_path, annotations=tmp_path / "a.json", run=tmp_path / "run")
 
 
-def train(tmp_path: Path, settings=SETTINGS, evaluate=None, make_batch=batch, resume=False, compute=losses) -> dict:
+def train(
+    tmp_path: Path, settings=SETTINGS, evaluate=None, make_batch=batch, resume=False, compute=losses, events=None,
+    pictures_of=lambda step: [],
+) -> dict:  # fmt: skip
     net = Net()
     run = RunDir.open(tmp_path / "run", config(tmp_path), resume)
     with processes("cpu") as here:
@@ -61,7 +66,8 @@ def train(tmp_path: Path, settings=SETTINGS, evaluate=None, make_batch=batch, re
             run,
             here,
             {"kind": "test"},
-            Events(),
+            events or Events(),
+            pictures_of,
         )
 
 
@@ -112,6 +118,34 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_are_touched(tmp_path
     assert load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["step"] == 3
     status = json.loads((tmp_path / "run" / "status.json").read_text())
     assert (status["state"], status["step"]) == ("failed", 4)
+
+
+def test_a_training_that_diverges_names_the_pictures_of_its_step(tmp_path):
+    def poisoned(step: int) -> Tensor:
+        return batch(step) * (float("inf") if step == 7 else 1.0)
+
+    events = Events(io.StringIO())
+    events.attach(tmp_path / "log.txt")
+    with pytest.raises(DivergedError) as caught:
+        train(
+            tmp_path, make_batch=poisoned, events=events, pictures_of=lambda step: [f"p{step}-{i}" for i in range(14)]
+        )
+    assert "of the pictures of this step: p7-0, p7-1, " in caught.value.message
+    assert caught.value.message.endswith("p7-11 and 2 more (see log.txt)")
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert status["pictures"] == [f"p7-{i}" for i in range(14)] and status["state"] == "failed"
+    log = (tmp_path / "log.txt").read_text()
+    assert "not finite at step 7: total " in log and "p7-13" in log
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["step"] == 6
+
+
+def test_a_signal_around_the_loop_is_obeyed_in_it(tmp_path):
+    with StopRequest() as around:
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Stopped):
+            train(tmp_path)
+    assert around.asked and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["step"] == 1
 
 
 def test_a_gradient_that_is_not_finite_stops_too(tmp_path):

@@ -1,0 +1,244 @@
+"""The commands of `s4`, one function each.
+
+Only the standard library, click and the settings are imported here. The body of a command imports the module of its
+stage, which may import torch.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import MISSING
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from pipelines import __version__
+from pipelines.config import (
+    STAGES,
+    AblateConfig,
+    BenchConfig,
+    ConvertConfig,
+    DeepLabTrainConfig,
+    DemoConfig,
+    EvaluateConfig,
+    ExplainConfig,
+    InitConfig,
+    PredictConfig,
+    PseudoLabelConfig,
+    RunConfig,
+    TrainConfig,
+    to_toml,
+)
+from pipelines.config.setting import settings_of
+from s4cli.click_commands import json_option, stage_command
+from s4cli.crash import exit_code_of
+from s4cli.output import print_result
+
+if TYPE_CHECKING:
+    from pipelines.events import Events
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+def run_line(given: Sequence[str]) -> int:
+    """Run a command line.
+
+    Args:
+        given: The arguments without the name of the program.
+
+    Returns:
+        The exit code.
+    """
+    # Pillow's warnings name no file. What makes a picture unusable comes as an error.
+    warnings.filterwarnings("ignore", module=r"(.*[/\\])?PIL[./\\]")
+    return exit_code_of(lambda: s4.main(list(given), prog_name="s4", standalone_mode=False), "--json" in given)
+
+
+@click.group(context_settings=_CONTEXT)
+@click.version_option(__version__, prog_name="s4", message="%(prog)s %(version)s")
+def s4() -> None:
+    """Weakly-supervised semantic segmentation through salient instances.
+
+    The chain is train, pseudo-label, deeplab-train, evaluate. "s4 run" does the whole chain from one file. "s4 demo"
+    does the whole chain on generated scenes. Results go to stdout, progress goes to stderr.
+
+    A file s4.toml in the current folder gives the settings of every command that is started there. Flags override it.
+    """
+
+
+@stage_command(s4, TrainConfig)
+def train(config: TrainConfig, events: "Events") -> dict[str, Any]:
+    """Train the network that finds salient instances."""
+    from pipelines.train import train
+
+    return train(config, events)
+
+
+@stage_command(s4, PseudoLabelConfig)
+def pseudo_label(config: PseudoLabelConfig, events: "Events") -> dict[str, Any]:
+    """Make label maps from salient instances and image-level keywords.
+
+    In the result, "rejected" counts the pictures without a label by reason, and "doubted" the instances without a label
+    by reason.
+    """
+    from pipelines.pseudo_label import pseudo_label
+
+    return pseudo_label(config, events)
+
+
+@stage_command(s4, DeepLabTrainConfig)
+def deeplab_train(config: DeepLabTrainConfig, events: "Events") -> dict[str, Any]:
+    """Train a semantic segmentation network on label maps."""
+    from pipelines.deeplab_train import deeplab_train
+
+    return deeplab_train(config, events)
+
+
+@stage_command(s4, EvaluateConfig)
+def evaluate(config: EvaluateConfig, events: "Events") -> dict[str, Any]:
+    r"""Measure mIoU of predictions or labels, or mask AP of instances.
+
+    \b
+    VOCDIR                                               mIoU of the network in runs/deeplab
+    --voc DIR --weights RUN | --predictions DIR          mIoU of a network or of its written predictions
+    --voc DIR --split LIST --labels DIR                  mIoU of pseudo labels
+    --voc DIR ... --versus DIR | RUN                     one of the lines above, compared with other predictions
+    --images DIR --annotations FILE.json --weights RUN   mask AP of salient instances
+    --voc DIR --weights RUN --foreground                 IoU of salient instances with all classes together
+    """
+    from pipelines.evaluate import evaluate
+
+    return evaluate(config, events)
+
+
+@stage_command(s4, PredictConfig)
+def predict(config: PredictConfig, events: "Events") -> dict[str, Any]:
+    r"""Predict many pictures: a DeepLab writes label maps, an S4Net writes instances.
+
+    \b
+    PICTURE|DIR ... --weights RUN --out DIR            single pictures, and every picture of a folder
+    --voc DIR --split test --weights RUN --out DIR     the pictures of a VOC list
+    """
+    from pipelines.predict import predict
+
+    return predict(config, events)
+
+
+@stage_command(s4, ConvertConfig)
+def convert(config: ConvertConfig, events: "Events") -> dict[str, Any]:
+    r"""Write results in the file format that another program expects.
+
+    \b
+    --to voc-server --predictions DIR --voc DIR --split test --out results.tar.gz    for the VOC test server
+    --to csv --images DIR --keywords SOURCE --out keywords.csv                       keywords of every picture
+    """
+    from pipelines.convert import convert
+
+    return convert(config, events)
+
+
+@stage_command(s4, DemoConfig)
+def demo(config: DemoConfig, events: "Events") -> dict[str, Any]:
+    """Run the whole chain on generated scenes and write a report, without any data."""
+    from pipelines.demo import demo
+
+    return demo(config, events)
+
+
+@stage_command(s4, AblateConfig)
+def ablate(config: AblateConfig, events: "Events") -> dict[str, Any]:
+    """Train and score the rows of a table in the S4Net paper, with several seeds."""
+    from pipelines.ablate import ablate
+
+    return ablate(config, events)
+
+
+@stage_command(s4, ExplainConfig)
+def explain(config: ExplainConfig, events: "Events") -> dict[str, Any]:
+    """Draw the features around a box that its mask depends on, for binary, expanded and ternary masks."""
+    from pipelines.explain import explain
+
+    return explain(config, events)
+
+
+@stage_command(s4, BenchConfig)
+def bench(config: BenchConfig, events: "Events") -> dict[str, Any]:
+    r"""Time S4Net beside other networks in one run. Compare the ratios, not the times.
+
+    \b
+    --what inference    whole network, beside Mask R-CNN, RetinaNet and YOLO11-seg
+    --what branch       mask branch on whole maps and on windows
+    --what proposals    5 to 100 boxes
+    --what trunks       the trunks of the paper's Table 3
+    --what training     one step, beside Mask R-CNN and RetinaNet
+    --what end-to-end   picture file to label file, beside a simple loop
+    """
+    from pipelines.bench import bench
+
+    return bench(config, events)
+
+
+@stage_command(s4, RunConfig)
+def run(config: RunConfig, events: "Events") -> dict[str, Any]:
+    r"""Run the whole chain from one file, and skip every stage that has not changed since the last time.
+
+    \b
+    [train] [pseudo-label] [deeplab-train] [evaluate]
+            a table for each stage, as the command of the stage takes it with --config FILE.toml
+    [run]   the settings below
+
+    A stage without a table is left out. If a table does not name weights, labels, classes or folders, the stage takes
+    them from the stages before. Relative paths lead from the folder of the file. Without FILE.toml the command takes
+    s4.toml.
+
+    After a stop or a kill, start the same command again to go on. If settings or inputs of a stage have changed, the
+    stage is done again in a new folder. The old folder is kept as NAME.old-1, NAME.old-2, ...
+    """
+    from pipelines.run import run
+
+    return run(config, events)
+
+
+@stage_command(s4, InitConfig)
+def init(config: InitConfig, events: "Events") -> dict[str, Any]:
+    """Look at a folder, say what it holds, and write a settings file s4.toml for it.
+
+    The command finds VOC folders, folders named after classes or ImageNet synsets, COCO files, CSV tables of keywords,
+    tar shards and label maps. What it cannot place is counted. No picture is changed.
+    """
+    from pipelines.init import init
+
+    return init(config, events)
+
+
+@s4.group()
+def config() -> None:
+    """Look at the settings of the commands."""
+
+
+_STAGE = click.Argument(["stage"], type=click.Choice(list(STAGES)), metavar="COMMAND", required=False)
+
+
+@config.command(params=[_STAGE, json_option()])
+def show(stage: str | None, as_json: bool) -> None:
+    """Print the defaults of a command as a commented TOML table for --config."""
+    if stage is None:
+        raise click.UsageError(f"no command given, one of {', '.join(STAGES)} expected")
+    if as_json:
+        settings = settings_of(STAGES[stage]).values()
+        defaults = {setting.name: None if setting.default is MISSING else setting.default for setting in settings}
+        print_result("config", {"stage": stage, "defaults": defaults}, as_json=True)
+    else:
+        click.echo(to_toml(STAGES[stage]), nl=False)
+
+
+@s4.command("help", params=[click.Argument(["words"], metavar="[COMMAND]", nargs=-1)])
+@click.pass_context
+def help_command(context: click.Context, words: tuple[str, ...]) -> None:
+    """Show the help of s4 or of a command, as --help does."""
+    shown = cast(click.Context, context.parent)
+    for word in words:
+        if not isinstance(shown.command, click.Group):
+            raise click.UsageError(f"{shown.command_path} has no command {word}", shown)
+        name, command, _ = shown.command.resolve_command(shown, [word])
+        shown = click.Context(cast(click.Command, command), info_name=name, parent=shown)
+    click.echo(shown.get_help())

@@ -1,0 +1,229 @@
+"""Signals to real processes: every one ends with the promised exit code, in time, and leaves no process behind."""
+
+import json
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipelines.data.shapes import write_instances, write_voc
+from pipelines.engine.checkpoint import load_checkpoint
+from tests.reliability.command_line import ASKING, catches, ended, start, twice, wait_until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+PROMISED = 1.0  # seconds from a second Ctrl-C to the end
+# A stage in the place of `s4 train`, whose main thread is in compiled code, and so takes no notice of any signal.
+STAGE = """
+import hashlib, sys, time, types
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from pipelines.engine.signals import StopRequest
+
+def stage(config, events):
+    with StopRequest() as stop, ThreadPoolExecutor(2) as pool:
+        pool.submit(time.sleep, 20)
+        Path("begun").touch()
+        {work}
+    return {{}}
+
+module = types.ModuleType("pipelines.train")
+module.train = stage
+sys.modules["pipelines.train"] = module
+from s4cli.main import main
+sys.exit(main())
+"""
+COMPILED = 'hashlib.pbkdf2_hmac("sha256", b"p", b"s", 40_000_000)'
+LOOP = "while not stop.asked: time.sleep(0.01)"
+STUCK_BEFORE = STAGE.replace("with StopRequest() as stop, ThreadPoolExecutor", "with ThreadPoolExecutor")
+
+
+def staged(folder: Path, work: str, stage: str = STAGE, *arguments: str):
+    (folder / "images").mkdir()
+    (folder / "a.json").touch()
+    code = stage.format(work=work)
+    process = start("train", "--images", "images", "--annotations", "a.json", *arguments, cwd=folder, code=code)
+    wait_until(process, (folder / "begun").exists)
+    return process
+
+
+@pytest.mark.parametrize("number", ASKING)
+def test_a_signal_in_the_first_moment_ends_with_75(tmp_path: Path, number: signal.Signals) -> None:
+    process = start("train", "--images", "none", "--annotations", "none", cwd=tmp_path)
+    wait_until(process, lambda: catches(process))
+    process.send_signal(number)
+    code, errors, _ = ended(process)
+    assert code == 75
+    assert errors.strip() == (
+        "error: stopped by a signal; what was saved is intact, start the same command again to go on [stopped]"
+    )
+
+
+def test_a_second_ctrl_c_does_not_wait_for_compiled_code_and_threads(tmp_path: Path) -> None:
+    code, errors, seconds = twice(staged(tmp_path, COMPILED, STAGE, "--json"), apart=0.3)
+    assert (code, errors.strip()) == (130, "error: interrupted; what was saved so far is intact")
+    assert seconds < PROMISED
+
+
+def test_a_double_press_of_a_twentieth_of_a_second_counts_as_two(tmp_path: Path) -> None:
+    code, _, seconds = twice(staged(tmp_path, COMPILED), apart=0.05)  # closer together, the system may make one of both
+    assert code == 130 and seconds < PROMISED
+
+
+def test_a_signal_that_the_main_thread_cannot_take_ends_the_process_all_the_same(tmp_path: Path) -> None:
+    process = staged(tmp_path, COMPILED, STUCK_BEFORE)
+    process.send_signal(signal.SIGTERM)
+    code, errors, seconds = ended(process)
+    assert code == 75 and "[stopped]" in errors
+    assert 2 < seconds < 5
+
+
+def test_work_in_steps_is_asked_and_ends_in_its_own_way(tmp_path: Path) -> None:
+    process = staged(tmp_path, LOOP)
+    process.send_signal(signal.SIGUSR1)
+    time.sleep(0.5)  # the loop has ended; the thread that still reads is not waited for
+    code, _, seconds = twice(process, apart=0.1)
+    assert code == 130 and seconds < PROMISED
+
+
+def test_under_torchrun_the_ctrl_c_that_it_hands_on_is_no_second_one(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    process = staged(tmp_path, LOOP)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    time.sleep(1.2)
+    assert process.poll() is None  # waits for its thread
+    process.send_signal(signal.SIGINT)
+    assert ended(process)[0] == 130
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scenes for every command, and a network of each kind with random weights."""
+    folder = tmp_path_factory.mktemp("scenes")
+    write_instances(folder / "instances", 24, "train", seed=0, side=96)
+    write_voc(folder / "voc", 40, 30, seed=1, side=96)
+    for name in ("S4NET", "DEEPLAB"):
+        process = start(*COMMANDS[name.lower()], cwd=folder)
+        assert process.wait(300) == 0, process.communicate()
+        process.communicate()
+    return folder
+
+
+SMALL = ("--precision", "fp32", "--device", "cpu", "--trunk-weights", "none")
+COMMANDS: dict[str, tuple[object, ...]] = {
+    "s4net": (
+        "train", "--images", "instances/images", "--annotations", "instances/train.json", "--run", "s4net",
+        "--trunk", "timm/mobilenetv3_small_050", "--steps", 1, "--batch-size", 2, "--image-size", 96, *SMALL,
+    ),
+    "deeplab": (
+        "deeplab-train", "--images", "voc/JPEGImages", "--labels", "voc/SegmentationClass", "--labels-are",
+        "ground-truth", "--classes", "voc/classes.txt", "--list", "voc/ImageSets/Segmentation/train.txt",
+        "--run", "deeplab", "--steps", 1, "--batch-size", 2, "--crop", 65, *SMALL,
+    ),
+    "train": (
+        "train", "--images", "instances/images", "--annotations", "instances/train.json",
+        "--trunk", "efficientnet_lite0", "--steps", 400, "--batch-size", 4, "--image-size", 192, *SMALL,
+    ),
+    "deeplab-train": (
+        "deeplab-train", "--images", "voc/JPEGImages", "--labels", "voc/SegmentationClass", "--labels-are",
+        "ground-truth", "--classes", "voc/classes.txt", "--list", "voc/ImageSets/Segmentation/train.txt",
+        "--steps", 400, "--batch-size", 4, "--crop", 129, *SMALL,
+    ),
+    "pseudo-label": (
+        "pseudo-label", "--images", "voc/JPEGImages", "--weights", "s4net", "--keywords", "voc/keywords_train.csv",
+        "--classes", "voc/classes.txt", "--min-score", 0.0, "--workers", 2, "--trunk", "timm/mobilenetv3_small_050",
+        "--assign", "graph", *SMALL,
+    ),
+    "predict": ("predict", "voc/JPEGImages", "--weights", "deeplab", "--scales", "1,1.5,2,3", "--device", "cpu"),
+    "evaluate": ("evaluate", "voc", "--weights", "deeplab", "--scales", "1,1.5,2,3", "--device", "cpu"),
+    "run": ("run", "chain.toml"),
+    "demo": ("demo", "--device", "cpu"),
+}  # fmt: skip
+CHAIN = """
+[train]
+images = "instances/images"
+annotations = "instances/train.json"
+trunk = "efficientnet_lite0"
+trunk_weights = "none"
+steps = 400
+batch_size = 4
+image_size = 192
+device = "cpu"
+[pseudo-label]
+images = "voc/JPEGImages"
+keywords = "voc/keywords_train.csv"
+classes = "voc/classes.txt"
+"""
+OUT = {"train": "--run", "deeplab-train": "--run", "pseudo-label": "--out", "predict": "--out", "demo": "--out"}
+
+
+def began(scenes: Path, command: str, out: str):
+    """Start a command whose results go to a folder of its own."""
+    arguments = [*COMMANDS[command]]
+    if command == "run":
+        (scenes / f"{out}.toml").write_text(CHAIN.replace("[train]", f'[train]\nrun = "{out}"'))
+        arguments = ["run", f"{out}.toml"]
+    elif command in OUT:
+        arguments += [OUT[command], out]
+    return start(*arguments, cwd=scenes)
+
+
+def whole(path: Path) -> None:
+    """Every checkpoint can be read, and every record."""
+    for checkpoint in path.rglob("*.pt"):
+        load_checkpoint(checkpoint)
+    for record in path.rglob("*.json"):
+        json.loads(record.read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["train", "deeplab-train", "pseudo-label", "predict", "evaluate", "run", "demo"])
+@pytest.mark.parametrize("part", range(3))
+def test_a_second_ctrl_c_ends_every_command_within_a_second(scenes: Path, command: str, part: int) -> None:
+    """At random moments of the imports, the start and the work."""
+    chance = random.Random(f"{command} {part}")
+    for turn in range(3):
+        out = f"{command}-{part}-{turn}"
+        process = began(scenes, command, out)
+        wait_until(process, lambda process=process: catches(process))
+        time.sleep(chance.uniform(3 * part, 3 * part + 3))
+        if process.poll() is not None:
+            process.communicate()
+            continue
+        code, errors, seconds = twice(process, apart=chance.uniform(0.05, 0.3))
+        # The first one may have ended all before the second one came.
+        assert code in ((130,) if command == "evaluate" else (130, 75)), errors
+        assert seconds < PROMISED
+        whole(scenes / out)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", ASKING)
+@pytest.mark.parametrize("command", ["train", "deeplab-train", "pseudo-label", "predict", "run"])
+def test_a_signal_at_any_moment_ends_with_75_and_the_command_goes_on(
+    scenes: Path, command: str, number: signal.Signals
+) -> None:
+    chance = random.Random(f"{command} {number}")
+    for turn in range(4):
+        out = f"{command}-{number}-{turn}"
+        process = began(scenes, command, out)
+        wait_until(process, lambda process=process: catches(process))
+        time.sleep(chance.uniform(2 * turn, 2 * turn + 2))
+        if process.poll() is not None:
+            process.communicate()
+            continue
+        process.send_signal(number)
+        code, errors, seconds = ended(process)
+        assert code in (75, 0), errors
+        assert seconds < 6
+        whole(scenes / out)
+        run = scenes / out
+        if command in ("train", "deeplab-train") and code == 75:
+            begun = (run / "config.json").exists()
+            assert ("--resume" in errors) is begun, errors
+            assert (run / "checkpoints" / "last.pt").exists() is begun
