@@ -345,9 +345,8 @@ def main() -> int:
         given.engine = "atheris" if importlib.util.find_spec("atheris") else "mutator"
     targets = list(TARGETS) if given.target == "all" else [given.target]
     print(f"engine {given.engine}, seed {given.seed}")
-    print(
-        "| target | inputs | seconds | slowest (s of the processor) | memory (MiB) | findings |\n|---|---|---|---|---|---|"
-    )
+    print("| target | inputs | seconds | slowest (s of the processor) | memory (MiB) | findings |")
+    print("|---|---|---|---|---|---|")
     return max([_outcome(name, given.seconds / len(targets), given) for name in targets])
 
 

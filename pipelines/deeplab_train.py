@@ -37,7 +37,9 @@ from pipelines.data.shown_classes import require_classes
 from pipelines.data.stand_in_labels import write_stand_ins
 from pipelines.data.voc import image_path, read_id_list, read_split, truth_path
 from pipelines.engine.distributed import processes
-from pipelines.engine.loop import LoopSettings, ParameterGroup, require_ready, train_loop
+from pipelines.engine.launch import launch, own_batch_size
+from pipelines.engine.loop import train_loop
+from pipelines.engine.loop_settings import LoopSettings, ParameterGroup, require_ready
 from pipelines.engine.precision import autocast
 from pipelines.engine.rehearsal import Pace, device_in_words, is_alone, rehearse
 from pipelines.engine.run_dir import RunDir
@@ -76,16 +78,17 @@ def deeplab_train(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
     """
     config = config.located(events.info)
     if not config.dry_run:
-        return _train(config, events)
+        several = config.devices > 1
+        return launch(_train, config, config.devices, config.device, events) if several else _train(config, events)
     return dry_run_training(DeepLabTrainStep("deeplab-train", 0, config), config.resume, deeplab_pace, events)
 
 
 def deeplab_pace(config: DeepLabTrainConfig, seen: Seen) -> Pace | None:
-    """Measure a few steps of a training; None under torchrun, or if no picture can be used.
+    """Measure a few steps of a training; None with several processes, or if no picture can be used.
 
     Labels that are still to be made are replaced by some without meaning, of the same pictures.
     """
-    if not is_alone():
+    if not is_alone() or config.devices > 1:
         return None
     with TemporaryDirectory(prefix="s4-dry-run-") as folder:
         tried = replace(config, run=Path(folder, "run"), val_voc=None, resume=False, dry_run=False)
@@ -106,9 +109,10 @@ def _train(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
     warnings = label_warnings(labels, pictures)
     validate = validator(config, labels.classes) if config.val_voc else None
     recipe = deeplab_recipe(config.network, config.recipe)
+    settings = loop_settings(config, recipe)
     with processes(config.device) as here:
         net = new_deeplab(config, labels.classes).to(here.device).to(memory_format=torch.channels_last)
-        settings, groups = loop_settings(config, recipe), parameter_groups(net, recipe)
+        groups = parameter_groups(net, recipe)
         require_ready(config.run, net, groups, settings)
         with StopRequest():  # from here on there is a run, which only a checkpoint lets go on
             run = RunDir.open(config.run, config, config.resume, here)
@@ -244,7 +248,7 @@ def loop_settings(config: DeepLabTrainConfig, recipe: DeepLabRecipe) -> LoopSett
     steps = config.steps or recipe.steps
     return LoopSettings(
         steps=steps,
-        batch_size=config.batch_size or recipe.batch_size,
+        batch_size=own_batch_size(config.batch_size or recipe.batch_size, config.devices),
         lr=config.lr or recipe.lr,
         optimizer=recipe.optimizer,
         schedule="poly",

@@ -3,9 +3,14 @@
 Anything that is not an `S4Error` is a fault of the program itself (exit code 1).
 """
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import ClassVar
+
+# Control characters, bytes that are no text (see PEP 383), and separators of lines. A terminal obeys some of them.
+_OBEYED = {"Cc", "Cs", "Zl", "Zp"}
+_TURNS = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # change the direction of text
 
 
 class S4Error(Exception):
@@ -69,6 +74,25 @@ class Stopped(S4Error):
     """A signal ended the work early. The state is saved, and the same command can go on."""
 
     exit_code: ClassVar[int] = 75
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""Return a text for a terminal, a log, a page or a chart.
+
+    Names of files and classes may hold line breaks, escape sequences of terminals, and marks that turn the direction of
+    what follows. Each such character is written as Python writes it, such as `\x1b`.
+
+    Args:
+        text: The text.
+        keep: Characters that are left as they are.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one in keep or not _is_obeyed(one) else repr(one)[1:-1] for one in text)
+
+
+def _is_obeyed(one: str) -> bool:
+    return one in _TURNS or unicodedata.category(one) in _OBEYED
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str | None:

@@ -22,7 +22,9 @@ from pipelines.data.coco import CocoPicture, load_coco
 from pipelines.data.images import open_working_picture
 from pipelines.data.transforms import to_network
 from pipelines.engine.distributed import processes
-from pipelines.engine.loop import LoopSettings, ParameterGroup, require_ready, train_loop
+from pipelines.engine.launch import launch, own_batch_size
+from pipelines.engine.loop import train_loop
+from pipelines.engine.loop_settings import LoopSettings, ParameterGroup, require_ready
 from pipelines.engine.precision import autocast
 from pipelines.engine.rehearsal import Pace, device_in_words, is_alone, rehearse
 from pipelines.engine.run_dir import RunDir
@@ -58,13 +60,14 @@ def train(config: TrainConfig, events: Events) -> dict[str, Any]:
         S4Error: Unusable input, a run that exists, divergence, or a stop by a signal.
     """
     if not config.dry_run:
-        return _train(config, events)
+        several = config.devices > 1
+        return launch(_train, config, config.devices, config.device, events) if several else _train(config, events)
     return dry_run_training(TrainStep("train", 0, config), config.resume, training_pace, events)
 
 
 def training_pace(config: TrainConfig, seen: Seen) -> Pace | None:
-    """Measure a few steps of a training whose pictures were decoded already; None under torchrun."""
-    if not is_alone():
+    """Measure a few steps of a training whose pictures were decoded already; None with several processes."""
+    if not is_alone() or config.devices > 1:
         return None
     with TemporaryDirectory(prefix="s4-dry-run-") as folder:
         tried = replace(config, run=Path(folder, "run"), val_annotations=None, resume=False, dry_run=False)
@@ -84,10 +87,11 @@ def _train(config: TrainConfig, events: Events, decoded: bool = False) -> dict[s
     val = load_coco(config.val_annotations, config.images, events) if config.val_annotations else []
     if not decoded:
         check_pictures([p.path for p in pictures + val], config.workers)
+    schedule = TRAIN_SCHEDULES[config.preset]
+    settings = loop_settings(config, schedule)
     with processes(config.device) as here:
         net = first_network(config, start, begun).to(here.device).to(memory_format=torch.channels_last)
-        schedule = TRAIN_SCHEDULES[config.preset]
-        settings, groups = loop_settings(config, schedule), parameter_groups(net, schedule)
+        groups = parameter_groups(net, schedule)
         require_ready(config.run, net, groups, settings)
         with StopRequest():  # from here on there is a run, which only a checkpoint lets go on
             run = RunDir.open(config.run, config, config.resume, here, start.record if start else None)
@@ -135,7 +139,7 @@ def loop_settings(config: TrainConfig, schedule: TrainSchedule) -> LoopSettings:
     steps = config.steps or schedule.steps
     common: dict[str, Any] = {
         "steps": steps,
-        "batch_size": config.batch_size or schedule.batch_size,
+        "batch_size": own_batch_size(config.batch_size or schedule.batch_size, config.devices),
         "lr": config.lr or schedule.lr,
         "evaluate_every": config.evaluate_every or schedule.evaluate_every,
         "seed": config.seed,

@@ -15,7 +15,7 @@ import click
 
 from pipelines import __version__
 from pipelines.engine.signals import INTERRUPTED, Interrupted, Watch
-from pipelines.errors import MachineError, S4Error
+from pipelines.errors import MachineError, S4Error, printable
 from pipelines.file_errors import full_disk, write_error
 from s4cli.main import SIGNALLED
 from s4cli.output import PrintedFailure, print_error
@@ -46,12 +46,14 @@ def exit_code_of(work: Callable[[], object], as_json: bool = False) -> int:
         click.echo(error.format_message(), err=True)
         return USAGE
     except PrintedFailure as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {printable(str(error))}", err=True)
         return error.exit_code
     except (Exception, KeyboardInterrupt, Interrupted) as error:
         faults, code = _described(_cause(error))
         for message, rule in faults:
-            click.echo(f"error: {message}" + (f" [{rule}]" if code not in _WITHOUT_RULE else ""), err=True)
+            # Lines are those of click, and of a traceback that no file takes; in a message, they are of a name.
+            shown = printable(message, "" if isinstance(error, S4Error) else "\n\t")
+            click.echo(f"error: {shown}" + (f" [{rule}]" if code not in _WITHOUT_RULE else ""), err=True)
         if as_json:
             print_error(faults, code)
         return code

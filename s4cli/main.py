@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipelines.engine.signals import INTERRUPTED, STOPPED, Interrupted, Watch
+from pipelines.engine.signals import INTERRUPTED, STOPPED, Watch
 from s4cli.error_object import error_object
 
 if TYPE_CHECKING:
@@ -43,8 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from s4cli.commands import run_line
 
         code = run_line(sys.argv[1:])
-    except Interrupted as interruption:  # during the imports above, or while another error was told
-        code = interruption.exit_code
+    except BaseException:
+        if watch.interruption is None:
+            raise
+        # During the imports above, where Python may turn it into an error of its own, or while another error was told.
+        code = watch.interruption.exit_code
         _last_words(code)
     watch.over = True
     if watch.asked:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.config import StageConfig
-from pipelines.errors import PartialFailure
+from pipelines.errors import PartialFailure, printable
 from pipelines.files import plain
 from s4cli.error_object import described, error_object, head
 from s4cli.next_step import next_step
@@ -41,7 +41,7 @@ def _speaks() -> bool:
 def tell(line: str) -> None:
     """Print a line about the work on stderr."""
     if _speaks():
-        click.echo(line, err=True)
+        click.echo(printable(line), err=True)
 
 
 def run_and_print(config: StageConfig, work: "Callable[[Events], Mapping[str, Any]]", as_json: bool) -> None:
@@ -102,7 +102,16 @@ def print_result(command: str, result: Mapping[str, Any], as_json: bool) -> None
         click.echo(json.dumps(plain({**head(command), **result}), allow_nan=False))
     else:
         shown = {key: value for key, value in result.items() if key != _WARNINGS}
-        click.echo("\n".join([*table(plain(shown)), *_footnotes(result)]))
+        click.echo("\n".join([*table(_printable(plain(shown))), *map(printable, _footnotes(result))]))
+
+
+def _printable(value: Any) -> Any:
+    """Return the same mappings and lists, with every text as a terminal can show it."""
+    if isinstance(value, Mapping):
+        return {printable(key): _printable(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_printable(part) for part in value]
+    return printable(value) if isinstance(value, str) else value
 
 
 def _footnotes(result: Mapping[str, Any]) -> Iterator[str]:

@@ -45,6 +45,10 @@ CLASSES = (
 CLASS_WORDS = ("voc", "auto")
 """Class lists that are no file."""
 KEYWORDS_FOR_ALL = "Several --images may have a source each, in the same order, or share one."
+DEVICES = (
+    "Processes to train in, one for each GPU; on a processor they share the cores. They divide the pictures of a step, "
+    "so --batch-size has to be a multiple."
+)
 DRY_RUN = "Check all inputs and count the work, then stop."
 TRY_OUT = (
     "Check all inputs, then stop. Every picture and mask is decoded, all faults are listed, and all weights are looked "

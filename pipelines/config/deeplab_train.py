@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, Self
 
 from pipelines.config.base import (
     CLASS_WORDS,
+    DEVICES,
     LARGEST_RATE,
     LARGEST_SEED,
     MOST_PICTURES,
@@ -92,6 +93,7 @@ class DeepLabTrainConfig(CommonConfig):
         "repeat for recipe lite where a class is rare. Else auto takes uniform.",
     )
     seed: int = opt(0, SEED, at_least=0, at_most=LARGEST_SEED)
+    devices: int = opt(1, DEVICES, at_least=1, at_most=64, may_change=True)
     resume: bool = opt(False, RESUME, may_change=True)
     dry_run: bool = opt(False, TRY_OUT, may_change=True)
     val_voc: Path | None = opt(None, "VOC folder with the val list to evaluate on during training.", must_be="voc")

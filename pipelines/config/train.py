@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from pipelines.config.base import (
+    DEVICES,
     LARGEST_RATE,
     LARGEST_SEED,
     MASK_SLACK,
@@ -129,6 +130,7 @@ class TrainConfig(CommonConfig):
     )
     lr: float | None = opt(None, PRESET_LR, above=0, at_most=LARGEST_RATE)
     seed: int = opt(0, SEED, at_least=0, at_most=LARGEST_SEED)
+    devices: int = opt(1, DEVICES, at_least=1, at_most=64, may_change=True)
     resume: bool = opt(False, RESUME, may_change=True)
     dry_run: bool = opt(False, TRY_OUT, may_change=True)
     evaluate_every: int | None = opt(

@@ -11,7 +11,7 @@ from pipelines.data.images import IMAGE_SUFFIXES, ImageFile, advice_by_suffix, b
 from pipelines.data.notes import Notes
 from pipelines.data.tar_shards import TAR_SUFFIX, index_tar
 from pipelines.errors import InputError
-from pipelines.files import kind_of_file, require_regular
+from pipelines.regular_files import kind_of_file, require_regular
 
 
 def given_pictures(inputs: Sequence[Path], notes: Notes | None = None) -> tuple[Path, dict[str, ImageFile]]:

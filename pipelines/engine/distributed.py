@@ -1,17 +1,24 @@
-"""One process or several: rank and world size come from torchrun's environment."""
+"""One process or several: rank and world size come from the environment, as torchrun and `launch` set it."""
 
 import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from pipelines.engine.signals import StopRequest
 from pipelines.errors import MachineError
+
+MEETING = "S4_MEETING"
+"""Variable of the environment that names the file through which processes find each other; torchrun has its own way."""
+# Process 0 alone evaluates, and the others wait.
+_LONGEST_WAIT = timedelta(hours=2)
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
 
 @contextmanager
 def processes(device: str) -> Iterator[Processes]:
-    """Join the other processes of a torchrun launch, or run alone.
+    """Join the other processes that torchrun or `launch` has started, or run alone.
 
     Args:
         device: Value of `--device`.
@@ -99,8 +106,18 @@ def processes(device: str) -> Iterator[Processes]:
     # default. Imported after the group was made, they would keep the group and its threads until the interpreter ends.
     # A thread that releases a tensor only then aborts the process.
     importlib.import_module("torch.distributed.nn.functional")
-    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    meeting = os.environ.get(MEETING)
+    dist.init_process_group(
+        "nccl" if chosen.type == "cuda" else "gloo",
+        init_method=f"file://{meeting}" if meeting else "env://",
+        rank=rank,
+        world_size=world,
+        timeout=_LONGEST_WAIT,
+    )
     try:
-        yield Processes(rank, world, chosen)
+        with StopRequest():  # a process that stopped alone, before the loop, would leave the others waiting
+            yield Processes(rank, world, chosen)
     finally:
         dist.destroy_process_group()

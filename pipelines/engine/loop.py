@@ -4,8 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,98 +11,20 @@ from torch import Tensor, nn
 
 from pipelines.engine.checkpoint import save_checkpoint
 from pipelines.engine.distributed import Processes
+from pipelines.engine.loop_settings import LoopSettings, ParameterGroup, new_optimizer
 from pipelines.engine.precision import autocast
-from pipelines.engine.resume import checkpoint_room, read_state
+from pipelines.engine.resume import read_state
 from pipelines.engine.run_dir import RunDir
-from pipelines.engine.schedule import Schedule, lr_factor
+from pipelines.engine.schedule import lr_factor
 from pipelines.engine.signals import StopRequest
 from pipelines.errors import DivergedError, MachineError, Stopped
 from pipelines.events import Events, Progress
-from pipelines.file_errors import require_space
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoopSettings:
-    """How to train; every count is in optimiser steps.
-
-    Attributes:
-        steps: Steps of the whole training.
-        batch_size: Pictures per step and process, for the rates shown.
-        lr: Peak learning rate. Each parameter group scales it by its `lr_scale`.
-        optimizer: "sgd" or "adamw".
-        momentum: Momentum of SGD.
-        schedule, warmup, drops: See `lr_factor`.
-        clip_norm: Largest norm of the gradient. None: no limit.
-        ema: Decay of the average of the weights that is evaluated and kept as best. None: the weights themselves.
-        evaluate_every: Steps between evaluations. The last step is always evaluated.
-        evaluate_from: Share of the steps before which nothing is evaluated.
-        checkpoint_every: Steps between checkpoints. None: a tenth of the training, at most 200.
-        checkpoint_at_start: Whether there is a checkpoint before the first step. A run can then be resumed without
-            what it started from.
-        log_every: Steps averaged in a line of metrics.jsonl.
-        metric: Key of the evaluation's result that chooses the best checkpoint, the higher the better.
-        seed: Seed of the run.
-        precision: fp32, bf16 or auto.
-        workers: Threads that prepare batches.
-    """
-
-    steps: int
-    batch_size: int
-    lr: float
-    optimizer: str = "sgd"
-    momentum: float = 0.9
-    schedule: Schedule = "poly"
-    warmup: int = 0
-    drops: tuple[float, ...] = ()
-    clip_norm: float | None = None
-    ema: float | None = None
-    evaluate_every: int = 1000
-    evaluate_from: float = 0.0
-    checkpoint_every: int | None = None
-    checkpoint_at_start: bool = False
-    log_every: int = 10
-    metric: str = "ap50"
-    seed: int = 0
-    precision: str = "auto"
-    workers: int = 2
-
-
-@dataclass(frozen=True)
-class ParameterGroup:
-    """Parameters that share a learning rate and a weight decay."""
-
-    parameters: Sequence[nn.Parameter]
-    lr_scale: float = 1.0
-    weight_decay: float = 0.0
-
 
 MakeBatch = Callable[[int], Any]
 ComputeLosses = Callable[[nn.Module, Any], dict[str, Tensor]]
 Evaluate = Callable[[nn.Module], dict[str, float]]
 PicturesOf = Callable[[int], Sequence[str]]
 _MOST_NAMES = 12  # pictures that a message names; the log and status.json name all
-
-
-def require_ready(run: Path, model: nn.Module, groups: Sequence[ParameterGroup], settings: LoopSettings) -> None:
-    """Check, before a run folder is touched, that its checkpoint is usable and that the disk has room for checkpoints.
-
-    Args:
-        run: The run folder; it need not exist.
-        model: See `train_loop`.
-        groups: See `train_loop`.
-        settings: See `LoopSettings`.
-
-    Raises:
-        InputError: The folder has a checkpoint that this training cannot go on from, see `read_state`.
-        MachineError: The disk has too little room [disk-full].
-    """
-    last, best = RunDir(run).last, RunDir(run).best
-    if last.exists():
-        read_state(last, model, _optimizer(groups, settings), settings.ema is not None)
-    learning = [parameter for group in groups for parameter in group.parameters]
-    slots = 2 if settings.optimizer == "adamw" else 1
-    there = sum(path.stat().st_size for path in (last, best) if path.is_file())
-    require_space(run, checkpoint_room(model, learning, slots, settings.ema is not None) - there)
 
 
 def train_loop(
@@ -206,7 +126,7 @@ class _Training:
         self.identity, self.events = identity, events
         self.parameters = [p for group in groups for p in group.parameters]
         self.scales = [group.lr_scale for group in groups]
-        self.optimizer = _optimizer(groups, settings)
+        self.optimizer = new_optimizer(groups, settings)
         self.average = {n: p.detach().clone() for n, p in model.named_parameters()} if settings.ema else None
         self.checkpoint_every = settings.checkpoint_every or min(200, max(1, settings.steps // 10))
         self.step, self.untimed, self.seconds = 0, 0, 0.0
@@ -232,6 +152,12 @@ class _Training:
         self.seconds = self.run_dir.seconds_until(self.step)
         self.untimed = 0 if self.seconds else self.step
         self.run_dir.forget_after(self.step)
+        before, now = state.get("processes", self.processes.world), self.processes.world
+        if before != now:
+            self.events.info(
+                f"{self.run_dir.path}: begun with {before} process{'' if before == 1 else 'es'}, goes on with {now}; "
+                "from here on the weights are not those of an unbroken run to the bit"
+            )
         if self.step >= self.settings.steps:
             self.events.info(f"{self.run_dir.path}: all {self.step} steps were done before")
         else:
@@ -343,7 +269,11 @@ class _Training:
         if not self.processes.writes:
             return
         state = {name: getattr(self, name) for name in (*_COUNTED, "average")}
-        state |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        state |= {
+            "processes": self.processes.world,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
         save_checkpoint(self.run_dir.last, self.identity | state)
         self.tell("running")
 
@@ -386,13 +316,6 @@ def _named(pictures: Sequence[str]) -> str:
 def _assign(model: nn.Module, values: dict[str, Tensor]) -> None:
     for name, parameter in model.named_parameters():
         parameter.copy_(values[name])
-
-
-def _optimizer(groups: Sequence[ParameterGroup], settings: LoopSettings) -> torch.optim.Optimizer:
-    parameters = [{"params": list(g.parameters), "weight_decay": g.weight_decay} for g in groups]
-    if settings.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, lr=settings.lr)
-    return torch.optim.SGD(parameters, lr=settings.lr, momentum=settings.momentum)
 
 
 @contextmanager

@@ -18,21 +18,20 @@ threads of torch. Four things are added here:
 
 import os
 import signal
-import sys
-import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import current_process, parent_process
+from multiprocessing import current_process
 from multiprocessing.connection import wait
-from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.context import SpawnContext
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.reduction import ForkingPickler
 from types import TracebackType
 from typing import Any, Generic, Self
 
+from pipelines.engine.own_process import OwnProcess
 from pipelines.engine.picture_steps import Answer, Given, Listener, Result, Step, W, answer_for, one_by_one
 from pipelines.engine.signals import ASKING
 from pipelines.errors import InputError, MachineError
@@ -260,28 +259,8 @@ class _Context(SpawnContext):
         return worker
 
 
-_STARTING = threading.Lock()
-
-
-class _Worker(SpawnProcess):
-    """A process that imports no main module, leaves signals to its parent, and ends with it."""
-
-    def start(self) -> None:
-        """Start the process.
-
-        A process takes over which signals are blocked. So none can come before `run` ignores them.
-        """
-        with _STARTING:
-            main = vars(sys.modules["__main__"])
-            known: dict[str, Any] = {name: main[name] for name in ("__file__", "__spec__") if name in main}
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)
-            main.pop("__file__", None)  # without these two, there is nothing to import in the process
-            main["__spec__"] = None
-            try:
-                super().start()
-            finally:
-                main.update(known)
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+class _Worker(OwnProcess):
+    """A process that leaves signals to its parent."""
 
     def run(self) -> None:
         """Work, in the process, until the parent ends it."""
@@ -290,19 +269,11 @@ class _Worker(SpawnProcess):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKING)
         os.environ.update(ONE_THREAD)  # nothing that reads these is imported yet
         warnings.simplefilter("ignore")  # while modules are imported: the parent has imported them too
-        threading.Thread(target=_end_with_parent, daemon=True).start()
         super().run()
 
     def terminate(self) -> None:
         """Kill the process: it ignores SIGTERM, with which the pool ends its workers after the death of one."""
         self.kill()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 # In a worker: what `_prepare` left for `_answer`, and the work once it has come, or why it could not be read.

@@ -1,7 +1,10 @@
 """A table of `s4 ablate` for people: Markdown with our figures beside the paper's, and what the figures show."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from pipelines.errors import printable
 
 Result = Mapping[str, Any]
 
@@ -85,14 +88,15 @@ def excludes_zero(figure: Mapping[str, Any]) -> bool:
 def _settings(result: Result) -> str:
     settings, machine = result["settings"], result["machine"]
     names = ("preset", "trunk", "trunk_weights", "steps", "batch_size", "image_size", "lr", "precision")
-    words = [f"{name.replace('_', ' ')} {settings[name]}" for name in names if name in settings]
+    words = [f"{name.replace('_', ' ')} {_plain(settings[name])}" for name in names if name in settings]
     words.append(f"seeds {', '.join(map(str, result['seeds']))}")
     val = settings["val_annotations"]
-    chosen = f"best checkpoint by `{val}`" if val else "last checkpoint"
+    chosen = f"best checkpoint by {_code(val)}" if val else "last checkpoint"
+    trained, scored = _code(settings["annotations"]), _code(settings["test_annotations"])
     where = machine["cuda"] or f"{machine['processors']} processors, {machine['threads']} threads"
     return (
-        f"Settings: {', '.join(words)}. Trained on `{settings['annotations']}` (sha256 "
-        f"{settings['annotations_sha256'][:12]}), {chosen}, scored on `{settings['test_annotations']}` (sha256 of its "
+        f"Settings: {', '.join(words)}. Trained on {trained} (sha256 "
+        f"{settings['annotations_sha256'][:12]}), {chosen}, scored on {scored} (sha256 of its "
         f"list of {result['images']} pictures {result['list_sha256'][:12]}). s4 {result['s4_version']}, torch "
         f"{machine['torch']}, {where}."
     )
@@ -233,8 +237,27 @@ def _count(result: Result, subset: str) -> int:
 
 
 def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    return "\n".join("| " + " | ".join(line) + " |" for line in [header, ["---"] * len(header), *lines])
+    return "\n".join(
+        "| " + " | ".join(map(_cell_text, line)) + " |" for line in [header, ["---"] * len(header), *lines]
+    )
 
 
 def _lines(sentences: Sequence[str]) -> str:
     return "\n".join(f"- {sentence}" for sentence in sentences)
+
+
+def _plain(value: Any) -> str:
+    """Return a value as text in which Markdown and HTML find nothing to obey."""
+    return re.sub(r"([\\`*<>|\[\]])", r"\\\1", printable(str(value)))
+
+
+def _cell_text(text: str) -> str:
+    """Return the text of a cell, which no `|` and no line break ends."""
+    return printable(text).replace("|", r"\|")
+
+
+def _code(value: Any) -> str:
+    """Return a path as code, between more backticks than it holds in a row."""
+    text = printable(str(value))
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}{text}{fence}" if len(fence) == 1 else f"{fence} {text} {fence}"

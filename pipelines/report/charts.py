@@ -1,7 +1,9 @@
 """Charts as PNG files in memory; neither a display nor matplotlib's global state is needed."""
 
 import io
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,11 +12,28 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from pipelines.errors import printable
+
 _COLORS = ("#1d6fd1", "#e4572e", "#2a9d8f", "#8e44ad", "#f2a900", "#6c757d", "#c2185b", "#558b2f")
 GREY = "#868e96"
+_LONGEST = 48  # letters of a name in a chart; longer ones would leave no room for what is drawn
+_LONGEST_TICK = 28
 _SCORE_PREFIX = "val_"
 # Fields of a record that are neither a loss nor a score.
 _NOT_DRAWN = frozenset({"step", "lr"})
+
+
+def chart_text(text: str, longest: int = _LONGEST) -> str:
+    """Return a text as matplotlib draws it letter by letter: two `$` would be a formula, and a line break a new line.
+
+    Args:
+        text: The text.
+        longest: Letters after which the text is cut off.
+    """
+    shown = printable(text)
+    if not shown or shown.startswith("_"):
+        shown = f" {shown}"  # a legend would leave the name out
+    return (shown if len(shown) <= longest else shown[: longest - 3] + "...").replace("$", r"\$")
 
 
 def loss_curves(records: Sequence[Mapping[str, Any]], title: str = "") -> bytes:
@@ -36,12 +55,14 @@ def loss_curves(records: Sequence[Mapping[str, Any]], title: str = "") -> bytes:
     _draw_losses(panels[0], losses)
     if scores:
         for color, (name, (steps, values)) in zip(_cycle(len(scores)), scores.items(), strict=True):
-            panels[1].plot(steps, values, color=color, marker="o", markersize=3.5, linewidth=1.6, label=name)
+            panels[1].plot(
+                steps, values, color=color, marker="o", markersize=3.5, linewidth=1.6, label=chart_text(name)
+            )
         panels[1].set_title("score on held-out pictures", fontsize=10)
         panels[1].set_xlabel("step")
         panels[1].legend(frameon=False, fontsize=9)
     if title:
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(chart_text(title), fontsize=11)
     return _styled(figure)
 
 
@@ -64,18 +85,17 @@ def per_class_bars(series: Mapping[str, Mapping[str, float | None]], title: str 
     for number, (color, (legend, values)) in enumerate(zip(_cycle(len(series)), series.items(), strict=True)):
         known = [(place, value) for place, name in enumerate(names) if (value := values.get(name)) is not None]
         left = [place - 0.4 + (number + 0.5) * width for place, _ in known]
-        bars = axes.bar(left, [100 * value for _, value in known], 0.92 * width, color=color, label=legend)
+        bars = axes.bar(left, [100 * value for _, value in known], 0.92 * width, color=color, label=chart_text(legend))
         axes.bar_label(bars, fmt="%.0f", fontsize=7.5, padding=1.5, color="#495057")
-    axes.set_xticks(
-        range(len(names)), names, rotation=30 if len(names) > 6 else 0, ha="right" if len(names) > 6 else "center"
-    )
+    many, shown = len(names) > 6, [chart_text(name, _LONGEST_TICK) for name in names]
+    axes.set_xticks(range(len(names)), shown, rotation=30 if many else 0, ha="right" if many else "center")
     axes.set_xlim(-0.6, max(1, len(names)) - 0.4)
     axes.set_ylim(0, 105)
-    axes.set_ylabel(f"{label} in %")
+    axes.set_ylabel(f"{chart_text(label)} in %")
     if len(series) > 1:
         axes.legend(frameon=False, fontsize=9, ncols=len(series), loc="lower center", bbox_to_anchor=(0.5, 1.0))
     if title:
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(chart_text(title), fontsize=11)
     return _styled(figure)
 
 
@@ -99,7 +119,7 @@ def _draw_losses(axes: Axes, losses: Mapping[str, tuple[list[int], list[float]]]
         if is_total:
             axes.plot(steps, values, color=GREY, alpha=0.35, linewidth=0.8)
         shade, width = ("#212529", 2.0) if is_total else (color, 1.3)
-        axes.plot(steps, _smooth(values), color=shade, linewidth=width, label=name)
+        axes.plot(steps, _smooth(values), color=shade, linewidth=width, label=chart_text(name))
     axes.set_title("loss", fontsize=10)
     axes.set_xlabel("step")
     axes.set_ylim(bottom=0)
@@ -142,5 +162,15 @@ def new_figure(width: float, height: float) -> Figure:
 def to_png(figure: Figure) -> bytes:
     """Return a figure as a PNG file."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    with any_script():
+        figure.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+@contextmanager
+def any_script() -> Iterator[None]:
+    """Draw without warnings letters that the font lacks, which become boxes, and names that leave little room."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"(?s)Glyph .* missing from", UserWarning)
+        warnings.filterwarnings("ignore", "constrained_layout not applied", UserWarning)
+        yield

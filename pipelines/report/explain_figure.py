@@ -17,6 +17,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipelines.report.charts import any_script, chart_text
+
 Map = NDArray[np.floating[Any]]
 
 _BOX, _RING = "#ff9f1c", "#3a9bff"
@@ -27,6 +29,7 @@ _DIMMED = 0.42
 # Gradients fall off by orders of magnitude. A scale by the square root, up to a quantile, makes small ones visible.
 _GAMMA, _TOP = 0.5, 0.998
 _MOST_ROWS = 3
+_LONGEST = 160  # letters of a text
 _FOOTNOTE = (
     "H: the features right before RoIMasking. L: the mask loss of the framed instance alone, in its ground-truth box; "
     "every convolution is a constant.\n"
@@ -184,8 +187,8 @@ class _Canvas:
         self._height = _HEAD + (1 + gradient_rows) * (_CAPTION + panel_height + _GAP) + _FOOT
         self.figure = Figure(figsize=(_WIDTH / _DPI, self._height / _DPI), dpi=_DPI)
         FigureCanvasAgg(self.figure)
-        self._text(_MARGIN, 26, title, fontsize=13, weight="bold", color=_INK)
-        self._text(_WIDTH - _MARGIN, 26, subtitle, fontsize=10, color=_GREY, ha="right")
+        self._text(_MARGIN, 26, chart_text(title, _LONGEST), fontsize=13, weight="bold", color=_INK)
+        self._text(_WIDTH - _MARGIN, 26, chart_text(subtitle, _LONGEST), fontsize=10, color=_GREY, ha="right")
         self._text(_MARGIN, self._height - 12, _FOOTNOTE, fontsize=9, color=_GREY)
 
     def panel(self, row: int, column: int, heading: str, note: str) -> Axes:
@@ -194,8 +197,8 @@ class _Canvas:
         axes = self._axes(left, top, _PANEL, self._panel_height)
         axes.set_axis_off()
         axes.set_anchor("NW")
-        self._text(left, top - 24, heading, fontsize=10, weight="bold", color=_INK)
-        self._text(left, top - 8, note, fontsize=9, color=_GREY)
+        self._text(left, top - 24, chart_text(heading, _LONGEST), fontsize=10, weight="bold", color=_INK)
+        self._text(left, top - 8, chart_text(note, _LONGEST), fontsize=9, color=_GREY)
         return axes
 
     def bar(self, row: int, norm: Normalize, colors: Colormap, label: str) -> None:
@@ -222,7 +225,8 @@ def _png(figure: Figure) -> bytes:
     """Return the figure as PNG, with as many colours as a file of the largest allowed size can have."""
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
-    canvas.draw()  # type: ignore[no-untyped-call]
+    with any_script():
+        canvas.draw()  # type: ignore[no-untyped-call]
     pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])  # type: ignore[no-untyped-call]
     # Every third pixel shows the colours that occur; to choose colours from all pixels takes seconds.
     sample = pixels.resize((pixels.width // 3, pixels.height // 3), Image.Resampling.NEAREST)

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipelines.errors import printable
 from pipelines.files import write_text
 
 _MEDIA_TYPES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}
@@ -106,6 +107,7 @@ def render_report(
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -114,3 +116,8 @@ def render_report(
         title=title, sections=sections, summary=summary, headline=headline or {}
     )
     write_text(path, page)
+
+
+def _shown(value: object) -> object:
+    """Return a value as the page shows it; markup of our own stays as it is."""
+    return printable(value, "\n") if isinstance(value, str) and not isinstance(value, Markup) else value

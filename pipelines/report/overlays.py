@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipelines.data.classes import IGNORE, ClassList
 from pipelines.data.palette import voc_palette
+from pipelines.errors import printable
 
 Picture = NDArray[np.uint8]
 Color = tuple[int, int, int]
@@ -173,6 +174,7 @@ def _stripes(shape: tuple[int, ...]) -> Picture:
 
 def _legend(entries: list[tuple[str, Picture]], width: int) -> Picture:
     """Draw swatches with names [rows * _LINE, W, 3], in as many rows as the width asks for."""
+    entries = [(printable(name), swatch) for name, swatch in entries]
     places, left, row = [], 4, 0
     for name, swatch in entries:
         needed = swatch.shape[1] + 5 + int(_font().getlength(name))
@@ -191,7 +193,7 @@ def _legend(entries: list[tuple[str, Picture]], width: int) -> Picture:
 
 def _tag(pen: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, color: Color) -> None:
     """Draw a short text on its colour, inside the picture at the top left corner of a box."""
-    x, y = max(corner[0], 0), max(corner[1], 0)
+    text, x, y = printable(text), max(corner[0], 0), max(corner[1], 0)
     right, bottom = pen.textbbox((x + 3, y + 2), text, font=_font())[2:]
     pen.rectangle((x, y, right + 3, bottom + 3), fill=color)
     is_light = float(np.asarray(color) @ _LUMA) > 150  # light colours carry dark text
@@ -200,6 +202,7 @@ def _tag(pen: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, color: Co
 
 def _fitted(text: str, width: int) -> str:
     """Return the text, cut off with dots where it is wider than so many pixels."""
+    text = printable(text)
     if _font().getlength(text) <= width:
         return text
     while text and _font().getlength(text + "...") > width:

@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from pipelines.report.charts import GREY, new_figure, to_png
+from pipelines.report.charts import GREY, chart_text, new_figure, to_png
 
 _COLORS = {"fp32": "#e4572e", "bf16": "#1d6fd1"}
 _ROW_HEIGHT = 0.24  # inches
@@ -33,7 +33,7 @@ def speed_plot(rows: Sequence[Mapping[str, Any]], peer: str, title: str = "") ->
     if judged:
         _draw_accuracies(panels[1], judged)
     if title:
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(chart_text(title), fontsize=11)
     return to_png(figure)
 
 
@@ -45,7 +45,7 @@ def _draw_speeds(axes: Axes, rows: Sequence[Mapping[str, Any]], peer: str) -> No
         axes.annotate(
             text, (speed, place), (7, 0), textcoords="offset points", va="center", fontsize=7.5, color="#495057"
         )
-    axes.set_yticks(range(len(rows)), [row["name"] for row in rows], fontsize=8)
+    axes.set_yticks(range(len(rows)), [chart_text(row["name"]) for row in rows], fontsize=8)
     axes.set_ylim(max(len(rows), 1) - 0.4, -0.6)
     reference = next((row["images_per_second"] for row in rows if row["name"] == peer), None)
     if reference is not None:
@@ -65,7 +65,7 @@ def _draw_accuracies(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
         speed, accuracy = row["images_per_second"], 100 * row["accuracy"]
         axes.plot(speed, accuracy, "o", color=_color(row), markersize=6)
         label = row["name"].partition(", ")[2] or row["name"]
-        axes.annotate(label, (speed, accuracy), (0, 6), textcoords="offset points", fontsize=7, rotation=30)
+        axes.annotate(chart_text(label), (speed, accuracy), (0, 6), textcoords="offset points", fontsize=7, rotation=30)
     axes.set_xscale("log")
     axes.set_xlabel("images per second")
     axes.set_ylabel("AP50 in %, val pictures of the training")

@@ -230,14 +230,14 @@ def test_nothing_is_begun_without_room(tmp_path: Path, monkeypatch: pytest.Monke
     best = 65536 + 2 * 1024 + 40_040
     last = 65536 + 6 * 1024 + 3 * 40_040  # weights, average and momentum
     with_free(monkeypatch, 2 * last + best)
-    loop.require_ready(tmp_path / "run", net, groups, SETTINGS)
+    loop_settings.require_ready(tmp_path / "run", net, groups, SETTINGS)
     with_free(monkeypatch, 2 * last + best - 1)
     with pytest.raises(MachineError, match=rf"run: too little space on the disk, {2 * last + best} bytes needed"):
-        loop.require_ready(tmp_path / "run", net, groups, SETTINGS)
+        loop_settings.require_ready(tmp_path / "run", net, groups, SETTINGS)
     assert not (tmp_path / "run").exists()
     RunDir(tmp_path / "run").last.parent.mkdir(parents=True)
     RunDir(tmp_path / "run").best.write_bytes(bytes(100))  # what is there already needs no more room
-    loop.require_ready(tmp_path / "run", net, groups, replace(SETTINGS, ema=None))
+    loop_settings.require_ready(tmp_path / "run", net, groups, replace(SETTINGS, ema=None))
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from pipelines.config import TrainConfig
 from pipelines.engine.checkpoint import load_checkpoint
 from pipelines.engine.distributed import Processes, choose_device, processes
-from pipelines.engine.loop import LoopSettings, ParameterGroup, train_loop
+from pipelines.engine.loop import train_loop
+from pipelines.engine.loop_settings import LoopSettings, ParameterGroup
 from pipelines.engine.run_dir import RunDir
 from pipelines.engine.signals import StopRequest
 from pipelines.errors import ConfigError, DivergedError, MachineError, Stopped

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from pipelines.config import TrainConfig
 from pipelines.engine.distributed import processes
-from pipelines.engine.loop import LoopSettings, ParameterGroup, train_loop
+from pipelines.engine.loop import train_loop
+from pipelines.engine.loop_settings import LoopSettings, ParameterGroup
 from pipelines.engine.run_dir import RunDir
 from pipelines.events import Events
 
