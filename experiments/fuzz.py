@@ -26,7 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LONGEST_CALL, LONGEST_WAIT = 10, 60  # seconds of the processor, and of the clock on a machine that does other work too
+LONGEST_CALL, LONGEST_WAIT = 10, 60  # seconds of the processor, and of the clock where others work too
 MOST_MEMORY = 1536  # MiB
 MOST_BYTES = 8192  # of an input
 PICTURE = "2007_000032"

@@ -107,7 +107,8 @@ def _size_of(segmentation: Any) -> Size:
     if not isinstance(size, list) or len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
         raise ValueError("the segmentation is neither run lengths nor polygons")
     if size[0] * size[1] > MAX_PIXELS:
-        raise ValueError(f"the mask has {size[0] * size[1] / 1e6:.0f} megapixels")
+        pixels = min(size[0] * size[1], 10**18)  # a number in a file may have more digits than a float
+        raise ValueError(f"the mask has {pixels / 1e6:.0f} megapixels")
     return size[0], size[1]
 
 

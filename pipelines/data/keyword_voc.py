@@ -94,7 +94,8 @@ def xml_of(image_id: str, path: ImageFile, folder: Path) -> Path | None:
 def read_xml(path: Path) -> list[str]:
     """Read the names of a picture's objects; names of parts, such as `head`, lie one level deeper and are left out."""
     try:
-        root = ElementTree.fromstring(read_text(path))
+        # expat refuses entities that multiply, and ElementTree opens no other file.
+        root = ElementTree.fromstring(read_text(path))  # nosec B314
     except (ElementTree.ParseError, ValueError) as error:
         raise damaged(f"{path}: {error}", "VOC XML") from error
     return [(name.text or "").strip() for name in root.findall("object/name")]

@@ -166,6 +166,12 @@ def test_what_cannot_be_used_is_refused_by_its_rule(
     assert sorted(entry.name for entry in folder.iterdir()) == ["given.json", "pictures"]
 
 
+def test_a_mask_of_a_size_without_end_is_left_out_with_its_picture(folder: Path) -> None:
+    file, size = folder / "given.json", ("annotations", 2, "segmentation", "size")
+    file.write_text(json.dumps(with_changed(size, lambda parent, key: parent.__setitem__(key, [HUGE, 40]))))
+    assert [picture.image_id for picture in load_coco(file, folder / "pictures")] == ["a"]
+
+
 @pytest.mark.parametrize("value", [HUGE, "9" * 5000, [1, 2], float("nan"), "x", {}])
 def test_a_score_that_is_none_is_refused_and_named(value: Any, folder: Path) -> None:
     file = folder / "given.json"

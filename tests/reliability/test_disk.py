@@ -22,7 +22,7 @@ import pytest
 import torch
 
 from pipelines.data.images import write_png
-from pipelines.engine import checkpoint, loop
+from pipelines.engine import checkpoint, loop_settings
 from pipelines.engine.checkpoint import load_checkpoint, pack_checkpoint, save_checkpoint, stored_bytes
 from pipelines.engine.run_dir import RunDir
 from pipelines.errors import MachineError
@@ -226,7 +226,7 @@ def test_any_end_of_a_training_is_in_its_status(tmp_path: Path) -> None:
 
 def test_nothing_is_begun_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     net = torch.nn.Linear(1000, 10)  # 10,010 numbers
-    groups = [loop.ParameterGroup(list(net.parameters()))]
+    groups = [loop_settings.ParameterGroup(list(net.parameters()))]
     best = 65536 + 2 * 1024 + 40_040
     last = 65536 + 6 * 1024 + 3 * 40_040  # weights, average and momentum
     with_free(monkeypatch, 2 * last + best)

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from torchvision.ops import roi_align
+from torchvision.ops import roi_align, roi_pool
 
 from s4net.roi_masking import (
     RoIMasking,
@@ -137,3 +137,44 @@ def test_roialign_is_torchvisions():
 def test_unknown_mode_names_the_known_ones():
     with pytest.raises(ValueError, match="ternary, expanded and binary"):
         RoIMasking("roialign")
+
+
+def test_without_arguments_it_is_the_papers_ternary_masking():
+    layer, some = RoIMasking(), boxes([14, 17, 26, 23], [0, 0, 9, 9])
+    assert torch.equal(layer.masks(some, MAP), ternary_mask(some, MAP, alpha=1 / 3))
+    assert (layer.mode, layer.alpha, layer.slack, layer.released, layer.wrap_ring) == (
+        "ternary",
+        1 / 3,
+        0,
+        False,
+        False,
+    )
+    covered = layer(torch.ones(1, 1, 40, 40), [some * 8], stride=8)[1]
+    assert torch.equal(covered.region, binary_mask(some, MAP)[:, 0])  # one mask cell for each feature cell
+    assert torch.equal(layer.place([some * 8], MAP, 8).covered.region, covered.region)
+
+
+def test_the_released_ring_wraps_on_request_alone():
+    near_top = boxes([10, 2, 22, 22])
+    assert torch.equal(RoIMasking(released=True).masks(near_top, MAP), release_ternary_mask(near_top, MAP))
+    wrapped = RoIMasking(released=True, wrap_ring=True).masks(near_top, MAP)
+    assert torch.equal(wrapped, release_ternary_mask(near_top, MAP, wrap=True))
+
+
+def test_a_map_need_not_be_square():
+    # 3 rows and 5 columns: a feature map of rows first, and frames of x first.
+    features = torch.rand(1, 2, 3, 5)
+    masked, covered = RoIMasking("binary")(features, [boxes([8, 0, 24, 8])], stride=8)
+    assert torch.equal(masked[0], features[0] * binary_mask(boxes([1, 0, 3, 1]), (3, 5))[0])
+    assert covered.frames.tolist() == [[0, 0, 40, 24]]
+
+
+def test_roipool_is_torchvisions_at_20_cells_and_fine_where_asked():
+    features, box = torch.rand(1, 3, 40, 40), boxes([16, 24, 120, 200])
+    crops, covered = RoIResampling("roipool")(features, [box], stride=8)
+    assert torch.equal(crops, roi_pool(features, [box], (20, 20), 1 / 8))
+    assert covered.region.shape == (1, 20, 20)
+    fine = RoIResampling("roialign", output_size=7)(features, [box], stride=8, fineness=3)[1]
+    assert fine.region.shape == (1, 21, 21)
+    with pytest.raises(ValueError, match="roialign and roipool"):
+        RoIResampling("ternary")

@@ -63,3 +63,27 @@ def test_samples_that_cannot_be_judged_are_left_out() -> None:
 def test_nothing_to_draw_from_and_levels_that_are_no_share_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="expected"):
         interval(lambda drawn: {"score": 0.0}, **{"n": 5, **wrong})  # type: ignore[arg-type]
+
+
+def test_a_thousand_samples_of_seed_0_are_the_default() -> None:
+    values = np.random.default_rng(3).random(50)
+
+    def scores(drawn: Indices) -> dict[str, float]:
+        return {"mean": values[drawn].mean()}
+
+    calls: list[int] = []
+    found = interval(lambda drawn: calls.append(1) or scores(drawn), 50)
+    assert len(calls) == 1000
+    assert found == interval(scores, 50, 1000, 0, 0.95) != interval(scores, 50, 1000, 1, 0.95)
+
+
+def test_one_picture_and_one_sample_are_enough() -> None:
+    assert interval(lambda drawn: {"it": float(drawn[0])}, 1) == {"it": (0.0, 0.0)}
+    single = np.random.default_rng(0).integers(0, 9, 9).mean()
+    assert interval(lambda drawn: {"mean": drawn.mean()}, 9, resamples=1) == {"mean": (single, single)}
+
+
+def test_nan_is_known_by_its_name_alone() -> None:
+    first, second = np.array([0.0, 1.0]), np.array([np.nan, np.nan])
+    found = interval(lambda drawn: {"a": first[drawn].mean(), "b": second[drawn].mean()}, 2, resamples=50)
+    assert found["a"] == (0.0, 1.0) and np.isnan(found["b"]).all()

@@ -48,3 +48,16 @@ def test_pixels_without_truth_do_not_count():
     # The truth is a 10 x 9 square now: its boundary has 34 pixels; the label's has 36 - 10 judged ones, of which the
     # two sides and the lower edge are shared.
     assert counts[1].tolist() == [26, 34]
+
+
+def test_the_strip_grows_with_the_diagonal_of_the_picture():
+    # 300 x 400: diagonal 500, so a strip of 10 pixels: 60 * 60 - 40 * 40 = 2,000 pixels of a square of 60.
+    truth = np.zeros((300, 400), np.uint8)
+    truth[100:160, 100:160] = 1
+    assert boundary_counts(truth, truth, 2)[1].tolist() == [2000, 2000]
+
+
+def test_a_class_in_truth_or_prediction_alone_counts():
+    truth, nothing = square(10, 10, 20, 20).astype(np.uint8), np.zeros((40, 40), np.uint8)
+    assert boundary_counts(truth, nothing, 2)[1].tolist() == [0, 36]
+    assert boundary_counts(nothing, truth, 2)[1].tolist() == [0, 36]
