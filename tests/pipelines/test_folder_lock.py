@@ -121,6 +121,10 @@ def test_a_process_number_in_other_hands_is_no_holder(tmp_path: Path) -> None:
         pass
     killed(tmp_path)
     own = int(Path("/proc/self/stat").read_text().split()[21])
+    rewrite(tmp_path, process_start=-1)  # unknown, but there is no process of the number
+    with hold(tmp_path):
+        pass
+    killed(tmp_path)
     rewrite(tmp_path, pid=os.getpid(), process_start=own)
     with pytest.raises(ConfigError, match="folder-busy"):
         require_free(tmp_path)
