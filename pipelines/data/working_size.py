@@ -89,7 +89,7 @@ class WorkingSize:
         return np.ascontiguousarray(values[rows[:, None], columns[None]])
 
     def reduce_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return a mask [H, W] at the working size [h, w]; a block belongs to the mask if half of its pixels do."""
+        """Return a mask [H, W] at the working size [h, w]; a block is in the mask if more than half of it is."""
         if not self.is_reduced:
             return mask
         reduced = np.empty(self.size, bool)

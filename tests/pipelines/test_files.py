@@ -324,7 +324,7 @@ def test_temporary_names_stay_short_and_apart_and_are_swept(tmp_path: Path) -> N
     gone = gone_pid()
     for name in seen:
         stale = os.fsdecode(name).replace(f".{os.getpid()}.tmp", f".{gone}.tmp")
-        (tmp_path / stale).touch()
+        (tmp_path / (stale if len(stale) <= 255 else f".{stale[4:]}")).touch()  # that id may have more digits
     assert remove_stale_temporaries(tmp_path) == 3
 
 
