@@ -66,10 +66,7 @@ def open_image(path: ImageFile, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint
         InputError: The picture cannot be used [image-missing] [image-not-file] [image-unreadable] [image-format]
             [image-damaged] [image-too-large].
     """
-    with open_picture(path, max_pixels) as image:
-        turn = rotation_of(image)
-        pixels = to_rgb(image)
-    return np.ascontiguousarray(turned(pixels, turn))
+    return np.ascontiguousarray(_decoded(path, max_pixels))
 
 
 def open_working_picture(path: ImageFile, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[np.uint8], WorkingSize]:
@@ -85,11 +82,16 @@ def open_working_picture(path: ImageFile, max_pixels: int = MAX_PIXELS) -> tuple
     Raises:
         InputError: As for `open_image`.
     """
+    pixels = _decoded(path, max_pixels)
+    size = WorkingSize.of((pixels.shape[0], pixels.shape[1]))
+    return np.ascontiguousarray(size.reduce(pixels)), size
+
+
+def _decoded(path: ImageFile, max_pixels: int) -> NDArray[np.uint8]:
+    """Return a picture as `open_image` does, maybe as a view. Here, so that what Pillow holds is free afterwards."""
     with open_picture(path, max_pixels) as image:
         turn = rotation_of(image)
-        pixels = turned(to_rgb(image), turn)
-        size = WorkingSize.of((pixels.shape[0], pixels.shape[1]))
-        return np.ascontiguousarray(size.reduce(pixels)), size
+        return turned(to_rgb(image), turn)
 
 
 def turn_for(pixels: int) -> AbstractContextManager[object]:

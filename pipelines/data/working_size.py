@@ -94,8 +94,8 @@ class WorkingSize:
             return mask
         reduced = np.empty(self.size, bool)
         for rows, columns in tiles(self.size, WORKING_PIXELS // (self.factors[0] * self.factors[1])):
-            block = mask[_times(rows, self.factors[0]), _times(columns, self.factors[1])].astype(np.uint8) * 255
-            reduced[rows, columns] = np.asarray(Image.fromarray(block).reduce(self.factors[::-1])) > 127
+            block = mask[_times(rows, self.factors[0]), _times(columns, self.factors[1])].astype(np.uint8) * 200
+            reduced[rows, columns] = np.asarray(Image.fromarray(block).reduce(self.factors[::-1])) > 100
         return reduced
 
     def enlarge(self, values: NDArray[_Value]) -> NDArray[_Value]:
