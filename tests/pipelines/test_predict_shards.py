@@ -1,0 +1,50 @@
+"""`s4 predict` in shards."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.pipelines.test_predict import FakeDeepLab, Killed, deeplab, files_of, root, run, s4net
+
+__all__ = ["deeplab", "root", "s4net"]  # fixtures
+
+
+@pytest.mark.parametrize("kind", ["deeplab", "s4net"])
+@pytest.mark.parametrize("of", [3, 7])
+def test_shards_in_any_order_give_the_bytes_of_one_run(root: Path, deeplab: FakeDeepLab, kind: str, of: int) -> None:
+    (root / "images" / "sub" / "c.png").write_bytes(b"damaged")
+    run(root, out="whole", kind=kind)
+    counts = []
+    for number in range(of, 0, -1):
+        assert not (root / "out" / "records.jsonl").exists()
+        result = run(root, kind=kind, shard=f"{number}/{of}")
+        counts.append((result["images"], result["failed"]))
+    # Of five pictures, c is number 4: in shard 1 of 3, in shard 4 of 7.
+    assert counts == {3: [(1, 0), (2, 0), (2, 1)], 7: [(0, 0)] * 2 + [(1, 0), (1, 1)] + [(1, 0)] * 3}[of]
+    assert files_of(root / "out") == files_of(root / "whole")
+
+
+def test_a_shard_that_was_killed_leaves_the_folder_incomplete_until_it_ran_again(
+    root: Path, deeplab: FakeDeepLab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(root, out="whole")
+    run(root, shard="1/2")
+    assert "not complete yet" in capsys.readouterr().err
+    deeplab.before = lambda call: (_ for _ in ()).throw(Killed) if len(deeplab.asked) == 9 else None
+    with pytest.raises(Killed):
+        run(root, shard="2/2")
+    deeplab.before = lambda call: None
+    asked = len(deeplab.asked)
+    run(root, shard="2/2")
+    assert len(deeplab.asked) == asked + 1 and files_of(root / "out") == files_of(root / "whole")
+
+
+def test_of_two_records_of_shards_the_one_that_did_not_fail_counts(root: Path, deeplab: FakeDeepLab) -> None:
+    path = root / "images" / "b.png"
+    content = path.read_bytes()
+    path.write_bytes(b"damaged")
+    run(root, shard="2/5")
+    path.write_bytes(content)
+    assert run(root, retry_failed=True)["failed"] == 0  # the records of the shard are merged, and gone
+    assert sorted(p.name for p in (root / "out").glob("records*")) == ["records.jsonl"]
+    assert not (root / "out" / "failures.jsonl").exists()
