@@ -13,10 +13,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.slow
 def test_every_part_runs_without_a_gpu(tmp_path: Path) -> None:
-    s4 = tmp_path / "s4"
-    s4.write_text(
-        f'#!/bin/sh\nexec {sys.executable} -c "import sys; from s4cli.main import main; sys.exit(main())" "$@"\n'
-    )
+    s4, main = tmp_path / "s4", "import sys; from s4cli.main import main; sys.exit(main())"
+    s4.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{main}" "$@"\n')
     s4.chmod(0o755)
     environment = {"SMALL": "1", "DEVICE": "cpu", "S4": str(s4), "PYTHON": sys.executable, "PYTHONPATH": str(ROOT)}
     command = ["bash", str(ROOT / "experiments" / "gpu.sh"), "out"]
