@@ -17,7 +17,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 scenes=$out/scenes
 common=(--no-config --device "$DEVICE")
 instances=600 keyworded=500 val=20 side=256 steps=1000 batch=16 size=320 repeats=6 trunk=efficientnet_lite0
-bench=(inference trunks)
+bench=(trunks)
 if [[ -n $SMALL ]]; then
     instances=8 keyworded=8 val=2 side=96 steps=2 batch=2 size=96 repeats=1 trunk=timm/mobilenetv3_small_050
     bench=(branch)

@@ -1,6 +1,6 @@
 """Rows of the whole S4Net at inference: both its forms, more and fewer boxes, other trunks; and its peers."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import cycle
 from typing import Any
@@ -62,16 +62,16 @@ def compare_proposals(setup: Setup) -> Comparison:
 
 
 def compare_trunks(setup: Setup, batches: Sequence[int]) -> Comparison:
-    """Compare prepared S4Nets on several trunks with Mask R-CNN and with the most that the device can do.
+    """Compare prepared S4Nets on several trunks with Mask R-CNN, YOLO11-seg and the most that the device can do.
 
     The trunks are those of Table 3, and EfficientNet-Lite0.
 
     Args:
         setup: What all rows share.
-        batches: Numbers of pictures per call; Mask R-CNN takes the first number.
+        batches: Numbers of pictures per call. Ratios refer to Mask R-CNN with the first number.
     """
-    peer = mask_rcnn_rows(replace(setup, batch=batches[0]))[0]
-    rows = [peer, *(_limit_row(setup, precision) for precision in setup.precisions)]
+    peers, missing = _peers(setup, batches)
+    rows = [*peers, *(_limit_row(setup, precision) for precision in setup.precisions)]
     for trunk in TRUNKS:
         net = random_subject(replace(setup, batch=max(batches)), setup.preset, trunk).make().prepare_for_inference()
         for batch in batches:
@@ -82,7 +82,18 @@ def compare_trunks(setup: Setup, batches: Sequence[int]) -> Comparison:
             for precision in setup.precisions:
                 row = _row(own, subject, f"prepared {precision}", net, precision)
                 rows.append(replace(row, name=row.name + suffix, facts=facts))
-    return Comparison(peer=MASK_RCNN, rows=rows)
+    return Comparison(peer=MASK_RCNN, rows=rows, missing=missing)
+
+
+def _peers(setup: Setup, batches: Sequence[int]) -> tuple[list[Row], Mapping[str, str]]:
+    """Return Mask R-CNN and YOLO11-seg at every batch, the first one without it in the name, and what is missing."""
+    rows, missing = [], {}
+    for batch in batches:
+        own = replace(setup, batch=batch)
+        yolos, suffix = yolo(own), f", batch {batch}" if batch != batches[0] else ""
+        rows += [replace(row, name=row.name + suffix) for row in (mask_rcnn_rows(own)[0], *yolos.rows)]
+        missing = dict(yolos.missing)
+    return rows, missing
 
 
 def compile_dense(net: S4Net) -> S4Net:
