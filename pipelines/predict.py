@@ -92,6 +92,7 @@ def predict(config: PredictConfig, events: Events) -> dict[str, Any]:
             records.claim(settings)  # only now: an unusable network must not claim the folder
             remove_stale_temporaries(config.out, ["."])
             _predict_all(config, len(own), len(todo), answers, records, events)
+        remove_stale_temporaries(config.out)  # of processes that died while others went on
     if not records.finish(pictures):
         events.info(f"{config.out}: not complete yet; the last shard that ends completes the folder")
     done = records.done()

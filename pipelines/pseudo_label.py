@@ -88,6 +88,7 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
     if todo:
         events.info(f"keywords by strategy {plan.strategy}")
         _label_all(config, plan, todo, records, settings, events)
+        remove_stale_temporaries(config.out)  # of processes that died while others went on
     else:
         tell_done(config.out, [done[image_id] for image_id in plan.own], events)
     record_pictures(config.out, config.images)

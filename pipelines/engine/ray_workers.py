@@ -123,7 +123,8 @@ class RayWorkers(Generic[W]):
             if attempt == 1:
                 lost = f"{len(left)} pictures were lost with a process or a machine"
                 self._events.warn(f"Ray: {lost}; they are done again")
-            for number, answer in self._round(inputs, list(left), alone=attempt > 0, stop=stop):
+            order = list(left)[:: -1 if attempt == 2 else 1]  # a picture is not always behind the same other one
+            for number, answer in self._round(inputs, order, attempt > 0, stop):
                 if left.pop(number, 0) is None:  # else it has come before
                     result = self._listener.result(answer)
                     yield items[number][0], result
@@ -312,17 +313,23 @@ def _go_through(
 
     block = 1 if alone else max(1, min(_BLOCK, len(numbers) // (_BLOCKS * size)))
     try:
-        rows = ray.data.from_items(numbers, override_num_blocks=-(-len(numbers) // block)).map_batches(
-            _Actor,
-            batch_size=None,
-            fn_constructor_args=(inputs, shared),
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=size, initial_size=size),
-            num_cpus=1,
-            num_gpus=1 if gpus else 0,
-            max_restarts=-1,
-            max_task_retries=0,  # what is lost is done again by `answers`, which knows when to give up
-            runtime_env={"env_vars": ONE_THREAD},
+        # By itself, a picture waits for no other in an actor: it would be lost with that one, and be blamed for it.
+        ahead = 1 if alone else None
+        pool = ray.data.ActorPoolStrategy(
+            min_size=1, max_size=size, initial_size=size, max_tasks_in_flight_per_actor=ahead
         )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Ray means to rename `max_task_retries`
+            rows = ray.data.from_items(numbers, override_num_blocks=-(-len(numbers) // block)).map_batches(
+                _Actor,
+                batch_size=None,
+                fn_constructor_args=(inputs, shared),
+                compute=pool,
+                num_cpus=1,
+                num_gpus=1 if gpus else 0,
+                max_task_retries=0,  # what is lost is done again by `answers`, which knows when to give up
+                runtime_env={"env_vars": ONE_THREAD},
+            )
         for row in rows.iter_rows():
             tell(_Came(int(row["number"]), row["answer"]))
         tell(_Came(end=True))

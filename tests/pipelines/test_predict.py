@@ -2,7 +2,6 @@ import io
 import json
 import signal
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,52 +12,22 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from pipelines import predict
-from pipelines.config import PredictConfig
-from pipelines.data.classes import ClassList
 from pipelines.data.label_maps import read_palette_map
 from pipelines.data.palette import voc_palette
 from pipelines.errors import ConfigError, InputError, Stopped
-from pipelines.events import Events
 from pipelines.networks import load
 from s4cli.main import main
-from s4net.instances import Instances
+from tests.pipelines.fake_networks import (
+    FOLDERS,
+    SIZE,
+    FakeDeepLab,
+    FakeS4Net,
+    Killed,
+    files_of,
+    run,
+    write_pictures,
+)
 from tests.pipelines.weight_files import write_weights
-
-SIZE = (6, 8)
-CLASSES = ClassList.from_names(["cat", "dog"])  # palette indices 8 and 12
-FOLDERS = ["a", "b", "sub/c", "sub/d", "e"]
-
-
-class Killed(BaseException):
-    """Ends a run as a signal would, past every handler of errors."""
-
-
-class FakeDeepLab:
-    """Says dog on the right half of a picture, and cat elsewhere; can be told to die."""
-
-    classes, device = CLASSES, torch.device("cpu")
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[tuple[float, ...], bool]] = []
-        self.before: Callable[[int], None] = lambda call: None
-
-    def probabilities(self, picture: np.ndarray, scales: tuple[float, ...], flip: bool) -> np.ndarray:
-        self.before(len(self.asked))
-        self.asked.append((scales, flip))
-        result = np.zeros((3, *picture.shape[:2]), np.float32)
-        half = picture.shape[1] // 2
-        result[1, :, :half] = result[2, :, half:] = 1
-        return result
-
-
-class FakeS4Net:
-    """Finds the left half with 0.9, nothing at all with 0.8, and a column with the score of the red channel."""
-
-    def __call__(self, picture: np.ndarray) -> Instances:
-        masks = torch.zeros(3, *picture.shape[:2], dtype=torch.bool)
-        masks[0, :, :4] = masks[2, :, 5] = True
-        boxes = torch.tensor([[0.0, 0, 4, 6], [0, 0, 1, 1], [5, 0, 6, 6]])
-        return Instances(boxes, torch.tensor([0.9, 0.8, picture[0, 0, 0] / 255]), masks)
 
 
 @pytest.fixture
@@ -75,22 +44,7 @@ def s4net(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for number, name in enumerate(FOLDERS):
-        path = tmp_path / "images" / f"{name}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.full((*SIZE, 3), 60 * number, np.uint8)).save(path)
-    for kind in ("deeplab", "s4net", "other"):
-        write_weights(tmp_path / f"{kind}.pt", kind=kind)
-    return tmp_path
-
-
-def run(root: Path, out: str = "out", kind: str = "deeplab", **changes: Any) -> dict[str, Any]:
-    settings = {"images": root / "images", "weights": root / f"{kind}.pt", "out": root / out} | changes
-    return predict.predict(PredictConfig(**settings), Events())
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return write_pictures(tmp_path)
 
 
 def failures(root: Path, out: str = "out") -> list[dict[str, Any]]:

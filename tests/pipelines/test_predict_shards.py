@@ -1,12 +1,26 @@
-"""`s4 predict` in shards."""
-
 from pathlib import Path
 
 import pytest
 
-from tests.pipelines.test_predict import FakeDeepLab, Killed, deeplab, files_of, root, run, s4net
+from pipelines.networks import load
+from tests.pipelines.fake_networks import FakeDeepLab, FakeS4Net, Killed, files_of, run, write_pictures
 
-__all__ = ["deeplab", "root", "s4net"]  # fixtures
+
+@pytest.fixture
+def deeplab(monkeypatch: pytest.MonkeyPatch) -> FakeDeepLab:
+    fake = FakeDeepLab()
+    monkeypatch.setattr(load, "load_deeplab", lambda weights, **_: fake)
+    return fake
+
+
+@pytest.fixture(autouse=True)
+def s4net(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "load_s4net", lambda weights, **_: FakeS4Net())
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_pictures(tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["deeplab", "s4net"])
