@@ -101,9 +101,15 @@ def die_sending(work: LightWork, image_id: str, number: int) -> int | bytes:
 
 
 def hang_sending(work: LightWork, image_id: str, marker: str) -> str | bytes:
-    """At picture p20, stay in the middle of a large answer; the marker is a file that shows it."""
+    """At picture p20, stay in the middle of a large answer.
+
+    While it stays there, no other process can answer. So it waits until the folder `marker` is there, which the test
+    makes when it has the answer before. A file in the folder shows that half of the answer is sent.
+    """
     if image_id == "p20":
-        _send_half(lambda: (Path(marker).touch(), time.sleep(600)))
+        while not Path(marker).is_dir():
+            time.sleep(0.01)
+        _send_half(lambda: (Path(marker, "half").touch(), time.sleep(600)))
     return bytes(300_000) if image_id == "p20" else image_id
 
 

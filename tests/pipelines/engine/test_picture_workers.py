@@ -146,7 +146,8 @@ def test_the_end_does_not_wait_for_the_rest_of_an_answer(tmp_path: Path):
     with pytest.raises(KeyboardInterrupt), PictureWorkers(LightWork(), 2, Events()) as workers:
         for image_id, _ in workers.answers(light_work.hang_sending, items):
             if image_id == "p19":
-                wait_until(marker.exists)
+                marker.mkdir()
+                wait_until((marker / "half").exists)
                 time.sleep(0.3)  # until the half is read
                 raise KeyboardInterrupt
 
