@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -63,6 +64,7 @@ class StageCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments, and give the value of each argument to the option that it stands for."""
+        self._refuse_lost_values(ctx, args)
         try:
             rest = super().parse_args(ctx, args)
         except click.UsageError as error:
@@ -79,6 +81,17 @@ class StageCommand(click.Command):
         # An option for several values that was not given is an empty tuple for click.
         ctx.params.update({name: None for name, value in ctx.params.items() if value == ()})
         return rest
+
+    def _refuse_lost_values(self, ctx: click.Context, args: list[str]) -> None:
+        """Refuse an option whose value was forgotten: click would take the next option for the value."""
+        options = [option for option in self.get_params(ctx) if isinstance(option, click.Option)]
+        known = {name for option in options for name in (*option.opts, *option.secondary_opts)}
+        takes_value = {name for option in options if not option.is_flag and not option.count for name in option.opts}
+        for given, following in pairwise(args):
+            if given == "--":
+                return
+            if given in takes_value and following in known:
+                raise click.UsageError(f"{given}: no value given before {following}, one expected", ctx)
 
 
 def _in_words(value: Any) -> str:

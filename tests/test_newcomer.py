@@ -21,16 +21,17 @@ from pipelines.engine.rehearsal import Pace
 from pipelines.networks import trunk_places
 from s4cli.main import main
 from tests.pipelines.chain.tiny_chain import write_data
+from tests.pipelines.weight_files import write_weights
 
 ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty folder, and an installation with a network whose file is empty."""
+    """An empty folder, and an installation with a network whose file holds no network."""
     monkeypatch.chdir(tmp_path)
-    shipped = tmp_path.parent / f"{tmp_path.name}-shipped.safetensors"
-    shipped.touch()
+    shipped = tmp_path.parent / f"{tmp_path.name}-shipped.pt"
+    write_weights(shipped)
     monkeypatch.setattr(usual_places, "_BUILTIN_FILE", shipped)
     monkeypatch.setattr("pipelines.run._own_paces", dict)
 
@@ -254,7 +255,7 @@ def test_a_single_picture_is_taken_by_name(capsys: pytest.CaptureFixture[str]) -
     for given in (["pictures/cat 0.jpg"], ["--images", "pictures/cat 0.jpg"]):
         code, _, err = said(capsys, "predict", *given, "--out", "seen")
         assert "no such" not in err
-        assert (code, "shipped.safetensors" in err) == (3, True)  # it goes on to the network, whose file is empty
+        assert (code, "shipped.pt" in err) == (3, True)  # it goes on to the network, whose file holds no network
 
 
 def test_help_names_every_form_of_instances(capsys: pytest.CaptureFixture[str]) -> None:

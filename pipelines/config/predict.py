@@ -4,7 +4,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
-from pipelines.config.base import RETRY_FAILED, SCALES, WEIGHT_WORDS, CommonConfig, CrfPreset, require_list_name
+from pipelines.config.base import (
+    MOST_THREADS,
+    RETRY_FAILED,
+    SCALES,
+    WEIGHT_WORDS,
+    CommonConfig,
+    CrfPreset,
+    require_list_name,
+)
 from pipelines.config.setting import Tell, opt
 from pipelines.config.shard import ADDRESS_FORM, ENGINE, RAY_ADDRESS, SHARD_FORM, Engine, Shard, require_engine
 from pipelines.config.usual_places import PREDICTIONS, newest_network
@@ -55,6 +63,7 @@ class PredictConfig(CommonConfig):
         "pictures ahead, two if unset. With --engine ray: the most processes at a time. Unset: as many as the cluster "
         "has room for.",
         at_least=0,
+        at_most=MOST_THREADS,
         may_change=True,
     )
     engine: Engine = opt("local", ENGINE, may_change=True)

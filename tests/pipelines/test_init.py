@@ -19,6 +19,7 @@ from pipelines.events import Events
 from pipelines.init import init
 from pipelines.run import run
 from s4cli.main import main
+from tests.pipelines.weight_files import write_weights
 
 SIZE = (6, 8)
 
@@ -27,8 +28,8 @@ SIZE = (6, 8)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty current folder, and an installation with a network."""
     monkeypatch.chdir(tmp_path)
-    shipped = tmp_path.parent / f"{tmp_path.name}-shipped.safetensors"
-    shipped.touch()
+    shipped = tmp_path.parent / f"{tmp_path.name}-shipped.pt"
+    write_weights(shipped)
     monkeypatch.setattr(usual_places, "_BUILTIN_FILE", shipped)
 
 

@@ -17,6 +17,7 @@ from pipelines.events import Events
 from pipelines.labels import attention
 from pipelines.networks import load
 from s4net.instances import Instances
+from tests.pipelines.weight_files import write_weights
 
 SIZE = (12, 16)
 
@@ -37,7 +38,7 @@ def threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     for name in "ab":
         Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(tmp_path / "images" / f"{name}.png")
     (tmp_path / "keywords.csv").write_text("image,keywords\na,cat\nb,dog\n")
-    (tmp_path / "weights.pt").write_bytes(b"weights")
+    write_weights(tmp_path / "weights.pt")
     seen: list[int] = []
 
     def network(picture: np.ndarray) -> Instances:

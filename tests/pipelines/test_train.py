@@ -17,7 +17,7 @@ from pipelines.config import TrainConfig, resolve
 from pipelines.config.paths import prepared
 from pipelines.config.recipes import TRAIN_SCHEDULES
 from pipelines.data.coco import load_coco
-from pipelines.data.images import open_image
+from pipelines.data.images import open_working_picture
 from pipelines.data.shapes import write_instances
 from pipelines.engine.checkpoint import load_checkpoint, tensors_sha256, weights_sha256
 from pipelines.engine.distributed import Processes
@@ -132,7 +132,9 @@ def test_a_batch_names_the_pictures_that_it_reads_pasted_ones_too(config, monkey
     pictures, read = load_coco(config.annotations, config.images), []
     batches = S4NetBatches(pictures, config, 4, Processes(0, 1, torch.device("cpu")))
     halves = [S4NetBatches(pictures, config, 2, Processes(rank, 2, torch.device("cpu"))) for rank in (0, 1)]
-    monkeypatch.setattr(s4net_batches, "open_image", lambda path: read.append(path.stem) or open_image(path))
+    monkeypatch.setattr(
+        s4net_batches, "open_working_picture", lambda path: read.append(path.stem) or open_working_picture(path)
+    )
     longest = 0
     for step in range(6):
         read.clear()

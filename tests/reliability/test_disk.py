@@ -27,7 +27,9 @@ from pipelines.engine.checkpoint import load_checkpoint, pack_checkpoint, save_c
 from pipelines.engine.run_dir import RunDir
 from pipelines.errors import MachineError
 from pipelines.events import Events
-from pipelines.files import Journal, atomic_write, free_bytes, full_disk, require_space, write_json, write_json_in_place
+from pipelines.file_errors import free_bytes, full_disk, require_space
+from pipelines.files import atomic_write, write_json, write_json_in_place
+from pipelines.journal import Journal
 from pipelines.labels.cues import PictureCues
 from s4cli.crash import exit_code_of
 from tests.pipelines.engine.test_loop import SETTINGS, batch

@@ -13,11 +13,11 @@ import torch
 
 from pipelines.data.images import find_images, open_image
 from pipelines.data.shapes import write_instances
-from pipelines.engine.checkpoint import save_checkpoint
 from pipelines.errors import InputError
 from pipelines.networks import load
 from s4cli.main import main
 from s4net.instances import Instances
+from tests.pipelines.weight_files import write_weights
 from tests.reliability.corpus import write_bad, write_good, write_tar
 
 LIMIT = 1.5 * 1024  # MiB
@@ -67,7 +67,7 @@ class Brightness:
 @pytest.fixture
 def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(load, "load_s4net", lambda weights, **_: Brightness())
-    save_checkpoint(tmp_path / "s4net.pt", {"kind": "s4net"})
+    write_weights(tmp_path / "s4net.pt")
     return tmp_path / "s4net.pt"
 
 
@@ -80,7 +80,8 @@ def test_bad_pictures_are_listed_and_good_ones_are_as_alone(
     write_bad(tmp_path / "mixed", 2 * 40)
     records = {}
     for name, code in (("good", 4), ("mixed", 4)):  # also among the good ones, one name in the tar is too long
-        command = ["predict", tmp_path / name, "--weights", network, "--out", tmp_path / f"{name}-out"]
+        # In one process: others would not have the network of this test.
+        command = ["predict", tmp_path / name, "--weights", network, "--out", tmp_path / f"{name}-out", "--workers", 1]
         assert main([str(word) for word in command]) == code
         found = lines_of(tmp_path / f"{name}-out" / "records.jsonl")
         records[name] = {record["image_id"]: record for record in found}
@@ -131,7 +132,7 @@ def test_what_is_no_file_is_refused_where_it_is_named(
     os.mkfifo("fifo" + Path(kind).suffix)
     Path("null" + Path(kind).suffix).symlink_to("/dev/zero")
     write_good(Path("good"))
-    save_checkpoint(Path("net"), {"kind": "s4net"})
+    write_weights(Path("net"))
     Path("words.csv").write_text("image,keywords\none,cat\n")
     assert main([kind if word == "FIFO" else word for word in arguments]) in codes
     said = capsys.readouterr().err

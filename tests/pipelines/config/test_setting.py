@@ -297,7 +297,7 @@ def test_ground_truth_is_never_the_default_of_a_training_on_labels() -> None:
     [
         ({"batch_size": 10**24}, "at most 65,536"),
         ({"steps": 10**30}, "at most 1,000,000,000"),
-        ({"image_size": 10**9}, "at most 8,192"),
+        ({"image_size": 10**9}, "at most 1,280"),
         ({"workers": 10**6}, "at most 1,024"),
         ({"seed": 2**63}, "at most 4,611,686,018,427,387,904"),
         ({"lr": 10**400}, "a finite number"),  # too large for a float
