@@ -50,6 +50,7 @@ from pipelines.journal import Journal
 from pipelines.metrics.confusion import ConfusionMatrix
 from pipelines.metrics.plausibility import Warnings, empty_labels, unlabelled_classes
 from pipelines.networks.build import new_deeplab
+from pipelines.stores.paths import is_file
 from pipelines.training.deeplab_batches import SOFT, DeepLabBatches, losses
 
 # A short training takes what it doubts for background, and `soft` makes that worse. After 300 steps on generated scenes
@@ -186,7 +187,7 @@ def chosen_loss(config: DeepLabTrainConfig, labels: LabelFolder) -> Any:
         return "plain"
     if (config.steps or deeplab_recipe(config.network, config.recipe).steps) < LONG_TRAINING:
         return "balanced"
-    return SOFT if os.path.isfile(labels.confidence_path(labels.ids()[0])) else "plain"
+    return SOFT if is_file(labels.confidence_path(labels.ids()[0])) else "plain"
 
 
 def label_warnings(labels: LabelFolder, pictures: LabelledPictures) -> Warnings:

@@ -3,6 +3,7 @@
 Anything that is not an `S4Error` is a fault of the program itself (exit code 1).
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -11,6 +12,14 @@ from typing import ClassVar
 # Control characters, bytes that are no text (see PEP 383), and separators of lines. A terminal obeys some of them.
 _OBEYED = {"Cc", "Cs", "Zl", "Zp"}
 _TURNS = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # change the direction of text
+# `user:password@` in an address, and the query of a signed link.
+_PASSWORD = re.compile(r"(?<=://)[^/@\s:]*:[^/\s]*@")
+_QUERY = re.compile(r"(?<=://)([^\s?]*\?)[^\s'\"]*(?:[Ss]ignature|[Tt]oken|sig|[Kk]ey)=[^\s'\"]*")
+
+
+def masked(text: str) -> str:
+    """Return a text with `***` for the passwords and signatures of the addresses in it."""
+    return _QUERY.sub(r"\1***", _PASSWORD.sub("***@", text)) if "://" in text else text
 
 
 class S4Error(Exception):
@@ -29,6 +38,7 @@ class S4Error(Exception):
 
     def __init__(self, message: str, rule: str) -> None:
         """Store both parts; `str(error)` is `message [rule]`."""
+        message = masked(message)
         # Both parts go to `args`, so that pickling keeps them when a worker process raises the error.
         super().__init__(message, rule)
         self.message = message

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from pipelines.errors import InputError, MachineError, S4Error
+from pipelines.stores.address import Address
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the disk, a quota, or a limit on the size of a file
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -12,6 +13,8 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 def free_bytes(place: Path) -> int | None:
     """Return the free space where a file or folder is or will be; None where the file system does not tell it."""
+    if isinstance(place, Address):
+        return None
     place = place.absolute()
     existing = next((one for one in (place, *place.parents) if one.exists()), place)
     try:

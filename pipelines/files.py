@@ -20,9 +20,10 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from pipelines.errors import InputError
+from pipelines.errors import InputError, masked
 from pipelines.file_errors import read_error, write_error
 from pipelines.regular_files import open_regular
+from pipelines.stores.address import Address
 
 _TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -33,7 +34,7 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Replace a file in one step; at every moment the path holds the old bytes or all of the new ones.
 
     Args:
-        path: Destination. Missing parent folders are made.
+        path: Destination. Missing parent folders are made. At an address the whole content is sent at once.
         write: A function that receives the open temporary file and writes the whole content. An error of the disk is
             told even if a library below the function hides that error behind another one, or swallows it.
 
@@ -41,6 +42,11 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
         MachineError: The disk is full [disk-full], the folder may not be written to [no-permission], or writing fails
             [write-failed]. The old file is untouched.
     """
+    if isinstance(path, Address):
+        content = io.BytesIO()
+        write(content)
+        path.put(content.getvalue())
+        return
     temporary = _temporary(path)
     raw = None
     try:
@@ -127,7 +133,7 @@ def plain(value: Any) -> Any:
     """Return `value` in JSON's own types.
 
     A path becomes a text, a tuple a list, and a number of an array library a number of Python. NaN and infinity become
-    None. Mappings and lists are converted item by item; keys become texts.
+    None. Mappings and lists are converted item by item; keys become texts. An address in a text loses its password.
     """
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
@@ -137,6 +143,8 @@ def plain(value: Any) -> Any:
         return value.as_posix()
     if hasattr(value, "item"):
         value = value.item()
+    if isinstance(value, str):
+        return masked(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -218,6 +226,8 @@ def remove_stale_temporaries(
         below: Names of sub-folders to look into as well, with all that lies below them; `.` for all of them.
         may_remove: Asked after the files were found. If it says no, all of them stay.
     """
+    if isinstance(folder, Address):
+        return 0  # a store has no such files
     searched = [(str(folder), _entries(folder)), *_walked(folder / name for name in below)]
     found = {
         Path(parent, name)

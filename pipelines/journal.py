@@ -40,6 +40,9 @@ class Journal:
             self._clean = False  # a part of the line may be there
             raise write_error(self.path, error, len(line)) from error
 
+    def flush(self) -> None:
+        """Write records that wait to be written; none do here."""
+
     def sync(self) -> None:
         """Force everything appended so far on to the disk."""
         try:

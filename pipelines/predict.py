@@ -297,7 +297,7 @@ def _predict_all(
         events.progress(total, "predictions", done=total - left) as progress,
         StopRequest() as stop,
     ):
-        with write_behind(progress) as write:
+        with records.kept(), write_behind(progress) as write:
             for image_id, found in answers(lambda: stop.asked):
                 if isinstance(found, InputError):  # one damaged picture does not stop the others
                     events.warn(str(found))

@@ -159,18 +159,19 @@ def _label_all(
             passes.label(todo, Evidence())
             return
         store = CueStore(config.out)
+        has = store.presence()
         # Cues are needed of every picture of this shard, even if it is labelled already: all pictures teach.
         given_up = records.failures() - set(todo)
-        passes.find([i for i in plan.own if i not in given_up and not store.has(i)])
-        failed = records.failures()
-        absent = [image_id for image_id in plan.images if image_id not in failed and not store.has(image_id)]
+        passes.find([i for i in plan.own if i not in given_up and not has(i)])
+        failed, has = records.failures(), store.presence()
+        absent = [image_id for image_id in plan.images if image_id not in failed and not has(image_id)]
         if absent:
             events.info(
                 f"{config.out}: shard {config.shard} has found its instances, but {len(absent)} pictures of other "
                 "shards have none yet; start this shard again when the other shards have found theirs"
             )
             return
-        passes.label([image_id for image_id in todo if store.has(image_id)], learn(config, plan, store))
+        passes.label([image_id for image_id in todo if has(image_id)], learn(config, plan, store))
 
 
 @dataclass(frozen=True)
@@ -237,7 +238,7 @@ class _Passes:
             self.events.progress(total, what, done=total - len(items)) as progress,
             StopRequest() as stop,
         ):
-            with write_behind(progress) as write:
+            with self.records.kept(), write_behind(progress) as write:
                 for image_id, labels in self.workers.answers(step, items, lambda: stop.asked):
                     if isinstance(labels, InputError):
                         self.events.warn(str(labels))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipelines.errors import InputError
+from pipelines.stores.address import Address
 
 _NOT_REGULAR = {
     stat.S_IFIFO: "a FIFO",
@@ -21,13 +22,15 @@ def open_regular(path: Path, buffering: int = -1) -> BinaryIO:
     To open a FIFO waits until somebody writes into it, and to read from a device may never end.
 
     Args:
-        path: The file.
+        path: The file, which may lie at an address.
         buffering: As for `open`.
 
     Raises:
         InputError: The path leads to a FIFO, a socket or a device [not-regular].
         OSError: The file cannot be opened, or is a folder.
     """
+    if isinstance(path, Address):
+        return path.open("rb")  # stores hold objects alone
     require_regular(path)
     # What lies there may have changed since. Without blocking, at least nothing waits.
     file = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb", buffering)
@@ -46,7 +49,8 @@ def require_regular(path: Path) -> None:
         InputError: The path leads to a FIFO, a socket or a device [not-regular].
         OSError: There is nothing, or it cannot be looked at.
     """
-    _refuse_irregular(path, os.stat(path).st_mode)
+    if not isinstance(path, Address):  # stores hold objects and folders alone
+        _refuse_irregular(path, os.stat(path).st_mode)
 
 
 def kind_of_file(mode: int) -> str | None:

@@ -22,6 +22,7 @@ from pipelines.config.setting import (
     type_of,
 )
 from pipelines.engine.signals import Watch
+from pipelines.stores.paths import to_path
 from s4cli.output import run_and_print, tell
 
 Config = TypeVar("Config", bound=StageConfig)
@@ -38,7 +39,7 @@ class AnyPath(click.Path):
         try:
             return super().convert(value, param, ctx)
         except ValueError:  # a zero byte, or half of a character
-            return Path(value)
+            return value if self.type is None else Path(value)
 
 
 _CLICK_TYPES: dict[type, click.ParamType[Any]] = {
@@ -46,7 +47,7 @@ _CLICK_TYPES: dict[type, click.ParamType[Any]] = {
     int: click.INT,
     float: click.FLOAT,
     bool: click.BOOL,
-    Path: AnyPath(path_type=Path),
+    Path: AnyPath(),  # a text: `Path` would take an address for a path
 }
 # Commands that go on where they were when they are started again. Ctrl-C ends the others for good.
 _GO_ON = {"train", "pseudo-label", "deeplab-train", "predict", "run", "demo", "ablate"}
@@ -113,7 +114,8 @@ def stage_command(group: click.Group, config_class: type[Config]) -> Callable[[S
         def callback(as_json: bool, **flags: Any) -> None:
             if Watch.running is not None:
                 Watch.running.goes_on = config_class.command in _GO_ON
-            file = _settings_file(flags) if takes_file else flags.get(file_name or "")
+            named = flags.get(file_name or "")
+            file = _settings_file(flags) if takes_file else None if named is None else to_path(named)
             config = prepared(resolve(config_class, file, flags, tell if takes_file else None), tell)
             run_and_print(config, lambda events: stage(config, events), as_json)
 

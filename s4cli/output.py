@@ -16,6 +16,7 @@ import click
 from pipelines.config import StageConfig
 from pipelines.errors import PartialFailure, printable
 from pipelines.files import plain
+from pipelines.stores.paths import is_address
 from s4cli.error_object import described, error_object, head
 from s4cli.next_step import next_step
 
@@ -81,7 +82,10 @@ def _failure(command: str, result: Mapping[str, Any]) -> PrintedFailure | None:
         return PrintedFailure(f"{message}; the work would leave out what they name", "items-failed")
     folders = [str(part["out"]) for part in parts if part.get("failed") and "out" in part] or [out]
     message = f"{out}: {count} {'item' if count == 1 else 'items'} failed, none expected"
-    return PrintedFailure(f"{message}; {(Path(folders[0]) / 'failures.jsonl').as_posix()} lists them", "items-failed")
+    listed = (
+        f"{folders[0]}/failures.jsonl" if is_address(folders[0]) else (Path(folders[0]) / "failures.jsonl").as_posix()
+    )
+    return PrintedFailure(f"{message}; {listed} lists them", "items-failed")
 
 
 def print_error(faults: Sequence[tuple[str, str]], exit_code: int) -> None:

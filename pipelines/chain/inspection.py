@@ -12,6 +12,7 @@ from pipelines.data.images import ImageFile
 from pipelines.data.voc import image_path, read_split, truth_path
 from pipelines.errors import InputError, S4Error
 from pipelines.events import Events
+from pipelines.stores.paths import to_path
 
 _TRUNK_WORDS = ("imagenet", "none")
 
@@ -134,7 +135,7 @@ class Inspection:
             trunk: Name of the trunk, as in `--trunk`.
             source: Value of `--trunk-weights`.
         """
-        if source not in _TRUNK_WORDS and not Path(source).is_file():
+        if source not in _TRUNK_WORDS and not to_path(source).is_file():
             message = f"{source}: no such file, imagenet, none or a file of trunk weights expected; check the path"
             self.refuse(message, "weights-missing")
         elif self.thorough:

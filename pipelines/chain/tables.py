@@ -7,6 +7,7 @@ from pipelines.config import STAGES, RunConfig, StageConfig
 from pipelines.config.setting import build
 from pipelines.config.toml_file import from_toml, tables_in
 from pipelines.errors import ConfigError
+from pipelines.stores.paths import is_address
 
 Config = TypeVar("Config", bound=StageConfig)
 
@@ -34,6 +35,8 @@ class Tables:
         self.given: dict[str, Mapping[str, Any]] = {
             cls.command: from_toml(cls, config.file, STAGES) for cls in stages if cls.command in present
         }
+        for command, table in self.given.items():
+            _refuse_addresses(f"{config.file}: [{command}]", table)
 
     def has(self, cls: type[StageConfig]) -> bool:
         """Return whether the file has a table of a stage."""
@@ -58,3 +61,15 @@ class Tables:
             return build(cls, values).located()
         except ConfigError as error:
             raise ConfigError(f"{self.config.file}: [{cls.command}] {error.message}", error.rule) from error
+
+
+def _refuse_addresses(where: str, table: Mapping[str, Any]) -> None:
+    """Refuse addresses: a chain tells by the files on this machine what is still to be done."""
+    for name, value in table.items():
+        for one in value if isinstance(value, tuple) else (value,):
+            if is_address(one):
+                raise ConfigError(
+                    f"{where} {name}: the address {one} given, a path on this machine expected in a chain; start the "
+                    "commands one by one, or copy the files to this machine",
+                    "address-unsupported",
+                )

@@ -22,6 +22,7 @@ _SCALE = r"(10(\.0*)?|[1-9](\.[0-9]*)?|0?\.(0[1-9]|[1-9])[0-9]*)"
 SCALES = (rf"{_SCALE}(,{_SCALE}){{0,19}}", "numbers from 0.01 to 10 with commas, such as 0.5,1.0,1.5")
 """Form of a list of picture scales, and a description of the form."""
 
+ADDRESSES = "They may lie at an address, such as s3://bucket/folder."
 ALLOW_UNPLACED = (
     "Go on if more than a tenth of the pictures lie in folders that name no class. These pictures are left out."
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from pipelines.config.base import (
+    ADDRESSES,
     CLASS_WORDS,
     DEVICES,
     LARGEST_RATE,
@@ -34,12 +35,16 @@ class DeepLabTrainConfig(CommonConfig):
     images: tuple[Path, ...] = opt(
         None,
         "Folder of the pictures, or tar of pictures. Several may be given. Unset: those that the label folder was made "
-        "from.",
+        f"from. {ADDRESSES}",
         must_be="shards",
         found=True,
+        elsewhere=True,
     )
     labels: Path = opt(
-        LABELS, "Label folder that pseudo-label wrote, or a folder of ground-truth label maps.", must_be="folder"
+        LABELS,
+        "Label folder that pseudo-label wrote, or a folder of ground-truth label maps. It may lie at an address.",
+        must_be="folder",
+        elsewhere=True,
     )
     labels_are: Literal["pseudo", "ground-truth"] = opt(
         "pseudo", "Kind of the labels. To train on true label maps, say ground-truth."
@@ -54,10 +59,11 @@ class DeepLabTrainConfig(CommonConfig):
         "Class list: voc or a file. Unset or auto: the class list of the label folder.",
         words=CLASS_WORDS,
         must_be="file",
+        elsewhere=True,
     )
     run: Path = opt(DEEPLAB_RUN, "Folder of this run. The command creates the folder.", may_change=True, writes="run")
     network: Literal["vgg16", "resnet101", "efficientnet_lite0"] = opt("efficientnet_lite0", "Network variant.")
-    trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS, words=TRUNK_WEIGHT_WORDS, must_be="tensors")
+    trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS, words=TRUNK_WEIGHT_WORDS, must_be="tensors", elsewhere=True)
     recipe: Literal["largefov", "v2-resnet101", "lite"] | None = opt(
         None,
         "Schedule, crops and loss. lite is short enough for a processor. The others are as published. Unset: the "

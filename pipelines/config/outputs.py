@@ -9,7 +9,7 @@ import functools
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from pipelines.config.setting import Output, StageConfig, flag_of, limits_of
 from pipelines.errors import ConfigError, S4Error
 from pipelines.folder_lock import require_free, sole_writer, was_held
+from pipelines.stores.address import Address
+from pipelines.stores.paths import lies_in
 
 if TYPE_CHECKING:
     from pipelines.events import Events
@@ -62,6 +64,11 @@ class Place:
     part: tuple[int, int] = (1, 1)
 
     @property
+    def has_no_lock(self) -> bool:
+        """Whether the place is in a store: most stores cannot make an object only if it is missing."""
+        return isinstance(self.path, Address)
+
+    @property
     def lock(self) -> tuple[Path, tuple[int, int], str]:
         """The folder that is locked, the part, and the file in it if only a file is written."""
         return (self.path.parent, self.part, self.path.name) if self.kind == "file" else (self.path, self.part, "")
@@ -86,6 +93,8 @@ def alone(stage: Stage) -> Stage:
             for fault in place_faults(config):
                 raise fault
             for place in () if getattr(config, "dry_run", False) else _places(config):
+                if place.has_no_lock:
+                    continue
                 folder, part, file = place.lock
                 stack.enter_context(sole_writer(folder, f"s4 {config.command}", events.info, part, file))
             return stage(config, events, *args, **more)
@@ -100,7 +109,7 @@ def place_faults(config: StageConfig) -> Iterator[S4Error]:
     for place in _places(config):
         try:
             _require_own_place(place, config)
-            if not getattr(config, "dry_run", False):
+            if not getattr(config, "dry_run", False) and not place.has_no_lock:
                 require_free(*place.lock)
         except S4Error as fault:
             yield fault
@@ -117,16 +126,12 @@ def require_own_folder(flag: str, kind: Output, folder: Path) -> None:
     Raises:
         ConfigError: It is no folder, the root or a home folder [out-unusable], or holds something else [out-foreign].
     """
-    mode = _mode(flag, folder)
-    if mode is None:
-        return
-    if not stat.S_ISDIR(mode):
-        what = "a file" if stat.S_ISREG(mode) else "no regular file and no folder"
-        raise _unusable(flag, folder, f"{what}, a folder expected", "choose another")
     own = f"{flag} {folder / kind}"
-    if folder.resolve() in (Path("/"), Path.home().resolve()):
-        found = "the root of all files" if folder.resolve() == Path("/") else "a home folder"
-        raise _unusable(flag, folder, f"{found}, a folder for s4 alone expected", f"choose another, such as {own}")
+    if isinstance(folder, Address):
+        if folder.is_file():
+            raise _unusable(flag, folder, "a file, a folder expected", "choose another")
+    elif not _is_usable(flag, folder, own):
+        return
     foreign = [] if _is_made(kind, folder) else _foreign(kind, folder)
     if foreign:
         more = " and more" if len(foreign) > _SHOWN else ""
@@ -135,6 +140,24 @@ def require_own_folder(flag: str, kind: Output, folder: Path) -> None:
             f"{message}, a new or empty folder expected; choose another, such as {own}",
             "out-foreign",
         )
+
+
+def _is_usable(flag: str, folder: Path, own: str) -> bool:
+    """Return whether a folder of this machine is there.
+
+    Raises:
+        ConfigError: It is no folder, the root or a home folder [out-unusable].
+    """
+    mode = _mode(flag, folder)
+    if mode is None:
+        return False
+    if not stat.S_ISDIR(mode):
+        what = "a file" if stat.S_ISREG(mode) else "no regular file and no folder"
+        raise _unusable(flag, folder, f"{what}, a folder expected", "choose another")
+    if folder.resolve() in (Path("/"), Path.home().resolve()):
+        found = "the root of all files" if folder.resolve() == Path("/") else "a home folder"
+        raise _unusable(flag, folder, f"{found}, a folder for s4 alone expected", f"choose another, such as {own}")
+    return True
 
 
 def _writes_here() -> bool:
@@ -163,7 +186,7 @@ def _require_outside(place: Place, config: StageConfig) -> None:
     voc: Path | None = getattr(config, "voc", None)
     pictures: Any = getattr(config, "images", None) or (() if voc is None else (voc / "JPEGImages",))
     for folder in pictures:
-        if folder.is_dir() and _resolved(place.flag, place.path).is_relative_to(folder.resolve()):
+        if folder.is_dir() and lies_in(_resolved(place.flag, place.path), folder):
             raise ConfigError(
                 f"{place.flag} {place.path}: lies among the pictures of {folder}, a folder elsewhere expected: the "
                 "next run would take label maps for pictures; choose another",
@@ -208,16 +231,18 @@ def _is_made(kind: Output, folder: Path) -> bool:
     """Return whether s4 made the folder. A lock in it shows that a command was at work there, and was killed."""
     if kind == "study" and (folder / _OF_RUNS).exists():
         return False
-    return any((folder / mark).is_file() for mark in _MARKS[kind]) or was_held(folder)
+    is_marked = any((folder / mark).is_file() for mark in _MARKS[kind])
+    return is_marked or (not isinstance(folder, Address) and was_held(folder))
 
 
 def _foreign(kind: Output, folder: Path) -> list[str]:
     """Return names of some foreign files in a folder."""
     found: list[str] = []
     try:
-        with os.scandir(folder) as entries:
+        with nullcontext(folder.iterdir()) if isinstance(folder, Address) else os.scandir(folder) as entries:
             for entry in entries:
-                if not _is_harmless(entry) and not (kind == "maps" and _holds_maps(entry)):
+                path = folder / entry.name
+                if not _is_harmless(entry, path) and not (kind == "maps" and _holds_maps(entry, path)):
                     found.append(entry.name)
                 if len(found) > _SHOWN:
                     break
@@ -226,17 +251,17 @@ def _foreign(kind: Output, folder: Path) -> list[str]:
     return sorted(found)
 
 
-def _is_harmless(entry: "os.DirEntry[str]") -> bool:
+def _is_harmless(entry: "os.DirEntry[str] | Path", path: Path) -> bool:
     name = entry.name.lower()
     if name.startswith(".") or name in _LITTER:
         return True
     if entry.is_dir():  # of another command, as a run is in the folder of a chain
-        return any(Path(entry.path, mark).is_file() for marks in _MARKS.values() for mark in marks)
+        return any((path / mark).is_file() for marks in _MARKS.values() for mark in marks)
     return entry.is_file() and (name.endswith(_NOTES) or name.startswith(_NOTE_NAMES))
 
 
-def _holds_maps(entry: "os.DirEntry[str]") -> bool:
+def _holds_maps(entry: "os.DirEntry[str] | Path", path: Path) -> bool:
     """Return whether an entry is a PNG file, or a folder of such files: label maps of an earlier evaluation."""
     if not entry.is_dir():
         return entry.name.lower().endswith(_LABEL_MAP)
-    return all(name.lower().endswith(_LABEL_MAP) for _, _, names in os.walk(entry.path) for name in names)
+    return all(name.lower().endswith(_LABEL_MAP) for _, _, names in os.walk(path) for name in names)

@@ -13,6 +13,8 @@ from pipelines.config.setting import Config, StageConfig, Tell, flag_of, limits_
 from pipelines.config.usual_places import weights_file
 from pipelines.errors import ConfigError, InputError, S4Error, nearest_name, raise_all
 from pipelines.files import read_json
+from pipelines.stores.address import Address
+from pipelines.stores.paths import to_path
 
 _LISTS = Path("ImageSets", "Segmentation")
 _TAR = ".tar"  # a folder of pictures in one file
@@ -58,7 +60,7 @@ def _faults(config: StageConfig) -> Iterator[S4Error]:
             continue
         for one in value if isinstance(value, tuple) else (value,):
             if limits.must_be == "weights" or str(one) not in (limits.words or ()):
-                fault = _fault(flag_of(setting.name), limits.must_be, Path(one), getattr(config, "split", None))
+                fault = _fault(flag_of(setting.name), limits.must_be, to_path(one), getattr(config, "split", None))
                 if fault is not None:
                     yield fault
     places = list(place_faults(config))
@@ -96,6 +98,8 @@ def _fault(flag: str, kind: str, path: Path, split: str | None) -> S4Error | Non
 
 def matches(pattern: Path) -> list[Path]:
     """Return the files and folders that a pattern such as `*.jpg` stands for, sorted; none for a plain path."""
+    if isinstance(pattern, Address):
+        return [] if not glob.has_magic(pattern.text) or pattern.exists() else list(pattern.fitting())
     if pattern.exists() or not glob.has_magic(str(pattern)):
         return []
     return sorted(map(Path, glob.glob(str(pattern), recursive=True)))
@@ -129,6 +133,8 @@ def _voc_fault(flag: str, voc: Path, split: str | None) -> S4Error | None:
 def _hint(path: Path) -> str:
     """Return what to do about a path that leads nowhere: the nearest name beside it, if there is one."""
     parent = path.parent
+    if isinstance(path, Address):
+        return "check the address"
     if not parent.is_dir():
         return f"check the path, the folder {parent} does not exist either"
     near = nearest_name(path.name, (other.name for other in parent.iterdir())) if not path.exists() else None

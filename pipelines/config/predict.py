@@ -6,6 +6,7 @@ from typing import ClassVar, Self
 
 from pipelines.config.base import (
     MOST_THREADS,
+    ADDRESSES,
     RETRY_FAILED,
     SCALES,
     WEIGHT_WORDS,
@@ -17,6 +18,7 @@ from pipelines.config.setting import Tell, opt
 from pipelines.config.shard import ADDRESS_FORM, ENGINE, RAY_ADDRESS, SHARD_FORM, Engine, Shard, require_engine
 from pipelines.config.usual_places import PREDICTIONS, newest_network
 from pipelines.errors import ConfigError
+from pipelines.stores.paths import require_no_cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +30,10 @@ class PredictConfig(CommonConfig):
 
     images: tuple[Path, ...] | None = opt(
         None,
-        "Pictures, patterns such as '*.jpg', and folders with their sub-folders and tar shards.",
+        f"Pictures, patterns such as '*.jpg', and folders with their sub-folders and tar shards. {ADDRESSES}",
         argument="PICTURES",
         must_be="pictures",
+        elsewhere=True,
     )
     voc: Path | None = opt(None, "VOC folder with the list of the pictures, instead of --images.", must_be="voc")
     split: str = opt("test", "With --voc: the name of the list.", check=require_list_name)
@@ -41,9 +44,13 @@ class PredictConfig(CommonConfig):
         words=WEIGHT_WORDS,
         must_be="weights",
         found=True,
+        elsewhere=True,
     )
     out: Path = opt(
-        PREDICTIONS, "Folder of the results. Pictures that have a result there are skipped.", writes="predictions"
+        PREDICTIONS,
+        "Folder of the results. Pictures that have a result there are skipped.",
+        writes="predictions",
+        elsewhere=True,
     )
     scales: str = opt("1.0", "DeepLab: picture scales to average over.", form=SCALES)
     flip: bool = opt(False, "Average over the picture and its mirror image.")
@@ -73,6 +80,7 @@ class PredictConfig(CommonConfig):
     def __post_init__(self) -> None:
         """Check each field, and that the pictures come from one place."""
         super().__post_init__()
+        require_no_cache("--out", self.out)
         if self.images is None and self.voc is None:
             message = "--images and --voc: neither given, one of them expected (pictures, or a VOC folder)"
             raise ConfigError(f"{message}; as in: {self.example}", "setting-missing")
@@ -80,7 +88,7 @@ class PredictConfig(CommonConfig):
             message = "--images and --voc: both given, one of them expected; leave one out"
             raise ConfigError(message, "setting-value")
         _ = self.part
-        require_engine(self.engine, self.ray_address, self.device)
+        require_engine(self.engine, self.ray_address, self.device, vars(self).values())
 
     def located(self, tell: Tell = lambda line: None) -> Self:
         """Return the same settings with the newest run in `runs`, or the network that ships, if none was given.

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from pipelines.config.base import (
+    ADDRESSES,
     ALLOW_UNPLACED,
     CLASS_WORDS,
     CLASSES,
@@ -29,6 +30,7 @@ from pipelines.config.shard import ADDRESS_FORM, ENGINE, RAY_ADDRESS, SHARD_FORM
 from pipelines.config.trunks import TRUNK_WORDS, require_trunks
 from pipelines.config.usual_places import LABELS, salient_network
 from pipelines.errors import ConfigError
+from pipelines.stores.paths import require_no_cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,17 +42,19 @@ class PseudoLabelConfig(CommonConfig):
 
     images: tuple[Path, ...] = opt(
         REQUIRED,
-        "Folder of the pictures to label, with its sub-folders, or tar of pictures. Several may be given.",
+        f"Folder of the pictures to label, with its sub-folders, or tar of pictures. Several may be given. {ADDRESSES}",
         argument="PICTURES",
         must_be="shards",
+        elsewhere=True,
     )
-    weights: Path | None = opt(None, SALIENT_WEIGHTS, words=WEIGHT_WORDS, must_be="weights")
+    weights: Path | None = opt(None, SALIENT_WEIGHTS, words=WEIGHT_WORDS, must_be="weights", elsewhere=True)
     instances: Path | None = opt(
         None,
         "Instances of another program, instead of --weights. A file is COCO JSON or a COCO list of results. A folder "
         "holds masks, Segment Anything's JSON, or YOLO-seg's texts. Masks are black and white, grey, or saliency "
         "maps, or they have a palette, VOC's colours or a labelmap.txt.",
         must_be="path",
+        elsewhere=True,
     )
     keywords: tuple[str, ...] = opt(
         "auto",
@@ -58,9 +62,15 @@ class PseudoLabelConfig(CommonConfig):
         f"The file may be CSV, COCO JSON, cls_labels.npy or train_cls.txt. {KEYWORDS_FOR_ALL}",
         words=("auto",),
         must_be="path",
+        elsewhere=True,
     )
-    out: Path = opt(LABELS, "Label folder to write. Pictures that have a label there are skipped.", writes="labels")
-    classes: str | None = opt(None, CLASSES, words=CLASS_WORDS, must_be="file")
+    out: Path = opt(
+        LABELS,
+        "Label folder to write. Pictures that have a label there are skipped.",
+        writes="labels",
+        elsewhere=True,
+    )
+    classes: str | None = opt(None, CLASSES, words=CLASS_WORDS, must_be="file", elsewhere=True)
     allow_unplaced: bool = opt(False, ALLOW_UNPLACED)
     split: str | None = opt(
         None,
@@ -88,12 +98,14 @@ class PseudoLabelConfig(CommonConfig):
         "DeepLab of an earlier round: run folder (its best checkpoint) or file. Labels then combine the instances with "
         "the probabilities that the DeepLab gives to the keywords of the picture.",
         must_be="weights",
+        elsewhere=True,
     )
     cues_of: Path | None = opt(
         None,
         "Label folder of an earlier round. What the networks found in the pictures is copied from there, not computed "
         "again.",
         must_be="folder",
+        elsewhere=True,
     )
     recognise: Literal["auto", "imagenet", "off"] = opt(
         "auto",
@@ -132,7 +144,7 @@ class PseudoLabelConfig(CommonConfig):
         at_most=1,
     )
     trunk: str = opt("efficientnet_lite0", f"Trunk of the attention network. {TRUNK_WORDS}", check=require_trunks)
-    trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS, words=TRUNK_WEIGHT_WORDS, must_be="tensors")
+    trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS, words=TRUNK_WEIGHT_WORDS, must_be="tensors", elsewhere=True)
     margin: float = opt(
         0.05,
         "With --assign attention: mark an instance as unknown (255) if the best keyword leads the second by less.",
@@ -165,6 +177,7 @@ class PseudoLabelConfig(CommonConfig):
     def __post_init__(self) -> None:
         """Check each field, and what fields demand of each other."""
         super().__post_init__()
+        require_no_cache("--out", self.out)
         require_one_source_each(self.images, self.keywords)
         if self.weights is not None and self.instances is not None:
             message = "--weights and --instances: both given, one of them expected; leave one out"
@@ -177,7 +190,7 @@ class PseudoLabelConfig(CommonConfig):
             message = f"{limits}: every picture is out of their range, a smaller first one expected; change them"
             raise ConfigError(message, "setting-value")
         _ = self.part
-        require_engine(self.engine, self.ray_address, self.device)
+        require_engine(self.engine, self.ray_address, self.device, vars(self).values())
 
     def located(self, tell: Tell = lambda line: None) -> Self:
         """Return the same settings with the network of `runs/s4net`, or the one that ships, if no source was given.

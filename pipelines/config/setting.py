@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin
 
 from pipelines.errors import ConfigError
 from pipelines.files import plain
+from pipelines.stores.paths import is_address, to_path
 
 REQUIRED: Any = MISSING
 """Default of a setting that has none. Leaving such a setting out is an error that names the flag."""
@@ -60,6 +61,7 @@ class Limits:
             None until then.
         to_begin: Whether the value is only needed to begin a run. A run that has a checkpoint goes on without it.
         settled: Whether a run keeps what the command chose for `auto`. A resumed run then accepts `auto`.
+        elsewhere: Whether a path may be an address, see `pipelines.stores`.
         check: Function that raises a `ConfigError` for a value that cannot be used; None if no other check is needed.
     """
 
@@ -77,6 +79,7 @@ class Limits:
     found: bool = False
     to_begin: bool = False
     settled: bool = False
+    elsewhere: bool = False
     check: Callable[[Any], None] | None = None
 
 
@@ -144,7 +147,7 @@ TYPE_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "tr
 def _converted(kind: type, value: Any) -> Any:
     """Return `value` as `kind` if that loses nothing; None if the value has another type."""
     if kind is Path and isinstance(value, str | Path) and str(value):
-        return Path(value)
+        return to_path(value)
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         try:
             return float(value) + 0.0  # without the sign of a negative zero
@@ -232,6 +235,9 @@ def checked(setting: "Field[Any]", value: Any, where: str) -> Any:
 
 def _checked_one(setting: "Field[Any]", value: Any, where: str) -> Any:
     limits, kind, choices = limits_of(setting), type_of(setting), choices_of(setting)
+    if is_path(setting) and is_address(value) and not limits.elsewhere:
+        message = f"{where}: the address {value} given, a path on this machine expected; copy the files to this machine"
+        raise ConfigError(message, "address-unsupported")
     result = _converted(kind, value)
     if result is None:
         raise ConfigError(f"{where}: {shown(value)} given, {TYPE_WORDS[kind]} expected; change it", "setting-type")
@@ -242,7 +248,13 @@ def _checked_one(setting: "Field[Any]", value: Any, where: str) -> Any:
         raise ConfigError(f"{where}: {shown(value)} given, {expected} expected; {hint}", "setting-value")
     if limits.check is not None:
         limits.check(result)
-    return kind(os.path.expanduser(result)) if is_path(setting) else result
+    return _as_path(kind, result) if is_path(setting) else result
+
+
+def _as_path(kind: type, value: Any) -> Any:
+    """Return a path of this machine from its root where it begins with `~`; an address as it is, if it can be used."""
+    found = to_path(value)
+    return (value if kind is str else found) if is_address(found) else kind(os.path.expanduser(found))
 
 
 def _purpose(setting: "Field[Any]") -> str:

@@ -1,10 +1,11 @@
 """A share of a set of pictures, for several processes or machines that work at the same time, and who shares it out."""
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple, TypeVar
 
 from pipelines.errors import ConfigError
+from pipelines.stores.paths import in_memory
 
 Item = TypeVar("Item")
 Engine = Literal["local", "ray"]
@@ -54,11 +55,18 @@ class Shard(NamedTuple):
         return list(items[self.number - 1 :: self.of])
 
 
-def require_engine(engine: Engine, ray_address: str, device: str) -> None:
+def require_engine(engine: Engine, ray_address: str, device: str, values: Iterable[object]) -> None:
     """Check that an engine can be had, and that the settings of the other one are left out.
 
+    Args:
+        engine: The engine.
+        ray_address: Value of `--ray-address`.
+        device: Value of `--device`.
+        values: Values of all settings, with the addresses among them.
+
     Raises:
-        ConfigError: A setting does not fit the engine [setting-value], or Ray is not installed [extra-missing].
+        ConfigError: A setting does not fit the engine [setting-value], Ray is not installed [extra-missing], or the
+            other processes cannot see an address [address-unsupported].
     """
     if engine == "local":
         if ray_address != "auto":
@@ -68,6 +76,10 @@ def require_engine(engine: Engine, ray_address: str, device: str) -> None:
     if ":" in device:
         message = f"--device {device}: given with --engine ray, expected without a number: Ray gives out the GPUs"
         raise ConfigError(f"{message}; take --device cuda", "setting-value")
+    unseen = in_memory(values)
+    if unseen:
+        message = f"--engine ray: {unseen[0]} is seen by this process alone, a place that all machines see expected"
+        raise ConfigError(f"{message}; take --engine local, or another address", "address-unsupported")
     missing = [name for name in _NEEDED if not _is_installed(name)]
     if missing:
         found = f"--engine ray: {', '.join(missing)} not installed, Ray Data expected"

@@ -19,6 +19,7 @@ from pipelines.config.setting import (
     type_of,
 )
 from pipelines.errors import ConfigError
+from pipelines.stores.paths import is_address
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -91,6 +92,6 @@ def _led_from(folder: Path, setting: "Field[Any]", value: Any) -> Any:
     """Return a value in which every relative path leads from `folder`."""
     if isinstance(value, tuple):
         return tuple(_led_from(folder, setting, one) for one in value)
-    if not is_path(setting) or str(value) in (limits_of(setting).words or ()):
+    if not is_path(setting) or is_address(value) or str(value) in (limits_of(setting).words or ()):
         return value
     return type_of(setting)(folder / value)

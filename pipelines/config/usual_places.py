@@ -7,6 +7,7 @@ from pipelines.config.setting import Tell
 from pipelines.errors import ConfigError, InputError
 from pipelines.files import read_json, write_json
 from pipelines.regular_files import require_regular
+from pipelines.stores.paths import to_path
 
 RUNS = Path("runs")
 S4NET_RUN = RUNS / "s4net"
@@ -133,4 +134,4 @@ def recorded_pictures(labels: Path) -> tuple[Path, ...] | None:
     content = read_json(note) if note.is_file() else None
     images = content.get("images") if isinstance(content, dict) else None
     places = images if isinstance(images, list) else [images]
-    return tuple(map(Path, places)) if places and all(isinstance(place, str) for place in places) else None
+    return tuple(map(to_path, places)) if places and all(isinstance(place, str) for place in places) else None

@@ -8,13 +8,13 @@ without gaps. Both numberings have 0 for background and 255 for "ignore".
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import InputError, nearest_name
 from pipelines.files import read_text
+from pipelines.stores.paths import to_path
 
 IGNORE = 255
 VOC_CLASSES = (
@@ -211,7 +211,7 @@ def load_classes(source: str) -> ClassList:
     """
     if source == "voc":
         return ClassList.from_names(VOC_CLASSES)
-    path = Path(source)
+    path = to_path(source)
     if not path.is_file():
         raise InputError(
             f"--classes {source}: no such file, expected 'voc' or a file of class names; check the path", "file-missing"

@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from pipelines.data.notes import Notes
 from pipelines.errors import InputError
 from pipelines.regular_files import kind_of_file
+from pipelines.stores.address import Address
 
 _FOLDER = "a folder"
 _NO_NAME = ("/",)
@@ -32,6 +33,9 @@ def walk_files(folder: Path, notes: Notes, pictures: tuple[str, ...] = ()) -> It
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder, expected one with pictures; check the path", "folder-missing")
+    if isinstance(folder, Address):
+        yield from _listed(folder, notes)
+        return
     visited = set()
     waiting = [folder]
     while waiting:
@@ -57,6 +61,14 @@ def walk_files(folder: Path, notes: Notes, pictures: tuple[str, ...] = ()) -> It
             if kind != _FOLDER or entry.name.lower().endswith(pictures or _NO_NAME):
                 notes.left_out(f"{folder}: left out, because they are no files", f"{entry.name} ({kind})")
         waiting += reversed(folders)
+
+
+def _listed(folder: Address, notes: Notes) -> Iterator[Path]:
+    """Yield the objects of a store below an address, without hidden ones."""
+    what = f"{folder}: left out, because no path can stand for their names"
+    for file in folder.files(lambda name: notes.left_out(what, name)):
+        if not any(part.startswith(".") for part in file.relative_to(folder).parts):
+            yield file
 
 
 def ignored_suffix(name: str) -> str | None:

@@ -12,6 +12,7 @@ from pipelines.data.notes import Notes
 from pipelines.data.tar_shards import TAR_SUFFIX, index_tar
 from pipelines.errors import InputError
 from pipelines.regular_files import kind_of_file, require_regular
+from pipelines.stores.paths import common_folder, is_address
 
 
 def given_pictures(inputs: Sequence[Path], notes: Notes | None = None) -> tuple[Path, dict[str, ImageFile]]:
@@ -35,14 +36,14 @@ def given_pictures(inputs: Sequence[Path], notes: Notes | None = None) -> tuple[
     if len(places) == 1 and places[0].is_dir():
         return places[0], find_images(places[0], notes)
     folders = [place if place.is_dir() else place.parent for place in map(_absolute, places)]
-    root = Path(os.path.commonpath(folders))
+    root = common_folder(folders)
     pictures = dict.fromkeys(picture for one in places for picture in _pictures(_absolute(one), notes))
     return root, by_id(root, list(pictures), " ".join(IMAGE_SUFFIXES))
 
 
 def _places(given: Path, notes: Notes) -> list[Path]:
     """Return the files and folders that an input stands for."""
-    if os.path.exists(given):
+    if given.exists() if is_address(given) else os.path.exists(given):
         require_regular(given)
         return [given]
     suffixes = (*IMAGE_SUFFIXES, TAR_SUFFIX)
@@ -65,6 +66,8 @@ def _places(given: Path, notes: Notes) -> list[Path]:
 
 def _strange(place: Path) -> str | None:
     """Return what is neither a file nor a folder, in words; None for the others."""
+    if is_address(place):
+        return None
     try:
         return kind_of_file(os.stat(place).st_mode)
     except OSError:
@@ -73,7 +76,7 @@ def _strange(place: Path) -> str | None:
 
 def _absolute(path: Path) -> Path:
     """Return the path from the root, without `..`; a link stays a link."""
-    return Path(os.path.abspath(path))
+    return path if is_address(path) else Path(os.path.abspath(path))
 
 
 def _pictures(place: Path, notes: Notes) -> list[ImageFile]:

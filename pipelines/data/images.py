@@ -24,6 +24,7 @@ from pipelines.data.working_size import WORKING_PIXELS, WorkingSize
 from pipelines.errors import InputError
 from pipelines.files import atomic_write
 from pipelines.regular_files import open_regular
+from pipelines.stores.paths import is_file
 
 ImageFile = Path | TarMember
 """Where a picture lies: a file of its own, or a place in a tar."""
@@ -181,7 +182,7 @@ def bytes_of(file: ImageFile) -> int:
     """Return how many bytes a picture has on the disk; 0 for a picture that is not there."""
     if isinstance(file, TarMember):
         return file.size
-    return file.stat().st_size if os.path.isfile(file) else 0
+    return file.stat().st_size if is_file(file) else 0
 
 
 def find_images(folder: Path, notes: Notes | None = None) -> dict[str, ImageFile]:
@@ -203,7 +204,7 @@ def find_images(folder: Path, notes: Notes | None = None) -> dict[str, ImageFile
     found: list[ImageFile] = []
     ignored: Counter[str] = Counter()
     suffixes = readable_suffixes()
-    is_tar = os.path.isfile(folder) and folder.name.lower().endswith((TAR_SUFFIX, *COMPRESSED_SUFFIXES))
+    is_tar = is_file(folder) and folder.name.lower().endswith((TAR_SUFFIX, *COMPRESSED_SUFFIXES))
     for path in [folder] if is_tar else walk_files(folder, notes, suffixes):
         name = path.name.lower()
         if name.endswith(COMPRESSED_SUFFIXES):

@@ -9,9 +9,10 @@ from pipelines.data.classes import MOST_CLASSES, VOC_CLASSES, ClassList
 from pipelines.data.images import ImageFile
 from pipelines.data.keyword_places import PlaceReader
 from pipelines.data.keyword_tables import has_names, read_table
-from pipelines.data.keyword_voc import lists_by_own_names, read_lists, read_xml, split_ids, xml_of
+from pipelines.data.keyword_voc import lists_by_own_names, read_lists, read_xml, split_ids, xml_files
 from pipelines.data.notes import Notes, first_names
 from pipelines.errors import InputError
+from pipelines.stores.paths import to_path
 
 _VOC = ClassList.from_names(VOC_CLASSES)
 _AUTO = "--classes auto"
@@ -36,21 +37,20 @@ def words_used(
         wanted = split_ids(folder.parent, split)
         asked = {image_id: place for image_id, place in images.items() if wanted is None or image_id in wanted}
         return PlaceReader(asked, _VOC, NameMatcher(VOC_CLASSES)).names() or _words_in_voc(asked, folder, split)
-    if not has_names(Path(source)):
+    if not has_names(to_path(source)):
         raise InputError(
             f"{source}: numbers the classes and does not name them, names expected with {_AUTO}; pass the list that it "
             "counts as --classes voc or --classes FILE",
             "classes-numbers",
         )
-    return _counted(some for _, some in read_table(Path(source), images, _VOC, notes)[0])
+    return _counted(some for _, some in read_table(to_path(source), images, _VOC, notes)[0])
 
 
 def _words_in_voc(images: Mapping[str, ImageFile], folder: Path, split: str | None) -> Counter[str]:
     lists = lists_by_own_names(folder.parent, split)
     if lists:
         return _counted(some for _, some in read_lists(lists))
-    places = (xml_of(image_id, path, folder) for image_id, path in images.items())
-    return _counted(read_xml(xml) for xml in places if xml is not None)
+    return _counted(read_xml(xml) for _, xml in xml_files(images, folder))
 
 
 def _counted(pictures: Iterable[Iterable[str]]) -> Counter[str]:

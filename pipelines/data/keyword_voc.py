@@ -1,8 +1,7 @@
 """Keywords in a folder of VOC's layout: the lists of each class in `ImageSets/Main`, and XML for each picture."""
 
-import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,6 +10,7 @@ from pipelines.data.images import ImageFile
 from pipelines.data.keyword_tables import Named, damaged
 from pipelines.data.voc import read_split
 from pipelines.files import read_text
+from pipelines.stores.paths import presence
 
 _ABSENT = "-1"  # in VOC's lists; 1 is present, and 0 is present but hard to see, as in class vectors
 _LIST_LINE = re.compile(r"(\S+)\s+(-1|0|1)")
@@ -84,11 +84,24 @@ def read_lists(lists: Sequence[tuple[str, Path]]) -> Named:
                 yield parts.group(1), [name]
 
 
-def xml_of(image_id: str, path: ImageFile, folder: Path) -> Path | None:
-    """Return the XML of a picture, in `Annotations` beside the folder of the pictures or beside the picture itself."""
-    places = [folder.parent / "Annotations" / f"{image_id}.xml"]
-    places += [path.with_suffix(".xml")] if isinstance(path, Path) else []
-    return next((place for place in places if os.path.isfile(place)), None)
+def xml_files(images: Mapping[str, ImageFile], folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the pictures that have XML, in `Annotations` beside the folder of the pictures or beside the picture.
+
+    Args:
+        images: Where each picture lies, by image_id.
+        folder: The folder of the pictures.
+
+    Yields:
+        (image_id, XML).
+    """
+    apart, beside = folder.parent / "Annotations", folder
+    is_apart, is_beside = presence(apart), presence(beside)
+    for image_id, path in images.items():
+        xml = apart / f"{image_id}.xml"
+        if is_apart(xml):
+            yield image_id, xml
+        elif isinstance(path, Path) and is_beside(path.with_suffix(".xml")):
+            yield image_id, path.with_suffix(".xml")
 
 
 def read_xml(path: Path) -> list[str]:

@@ -1,6 +1,5 @@
 """Pictures of one or several folders, with their keywords and the class list that these are in."""
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pipelines.data.keywords_files import Keywords, keyword_faults, read_keyword
 from pipelines.data.notes import Notes
 from pipelines.data.picture_folders import joined
 from pipelines.errors import InputError
+from pipelines.stores.paths import common_folder
 
 _AUTO, _VOC = "auto", "voc"
 _SHOWN = 8
@@ -184,7 +184,7 @@ def _grouped(
         wanted: set[str] = set()
         for number in members:
             wanted |= _wanted(folders[number], found[number], splits[number])
-        above = Path(os.path.commonpath([folders[number].absolute() for number in members]))
+        above = common_folder([folders[number] for number in members])
         ordered = dict(sorted(images.items()))
         groups.append(_Group(source, above, ordered, None, frozenset(wanted) if split is not None else None))
     return groups

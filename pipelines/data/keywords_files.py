@@ -17,10 +17,11 @@ from pipelines.data.classes import VOC_CLASSES, ClassList
 from pipelines.data.images import ImageFile, strip_image_suffix
 from pipelines.data.keyword_places import PlaceReader, folder_names, tell_unplaced
 from pipelines.data.keyword_tables import Named, read_table
-from pipelines.data.keyword_voc import class_lists, read_lists, read_xml, split_ids, xml_of
+from pipelines.data.keyword_voc import class_lists, read_lists, read_xml, split_ids, xml_files
 from pipelines.data.notes import Notes, first_names
 from pipelines.data.picture_names import PictureNames
 from pipelines.errors import InputError
+from pipelines.stores.paths import to_path
 
 Keywords = dict[str, tuple[str, ...]]  # image_id -> class names
 
@@ -225,7 +226,7 @@ class _Source:
             where, named = self._find()
             strict = False
         else:
-            named, faults = read_table(Path(source), self.images, self.classes, self.notes)
+            named, faults = read_table(to_path(source), self.images, self.classes, self.notes)
             where, strict = source, Path(source).suffix.lower() in (".csv", ".tsv")
         said = _Said(where, self.matcher, faults=faults, is_of_places=source == "auto" and where == str(self.folder))
         self._sort(said, list(named))
@@ -271,9 +272,7 @@ class _Source:
         lists = class_lists(self.folder.parent, self.matcher, self.split)
         if lists:
             return f"{lists[0][1].parent}", read_lists(lists)
-        annotations = [
-            (image_id, xml) for image_id, path in self.images.items() if (xml := xml_of(image_id, path, self.folder))
-        ]
+        annotations = list(xml_files(self.images, self.folder))
         if annotations:
             return f"{annotations[0][1].parent}", ((image_id, read_xml(xml)) for image_id, xml in annotations)
         folders = folder_names(self.images)

@@ -1,6 +1,5 @@
 """Pictures with label maps to train on: checked before the training, kept in memory, and cut to random crops."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from pipelines.data.images import ImageFile, image_size, open_working_picture
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.shown_classes import no_class_shown
 from pipelines.errors import InputError, raise_all
+from pipelines.stores.paths import presence
 
 _CACHE_BYTES = 2**30  # a thousand pictures of 500 x 375 fill three quarters
 _FILL = (124, 116, 104)  # ImageNet's mean: about 0 for the network
@@ -107,14 +107,15 @@ class LabelledPictures:
                 f"{labels.path}: no picture for {_some(without_picture)}, expected one for each id; check --images",
                 "image-missing",
             )
-        without_label = [image_id for image_id in self.ids if not os.path.isfile(labels.label_path(image_id))]
+        is_there = presence(labels.path)
+        without_label = [image_id for image_id in self.ids if not is_there(labels.label_path(image_id))]
         if without_label:
             path = labels.label_path(without_label[0])
             raise InputError(
                 f"{path}: no such file, expected label maps for {_some(without_label)}; check --labels and --list",
                 "label-missing",
             )
-        unsure = [image_id for image_id in self.ids if not os.path.isfile(labels.confidence_path(image_id))]
+        unsure = [image_id for image_id in self.ids if not is_there(labels.confidence_path(image_id))]
         if unsure and self._reads_confidence:
             path = labels.confidence_path(unsure[0])
             flags = "--confidence and --loss soft" if confidence else "--least-confidence"

@@ -8,16 +8,18 @@ Merging twice, even at the same time, gives the same bytes. Nothing in these fil
 were made, or in how many runs.
 """
 
-import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from pipelines.data.coco_writer import coco_json
 from pipelines.data.label_folder import LabelFolder
+from pipelines.data.part_journal import open_journal
 from pipelines.data.record_files import INSTANCES, RECORDS, SETTINGS, Record, check_settings, write_records
 from pipelines.files import write_json
 from pipelines.journal import Journal
+from pipelines.stores.paths import presence
 
 _SHARD_RECORDS = "records-*-of-*.jsonl"
 
@@ -41,7 +43,7 @@ class LabelRecords:
             shard: (I, N): this is shard I of N, counted from 1.
         """
         self.folder = folder
-        self.journal = Journal(folder.path / f"records-{shard[0]}-of-{shard[1]}.jsonl")
+        self.journal = open_journal(folder.path / f"records-{shard[0]}-of-{shard[1]}.jsonl")
 
     def claim(self, settings: Mapping[str, Any], dry_run: bool = False) -> None:
         """Tie the folder to the settings that its labels are made with.
@@ -66,13 +68,13 @@ class LabelRecords:
             retry_failed: Whether a picture that failed counts as not finished.
         """
         done = {}
+        is_there = presence(self.folder.path)
         for image_id, record in self._read().items():
             if "failed" in record:
                 finished = not retry_failed
             else:
-                finished = os.path.isfile(self.folder.label_path(image_id)) and os.path.isfile(
-                    self.folder.confidence_path(image_id)
-                )
+                paths = (self.folder.label_path(image_id), self.folder.confidence_path(image_id))
+                finished = all(map(is_there, paths))
             if finished:
                 done[image_id] = record
         return done
@@ -85,6 +87,14 @@ class LabelRecords:
         """Record a picture whose files are in place."""
         self.journal.append(record)
         self.journal.sync()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Give a block after which all records are written, also where an error ends it."""
+        try:
+            yield
+        finally:
+            self.journal.flush()
 
     def merge(self, image_ids: Sequence[str], settings: Mapping[str, Any]) -> bool:
         """Complete the folder if every picture is finished.

@@ -22,7 +22,7 @@ def require_short_name(output: Path) -> None:
         InputError: The name is too long [name-too-long].
     """
     longest = max(output.parts, key=lambda part: len(os.fsencode(part)), default="")
-    in_part, in_all = len(os.fsencode(longest)), len(os.fsencode(output))
+    in_part, in_all = len(os.fsencode(longest)), len(os.fsencode(str(output)))
     if in_part > _LONGEST_PART:
         raise _too_long(output, in_part, _LONGEST_PART)
     if in_all > _LONGEST_PATH - _SPARE:

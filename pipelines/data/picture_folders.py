@@ -8,7 +8,9 @@ from pathlib import Path
 
 from pipelines.data.images import ImageFile, find_images
 from pipelines.data.notes import Notes
+from pipelines.data.tar_shards import TAR_SUFFIX
 from pipelines.errors import InputError
+from pipelines.stores.paths import is_address
 
 _MOST_PAIRS = 100  # that a message names
 
@@ -64,6 +66,8 @@ def name_below(picture: ImageFile, folders: Sequence[Path]) -> str:
     """
     # A path leads from `.` too, so that the folder with the most parts comes first.
     for folder in sorted(map(_base, folders), key=lambda folder: -len(folder.parts)):
+        if is_address(folder) is not is_address(_file(picture)):
+            continue
         try:
             return picture.relative_to(folder).as_posix()
         except ValueError:
@@ -73,7 +77,12 @@ def name_below(picture: ImageFile, folders: Sequence[Path]) -> str:
 
 def _base(folder: Path) -> Path:
     """Return the folder from which paths lead: that of a tar for a tar."""
-    return folder.parent if folder.is_file() else folder
+    is_tar = folder.name.lower().endswith(TAR_SUFFIX) if is_address(folder) else folder.is_file()
+    return folder.parent if is_tar else folder
+
+
+def _file(picture: ImageFile) -> Path:
+    return picture if isinstance(picture, Path) else picture.tar
 
 
 def _refuse_overlap(folders: Sequence[Path], found: Sequence[Mapping[str, ImageFile]]) -> None:
@@ -91,7 +100,10 @@ def _refuse_overlap(folders: Sequence[Path], found: Sequence[Mapping[str, ImageF
 
 def _places(pictures: Mapping[str, ImageFile]) -> set[str]:
     """Return the real folders and tars that pictures are in."""
-    return {os.path.realpath(place) for place in {_holder(picture) for picture in pictures.values()}}
+    return {
+        str(place) if is_address(place) else os.path.realpath(place)
+        for place in {_holder(picture) for picture in pictures.values()}
+    }
 
 
 def _holder(picture: ImageFile) -> Path:

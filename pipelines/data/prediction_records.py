@@ -8,16 +8,18 @@ Shards append to a journal each. The first shard that finds a record of every pi
 twice, even at the same time, gives the same bytes.
 """
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pipelines.config.outputs import require_own_folder
 from pipelines.data.coco_writer import coco_json
+from pipelines.data.part_journal import open_journal, remove_parts
 from pipelines.data.record_files import INSTANCES, RECORDS, SETTINGS, Record, check_settings, write_records
 from pipelines.files import write_json
 from pipelines.journal import Journal
+from pipelines.stores.paths import presence
 
 SALIENT = "salient"
 """The one category of class-agnostic instances."""
@@ -45,7 +47,7 @@ class PredictionRecords:
         """
         self.folder, self.holds_maps = folder, holds_maps
         name = RECORDS if shard[1] == 1 else f"records-{shard[0]}-of-{shard[1]}.jsonl"
-        self._journal = Journal(folder / name)
+        self._journal = open_journal(folder / name)
 
     def map_path(self, image_id: str) -> Path:
         """Return the file of a picture's label map."""
@@ -76,16 +78,25 @@ class PredictionRecords:
         Args:
             retry_failed: Whether a picture that failed counts as not finished.
         """
+        is_there = presence(self.folder)
         return {
             image_id: record
-            for image_id, record in self._newest().items()
-            if (not retry_failed if "failed" in record else self._is_done(record))
+            for image_id, record in self._newest(is_there).items()
+            if (not retry_failed if "failed" in record else self._is_done(record, is_there))
         }
 
     def add(self, record: Record) -> None:
         """Add the record of a picture whose file is in place."""
         self._journal.append(record)
         self._journal.sync()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Give a block after which all records are written, also where an error ends it."""
+        try:
+            yield
+        finally:
+            self._journal.flush()
 
     def finish(self, image_ids: Iterable[str]) -> bool:
         """Order the records, and write the files that depend on all of them, if every picture has a record.
@@ -96,18 +107,19 @@ class PredictionRecords:
         Returns:
             Whether that was done.
         """
-        newest, done = self._newest(), self.done()
+        newest, done = self._newest(presence(self.folder)), self.done()
         if any(image_id not in done for image_id in image_ids):
             return False
         records = [newest[image_id] for image_id in sorted(newest)]
         write_records(self.folder, records)
+        remove_parts(self.folder / RECORDS)
         if not self.holds_maps:
             write_json(self.folder / INSTANCES, coco_json(records, {SALIENT: 1}), indent=None)
         for journal in self.folder.glob(_SHARD_RECORDS):
             journal.unlink(missing_ok=True)
         return True
 
-    def _newest(self) -> dict[str, Record]:
+    def _newest(self, is_there: Callable[[Path], bool]) -> dict[str, Record]:
         """Return the newest record of every picture, by image id."""
         shards: dict[str, Record] = {}
         for path in sorted(self.folder.glob(_SHARD_RECORDS)):
@@ -117,12 +129,12 @@ class PredictionRecords:
                 if known is None or "failed" in known or "failed" not in record:
                     shards[record["image_id"]] = record
         # The merged records are written before the journals are removed, so they are read last to miss none.
-        newest = {record["image_id"]: record for record in Journal(self.folder / RECORDS).read()}
+        newest = {record["image_id"]: record for record in open_journal(self.folder / RECORDS).read()}
         for image_id, record in shards.items():
-            if not ("failed" in record and image_id in newest and self._is_done(newest[image_id])):
+            if not ("failed" in record and image_id in newest and self._is_done(newest[image_id], is_there)):
                 newest[image_id] = record
         return newest
 
-    def _is_done(self, record: Record) -> bool:
+    def _is_done(self, record: Record, is_there: Callable[[Path], bool]) -> bool:
         """Return whether a picture did not fail, and its file is in place."""
-        return "failed" not in record and (not self.holds_maps or os.path.isfile(self.map_path(record["image_id"])))
+        return "failed" not in record and (not self.holds_maps or is_there(self.map_path(record["image_id"])))

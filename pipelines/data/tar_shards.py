@@ -18,6 +18,7 @@ from typing import BinaryIO, cast
 from pipelines.data.notes import first_names
 from pipelines.errors import InputError
 from pipelines.regular_files import open_regular
+from pipelines.stores.address import Address
 
 TAR_SUFFIX = ".tar"
 COMPRESSED_SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
@@ -100,6 +101,8 @@ def open_member(member: TarMember) -> BinaryIO:
     Raises:
         OSError: The tar cannot be opened.
     """
+    if isinstance(member.tar, Address):
+        return member.tar.open_range(member.offset, member.size)
     return cast(
         BinaryIO,
         io.BufferedReader(

@@ -13,6 +13,7 @@ import pickle
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from pipelines.config.usual_places import weights_file as weights_file
 from pipelines.errors import InputError, S4Error
 from pipelines.file_errors import require_space
 from pipelines.files import atomic_write, read_json, sha256_file
+from pipelines.stores.paths import local_copy
 
 _HASHES = "s4_sha256"  # key of the hashes of the other entries
 _REST = "rest"  # all entries without tensors have one hash together
@@ -113,7 +115,30 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         found = "is a folder, a FIFO or a device" if path.exists() else "no such file"
         raise InputError(f"{path}: {found}, a checkpoint expected; check the path", "weights-missing")
-    content = _load_packed(path) if path.suffix == ".safetensors" else _load_archive(path)
+    with _readable(path) as file:
+        return _checked(path, file, _load_packed(path, file) if _is_packed(path) else _load_archive(path, file))
+
+
+def _is_packed(path: Path) -> bool:
+    return path.suffix == ".safetensors"
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[Path]:
+    """Give a file on this machine with the content of a checkpoint."""
+    try:
+        with local_copy(path) as file:
+            yield file
+    except FileNotFoundError as error:  # removed just now
+        raise InputError(f"{path}: no such file, a checkpoint expected; check the path", "weights-missing") from error
+
+
+def _checked(path: Path, file: Path, content: Any) -> dict[str, Any]:
+    """Return the content of a checkpoint, whose hashes are compared.
+
+    Raises:
+        InputError: It is damaged, or no checkpoint [weights-damaged].
+    """
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise damaged(path, f"holds a {type(content).__name__} without names")
     try:
@@ -124,9 +149,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise damaged(path, f"holds more than tensors and plain data ({_first_line(error)})") from error
     if changed:
         raise damaged(path, f"{changed[0]} is not what was saved (its SHA-256 differs)")
-    if written is None and path.suffix != ".safetensors":
-        _require_checksums(path)
-    if path.suffix == ".safetensors" and "model" in content:
+    if written is None and not _is_packed(path):
+        _require_checksums(path, file)
+    if _is_packed(path) and "model" in content:
         model = content["model"]
         content["model"] = {name: each.float() if each.is_floating_point() else each for name, each in model.items()}
     return content
@@ -187,10 +212,10 @@ def require_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
             raise damaged(path, f"{name} holds numbers that are not finite")
 
 
-def _load_archive(path: Path) -> Any:
+def _load_archive(path: Path, file: Path) -> Any:
     try:
-        _require_bounded(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        _require_bounded(file)
+        return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{path}: is no checkpoint, or holds more than tensors and plain data, a checkpoint written by s4 "
@@ -201,12 +226,12 @@ def _load_archive(path: Path) -> Any:
         raise damaged(path, f"cannot be read as a checkpoint ({_first_line(error)})") from error
 
 
-def _load_packed(path: Path) -> dict[str, Any]:
-    _require_recorded(path)
+def _load_packed(path: Path, file: Path) -> dict[str, Any]:
+    _require_recorded(path, file)
     try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(_HEADER, "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        with safe_open(file, framework="pt") as opened:
+            header = json.loads((opened.metadata() or {}).get(_HEADER, "{}"))
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}
     except Exception as error:  # the reader's own errors, those of JSON, and those of types that torch does not know
         raise damaged(path, f"cannot be read as a safetensors file ({_first_line(error)})") from error
     if not isinstance(header, dict):
@@ -214,7 +239,7 @@ def _load_packed(path: Path) -> dict[str, Any]:
     return {**header, "model": tensors}
 
 
-def _require_recorded(path: Path) -> None:
+def _require_recorded(path: Path, file: Path) -> None:
     """Compare a packed network with the record that lies beside it, if there is one.
 
     Raises:
@@ -226,7 +251,7 @@ def _require_recorded(path: Path) -> None:
     except S4Error:
         return  # a file of another program
     expected = content.get("sha256") if isinstance(content, dict) else None
-    if isinstance(expected, str) and sha256_file(path) != expected:
+    if isinstance(expected, str) and sha256_file(file) != expected:
         raise damaged(path, f"is not the file that {record.name} describes (its SHA-256 differs)")
 
 
@@ -246,16 +271,16 @@ def _require_bounded(path: Path) -> None:
         raise ValueError("its parts are larger than the file")
 
 
-def _require_checksums(path: Path) -> None:
+def _require_checksums(path: Path, file: Path) -> None:
     """Compare the parts of an archive with the checksums in it. torch writes them, and does not read them.
 
     Raises:
         InputError: A checksum differs [weights-damaged].
     """
-    if not zipfile.is_zipfile(path):
+    if not zipfile.is_zipfile(file):
         return
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             bad = archive.testzip()
     except Exception as error:  # local headers that contradict the directory
         raise damaged(path, f"cannot be read as a checkpoint ({_first_line(error)})") from error

@@ -14,6 +14,7 @@ from pipelines.engine.picture_workers import FEWEST, PictureWorkers
 from pipelines.engine.ray_workers import RayWorkers, room
 from pipelines.engine.threads import cores, one_thread
 from pipelines.events import Events
+from pipelines.stores.paths import in_memory, to_path
 
 Config = PredictConfig | PseudoLabelConfig
 
@@ -28,13 +29,17 @@ def open_workers(config: Config, work: W, pictures: Sequence[Any], events: Event
         events: Told of the start.
     """
     if config.engine == "local":
+        if in_memory(vars(config).values()):
+            events.info("memory:// is seen by this process alone, so one process works on the pictures")
         return PictureWorkers(work, processes(config), events)
     paths = list(_read_by_workers(config, pictures))
     return RayWorkers(work, config.ray_address, config.device, config.workers, paths, config.out, events)
 
 
 def processes(config: Config) -> int:
-    """Return how many processes of this machine may work on pictures."""
+    """Return how many processes of this machine may work on pictures; one if only this process sees the files."""
+    if in_memory(vars(config).values()):
+        return 1
     if config.workers is not None:
         return config.workers
     return cores() if choose_device(config.device).type == "cpu" else 1
@@ -62,8 +67,9 @@ def _read_by_workers(config: Config, pictures: Sequence[Any]) -> Iterator[tuple[
         if network is not None:
             yield flag_of(name), weights_file(network)
     if isinstance(config, PseudoLabelConfig):
-        if Path(config.trunk_weights).is_file():
-            yield "--trunk-weights", Path(config.trunk_weights)
+        trunk_weights = to_path(config.trunk_weights)
+        if trunk_weights.is_file():
+            yield "--trunk-weights", trunk_weights
         if config.instances is not None:
             yield "--instances", config.instances
     for picture in {str(pictures[place]): pictures[place] for place in (0, len(pictures) // 2, -1)}.values():

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pipelines.errors import MachineError
 from pipelines.files import atomic_write, sha256_file
+from pipelines.stores.address import Address
 
 _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scipy", "pillow", "pycocotools", "safetensors")
 _ROOT = Path(__file__).parents[2]
@@ -37,7 +38,7 @@ class Shared:
     """
 
     folder: str
-    files: tuple[tuple[str, str, str], ...]
+    files: tuple[tuple[str, Path, str], ...]
     versions: Mapping[str, str]
 
     @classmethod
@@ -47,7 +48,7 @@ class Shared:
         Args:
             paths: (flag, path) of what the processes open.
         """
-        files = tuple((flag, str(path), _look(path)) for flag, path in paths)
+        files = tuple((flag, path, _look(path)) for flag, path in paths)
         return cls(str(Path.cwd()), files, installed())
 
     def enter(self) -> None:
@@ -63,7 +64,7 @@ class Shared:
             if found != self.versions.get(name)
         ]
         for flag, path, expected in self.files:
-            found = _look(Path(path))
+            found = _look(path)
             if found != expected:
                 faults.append(f"{flag} {path}: {expected} expected, {found} found")
         return faults
@@ -91,7 +92,7 @@ def mark(folder: Path) -> Iterator[Path]:
     Raises:
         MachineError: The folder cannot be written to.
     """
-    is_new = not folder.exists()
+    is_new = not isinstance(folder, Address) and not folder.exists()
     path = folder / f".ray-{os.urandom(8).hex()}.{os.getpid()}.tmp"
     atomic_write(path, lambda file: file.write(path.name.encode()))
     try:

@@ -1,13 +1,13 @@
 """Cues in files, one for each picture: `<label folder>/cues/<id>.npz`."""
 
-import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pipelines.errors import InputError
 from pipelines.files import copy_file
 from pipelines.labels.attention import ATTENTION
 from pipelines.labels.cues import PictureCues, load_cues
+from pipelines.stores.paths import is_file, presence
 
 
 def take_over(earlier: Path, folder: Path, image_ids: Iterable[str]) -> int:
@@ -26,7 +26,7 @@ def take_over(earlier: Path, folder: Path, image_ids: Iterable[str]) -> int:
     # A damaged file is not copied: its cues are found again.
     found = [name for name in map(_cue_name, image_ids) if load_cues(earlier / name) is not None]
     for name in (ATTENTION, *found):
-        if os.path.isfile(earlier / name) and not os.path.exists(folder / name):
+        if is_file(earlier / name) and not is_file(folder / name):
             copy_file(earlier / name, folder / name)
     return len(found)
 
@@ -52,7 +52,12 @@ class CueStore:
 
     def has(self, image_id: str) -> bool:
         """Tell whether there is a file with the cues of a picture."""
-        return os.path.isfile(self.path(image_id))  # also for a name that is too long
+        return is_file(self.path(image_id))  # also for a name that is too long
+
+    def presence(self) -> Callable[[str], bool]:
+        """Return a function that tells of many pictures whether there are cues now; see `presence`."""
+        is_there = presence(self.folder / "cues")
+        return lambda image_id: is_there(self.path(image_id))
 
     def save(self, image_id: str, cues: PictureCues) -> None:
         """Write the cues of a picture."""

@@ -21,6 +21,7 @@ from pipelines.events import Events
 from pipelines.files import read_json, sha256_file, sha256_lines
 from pipelines.labels.instances import named_by_source, source_hash
 from pipelines.labels.recognizer import kind_of
+from pipelines.stores.paths import to_path
 
 Strategy = Literal["single", "attention", "graph", "random"]
 
@@ -179,7 +180,7 @@ def label_settings(config: PseudoLabelConfig, plan: LabelPlan) -> dict[str, Any]
         configuration["seed"] = config.seed
     if plan.uses_attention or plan.recognise:
         source = config.trunk_weights
-        file = Path(source)
+        file = to_path(source)
         configuration |= {
             "trunk": config.trunk,
             "trunk_weights": sha256_file(file) if file.is_file() else source,

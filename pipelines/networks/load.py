@@ -27,6 +27,7 @@ from pipelines.networks.network_file import (
     require_buildable,
     s4net_checkpoint,
 )
+from pipelines.stores.paths import to_path
 from s4net import Instances, S4Net
 from s4net.instances import RawDetections
 from s4net.mirror import MirrorReader, can_mirror
@@ -52,7 +53,7 @@ def load_s4net(
         InputError: There is no checkpoint, or one of another kind.
         ConfigError: With `flip`, mirror images have other anchors in this network [flip-unusable].
     """
-    path = weights_file(Path(weights))
+    path = weights_file(to_path(weights))
     config, content = s4net_checkpoint(path)
     require_buildable(path, content["model"], lambda: new_s4net(config, pretrained=False))
     net = new_s4net(config, pretrained=False)
@@ -124,7 +125,7 @@ def load_deeplab(
     Raises:
         InputError: There is no checkpoint, or one of another kind.
     """
-    path = weights_file(Path(weights))
+    path = weights_file(to_path(weights))
     classes, content = deeplab_checkpoint(path)
     net: DeepLab | MultiScale = build_deeplab(content["network"], classes.n_outputs)
     if content["multi_scale"]:
@@ -189,7 +190,7 @@ def as_pixels(picture: Picture) -> NDArray[np.uint8]:
         InputError: The file cannot be opened, or the array is not uint8 [H, W, 3].
     """
     if isinstance(picture, str | Path):
-        return open_image(Path(picture))
+        return open_image(to_path(picture))
     if isinstance(picture, Image.Image):
         return np.asarray(picture.convert("RGB"))
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:

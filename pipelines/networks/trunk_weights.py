@@ -11,6 +11,7 @@ from pipelines.engine.checkpoint import load_checkpoint, require_finite
 from pipelines.errors import InputError, MachineError
 from pipelines.file_errors import full_disk, write_error
 from pipelines.networks.trunk_places import LITE0, WHEEL, TrunkPlace, find_trunk
+from pipelines.stores.paths import to_path
 
 
 def trunk_state(name: str, source: str) -> dict[str, Tensor] | None:
@@ -29,7 +30,7 @@ def trunk_state(name: str, source: str) -> dict[str, Tensor] | None:
     if source == "none":
         return None
     if source != "imagenet":
-        return _from_file(Path(source), name)
+        return _from_file(to_path(source), name)
     place = find_trunk(name, source)
     if place.where == "package" and place.path is not None:
         return _renamed(load_checkpoint(place.path))

@@ -1,0 +1,122 @@
+"""The stores that addresses lead to: fsspec's file systems, how they are opened, and what their failures mean."""
+
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from pathlib import PurePosixPath
+from threading import Lock
+from typing import Any, NamedTuple
+
+from pipelines.errors import ConfigError, InputError, MachineError, masked, nearest_name
+
+
+class Store(NamedTuple):
+    """A store, and the texts around the paths in it.
+
+    Attributes:
+        store: File system of fsspec.
+        lock: Held during a question, because most drivers may be used by one thread at a time.
+        protocols: The protocols of the address, the first one being that of `store`.
+        before: Text of an address before the path inside the store.
+        after: Text behind it: the archive that the store lies in.
+    """
+
+    store: Any
+    lock: AbstractContextManager[Any]
+    protocols: tuple[str, ...]
+    before: str
+    after: str
+
+    def text(self, inside: PurePosixPath) -> str:
+        """Return the address of a path in the store."""
+        return f"{self.before}{'' if str(inside) == '.' else inside}{self.after}"
+
+    def key(self, inside: PurePosixPath) -> str:
+        """Return the name by which fsspec knows a path in the store."""
+        return str(self.store._strip_protocol(f"{self.before.rpartition('::')[2]}{inside}"))
+
+
+def split_address(text: str) -> tuple[Store, PurePosixPath]:
+    """Return the store of an address, and the path inside the store."""
+    # In `zip://inside::file:///outside.zip` the first part has the path. In `simplecache::s3://b/c`, the second has it.
+    parts = text.split("::")
+    number = next(number for number, part in enumerate(parts) if "://" in part)
+    protocol, _, inside = parts[number].partition("://")
+    before = "".join(f"{part}::" for part in parts[:number]) + f"{protocol}://"
+    after = "".join(f"::{part}" for part in parts[number + 1 :])
+    protocols = tuple(part.partition("://")[0] for part in parts)
+    # The first part of the path may be a host, and the connection depends on it.
+    store, lock = _store(f"{before}{inside.partition('/')[0]}{after}")
+    return Store(store, lock, protocols, before, after), PurePosixPath(inside)
+
+
+@cache
+def _store(text: str) -> tuple[Any, AbstractContextManager[Any]]:
+    """Return fsspec's file system for an address, and the lock for questions to it."""
+    shown = masked(text)
+    try:
+        from fsspec.core import url_to_fs
+
+        store = url_to_fs(text)[0]
+        # A driver with a loop of its own takes questions from any thread.
+        return store, nullcontext() if store.async_impl else Lock()
+    except ImportError as error:
+        raise ConfigError(
+            f"{shown}: a package for this protocol is not installed ({masked(str(error))}), it is expected; install it "
+            "with pip",
+            "address-driver",
+        ) from error
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{shown}: nothing is there ({in_words(error)}), an archive expected; check the address", "file-missing"
+        ) from error
+    except OSError as error:
+        raise failure(shown, error, "the connection failed") from error
+    except Exception as error:
+        if "rotocol not known" in str(error):
+            from fsspec import available_protocols
+
+            near = nearest_name(text.partition("://")[0].rpartition("::")[2], available_protocols())
+            hint = f"did you mean {near}?" if near else "check the address"
+            raise ConfigError(
+                f"{shown}: no file system has this protocol, one that fsspec knows expected; {hint}", "address-protocol"
+            ) from error
+        raise ConfigError(
+            f"{shown}: cannot be opened ({in_words(error)}), a whole address expected; correct it", "address-form"
+        ) from error
+
+
+def failure(shown: str, error: Exception, found: str) -> MachineError:
+    """Return the error of a store that refuses or fails.
+
+    Args:
+        shown: The address.
+        error: The error of the driver.
+        found: What happened, if it is no refusal.
+    """
+    if is_refusal(error):
+        return MachineError(
+            f"{shown}: the store refuses access ({in_words(error)}), credentials with the right to it expected; check "
+            "them in the environment or in the settings of fsspec",
+            "no-permission",
+        )
+    return MachineError(
+        f"{shown}: {found} ({in_words(error)}), an answer expected; check the address and the network, and start the "
+        "same command again",
+        "address-failed",
+    )
+
+
+def in_words(error: BaseException) -> str:
+    """Return the kind of a driver's error and the first line of what it says."""
+    lines = masked(str(error)).splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def is_refusal(error: Exception) -> bool:
+    """Return whether a store refuses access; each driver says so in its own way."""
+    status = getattr(error, "status", getattr(error, "code", None))
+    return (
+        isinstance(error, PermissionError)
+        or status in (401, 403, "401", "403")
+        or any(word in type(error).__name__ for word in ("Credential", "Forbidden", "Unauthorized", "AccessDenied"))
+    )
