@@ -7,6 +7,7 @@ import glob
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from pipelines.config.outputs import place_faults
 from pipelines.config.setting import Config, StageConfig, Tell, flag_of, limits_of
@@ -14,7 +15,7 @@ from pipelines.config.usual_places import weights_file
 from pipelines.errors import ConfigError, InputError, S4Error, nearest_name, raise_all
 from pipelines.files import read_json
 from pipelines.stores.address import Address
-from pipelines.stores.paths import to_path
+from pipelines.stores.paths import is_address, to_path
 
 _LISTS = Path("ImageSets", "Segmentation")
 _TAR = ".tar"  # a folder of pictures in one file
@@ -49,14 +50,17 @@ def prepared(config: Config, tell: Tell) -> Config:
         config = config.located(tell)
     except ConfigError as error:
         missing.append(error)
-    raise_all([*_faults(config), *missing])
+    # Two settings may lead to the same store.
+    raise_all(list({str(fault): fault for fault in [*_faults(config), *missing]}.values()))
     return config
 
 
 def _faults(config: StageConfig) -> Iterator[S4Error]:
     for setting in fields(config):
         limits, value = limits_of(setting), getattr(config, setting.name)
-        if limits.must_be is None or value is None or (limits.to_begin and goes_on(config)):
+        unopened = list(_unopened(value))
+        yield from unopened
+        if unopened or limits.must_be is None or value is None or (limits.to_begin and goes_on(config)):
             continue
         for one in value if isinstance(value, tuple) else (value,):
             if limits.must_be == "weights" or str(one) not in (limits.words or ()):
@@ -71,6 +75,17 @@ def _faults(config: StageConfig) -> Iterator[S4Error]:
         except ConfigError as error:
             yield error
     yield from busy or places
+
+
+def _unopened(value: Any) -> Iterator[S4Error]:
+    """Yield what is wrong with the stores of addresses."""
+    for one in value if isinstance(value, tuple) else (value,):
+        path = to_path(one) if is_address(one) else None
+        if isinstance(path, Address):
+            try:
+                _ = path.store
+            except S4Error as error:
+                yield error
 
 
 def goes_on(config: StageConfig) -> bool:

@@ -53,7 +53,7 @@ class Address(LexicalAddress):
         """
         for last in (False, True):
             try:
-                with self._root.lock:
+                with self._root.opened[1]:
                     return question(*given, **named)
             except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
                 raise type(error)(errno.ENOENT, "no such object in the store", str(self)) from error

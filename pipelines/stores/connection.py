@@ -13,18 +13,28 @@ class Store(NamedTuple):
     """A store, and the texts around the paths in it.
 
     Attributes:
-        store: File system of fsspec.
-        lock: Held during a question, because most drivers may be used by one thread at a time.
-        protocols: The protocols of the address, the first one being that of `store`.
+        protocols: The protocols of the address, the store's own one first.
         before: Text of an address before the path inside the store.
-        after: Text behind it: the archive that the store lies in.
+        host: The first part of the path, where it is a host or a bucket.
+        after: Text behind the path: the archive that the store lies in.
     """
 
-    store: Any
-    lock: AbstractContextManager[Any]
     protocols: tuple[str, ...]
     before: str
+    host: str
     after: str
+
+    @property
+    def opened(self) -> tuple[Any, AbstractContextManager[Any]]:
+        """The file system of fsspec, and the lock for questions to it.
+
+        Raises:
+            ConfigError: No file system has this protocol [address-protocol], a package is not installed
+                [address-driver], or the address lacks a part [address-form].
+            InputError: The archive that the store lies in is not there [file-missing].
+            MachineError: The connection fails [address-failed] or is refused [no-permission].
+        """
+        return _store(f"{self.before}{self.host}{self.after}")
 
     def text(self, inside: PurePosixPath) -> str:
         """Return the address of a path in the store."""
@@ -32,7 +42,7 @@ class Store(NamedTuple):
 
     def key(self, inside: PurePosixPath) -> str:
         """Return the name by which fsspec knows a path in the store."""
-        return str(self.store._strip_protocol(f"{self.before.rpartition('::')[2]}{inside}"))
+        return str(self.opened[0]._strip_protocol(f"{self.before.rpartition('::')[2]}{inside}"))
 
 
 def split_address(text: str) -> tuple[Store, PurePosixPath]:
@@ -44,9 +54,7 @@ def split_address(text: str) -> tuple[Store, PurePosixPath]:
     before = "".join(f"{part}::" for part in parts[:number]) + f"{protocol}://"
     after = "".join(f"::{part}" for part in parts[number + 1 :])
     protocols = tuple(part.partition("://")[0] for part in parts)
-    # The first part of the path may be a host, and the connection depends on it.
-    store, lock = _store(f"{before}{inside.partition('/')[0]}{after}")
-    return Store(store, lock, protocols, before, after), PurePosixPath(inside)
+    return Store(protocols, before, inside.partition("/")[0], after), PurePosixPath(inside)
 
 
 @cache

@@ -28,9 +28,6 @@ class LexicalAddress(_Here):
         Args:
             text: The address.
             size: Number of bytes of the file, where a listing has told it.
-
-        Raises:
-            ConfigError: As for `pipelines.stores.paths.to_path`.
         """
         return cls._of(*split_address(text), size)
 
@@ -58,8 +55,8 @@ class LexicalAddress(_Here):
 
     @property
     def store(self) -> Any:
-        """The file system of fsspec."""
-        return self._root.store
+        """The file system of fsspec; errors as for `Store.opened`."""
+        return self._root.opened[0]
 
     @property
     def protocols(self) -> tuple[str, ...]:
@@ -168,7 +165,10 @@ class LexicalAddress(_Here):
             ValueError: The other path is not above this one.
         """
         (above,) = other
-        if not isinstance(above, LexicalAddress) or above._root[2:] != self._root[2:]:
+        if not isinstance(above, LexicalAddress) or (above._root.before, above._root.after) != (
+            self._root.before,
+            self._root.after,
+        ):
             raise ValueError(f"{self} does not lie below {above}")
         return self._inside.relative_to(above._inside)
 

@@ -27,12 +27,7 @@ def is_address(text: object) -> bool:
 
 
 def to_path(text: str | Path) -> Path:
-    """Return the path or the address that a text means.
-
-    Raises:
-        ConfigError: No file system has this protocol [address-protocol], a package is not installed [address-driver],
-            or the address lacks a part [address-form].
-    """
+    """Return the path or the address that a text means."""
     if isinstance(text, str) and is_address(text):
         return Address(text)
     return Path(text.removeprefix(_HERE)) if isinstance(text, str) else text

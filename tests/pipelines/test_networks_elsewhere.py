@@ -1,0 +1,191 @@
+"""Networks at work on addresses: predictions, a training, weights; and what is refused there."""
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines import predict
+from pipelines.config import DeepLabTrainConfig, PredictConfig
+from pipelines.data.classes import ClassList
+from pipelines.deeplab_train import deeplab_train
+from pipelines.engine.checkpoint import load_checkpoint, save_checkpoint
+from pipelines.errors import InputError
+from pipelines.events import Events
+from pipelines.labels import picture_work
+from pipelines.networks import load
+from pipelines.stores import address
+from pipelines.stores.paths import to_path
+from s4cli.main import main
+from tests.pipelines.elsewhere import (
+    WAYS,
+    Killed,
+    N,
+    Networks,
+    label,
+    make_data,
+    on_disk,
+    store_of,
+    there,
+)
+from tests.pipelines.stores.store_of_tests import copy_in, empty_stores
+
+
+@pytest.fixture(autouse=True)
+def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(address, "_PAUSE", 0.0)
+    with empty_stores():
+        yield
+
+
+@pytest.fixture
+def networks(monkeypatch: pytest.MonkeyPatch) -> Networks:
+    fake = Networks()
+    monkeypatch.setattr(load, "load_s4net", lambda weights, **_: fake)
+    monkeypatch.setattr(picture_work, "open_attention", lambda *_: fake)
+    return fake
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return make_data(tmp_path)
+
+
+@pytest.mark.parametrize("way", WAYS[:2])
+def test_a_deeplab_learns_the_same_from_an_address(data: Path, networks: Networks, way: str) -> None:
+    label(data, assign="single", cells="off")
+    place = store_of(way, data)
+    models = []
+    for number, root in enumerate((str(data), place)):
+        config = DeepLabTrainConfig(
+            images=(to_path(f"{root}/images"),), labels=to_path(f"{root}/labels"), run=data / f"run{number}",
+            trunk_weights="none", steps=1, batch_size=2, crop=33, device="cpu", precision="fp32", workers=0,
+        )  # fmt: skip
+        deeplab_train(config, Events(io.StringIO()))
+        models.append(load_checkpoint(config.run / "checkpoints" / "last.pt")["model"])
+    assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])
+    assert json.loads((data / "run1" / "config.json").read_text())["labels"] == f"{place}/labels"
+
+
+def test_a_deeplab_takes_the_pictures_that_labels_at_an_address_were_made_from(data: Path, networks: Networks) -> None:
+    place = store_of("memory://data", data)
+    label(place, assign="single", cells="off")
+    found = DeepLabTrainConfig(labels=to_path(f"{place}/labels")).located()
+    assert found.images == (to_path(f"{place}/images"),)
+
+
+class FakeDeepLab:
+    """Says dog on the right half of a picture, and cat elsewhere."""
+
+    device = torch.device("cpu")
+
+    def __init__(self) -> None:
+        self.classes, self.calls, self.die_at = ClassList.from_names(["cat", "dog"]), 0, -1
+
+    def probabilities(self, picture: np.ndarray, scales: tuple[float, ...], flip: bool) -> np.ndarray:
+        if self.calls == self.die_at:
+            raise Killed
+        self.calls += 1
+        result = np.zeros((3, *picture.shape[:2]), np.float32)
+        result[1, :, :8] = result[2, :, 8:] = 1
+        return result
+
+
+@pytest.fixture
+def deeplab(monkeypatch: pytest.MonkeyPatch, data: Path) -> FakeDeepLab:
+    fake = FakeDeepLab()
+    monkeypatch.setattr(load, "load_deeplab", lambda weights, **_: fake)
+    for kind in ("deeplab", "s4net"):
+        save_checkpoint(data / f"{kind}.pt", {"kind": kind})
+    return fake
+
+
+def predicted(place: str | Path, out: str = "out", kind: str = "deeplab", images: str = "images") -> dict[str, Any]:
+    config = PredictConfig(
+        images=(to_path(f"{place}/{images}"),), weights=to_path(f"{place}/{kind}.pt"), out=to_path(f"{place}/{out}")
+    )
+    return predict.predict(config, Events(io.StringIO()))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", ["deeplab", "s4net"])
+@pytest.mark.parametrize("images", ["images", "images/dog/*1.png"])
+def test_predictions_are_the_same_bytes_elsewhere(
+    data: Path, networks: Networks, deeplab: FakeDeepLab, way: str, kind: str, images: str
+) -> None:
+    place = store_of(way, data)
+    here, result = predicted(data, kind=kind, images=images), predicted(place, kind=kind, images=images)
+    assert here["written"] == result["written"] == (N if images == "images" else 4)
+    assert there(place, "out") == on_disk(data / "out")
+    calls = deeplab.calls + networks.calls
+    predicted(place, kind=kind, images=images)
+    assert deeplab.calls + networks.calls == calls
+
+
+def test_predictions_go_on_after_a_kill(data: Path, deeplab: FakeDeepLab) -> None:
+    place = store_of("flaky://data", data)
+    predicted(data)
+    deeplab.calls, deeplab.die_at = 0, 7
+    with pytest.raises(Killed):
+        predicted(place)
+    deeplab.die_at = -1
+    predicted(place)
+    assert deeplab.calls == N and there(place, "out") == on_disk(data / "out")
+
+
+def test_weights_are_read_from_an_address(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "run" / "checkpoints" / "best.pt", {"kind": "deeplab", "model": {"w": torch.ones(2)}})
+    copy_in(tmp_path, "memory", "/b")
+    content = load_checkpoint(to_path("memory://b/run/checkpoints/best.pt"))
+    assert content["model"]["w"].tolist() == [1, 1]
+    with pytest.raises(InputError, match=r"memory://b/none\.pt: no such file.*\[weights-missing\]"):
+        load_checkpoint(to_path("memory://b/none.pt"))
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "told"),
+    [
+        ("pseudo-label memory://b/pics --weights builtin", 3, r"--images memory://b/pics: no such folder"),
+        ("predict memory://b/x.png --weights builtin", 3, r"--images memory://b/x\.png: no such picture"),
+        ("predict nonsense://b/x.png --weights builtin", 2, r"\[address-protocol\]"),
+        ("predict p --weights builtin --out simplecache::memory://b", 2, r"\[address-cached\]"),
+        ("train --images memory://b --annotations a", 2, r"--images: the address memory://b given.*unsupported\]"),
+        ("deeplab-train --run memory://b", 2, r"--run: the address memory://b given.*\[address-unsupported\]"),
+        ("evaluate --voc memory://b --weights w", 2, r"--voc: the address memory://b given.*\[address-unsupported\]"),
+        ("train --images ftp://u:s3cret@h/x --annotations a", 2, r"the address ftp://\*\*\*@h/x given"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_by_name(
+    line: str, code: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p").mkdir()
+    assert main(line.split()) == code
+    error = capsys.readouterr().err
+    assert re.search(told, error) and "s3cret" not in error and "Traceback" not in error
+
+
+def test_a_chain_refuses_addresses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "c.toml").write_text('[pseudo-label]\nimages = "memory://b/pics"\n')
+    assert main(["run", str(tmp_path / "c.toml")]) == 2
+    assert "[pseudo-label] images: the address memory://b/pics given" in capsys.readouterr().err
+
+
+def test_addresses_in_a_settings_file_do_not_lead_from_its_folder(
+    data: Path, networks: Networks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = store_of("memory://data", data)
+    monkeypatch.chdir(data)
+    (data / "s4.toml").write_text(
+        f'[pseudo-label]\nimages = ["{place}/images"]\nkeywords = "{place}/keywords.csv"\nout = "{place}/labels"\n'
+        f'classes = "{place}/classes.txt"\nweights = "weights.pt"\n'
+        'assign = "single"\ncells = "off"\nrecognise = "off"\n'
+    )
+    assert main(["pseudo-label", "--device", "cpu"]) == 0
+    assert "manifest.json" in there(place, "labels")
