@@ -90,12 +90,13 @@ def printable(text: str, keep: str = "") -> str:
     r"""Return a text for a terminal, a log, a page or a chart.
 
     Names of files and classes may hold line breaks, escape sequences of terminals, and marks that turn the direction of
-    what follows. Each such character is written as Python writes it, such as `\x1b`.
+    what follows. Each such character is written as Python writes it, such as `\x1b`. Addresses lose their passwords.
 
     Args:
         text: The text.
         keep: Characters that are left as they are.
     """
+    text = masked(text)
     if text.isprintable():
         return text
     return "".join(one if one in keep or not _is_obeyed(one) else repr(one)[1:-1] for one in text)

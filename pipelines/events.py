@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from pipelines.errors import masked, printable
+from pipelines.errors import printable
 from pipelines.file_errors import write_error
 
 # Without a terminal, a line is due after this share of the work, or after this time.
@@ -72,7 +72,7 @@ class Events:
 
     def _write(self, line: str) -> None:
         # The names of files need not be UTF-8, and not every stream takes what stands for such a byte.
-        line = printable(masked(line)).encode("utf-8", "backslashreplace").decode("utf-8")
+        line = printable(line).encode("utf-8", "backslashreplace").decode("utf-8")
         # tqdm.write does not break a bar on the screen. Without a bar, tqdm.write is a plain print.
         tqdm.write(line, file=self.stream)
         self.stream.flush()
@@ -85,7 +85,7 @@ class Events:
         try:
             self._log.parent.mkdir(parents=True, exist_ok=True)
             with self._log.open("a", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {masked(line)}\n")
+                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
         except OSError as error:
             raise write_error(self._log, error) from error
 

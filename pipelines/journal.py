@@ -72,7 +72,9 @@ class Journal:
     def _scan(self) -> tuple[list[dict[str, Any]], int]:
         """Return the whole records and the number of bytes that they fill."""
         try:
-            lines = self.path.read_bytes().splitlines(keepends=True) if self.path.exists() else []
+            lines = self.path.read_bytes().splitlines(keepends=True)
+        except (FileNotFoundError, NotADirectoryError):
+            lines = []
         except OSError as error:
             raise read_error(self.path, error) from error
         records: list[dict[str, Any]] = []

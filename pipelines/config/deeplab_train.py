@@ -21,6 +21,7 @@ from pipelines.config.base import (
     CommonConfig,
 )
 from pipelines.config.setting import Tell, opt
+from pipelines.config.shard import require_seen
 from pipelines.config.usual_places import DEEPLAB_RUN, LABELS, recorded_pictures
 from pipelines.errors import ConfigError
 
@@ -106,6 +107,12 @@ class DeepLabTrainConfig(CommonConfig):
     evaluate_every: int | None = opt(
         None, "Steps between evaluations. Unset: one evaluation at the end.", at_least=1, at_most=MOST_STEPS
     )
+
+    def __post_init__(self) -> None:
+        """Check each field, and that all processes see the pictures and the labels."""
+        super().__post_init__()
+        if self.devices > 1:
+            require_seen(f"--devices {self.devices}", vars(self).values())
 
     def located(self, tell: Tell = lambda line: None) -> Self:
         """Return the same settings with the pictures that the label folder was made from, if none were named.

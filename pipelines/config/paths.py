@@ -152,6 +152,8 @@ def _hint(path: Path) -> str:
         return "check the address"
     if not parent.is_dir():
         return f"check the path, the folder {parent} does not exist either"
+    if path.is_symlink():  # to itself, too
+        return "it is a link that leads nowhere, let it lead to what is meant"
     near = nearest_name(path.name, (other.name for other in parent.iterdir())) if not path.exists() else None
     return f"did you mean {parent / near}?" if near else "check the path"
 

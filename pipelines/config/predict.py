@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 from pipelines.config.base import (
     MOST_THREADS,
     ADDRESSES,
+    MOST_THREADS,
     RETRY_FAILED,
     SCALES,
     WEIGHT_WORDS,

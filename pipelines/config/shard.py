@@ -76,14 +76,27 @@ def require_engine(engine: Engine, ray_address: str, device: str, values: Iterab
     if ":" in device:
         message = f"--device {device}: given with --engine ray, expected without a number: Ray gives out the GPUs"
         raise ConfigError(f"{message}; take --device cuda", "setting-value")
-    unseen = in_memory(values)
-    if unseen:
-        message = f"--engine ray: {unseen[0]} is seen by this process alone, a place that all machines see expected"
-        raise ConfigError(f"{message}; take --engine local, or another address", "address-unsupported")
+    require_seen("--engine ray", values)
     missing = [name for name in _NEEDED if not _is_installed(name)]
     if missing:
         found = f"--engine ray: {', '.join(missing)} not installed, Ray Data expected"
         raise ConfigError(f"{found}; install it: pip install 's4-segmentation[ray]'", "extra-missing")
+
+
+def require_seen(flag: str, values: Iterable[object]) -> None:
+    """Refuse addresses that other processes cannot see.
+
+    Args:
+        flag: The flag that asks for other processes, for the message.
+        values: Values of settings.
+
+    Raises:
+        ConfigError: One of them leads into the memory of this process [address-unsupported].
+    """
+    unseen = in_memory(values)
+    if unseen:
+        message = f"{flag}: {unseen[0]} is seen by this process alone, a place that all processes see expected"
+        raise ConfigError(f"{message}; leave out {flag}, or take another address", "address-unsupported")
 
 
 def _is_installed(name: str) -> bool:

@@ -120,12 +120,16 @@ def installed() -> dict[str, str]:
 
 
 def _look(path: Path) -> str:
-    """Describe what lies at a path: a folder, a file with the hash of its bytes, or nothing."""
+    """Describe what lies at a path: a folder, a file with the hash of its bytes, or nothing.
+
+    All machines ask the same store for an address. The size is enough there: a tar may be large.
+    """
     try:
         if path.is_dir():
             return "a folder"
-        return (
-            f"a file of {path.stat().st_size} bytes, sha256 {sha256_file(path)[:12]}" if path.is_file() else "nothing"
-        )
+        if not path.is_file():
+            return "nothing"
+        size = f"a file of {path.stat().st_size} bytes"
+        return size if isinstance(path, Address) else f"{size}, sha256 {sha256_file(path)[:12]}"
     except (OSError, MachineError) as error:
         return f"nothing that can be read ({error})"

@@ -12,6 +12,7 @@ from PIL import Image
 
 from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import Keywords
+from pipelines.engine.checkpoint import save_checkpoint
 from pipelines.events import Events
 from pipelines.pseudo_label import pseudo_label
 from s4net.instances import Instances
@@ -61,7 +62,7 @@ def make_data(parent: Path) -> Path:
         rows.append(f"{name},{'cat;dog' if several else name[:3]}")
     (root / "keywords.csv").write_text("\n".join(rows) + "\n")
     (root / "classes.txt").write_text("cat\ndog\n")
-    (root / "weights.pt").write_bytes(b"weights")
+    save_checkpoint(root / "weights.pt", {"kind": "s4net", "model": {"w": torch.ones(2)}})
     return root
 
 

@@ -239,3 +239,41 @@ def test_the_command_prints_one_json_object(root: Path, capsys: pytest.CaptureFi
     arguments = ["--to", "voc-server", "--predictions", root / "predictions", "--voc", root / "voc", "--json"]
     assert main(["convert", *map(str, arguments), "--out", str(root / "r.tgz")]) == 0
     assert json.loads(capsys.readouterr().out)["images"] == 3
+
+
+@pytest.mark.parametrize(
+    ("link", "target", "told"),
+    [
+        ("self.jpg", "self.jpg", "self.jpg (a link to itself)"),
+        ("cat/self", "self", "self (a link to itself)"),
+        ("cat/first.png", "second.png", "first.png (a link that leads nowhere)"),
+        ("above", ".", ""),
+        ("cat/above", "../../images", ""),
+    ],
+)
+def test_a_link_that_leads_to_itself_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], link: str, target: str, told: str
+) -> None:
+    images, table = tmp_path / "images", tmp_path / "table.csv"
+    for name in ("cat/a", "cat/b", "dog/c"):
+        (images / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 6)).save(images / f"{name}.png")
+    (images / link).symlink_to(target)
+    assert main(["convert", "--to", "csv", "--images", str(images), "--out", str(table)]) == 0
+    assert table.read_text() == "image,keywords\ncat/a,cat\ncat/b,cat\ndog/c,dog\n"
+    error = capsys.readouterr().err
+    assert (f"left out, because they are no files: 1 ({told})" in error) if told else ("left out" not in error)
+
+
+@pytest.mark.parametrize("flag", ["--images", "--keywords", "--classes"])
+def test_an_input_that_is_a_link_to_itself_is_refused_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flag: str
+) -> None:
+    loop, images = tmp_path / "loop", tmp_path / "images"
+    images.mkdir()
+    loop.symlink_to(loop)
+    line = ["convert", "--to", "csv", "--images", str(images), "--out", str(tmp_path / "table.csv")]
+    assert main([*line, flag, str(loop)]) == 3
+    (error,) = (one for one in capsys.readouterr().err.splitlines() if flag in one)
+    assert "a link that leads nowhere" in error and "did you mean" not in error
+    assert not (tmp_path / "table.csv").exists()

@@ -24,8 +24,10 @@ from tests.reliability.label_command import (
     files,
     finish,
     label,
+    label_settings,
     made,
     predict,
+    start,
     wait_until,
     write_scenes,
 )
@@ -134,6 +136,21 @@ def predicted(scenes: Path) -> Path:
 def test_predict_gives_the_bytes_of_one_process(machines: Machines, scenes: Path, predicted: Path):
     finish(predict(scenes, "predicted_ray", **machines.engine))
     assert files(scenes / "predicted_ray") == files(predicted)
+
+
+def test_machines_work_at_an_address(machines: Machines, scenes: Path, whole: Path, predicted: Path):
+    """The store is the disk under another name, which has none of the methods of a path of this machine."""
+    place = f"local://{scenes}"
+    voc, weights = f"{place}/voc", f"{place}/net.pt"
+    where = {"images": f"{voc}/JPEGImages", "weights": weights, "device": "cpu", "precision": "fp32", **machines.engine}
+    finish(start(scenes, "predict", where | {"out": f"{place}/predicted_there"}))
+    assert files(scenes / "predicted_there") == files(predicted)
+    where |= {"keywords": f"{voc}/keywords_train.csv", "classes": f"{voc}/classes.txt", "out": f"{place}/labels_there"}
+    finish(start(scenes, "pseudo-label", label_settings(scenes, "labels_there", **where)))
+    expected, found = files(whole), files(scenes / "labels_there")
+    assert json.loads(found.pop("pictures.json")) == {"images": f"{voc}/JPEGImages"}
+    expected.pop("pictures.json")
+    assert found == expected
 
 
 def test_a_damaged_picture_is_a_recorded_failure(machines: Machines, scenes: Path):

@@ -6,7 +6,8 @@ import pytest
 from pipelines.data import part_journal
 from pipelines.data.part_journal import PartJournal, open_journal, remove_parts
 from pipelines.errors import MachineError
-from pipelines.files import Journal, write_text
+from pipelines.files import write_text
+from pipelines.journal import Journal
 from pipelines.stores import address
 from pipelines.stores.paths import to_path
 from tests.pipelines.stores.store_of_tests import FlakyStore, empty_stores, files_in
