@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from pipelines.config.base import (
-    MOST_THREADS,
     ADDRESSES,
     MOST_THREADS,
     RETRY_FAILED,
