@@ -41,6 +41,15 @@ def square(work: LightWork, image_id: str, number: int) -> tuple[int, int]:
     return number * number, os.getpid()
 
 
+def meet(work: LightWork, image_id: str, given: tuple[str, int]) -> int:
+    """The process, after so many processes have begun a picture that a folder holds a file of each."""
+    folder, count = given
+    Path(folder, str(os.getpid())).touch()
+    while len(os.listdir(folder)) < count:
+        time.sleep(0.01)
+    return os.getpid()
+
+
 def surroundings(work: LightWork, image_id: str, given: None) -> tuple[str | None, bool, bool]:
     """The threads that libraries take, whether torch is imported, and whether a main module of somebody is."""
     main = sys.modules.get("__mp_main__") or sys.modules["__main__"]
