@@ -146,7 +146,7 @@ def test_machines_work_at_an_address(machines: Machines, scenes: Path, whole: Pa
     finish(start(scenes, "predict", where | {"out": f"{place}/predicted_there"}))
     assert files(scenes / "predicted_there") == files(predicted)
     where |= {"keywords": f"{voc}/keywords_train.csv", "classes": f"{voc}/classes.txt", "out": f"{place}/labels_there"}
-    finish(start(scenes, "pseudo-label", label_settings(scenes, "labels_there", **where)))
+    finish(start(scenes, "pseudo-label", label_settings(scenes, "labels_there") | where))
     expected, found = files(whole), files(scenes / "labels_there")
     assert json.loads(found.pop("pictures.json")) == {"images": f"{voc}/JPEGImages"}
     expected.pop("pictures.json")
