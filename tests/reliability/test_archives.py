@@ -36,7 +36,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "hard link": (lambda path: tar(path, "a.jpg", tarfile.LNKTYPE), "shard-link"),
     "device": (lambda path: tar(path, "a.jpg", tarfile.CHRTYPE), "shard-link"),
     "fifo": (lambda path: tar(path, "a.jpg", tarfile.FIFOTYPE), "shard-link"),
-    "ten gigabytes": (lambda path: tar(path, "a.jpg", claims=8 * 2**30 - 1), "shard-damaged"),
+    "eight gigabytes": (lambda path: tar(path, "a.jpg", claims=8 * 2**30 - 1), "shard-damaged"),
     "zip named tar": (zipped, "shard-damaged"),
 }
 
