@@ -320,7 +320,7 @@ def _with_atheris(target: str, seconds: float, seed: int, keep: Path, folder: Pa
         watch(content)
 
     options = [f"-seed={seed + 1}", f"-max_len={MOST_BYTES}", f"-rss_limit_mb={2 * MOST_MEMORY}", f"-dict={words}",
-               "-timeout=60", "-verbosity=0"]  # fmt: skip
+               "-timeout=60", "-verbosity=0", f"-artifact_prefix={corpus}-"]  # fmt: skip
     atheris.Setup([sys.argv[0], *options, str(corpus)], one)
     atheris.Fuzz()
 

@@ -38,7 +38,7 @@ from deeplab import build_deeplab  # isort: skip
 
 TRUNK = "timm/mobilenetv3_small_050"
 TIMM = "mobilenetv3_small_050"
-RULES = {"weights-missing", "weights-damaged", "weights-unsafe", "weights-kind"}
+RULES = {"weights-missing", "weights-damaged", "weights-unsafe", "weights-kind", "not-regular"}
 EVERY_KIND = [
     ("s4net", ".pt", {**FILES, **CONTENTS, **S4NET}),
     ("deeplab", ".pt", {**CONTENTS, **DEEPLAB}),
