@@ -1,4 +1,4 @@
-"""Stage `s4 convert`: results in the file formats that other programs expect."""
+"""Stage `s4 convert`: results and annotations in the file formats that other programs expect."""
 
 import csv
 import io
@@ -10,6 +10,7 @@ from pipelines.data.keyworded_pictures import KeywordedPictures
 from pipelines.data.notes import Notes
 from pipelines.events import Events
 from pipelines.files import write_text
+from pipelines.formats.conversion import convert_annotations
 from pipelines.scoring.voc_server import pack_for_server
 
 
@@ -22,11 +23,14 @@ def convert(config: ConvertConfig, events: Events) -> dict[str, Any]:
         events: Receives progress.
 
     Returns:
-        For `voc-server`: see `pack_for_server`. For `csv`: images, the number of lines, and out.
+        With `source`: see `pipelines.formats.conversion.convert_annotations`. For `voc-server`: see `pack_for_server`.
+        For `csv`: images, the number of lines, and out.
 
     Raises:
         InputError: The input is incomplete, damaged or in another format.
     """
+    if config.source is not None:
+        return convert_annotations(config, events)
     return pack_for_server(config, events) if config.to == "voc-server" else _write_keywords(config, events)
 
 

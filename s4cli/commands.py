@@ -125,9 +125,10 @@ def predict(config: PredictConfig, events: "Events") -> dict[str, Any]:
 
 @stage_command(s4, ConvertConfig)
 def convert(config: ConvertConfig, events: "Events") -> dict[str, Any]:
-    r"""Write results in the file format that another program expects.
+    r"""Write results or annotations in the file format that another program expects.
 
     \b
+    SOURCE --to FORMAT --out PATH                                                    labels, predictions, annotations
     --to voc-server --predictions DIR --voc DIR --split test --out results.tar.gz    for the VOC test server
     --to csv --images DIR --keywords SOURCE --out keywords.csv                       keywords of every picture
     """

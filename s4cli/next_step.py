@@ -89,6 +89,8 @@ def _predict(config: PredictConfig, result: Result) -> str:
 def _convert(config: ConvertConfig, result: Result) -> str:
     if config.to == "voc-server":
         return _line(f"the archive is {config.out}; the VOC server takes it")
+    if config.source is not None:
+        return _line(f"the annotations are in {config.out}")
     images = "".join(_flag("images", folder) for folder in config.images or ())
     keywords = f"{images}{_flag('keywords', config.out)}"
     return _line(f"the keywords are in {config.out}", f"s4 pseudo-label{keywords}")

@@ -34,6 +34,7 @@ PARTS = {
     "studies": {"networks", "engine", "data", "metrics", "report", "config", *GROUND},
     "training": {"networks", "engine", "data", "config", *GROUND},
     "networks": {"engine", "data", "config", *GROUND},
+    "formats": {"data", "config", *GROUND},
     "survey": {"data", "config", *GROUND},
     "report": {"data", *FILES},
     "metrics": {"data", *FILES},

@@ -23,6 +23,8 @@ from pipelines.stores.paths import lies_in
 if TYPE_CHECKING:
     from pipelines.events import Events
 
+CONVERSION = ".s4-convert.json"
+"""File in a folder that `s4 convert` wrote: the list of its files."""
 # For each kind of output, files of which one shows that s4 made the folder.
 _MARKS: dict[Output, tuple[str, ...]] = {
     "run": ("config.json", "checkpoints/last.pt", "checkpoints/best.pt"),
@@ -36,6 +38,7 @@ _MARKS: dict[Output, tuple[str, ...]] = {
         f"{what}.json" for what in ("inference", "branch", "proposals", "trunks", "training", "end-to-end")
     ),
     "maps": (),
+    "conversion": (CONVERSION,),
 }
 _OF_RUNS = "environment.json"  # a run has a config.json too, and is no study
 _NOTES = (".md", ".txt", ".rst", ".log", ".out", ".err", ".toml", ".yaml", ".yml", ".sh", ".sbatch", ".slurm")
@@ -166,14 +169,16 @@ def _writes_here() -> bool:
 
 def _places(config: StageConfig) -> Iterator[Place]:
     for setting in fields(config):
-        kind = limits_of(setting).writes
+        kind: Output | None = limits_of(setting).writes
+        if kind == "file":  # of a command whose output may be a folder too
+            kind = getattr(config, "writes", kind)
         path = getattr(config, "folder" if kind == "chain" else setting.name)
         if kind is not None and path is not None:
             yield Place(flag_of(setting.name), kind, path, tuple(getattr(config, "part", (1, 1))))
 
 
 def _require_own_place(place: Place, config: StageConfig) -> None:
-    if place.kind in ("labels", "predictions"):
+    if place.kind in ("labels", "predictions", "conversion"):
         _require_outside(place, config)
     if place.kind == "file":
         _require_file(place)

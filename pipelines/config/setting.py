@@ -27,7 +27,9 @@ LEFT_TO_COMMAND = "auto"
 """Value with which a setting leaves the choice to the command."""
 Existing = Literal["folder", "file", "path", "pictures", "shards", "tensors", "voc", "weights"]
 """What a path has to lead to: see `pipelines.config.paths`."""
-Output = Literal["run", "labels", "predictions", "maps", "chain", "demo", "study", "figures", "timings", "file"]
+Output = Literal[
+    "run", "labels", "predictions", "maps", "chain", "demo", "study", "figures", "timings", "conversion", "file"
+]
 """What a command writes to a path: see `pipelines.config.outputs`."""
 Tell = Callable[[str], None]
 """Receives a line for the user."""
@@ -131,8 +133,8 @@ def _given_kind(setting: "Field[Any]") -> Any:
 
 
 def flag_of(name: str) -> str:
-    """`min_score` -> `--min-score`."""
-    return "--" + name.replace("_", "-")
+    """`min_score` -> `--min-score`; `from_` -> `--from`, since a word of Python cannot be the name of a field."""
+    return "--" + name.rstrip("_").replace("_", "-")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -368,7 +370,8 @@ def known_values(cls: type[StageConfig], values: Mapping[str, Any], where: str) 
     settings = settings_of(cls)
     result = {}
     for key, value in values.items():
-        setting = settings.get(key.replace("-", "_"))
+        name = key.replace("-", "_")
+        setting = settings.get(name) or settings.get(f"{name}_")
         if setting is None:
             message = f"{where}: unknown key {key}, a setting of `s4 {cls.command}` expected; {nearest(key, settings)}"
             raise ConfigError(message, "setting-unknown")

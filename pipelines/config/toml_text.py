@@ -9,7 +9,8 @@ from pipelines.config.setting import TYPE_WORDS, StageConfig, choices_of, limits
 def to_toml(cls: type[StageConfig]) -> str:
     """Return the defaults of a stage as a commented TOML table to edit; a setting without default is a comment."""
     lines = [f"[{cls.command}]"]
-    for name, setting in settings_of(cls).items():
+    for field, setting in settings_of(cls).items():
+        name = field.rstrip("_")
         limits, kind = limits_of(setting), type_of(setting)
         if limits.positional:
             continue  # the file cannot name itself

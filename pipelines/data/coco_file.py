@@ -75,7 +75,7 @@ def read_coco_file(path: Path, notes: Notes, content: Any = None, crowds: bool =
         raise InputError(f"{path}: no JSON object, expected a COCO file; check the file", "coco-structure")
     images = _read_images(path, _list_of(path, data, "images"))
     items = _list_of(path, data, "annotations")
-    names = _category_names(data)
+    names = category_names(data)
     annotations = _by_picture(path, items, images, names, notes)
     if items and not annotations:
         raise InputError(
@@ -152,7 +152,8 @@ def _by_picture(
     return found
 
 
-def _category_names(data: dict[str, Any]) -> dict[Key, str]:
+def category_names(data: dict[str, Any]) -> dict[Key, str]:
+    """Return the names of the categories in the content of a file, by id in the order of the file."""
     categories = data.get("categories")
     names: dict[Key, str] = {}
     for item in categories if isinstance(categories, list) else ():
@@ -166,6 +167,13 @@ def _is_coco_itself(data: dict[str, Any]) -> bool:
     info = data.get("info")
     text = " ".join(map(str, info.values())).casefold() if isinstance(info, dict) else ""
     return any(word in text for word in _COCO_WORDS)
+
+
+def is_marked_crowd(annotation: Annotation, data: Any) -> bool:
+    """Return whether an annotation is a crowd of COCO's, in a file with the content `data`."""
+    number = as_key(annotation.content.get("id"))
+    own = isinstance(data, dict) and _is_coco_itself(data)
+    return bool(annotation.content.get("iscrowd")) and (own or (isinstance(number, int) and number >= _COCO_CROWD_ID))
 
 
 def _is_crowd(path: Path, annotation: Annotation, own: bool, notes: Notes) -> bool:

@@ -346,6 +346,21 @@ def encode_png(pixels: NDArray[np.uint8], palette: list[int] | None = None) -> b
     return buffer.getvalue()
 
 
+def mask_in_png(content: bytes, most: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return the mask [h, w] in the bytes of a PNG: every pixel that is not 0.
+
+    Raises:
+        ValueError: The bytes are no PNG of at most (height, width) `most` pixels.
+    """
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+            if image.width > most[1] or image.height > most[0]:
+                raise ValueError(f"it has {image.width}x{image.height} pixels")
+            return np.asarray(image if image.mode in ("1", "L", "P") else image.convert("L")) > 0
+    except (*_BOMBS, *DAMAGE) as error:
+        raise ValueError(str(error)) from error
+
+
 def _source(path: ImageFile) -> BinaryIO:
     if isinstance(path, TarMember):
         return open_member(path)

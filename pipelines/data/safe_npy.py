@@ -2,7 +2,7 @@
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -37,6 +37,16 @@ class _ArrayUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
 
+def load_arrays(file: BinaryIO) -> Any:
+    """Load a pickle of plain containers and NumPy arrays; texts of Python 2 are Latin-1.
+
+    Raises:
+        UnpicklingError: The pickle asks for anything else, which the message names.
+        Exception: It is damaged, in as many ways as there are instructions.
+    """
+    return _ArrayUnpickler(file, encoding="latin1").load()
+
+
 def load_npy_dict(path: Path) -> dict[Any, Any]:
     """Read a dict that `numpy.save` wrote.
 
@@ -52,7 +62,7 @@ def load_npy_dict(path: Path) -> dict[Any, Any]:
             major, _minor = np.lib.format.read_magic(file)
             read_header = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
             _shape, _order, dtype = read_header(file)
-            content = _ArrayUnpickler(file, encoding="latin1").load() if dtype.hasobject else None
+            content = load_arrays(file) if dtype.hasobject else None
     except FileNotFoundError as error:
         raise InputError(
             f"{path}: no such file, expected a table of keywords; check the path", "file-missing"

@@ -8,7 +8,7 @@ import pytest
 
 import pipelines
 from pipelines.config import STAGES
-from pipelines.config.setting import limits_of, settings_of
+from pipelines.config.setting import flag_of, limits_of, settings_of
 from pipelines.errors import ConfigError, DivergedError, InputError, MachineError, S4Error, Stopped
 from s4cli.main import main
 from tests.s4cli.stages import MODULES, NEEDED, ROOT, Replace, raising
@@ -39,7 +39,7 @@ def test_help_names_every_setting(command: str, capsys: pytest.CaptureFixture[st
     assert main([command, "-h"]) == 0
     text = capsys.readouterr().out
     for name, setting in settings_of(STAGES[command]).items():
-        assert (f"{name.upper()}.toml" if limits_of(setting).positional else "--" + name.replace("_", "-")) in text
+        assert (f"{name.upper()}.toml" if limits_of(setting).positional else flag_of(name)) in text
     assert "--config FILE.toml" in text
     assert ("--no-config" in text) is (command != "run")
     assert "--json" in text

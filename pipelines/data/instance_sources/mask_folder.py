@@ -6,7 +6,7 @@ masks have values in the upper half of the range, and numbers are counted from 1
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -54,10 +54,28 @@ class MaskFolder:
 
     def __call__(self, image_id: str, frame: Frame) -> PictureMasks:
         """Return the instances of a picture; see `InstanceSource`."""
+        working = frame.working
+        masks = [working.reduce_mask(mask) for _, mask in self.masks(image_id, frame)]
+        return PictureMasks.certain(masks, working.size)
+
+    @property
+    def ids(self) -> list[str]:
+        """Image ids of the pictures that have masks."""
+        return list(self._known)
+
+    def files_of(self, image_id: str) -> Sequence[Path]:
+        """Return the files of a picture that has masks."""
+        return self._known[image_id]
+
+    def masks(self, image_id: str, frame: Frame) -> Iterator[tuple[Path, NDArray[np.bool_]]]:
+        """Yield each mask of a picture [H, W], of the size that is shown, with its file.
+
+        Raises:
+            InputError: As `__call__`.
+        """
         if image_id not in self._known:
             raise unlisted(self.path, image_id)
-        single, working = image_id not in self._several, frame.working
-        masks = []
+        single = image_id not in self._several
         for file in self._known[image_id]:
             picture = open_mask(file)
             try:
@@ -65,8 +83,7 @@ class MaskFolder:
             except MaskSizeError as error:
                 raise wrong_size(file, image_id, error) from error
             tell_placement(self.path, image_id, way, frame, self._notes)
-            masks += [working.reduce_mask(place_mask(mask, way)) for mask in self._masks_in(file, picture, single)]
-        return PictureMasks.certain(masks, working.size)
+            yield from ((file, place_mask(mask, way)) for mask in self._masks_in(file, picture, single))
 
     def _masks_in(self, file: Path, picture: MaskPicture, single: bool) -> Iterable[NDArray[np.bool_]]:
         if single and (picture.kind == "indices" or (self._numbered and picture.kind == "grey")):

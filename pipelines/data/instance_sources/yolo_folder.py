@@ -5,7 +5,7 @@ score at the end. The names of the classes stand in `data.yaml`, `classes.txt` o
 As YOLO has it, a picture without a file shows no instance.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +44,8 @@ class YoloFolder:
         self.path, self._notes, self._images = folder, notes, set(images)
         self._texts = {image_id: texts[name] for name, image_id in matched.items()}
         named = find_names(folder)
-        self._names = [] if named is None else read_names(named)
-        self.has_categories = bool(self._names)
+        self.names = [] if named is None else read_names(named)
+        self.has_categories = bool(self.names)
         self.files: Sequence[Path] = [*self._texts.values(), *([] if named is None else [named])]
         for image_id in images:
             if image_id not in self._texts:
@@ -62,16 +62,24 @@ class YoloFolder:
         for number, corners, score in self._lines(image_id):
             polygon = (np.clip(corners, 0, 1) * (width, height)).ravel().tolist()
             rles.append(read_rle([polygon], height, width))
-            scores.append(score)
+            scores.append(1.0 if score is None else score)
             names.append(self._name(number))
         masks = working_masks(rles, frame.working)
         return PictureMasks(masks, np.array(scores, np.float32), tuple(names))
 
-    def _name(self, number: int) -> str:
-        return self._names[number] if number < len(self._names) else ""
+    def polygons(self, image_id: str) -> Iterator[tuple[str, NDArray[np.float64], float | None]]:
+        """Yield the instances of a picture.
 
-    def _lines(self, image_id: str) -> list[tuple[int, NDArray[np.float64], float]]:
-        """Return class, corners [P, 2] and score of each polygon of a picture."""
+        Each has the name of its class, or `class 3` without one; corners [P, 2] as shares of the picture; and a score.
+        """
+        for number, corners, score in self._lines(image_id):
+            yield self._name(number) or f"class {number}", corners, score
+
+    def _name(self, number: int) -> str:
+        return self.names[number] if number < len(self.names) else ""
+
+    def _lines(self, image_id: str) -> list[tuple[int, NDArray[np.float64], float | None]]:
+        """Return class, corners [P, 2] and score of each polygon of a picture; no score is None."""
         path = self._texts.get(image_id)
         found = []
         for position, line in enumerate([] if path is None else read_text(path).splitlines(), start=1):
@@ -84,7 +92,7 @@ class YoloFolder:
             elif values:
                 number, *shares = values
                 corners = np.reshape(shares[: len(shares) // 2 * 2], (-1, 2))
-                found.append((int(number), corners, shares[-1] if len(shares) % 2 else 1.0))
+                found.append((int(number), corners, shares[-1] if len(shares) % 2 else None))
         return found
 
 

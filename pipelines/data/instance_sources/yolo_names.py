@@ -1,5 +1,6 @@
 """Names of classes as YOLO data sets have them: `classes.txt`, `obj.names`, or `names` in `data.yaml`."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,4 +67,10 @@ def _names_in_table(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _plain(text: str) -> str:
-    return text.strip().strip("'\"")
+    text = text.strip()
+    if text.startswith('"') and "\\" in text:  # a text in YAML with escapes is one in JSON
+        try:
+            return str(json.loads(text))
+        except ValueError:
+            pass
+    return text.strip("'\"")
