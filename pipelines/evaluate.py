@@ -15,11 +15,10 @@ from pipelines.config.outputs import alone
 from pipelines.data.checking import require_same_size
 from pipelines.data.label_maps import read_label_map, tell_reading
 from pipelines.data.shown_classes import require_classes
-from pipelines.data.voc import read_split
 from pipelines.errors import ConfigError
 from pipelines.events import Events
 from pipelines.files import sha256_lines
-from pipelines.scoring.files import existing, list_truths, pictures_and_truths
+from pipelines.scoring.files import existing, list_name, listed_ids, pictures_and_truths, truths_of
 from pipelines.scoring.semantic import (
     asked_classes,
     classes_entry,
@@ -35,6 +34,7 @@ from pipelines.scoring.semantic import (
 _CHOICES = (
     "--voc with --weights (mIoU of a network; with --foreground IoU of salient instances), "
     "--voc with --predictions (mIoU of label maps), --voc with --labels (quality of labels), "
+    "--images and --masks with --weights, --masks with --predictions or --labels (the same without a VOC folder), "
     "or --images with --annotations and --weights (mask AP)"
 )
 
@@ -57,6 +57,8 @@ def evaluate(config: EvaluateConfig, events: Events) -> dict[str, Any]:
         For labels: see `pipelines.scoring.pseudo_labels`. For instances: see `pipelines.scoring.instances`, and with
         `foreground` `pipelines.scoring.foreground`. A score on a VOC list also has `split, list_sha256, source`.
 
+        With `masks`, `split` is None, and `list_sha256` is that of the ids in the folder of the masks.
+
         With `versus`, predictions, networks and labels also have `versus`, see
         `pipelines.scoring.semantic.compare_with`. Every result has `warnings`, the list of
         `pipelines.metrics.plausibility`. Every score is a fraction 0..1, or NaN where nothing could be judged.
@@ -76,10 +78,14 @@ def _mode(config: EvaluateConfig) -> Callable[[EvaluateConfig, Events], dict[str
         frozenset({"voc", "weights"}): score_network,
         frozenset({"voc", "predictions"}): score_predictions,
         frozenset({"voc", "labels"}): _score_labels,
+        frozenset({"images", "masks", "weights"}): score_network,
+        frozenset({"masks", "predictions"}): score_predictions,
+        frozenset({"masks", "labels"}): _score_labels,
         frozenset({"images", "annotations", "weights"}): _score_instances,
     }
-    # --images matters only with --annotations. Without --annotations, it may come from a file shared by commands.
-    names = ["voc", "weights", "predictions", "labels", "annotations"] + ["images"] * (config.annotations is not None)
+    # Where --images does not matter, it may come from a file shared by commands.
+    needs_images = config.annotations is not None or (config.masks is not None and config.weights is not None)
+    names = ["voc", "masks", "weights", "predictions", "labels", "annotations"] + ["images"] * needs_images
     given = [name for name in names if getattr(config, name) is not None]
     mode = modes.get(frozenset(given))
     if mode is None:
@@ -115,17 +121,17 @@ def _without_effect(flag: str, what: str, beside: str = "--voc and --weights") -
 
 
 def _score_labels(config: EvaluateConfig, events: Events) -> dict[str, Any]:
-    voc, asked = cast(Path, config.voc), asked_classes(config.classes)
+    asked = asked_classes(config.classes)
     from pipelines.scoring.pseudo_labels import score_label_folder  # brings pycocotools
 
     labels = open_pseudo_labels(cast(Path, config.labels), asked)
     classes = labels.classes
     if asked is None:
         tell_classes(labels.path, classes, events)
-    ids = read_split(voc, config.split)
+    ids = listed_ids(config)
     files = {image_id: labels.label_path(image_id) for image_id in ids}
     files = existing(files, "labels of the list", config.allow_missing, events)
-    truths = list_truths(voc, config.split, list(files))
+    truths = truths_of(config, list(files))
     tell_reading(truths.values(), events)
     require_classes(truths.values(), classes)
     other = open_versus(config, classes, list(files))
@@ -136,10 +142,11 @@ def _score_labels(config: EvaluateConfig, events: Events) -> dict[str, Any]:
         return found, truth
 
     result, overlaps = score_label_folder(labels, list(files), read_pair, config.workers, events)
-    events.info(f"{config.labels}: scored on {len(files)} pictures of {config.split} (sha256 {sha256_lines(ids)})")
+    where = config.split if config.masks is None else config.masks
+    events.info(f"{config.labels}: scored on {len(files)} pictures of {where} (sha256 {sha256_lines(ids)})")
     return {
         **result,
-        "split": config.split,
+        "split": list_name(config),
         "list_sha256": sha256_lines(ids),
         "source": str(config.labels),
         **classes_entry(config, classes),
@@ -156,8 +163,8 @@ def _score_instances(config: EvaluateConfig, events: Events) -> dict[str, Any]:
 def _score_foreground(config: EvaluateConfig, events: Events) -> dict[str, Any]:
     from pipelines.scoring.foreground import score_foreground
 
-    ids, pictures, truths = pictures_and_truths(config)
+    ids, pictures, truths = pictures_and_truths(config, events)
     require_classes(truths.values(), None)
     result = score_foreground(config, pictures, truths, events)
-    described = {"split": config.split, "list_sha256": sha256_lines(ids), "source": str(config.weights)}
+    described = {"split": list_name(config), "list_sha256": sha256_lines(ids), "source": str(config.weights)}
     return {**result, **described, "warnings": []}

@@ -102,6 +102,8 @@ def evaluate(config: EvaluateConfig, events: "Events") -> dict[str, Any]:
     --voc DIR --weights RUN | --predictions DIR          mIoU of a network or of its written predictions
     --voc DIR --split LIST --labels DIR                  mIoU of pseudo labels
     --voc DIR ... --versus DIR | RUN                     one of the lines above, compared with other predictions
+    --images DIR --masks DIR --weights RUN               mIoU of a network without a VOC folder
+    --masks DIR --predictions DIR | --labels DIR         mIoU of label maps without a VOC folder
     --images DIR --annotations FILE.json --weights RUN   mask AP of salient instances
     --voc DIR --weights RUN --foreground                 IoU of salient instances with all classes together
     """

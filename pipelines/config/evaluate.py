@@ -31,7 +31,13 @@ class EvaluateConfig(CommonConfig):
         None, "Folder of predicted label maps to evaluate, instead of a network.", must_be="folder"
     )
     labels: Path | None = opt(None, "Label folder to evaluate, instead of a network.", must_be="folder")
-    images: Path | None = opt(None, "Folder of the pictures, for mask AP.", must_be="folder")
+    images: Path | None = opt(None, "Folder of the pictures, for --masks and for mask AP.", must_be="folder")
+    masks: Path | None = opt(
+        None,
+        "Folder of the true label maps, instead of a VOC folder. A label map has the name of its picture, and lies in "
+        "the same sub-folder.",
+        must_be="folder",
+    )
     annotations: Path | None = opt(None, "COCO JSON file with the true instances, for mask AP.", must_be="file")
     classes: str | None = opt(
         None,
@@ -46,7 +52,10 @@ class EvaluateConfig(CommonConfig):
     )
     crf: bool = opt(False, "Refine the probabilities of the network with a dense CRF.")
     crf_preset: CrfPreset = opt("deeplab", "With --crf: the published kernels to use.")
-    allow_missing: bool = opt(False, "Leave out pictures that have no prediction, instead of stopping with an error.")
+    allow_missing: bool = opt(
+        False,
+        "Leave out pictures that have no prediction or, with --masks, no label map, instead of stopping with an error.",
+    )
     save_predictions: Path | None = opt(None, "Folder to write the predicted label maps to.", writes="maps")
     versus: Path | None = opt(
         None,
@@ -68,8 +77,8 @@ class EvaluateConfig(CommonConfig):
         """
         if (self.weights, self.predictions, self.labels) != (None, None, None):
             return self
-        if self.annotations is not None or (self.voc is not None and self.foreground):
+        if self.annotations is not None or ((self.voc or self.masks) is not None and self.foreground):
             return replace(self, weights=salient_network("--weights", f"{_SALIENT} --weights RUN", tell))
-        if self.voc is None:
+        if self.voc is None and self.masks is None:
             return self
         return replace(self, weights=usual_run(DEEPLAB_RUN, "s4 deeplab-train", "--weights", self.example, tell))

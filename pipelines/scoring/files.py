@@ -1,4 +1,4 @@
-"""The files that `s4 evaluate` compares on a VOC list: which must be there, and what they may hold."""
+"""The files that `s4 evaluate` compares, on a VOC list or in folders: which must be there, and what they may hold."""
 
 import os
 from pathlib import Path
@@ -6,25 +6,109 @@ from typing import cast
 
 from pipelines.config import EvaluateConfig
 from pipelines.data.checking import Headers
+from pipelines.data.images import find_image_files
 from pipelines.data.notes import first_names
 from pipelines.data.voc import image_path, read_split, truth_path
-from pipelines.errors import ConfigError, InputError
+from pipelines.errors import ConfigError, InputError, raise_all
 from pipelines.events import Events
 
 
-def pictures_and_truths(config: EvaluateConfig) -> tuple[list[str], dict[str, Path], dict[str, Path]]:
+def pictures_and_truths(config: EvaluateConfig, events: Events) -> tuple[list[str], dict[str, Path], dict[str, Path]]:
     """Return the ids of the list, and by id the files of the pictures and of their true label maps.
+
+    Args:
+        config: Settings of the evaluation, with `voc`, or with `images` and `masks`.
+        events: Told how many pictures or label maps are left out.
 
     Raises:
         InputError: The list or one of the files is missing [split-missing] [image-missing] [truth-missing], or a true
             label map is not of its picture's size [label-size].
     """
-    voc = cast(Path, config.voc)
-    ids = read_split(voc, config.split)
-    truths = list_truths(voc, config.split, ids)
-    pictures = list_pictures(voc, ids)
+    ids = listed_ids(config)
+    if config.masks is None:
+        truths = truths_of(config, ids)
+        pictures = pictures_of(config, ids)
+    else:
+        pictures, truths = _pairs(config, events)
     require_equal_sizes(pictures, truths)
     return ids, pictures, truths
+
+
+def listed_ids(config: EvaluateConfig) -> list[str]:
+    """Return the ids of the pictures to score: those of the VOC list, or those that have a mask in `masks`.
+
+    Raises:
+        InputError: As `read_split`; or there is no mask in the folder [folder-empty].
+    """
+    if config.masks is None:
+        return read_split(cast(Path, config.voc), config.split)
+    return list(find_image_files(config.masks))
+
+
+def truths_of(config: EvaluateConfig, ids: list[str]) -> dict[str, Path]:
+    """Return the files of the true label maps by id.
+
+    Raises:
+        InputError: A label map is missing [truth-missing].
+    """
+    if config.masks is None:
+        return list_truths(cast(Path, config.voc), config.split, ids)
+    files = find_image_files(config.masks)
+    return {image_id: files[image_id] for image_id in ids}
+
+
+def pictures_of(config: EvaluateConfig, ids: list[str]) -> dict[str, Path]:
+    """Return the picture files by id.
+
+    Raises:
+        InputError: A picture is missing [image-missing].
+    """
+    if config.masks is None:
+        return list_pictures(cast(Path, config.voc), ids)
+    if config.images is None:
+        message = f"--images: not given, the pictures of {config.masks} expected for a network; name their folder"
+        raise ConfigError(message, "setting-missing")
+    files = find_image_files(config.images)
+    found = {image_id: files[image_id] for image_id in ids if image_id in files}
+    if len(found) < len(ids):
+        raise _unpaired(config.masks, [i for i in ids if i not in found], len(ids), config.images, "picture")
+    return found
+
+
+def list_name(config: EvaluateConfig) -> str | None:
+    """Return the name of the list that is scored; None for a folder of masks."""
+    return config.split if config.masks is None else None
+
+
+def _pairs(config: EvaluateConfig, events: Events) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Return the pictures and the label maps of two folders, by the ids that both have.
+
+    Raises:
+        InputError: A picture has no label map [truth-missing], a label map has no picture [image-missing], or no two
+            belong together.
+    """
+    images, masks = cast(Path, config.images), cast(Path, config.masks)
+    pictures, truths = find_image_files(images), find_image_files(masks)
+    bare = [image_id for image_id in pictures if image_id not in truths]
+    orphans = [image_id for image_id in truths if image_id not in pictures]
+    both = [image_id for image_id in pictures if image_id in truths]
+    if (bare or orphans) and (not both or not config.allow_missing):
+        faults = [_unpaired(images, bare, len(pictures), masks, "label map")] if bare else []
+        raise_all(faults + ([_unpaired(masks, orphans, len(truths), images, "picture")] if orphans else []))
+    if bare or orphans:
+        events.warn(
+            f"{len(bare)} pictures without a label map and {len(orphans)} label maps without a picture left out"
+        )
+    return {image_id: pictures[image_id] for image_id in both}, {image_id: truths[image_id] for image_id in both}
+
+
+def _unpaired(folder: Path, ids: list[str], total: int, other: Path, what: str) -> InputError:
+    rule = "image-missing" if what == "picture" else "truth-missing"
+    return InputError(
+        f"{folder}: {len(ids)} of {total} files have no {what} of the same name in {other} ({first_names(ids)}), "
+        "expected one for each; complete the folders, or leave them out with --allow-missing",
+        rule,
+    )
 
 
 def list_pictures(voc: Path, ids: list[str]) -> dict[str, Path]:

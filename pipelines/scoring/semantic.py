@@ -20,7 +20,6 @@ from pipelines.data.images import open_working_picture, with_any_case
 from pipelines.data.label_folder import LabelFolder, open_labels
 from pipelines.data.label_maps import read_label_map, tell_reading, write_palette_map
 from pipelines.data.shown_classes import require_classes
-from pipelines.data.voc import read_split
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.files import sha256_lines
@@ -29,11 +28,13 @@ from pipelines.metrics.miou_bootstrap import Overlaps, compare_miou, miou_interv
 from pipelines.metrics.plausibility import lost_classes
 from pipelines.scoring.files import (
     existing,
-    list_pictures,
-    list_truths,
+    list_name,
+    listed_ids,
     pictures_and_truths,
+    pictures_of,
     require_apart,
     require_files,
+    truths_of,
 )
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class _Judged:
 def score_network(config: EvaluateConfig, events: Events) -> dict[str, Any]:
     """Score the semantic network `config.weights`; see `pipelines.evaluate.evaluate`."""
     asked, weights = asked_classes(config.classes), cast(Path, config.weights)
-    ids, pictures, truths = pictures_and_truths(config)
+    ids, pictures, truths = pictures_and_truths(config, events)
     require_apart(config.save_predictions, truths)
     network = _loaded(weights, config, asked)
     if asked is None:
@@ -77,18 +78,18 @@ def score_network(config: EvaluateConfig, events: Events) -> dict[str, Any]:
 
 def score_predictions(config: EvaluateConfig, events: Events) -> dict[str, Any]:
     """Score the label maps in `config.predictions`; see `pipelines.evaluate.evaluate`."""
-    voc, folder = cast(Path, config.voc), cast(Path, config.predictions)
+    folder = cast(Path, config.predictions)
     if config.classes == "auto":
         message = f"--classes auto: given with {folder}, whose label maps do not name their classes"
         raise ConfigError(f"{message}, voc or a file expected; pass the list of the training", "classes-numbers")
     classes = load_classes(config.classes or "voc")
-    ids = read_split(voc, config.split)
+    ids = listed_ids(config)
     files = {image_id: with_any_case(folder / f"{image_id}.png") for image_id in ids}
     files = existing(files, "predictions of the list", config.allow_missing, events)
     tell_reading(files.values(), events)
     require_classes(files.values(), classes, predicted=True)
     source = _files(folder, files, classes, config.workers)
-    return _score(config, classes, source, ids, list_truths(voc, config.split, list(files)), events)
+    return _score(config, classes, source, ids, truths_of(config, list(files)), events)
 
 
 def open_versus(config: EvaluateConfig, classes: ClassList, ids: Sequence[str]) -> LabelSource | None:
@@ -99,7 +100,7 @@ def open_versus(config: EvaluateConfig, classes: ClassList, ids: Sequence[str]) 
     - Any other folder holds label maps.
 
     Args:
-        config: Settings of the evaluation, with `voc`.
+        config: Settings of the evaluation, with `voc` or `masks`.
         classes: The class list.
         ids: Image ids of the pictures to compare on, at least one.
 
@@ -111,7 +112,7 @@ def open_versus(config: EvaluateConfig, classes: ClassList, ids: Sequence[str]) 
     if path is None:
         return None
     if path.is_file() or (path / "checkpoints").is_dir():
-        pictures = list_pictures(cast(Path, config.voc), list(ids))
+        pictures = pictures_of(config, list(ids))
         return _network(path, _loaded(path, config, classes), config, pictures, None)
     if not path.is_dir():
         message = f"--versus: {path} not found, label maps or a DeepLab expected; check the path"
@@ -282,7 +283,7 @@ def _score(
         "per_class": {name: float(value) for name, value in iou},
         "images": len(truths),
         "missing": len(ids) - len(truths),
-        "split": config.split,
+        "split": list_name(config),
         "list_sha256": sha256_lines(ids),
         "source": str(source.path),
         **classes_entry(config, classes),
