@@ -23,6 +23,10 @@ _ARRAY_MODULES = {
 _TEXT_PARTS = {("_codecs", "encode")}
 
 
+def _no_bytes() -> bytes:
+    return b""
+
+
 class _ArrayUnpickler(pickle.Unpickler):
     """Knows NumPy arrays and plain containers only."""
 
@@ -32,6 +36,8 @@ class _ArrayUnpickler(pickle.Unpickler):
         Raises:
             UnpicklingError: It is no part of an array.
         """
+        if module in ("__builtin__", "builtins") and name == "bytes":
+            return _no_bytes  # of an array without elements, in protocol 2
         if (module in _ARRAY_MODULES and name in _ARRAY_PARTS) or (module, name) in _TEXT_PARTS:
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")

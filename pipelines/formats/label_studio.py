@@ -66,12 +66,15 @@ def read_label_studio(path: Path, form: str, places: PicturePlaces, notes: Notes
     found = places.find(dict.fromkeys(plain.values()), path, [path.parent])
     tasks = [(id_of_name(plain[name], path), plain[name], task) for name, task in named]
     require_ids_once([image_id for image_id, _, _ in tasks], path)
-    by_id = {image_id: (name, _results(task)) for image_id, name, task in tasks}
-    used = (class_name(_label(result)) for _, results in by_id.values() for result in results if _kind(result))
+    by_id = {image_id: (name, _results(task), task["data"]) for image_id, name, task in tasks}
+    used = (class_name(_label(result)) for _, results, _ in by_id.values() for result in results if _kind(result))
 
     def read(image_id: str) -> AnnotatedPicture:
-        name, results = by_id[image_id]
-        return _picture(path, image_id, name, results, found.get(name), notes)
+        name, results, data = by_id[image_id]
+        # A task without a result has no size but that of its data, where this program puts it.
+        listed = {"original_width": data.get("width"), "original_height": data.get("height")}
+        frame = frame_of(found.get(name), _size([*results, listed]), image_id, path)
+        return _picture(path, image_id, name, results, frame.shown, notes, found.get(name))
 
     return AnnotatedSet(form, tuple(sorted(set(used))), list(by_id), read)
 
@@ -118,20 +121,25 @@ def _label(result: Mapping[str, Any]) -> str:
 
 
 def _picture(
-    path: Path, image_id: str, name: str, results: Sequence[dict[str, Any]], file: ImageFile | None, notes: Notes
+    path: Path,
+    image_id: str,
+    name: str,
+    results: Sequence[dict[str, Any]],
+    shown: tuple[int, int],
+    notes: Notes,
+    file: ImageFile | None,
 ) -> AnnotatedPicture:
-    frame = frame_of(file, _size(results), image_id, path)
     instances = []
     for position, result in enumerate(results):
         where = f"{image_id}, result {position}"
         if _kind(result) is None:
             notes.left_out(f"{path}: results left out, because they are no masks", f"{where} ({result.get('type')})")
             continue
-        mask = _mask(path, where, result, frame.shown, notes)
+        mask = _mask(path, where, result, shown, notes)
         if mask is not None:
             score = score_of(result.get("score"), path, where)
             instances.append(Instance(encode_masks(mask[None])[0], class_name(_label(result)), score))
-    return AnnotatedPicture(image_id, name, *frame.shown, tuple(instances), file)
+    return AnnotatedPicture(image_id, name, *shown, tuple(instances), file)
 
 
 def _size(results: Sequence[Mapping[str, Any]]) -> tuple[int, int] | None:
@@ -185,7 +193,8 @@ class LabelStudioWriter:
         """Take a picture."""
         results = list(self._written(picture))
         scores = [result["score"] for result in results if "score" in result]
-        task: dict[str, Any] = {"data": {"image": _SERVED + picture.file_name}}
+        data = {"image": _SERVED + picture.file_name, "width": picture.width, "height": picture.height}
+        task: dict[str, Any] = {"data": data}
         if scores:
             score = sum(scores) / len(scores)
             task["predictions"] = [{"model_version": _VERSION, "score": score, "result": results}]

@@ -225,7 +225,10 @@ def test_several_keywords_share_a_cell_and_a_split_chooses(tmp_path: Path) -> No
         (["--to", "csv", "--out", "k.csv"], "--images: not given with --to csv"),
         (["--to", "csv", "--out", "k.csv", "--images", "i", "--voc", "v"], "--voc: given with --to csv"),
         (["--to", "csv", "--out", "k.txt", "--images", "i"], ".csv expected"),
-        (["--to", "coco", "--out", "k.csv"], "voc-server"),
+        (["--to", "coco", "--out", "k.json"], "SOURCE: not given with --to coco"),
+        (["--to", "coco", "--out", "k.csv", "a"], ".json expected"),
+        (["--to", "coco", "--out", "k.json", "a", "--voc", "v"], "--voc: given with --to coco"),
+        (["--to", "tar", "--out", "k.csv"], "voc-server"),
     ],
 )
 def test_flags_that_do_not_fit_the_form_are_refused(

@@ -51,7 +51,7 @@ def test_forms_of_a_command_keep_their_lines_in_its_help(command: str, capsys: p
     text = capsys.readouterr().out
     assert "\\b" not in text
     forms = text.split("\n\n")[2].splitlines()
-    assert len(forms) > 1 and all(form.startswith(("  --", "  VOCDIR", "  PICTURE")) for form in forms)
+    assert len(forms) > 1 and all(form.startswith(("  --", "  VOCDIR", "  PICTURE", "  SOURCE")) for form in forms)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
