@@ -44,14 +44,19 @@ from pipelines.engine.precision import autocast
 from pipelines.engine.rehearsal import Pace, device_in_words, is_alone, rehearse
 from pipelines.engine.run_dir import RunDir
 from pipelines.engine.signals import StopRequest
+from pipelines.engine.tensorboard import tensorboard
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.journal import Journal
 from pipelines.metrics.confusion import ConfusionMatrix
 from pipelines.metrics.plausibility import Warnings, empty_labels, unlabelled_classes
 from pipelines.networks.build import new_deeplab
+from pipelines.pages.first_batch import Taught, leave_first_batch
+from pipelines.pages.leave import leave_page
+from pipelines.pages.result import REPORT
+from pipelines.pages.runs import run_result
 from pipelines.stores.paths import is_file
-from pipelines.training.deeplab_batches import SOFT, DeepLabBatches, losses
+from pipelines.training.deeplab_batches import SOFT, Batch, DeepLabBatches, losses
 
 # A short training takes what it doubts for background, and `soft` makes that worse. After 300 steps on generated scenes
 # `balanced` was 6 points better (docs/experiments/demo.md). `soft` was measured on photographs from 750 steps on.
@@ -80,7 +85,11 @@ def deeplab_train(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
     config = config.located(events.info)
     if not config.dry_run:
         several = config.devices > 1
-        return launch(_train, config, config.devices, config.device, events) if several else _train(config, events)
+        result = launch(_train, config, config.devices, config.device, events) if several else _train(config, events)
+        if config.report:
+            told = [f"{warning['message']} [{warning['rule']}]" for warning in result["warnings"]]
+            leave_page(config.run / REPORT, lambda: run_result(config.run, told), result["seconds"], events)
+        return result
     return dry_run_training(DeepLabTrainStep("deeplab-train", 0, config), config.resume, deeplab_pace, events)
 
 
@@ -92,7 +101,7 @@ def deeplab_pace(config: DeepLabTrainConfig, seen: Seen) -> Pace | None:
     if not is_alone() or config.devices > 1:
         return None
     with TemporaryDirectory(prefix="s4-dry-run-") as folder:
-        tried = replace(config, run=Path(folder, "run"), val_voc=None, resume=False, dry_run=False)
+        tried = replace(config, run=Path(folder, "run"), val_voc=None, resume=False, dry_run=False, report=False)
         if not config.labels.is_dir():
             if not seen.files or seen.classes is None:
                 return None
@@ -121,20 +130,29 @@ def _train(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
                 events.attach(run.path / "log.txt")
             _describe(config, labels, pictures, warnings, events)
             batches = DeepLabBatches(pictures, config, settings.batch_size, here)
-            result = train_loop(
-                net,
-                groups,
-                batches,
-                lambda model, batch: losses(model, batch, here.device, config.loss, recipe.at_cells),
-                None if validate is None else lambda model: validate(model, here.device),
-                settings,
-                run,
-                here,
-                identity(config, labels.classes),
-                events,
-                batches.pictures_of,
-            )
+            if config.report and here.writes and not run.last.exists():
+                leave_first_batch(run.path, lambda: taught(batches(0)), labels.classes.names, events)
+            with tensorboard(run, config.tensorboard):
+                result = train_loop(
+                    net,
+                    groups,
+                    batches,
+                    lambda model, batch: losses(model, batch, here.device, config.loss, recipe.at_cells),
+                    None if validate is None else lambda model: validate(model, here.device),
+                    settings,
+                    run,
+                    here,
+                    identity(config, labels.classes),
+                    events,
+                    batches.pictures_of,
+                )
         return {**result, "warnings": warnings}
+
+
+def taught(batch: Batch) -> list[Taught]:
+    """Return the crops of a batch with their labels, to be looked at."""
+    images = batch.images.permute(0, 2, 3, 1).numpy()
+    return list(zip(images, batch.targets.numpy(), strict=True))
 
 
 def identity(config: DeepLabTrainConfig, classes: ClassList) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Scoring files needs only numpy and Pillow. torch is imported only to run a network (`--weights`).
 """
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -13,11 +14,16 @@ from numpy.typing import NDArray
 from pipelines.config import EvaluateConfig
 from pipelines.config.outputs import alone
 from pipelines.data.checking import require_same_size
+from pipelines.data.images import with_any_case
 from pipelines.data.label_maps import read_label_map, tell_reading
 from pipelines.data.shown_classes import require_classes
+from pipelines.data.voc import image_path
 from pipelines.errors import ConfigError
 from pipelines.events import Events
 from pipelines.files import sha256_lines
+from pipelines.pages.evaluations import evaluation_result, worst_sheet
+from pipelines.pages.leave import leave_page
+from pipelines.pages.result import Sheet
 from pipelines.scoring.files import existing, list_name, listed_ids, pictures_and_truths, truths_of
 from pipelines.scoring.semantic import (
     asked_classes,
@@ -30,6 +36,7 @@ from pipelines.scoring.semantic import (
     score_predictions,
     tell_classes,
 )
+from pipelines.scoring.worst_pictures import WorstPictures
 
 _CHOICES = (
     "--voc with --weights (mIoU of a network; with --foreground IoU of salient instances), "
@@ -49,8 +56,8 @@ def evaluate(config: EvaluateConfig, events: Events) -> dict[str, Any]:
 
     Returns:
         For predictions and semantic networks: `miou, miou_interval, per_class, images, missing, split, list_sha256,
-        source, scales, flip, crf, pixel_accuracy`, and with a CRF `crf_preset`. `classes` is there as well if the
-        network has other classes than VOC's twenty and the settings name none. `miou_interval` is [low, high], the
+        source, scales, flip, crf, pixel_accuracy, confusion`, with a CRF `crf_preset`. `classes` is there as well if
+        the network has other classes than VOC's twenty and the settings name none. `miou_interval` is [low, high], the
         95 % bootstrap interval over pictures. `images` counts the scored pictures, `missing` the pictures left out.
         `scales`, `flip` and `crf` say what this stage applied.
 
@@ -68,13 +75,36 @@ def evaluate(config: EvaluateConfig, events: Events) -> dict[str, Any]:
             [evaluate-option], or class lists differ.
         InputError: Files are missing, damaged, or do not fit each other.
     """
+    start = time.monotonic()
     config = config.located(events.info)
-    return _mode(config)(config, events)
+    mode = _mode(config)
+    worst = WorstPictures() if config.report is not None else None
+    result = mode(config, events, worst)
+    if config.report is not None:
+        name = str(config.labels or config.predictions or config.weights)
+        leave_page(
+            config.report,
+            lambda: evaluation_result(result, name, config, _worst_sheet(config, worst)),
+            time.monotonic() - start,
+            events,
+        )
+    return result
 
 
-def _mode(config: EvaluateConfig) -> Callable[[EvaluateConfig, Events], dict[str, Any]]:
+def _worst_sheet(config: EvaluateConfig, worst: WorstPictures | None) -> Sheet | None:
+    if worst is None or config.voc is None:
+        return None
+    judged = worst.sorted()
+    pictures = {each.image_id: with_any_case(image_path(config.voc, each.image_id)) for each in judged}
+    return worst_sheet(judged, pictures, worst.names)
+
+
+Mode = Callable[[EvaluateConfig, Events, WorstPictures | None], dict[str, Any]]
+
+
+def _mode(config: EvaluateConfig) -> Mode:
     """Return the function that scores what the settings name."""
-    modes = {
+    modes: dict[frozenset[str], Mode] = {
         frozenset({"voc", "weights"}): score_network,
         frozenset({"voc", "predictions"}): score_predictions,
         frozenset({"voc", "labels"}): _score_labels,
@@ -120,7 +150,7 @@ def _without_effect(flag: str, what: str, beside: str = "--voc and --weights") -
     return ConfigError(f"{flag}: {found}; leave it out", "evaluate-option")
 
 
-def _score_labels(config: EvaluateConfig, events: Events) -> dict[str, Any]:
+def _score_labels(config: EvaluateConfig, events: Events, worst: WorstPictures | None) -> dict[str, Any]:
     asked = asked_classes(config.classes)
     from pipelines.scoring.pseudo_labels import score_label_folder  # brings pycocotools
 
@@ -143,6 +173,11 @@ def _score_labels(config: EvaluateConfig, events: Events) -> dict[str, Any]:
 
     result, overlaps = score_label_folder(labels, list(files), read_pair, config.workers, events)
     where = config.split if config.masks is None else config.masks
+    if worst is not None:
+        worst.names = classes.names
+        for each in result["worst"]:
+            given, truth = read_pair(each["image_id"])
+            worst.add(each["image_id"], each["miou"], worst.reduced(given), worst.reduced(truth))
     events.info(f"{config.labels}: scored on {len(files)} pictures of {where} (sha256 {sha256_lines(ids)})")
     return {
         **result,
@@ -154,13 +189,13 @@ def _score_labels(config: EvaluateConfig, events: Events) -> dict[str, Any]:
     }
 
 
-def _score_instances(config: EvaluateConfig, events: Events) -> dict[str, Any]:
+def _score_instances(config: EvaluateConfig, events: Events, worst: WorstPictures | None) -> dict[str, Any]:
     from pipelines.scoring.instances import score_instances  # brings pycocotools
 
     return score_instances(config, events)
 
 
-def _score_foreground(config: EvaluateConfig, events: Events) -> dict[str, Any]:
+def _score_foreground(config: EvaluateConfig, events: Events, worst: WorstPictures | None) -> dict[str, Any]:
     from pipelines.scoring.foreground import score_foreground
 
     ids, pictures, truths = pictures_and_truths(config, events)

@@ -40,6 +40,10 @@ from pipelines.events import Events
 from pipelines.files import remove_stale_temporaries
 from pipelines.networks import load
 from pipelines.networks.crf import refine
+from pipelines.networks.network_file import deeplab_checkpoint
+from pipelines.pages.leave import leave_page
+from pipelines.pages.predictions import predictions_result
+from pipelines.pages.result import REPORT, Result
 from pipelines.scoring.files import list_pictures
 
 _OPTIONS = {"deeplab": ("scales", "flip", "crf", "crf_preset"), "s4net": ("min_score", "flip")}
@@ -93,11 +97,14 @@ def predict(config: PredictConfig, events: Events) -> dict[str, Any]:
             remove_stale_temporaries(config.out, ["."])
             _predict_all(config, len(own), len(todo), answers, records, events)
         remove_stale_temporaries(config.out)  # of processes that died while others went on
-    if not records.finish(pictures):
+    complete = records.finish(pictures)
+    if not complete:
         events.info(f"{config.out}: not complete yet; the last shard that ends completes the folder")
     done = records.done()
     failed = sum("failed" in done.get(image_id, {}) for image_id in own)
     seconds = time.monotonic() - start
+    if config.report and complete and (todo or not (config.out / REPORT).is_file()):
+        leave_page(config.out / REPORT, lambda: _shown(config, kind, folder, pictures), seconds, events)
     return {
         "images": len(own),
         "written": len(own) - failed,
@@ -106,6 +113,12 @@ def predict(config: PredictConfig, events: Events) -> dict[str, Any]:
         "images_per_second": len(todo) / seconds,
         "out": str(config.out),
     }
+
+
+def _shown(config: PredictConfig, kind: str, folder: Path, pictures: Mapping[str, ImageFile]) -> Result:
+    """Return what the page of the predictions shows."""
+    classes = deeplab_checkpoint(weights_file(config.weights))[0] if kind == "deeplab" else None
+    return predictions_result(config.out, pictures, config, classes, pictures=str(folder.absolute()))
 
 
 def _pictures(config: PredictConfig, notes: Notes) -> tuple[Path, Mapping[str, ImageFile]]:

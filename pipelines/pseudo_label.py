@@ -39,7 +39,10 @@ from pipelines.labels.labeller import PictureLabels
 from pipelines.labels.learn import Evidence, learn
 from pipelines.labels.picture_work import PictureWork
 from pipelines.labels.plan import LabelPlan, check_earlier, label_settings, make_plan, tell, tell_done
-from pipelines.metrics.plausibility import empty_labels
+from pipelines.metrics.plausibility import Warnings, empty_labels
+from pipelines.pages.labels import labels_result
+from pipelines.pages.leave import leave_page
+from pipelines.pages.result import REPORT
 
 _PARTS = ("labels", "confidence", "cues")  # sub-folders of a label folder
 _TRIED = 8  # pictures that a dry run labels
@@ -93,18 +96,25 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
         tell_done(config.out, [done[image_id] for image_id in plan.own], events)
     record_pictures(config.out, config.images)
     plan.notes.tell()
-    if not records.merge(list(plan.images), settings):
+    if not (complete := records.merge(list(plan.images), settings)):
         events.info(f"{config.out}: not complete yet; the folder is usable when all shards have finished")
     done = records.done()
     counts = count_records([done[image_id] for image_id in plan.own if image_id in done])
-    seconds = time.monotonic() - start
-    return {
-        **counts,
-        "seconds": seconds,
-        "images_per_second": len(todo) / seconds,
-        "out": str(config.out),
-        "warnings": empty_labels(str(config.out), counts),
-    }
+    seconds, warnings = time.monotonic() - start, empty_labels(str(config.out), counts)
+    if complete:
+        _leave_page(config, plan, warnings, seconds, events, anew=bool(todo))
+    speed = {"seconds": seconds, "images_per_second": len(todo) / seconds}
+    return {**counts, **speed, "out": str(config.out), "warnings": warnings}
+
+
+def _leave_page(
+    config: PseudoLabelConfig, plan: LabelPlan, warnings: Warnings, seconds: float, events: Events, anew: bool
+) -> None:
+    """Write the page of the label folder, unless it is not wanted, or there and not to be written anew."""
+    path = config.out / REPORT
+    if config.report and (anew or not path.is_file()):
+        told = [f"{warning['message']} [{warning['rule']}]" for warning in warnings]
+        leave_page(path, lambda: labels_result(config.out, plan.images, config, warnings=told), seconds, events)
 
 
 def labelling_pace(config: PseudoLabelConfig, seen: Seen) -> Pace | None:

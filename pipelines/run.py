@@ -73,7 +73,11 @@ def run(
         result |= look.found()
     else:
         write_json(config.folder / "results.json", result)
-        write_chain_report(config.folder / "report.html", result, steps)
+        if config.report:
+            try:
+                write_chain_report(config.folder / "report.html", result, steps)
+            except Exception as error:  # whatever it is: the results are whole
+                events.warn(f"{config.folder / 'report.html'}: no report was written ({error}) [report-failed]")
     return result
 
 

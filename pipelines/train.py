@@ -29,12 +29,17 @@ from pipelines.engine.precision import autocast
 from pipelines.engine.rehearsal import Pace, device_in_words, is_alone, rehearse
 from pipelines.engine.run_dir import RunDir
 from pipelines.engine.signals import StopRequest
+from pipelines.engine.tensorboard import tensorboard
 from pipelines.errors import InputError
 from pipelines.events import Events
 from pipelines.metrics.instance_ap import PictureDetections, coco_ap
 from pipelines.metrics.plausibility import poor_instances
 from pipelines.networks.build import new_s4net
 from pipelines.networks.start import Start, read_start
+from pipelines.pages.first_batch import Taught, instance_regions, leave_first_batch
+from pipelines.pages.leave import leave_page
+from pipelines.pages.result import REPORT
+from pipelines.pages.runs import run_result
 from pipelines.training.s4net_batches import Batch, S4NetBatches
 from s4net import S4Net
 from s4net.postprocess import to_picture
@@ -61,7 +66,11 @@ def train(config: TrainConfig, events: Events) -> dict[str, Any]:
     """
     if not config.dry_run:
         several = config.devices > 1
-        return launch(_train, config, config.devices, config.device, events) if several else _train(config, events)
+        result = launch(_train, config, config.devices, config.device, events) if several else _train(config, events)
+        if config.report:
+            told = [f"{warning['message']} [{warning['rule']}]" for warning in result["warnings"]]
+            leave_page(config.run / REPORT, lambda: run_result(config.run, told), result["seconds"], events)
+        return result
     return dry_run_training(TrainStep("train", 0, config), config.resume, training_pace, events)
 
 
@@ -70,7 +79,9 @@ def training_pace(config: TrainConfig, seen: Seen) -> Pace | None:
     if not is_alone() or config.devices > 1:
         return None
     with TemporaryDirectory(prefix="s4-dry-run-") as folder:
-        tried = replace(config, run=Path(folder, "run"), val_annotations=None, resume=False, dry_run=False)
+        tried = replace(
+            config, run=Path(folder, "run"), val_annotations=None, resume=False, dry_run=False, report=False
+        )
         seconds = rehearse(lambda events: _train(tried, events, decoded=True))
     batch_size = TrainStep("train", 0, config).batch_size
     return Pace(seconds["train"], "step", batch_size, device_in_words(config.device))
@@ -101,20 +112,32 @@ def _train(config: TrainConfig, events: Events, decoded: bool = False) -> dict[s
             if start is not None:
                 events.info(f"fine-tunes {start.record['from']}")
             batches = S4NetBatches(pictures, config, settings.batch_size, here)
-            result = train_loop(
-                net,
-                groups,
-                batches,
-                lambda model, batch: model(*to_device(batch, here.device)),
-                validator(val, config, here.device) if val else None,
-                settings,
-                run,
-                here,
-                {"kind": "s4net", "config": without_places(config), **({"start": start.record} if start else {})},
-                events,
-                batches.pictures_of,
-            )
+            if config.report and here.writes and not run.last.exists():
+                leave_first_batch(run.path, lambda: taught(batches(0)), (), events)
+            with tensorboard(run, config.tensorboard):
+                result = train_loop(
+                    net,
+                    groups,
+                    batches,
+                    lambda model, batch: model(*to_device(batch, here.device)),
+                    validator(val, config, here.device) if val else None,
+                    settings,
+                    run,
+                    here,
+                    {"kind": "s4net", "config": without_places(config), **({"start": start.record} if start else {})},
+                    events,
+                    batches.pictures_of,
+                )
         return {**result, "warnings": poor_instances(str(config.run), result["best"]["value"])}
+
+
+def taught(batch: Batch) -> list[Taught]:
+    """Return the pictures of a batch with their instances, numbered from 1, to be looked at."""
+    images, targets = batch
+    return [
+        (image.permute(1, 2, 0).numpy(), instance_regions(target["masks"].numpy()))
+        for image, target in zip(images, targets, strict=True)
+    ]
 
 
 def first_network(config: TrainConfig, start: Start | None, begun: bool) -> S4Net:

@@ -24,6 +24,7 @@ from pipelines.config import (
     InitConfig,
     PredictConfig,
     PseudoLabelConfig,
+    ReportConfig,
     RunConfig,
     TrainConfig,
     to_toml,
@@ -199,6 +200,19 @@ def run(config: RunConfig, events: "Events") -> dict[str, Any]:
     from pipelines.run import run
 
     return run(config, events)
+
+
+@stage_command(s4, ReportConfig)
+def report(config: ReportConfig, events: "Events") -> dict[str, Any]:
+    r"""Show one result as a page, or compare several: settings, figures, curves, and the same pictures.
+
+    \b
+    RESULT             the page of a run, label folder, predictions, or JSON of s4 evaluate, once more
+    RESULT RESULT ...  one page that compares them
+    """
+    from pipelines.report_command import report
+
+    return report(config, events)
 
 
 @stage_command(s4, InitConfig)

@@ -16,6 +16,7 @@ from pipelines.config import (
     InitConfig,
     PredictConfig,
     PseudoLabelConfig,
+    ReportConfig,
     RunConfig,
     StageConfig,
     TrainConfig,
@@ -119,6 +120,10 @@ def _init(config: InitConfig, result: Result) -> str:
     return _line(f"the settings are in {config.out}", f"s4 run{file} --dry-run")
 
 
+def _report(config: ReportConfig, result: Result) -> str:
+    return _line(f"the page is {config.out}")
+
+
 def _ablate(config: AblateConfig, result: Result) -> str:
     return _line(f"the table is {result.get('markdown', config.out)}")
 
@@ -147,6 +152,7 @@ _LINES = cast(
         AblateConfig: _ablate,
         ExplainConfig: _explain,
         InitConfig: _init,
+        ReportConfig: _report,
         BenchConfig: _bench,
     },
 )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pipelines.events import Events
 
 _WARNINGS = "warnings"  # the key of what cannot be right in a result, see `pipelines.metrics.plausibility`
+_UNSHOWN = (_WARNINGS, "confusion")  # the counts of a confusion matrix are for `--json` and for pages
 _EXPLAINED = {
     "rejected": "pictures without a label, by reason",
     "doubted": "instances without a label, by reason",
@@ -105,7 +106,7 @@ def print_result(command: str, result: Mapping[str, Any], as_json: bool) -> None
     if as_json:
         click.echo(json.dumps(plain({**head(command), **result}), allow_nan=False))
     else:
-        shown = {key: value for key, value in result.items() if key != _WARNINGS}
+        shown = {key: value for key, value in result.items() if key not in _UNSHOWN}
         click.echo("\n".join([*table(_printable(plain(shown))), *map(printable, _footnotes(result))]))
 
 

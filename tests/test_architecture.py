@@ -21,7 +21,7 @@ ALLOWED = {
 }
 COMMANDS = {
     "train", "pseudo_label", "deeplab_train", "evaluate", "run", "predict", "convert", "demo", "ablate", "explain",
-    "bench", "init",
+    "bench", "init", "report_command",
 }  # fmt: skip
 COMPOSED = {"run", "demo", "ablate", "bench"}  # commands that are made of others
 FILES = {"files", "journal", "regular_files", "file_errors", "errors", "stores"}
@@ -30,8 +30,9 @@ GROUND = {*FILES, "folder_lock", "events"}
 PARTS = {
     "labels": {"networks", "engine", "data", "config", *GROUND},
     "scoring": {"networks", "metrics", "data", "config", *GROUND},
-    "chain": {"labels", "networks", "engine", "data", "report", "config", *GROUND},
+    "chain": {"labels", "networks", "engine", "data", "report", "pages", "config", *GROUND},
     "studies": {"networks", "engine", "data", "metrics", "report", "config", *GROUND},
+    "pages": {"data", "report", "config", *GROUND},
     "training": {"networks", "engine", "data", "config", *GROUND},
     "networks": {"engine", "data", "config", *GROUND},
     "formats": {"data", "config", *GROUND},

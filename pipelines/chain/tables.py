@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from pipelines.config import STAGES, RunConfig, StageConfig
-from pipelines.config.setting import build
+from pipelines.config.setting import build, settings_of, type_of
 from pipelines.config.toml_file import from_toml, tables_in
 from pipelines.errors import ConfigError
 from pipelines.stores.paths import is_address
@@ -49,7 +49,10 @@ class Tables:
 
     def merged(self, cls: type[StageConfig], wired: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings of a stage: wired < given in its table < the same for every stage."""
-        return {**wired, **self.given[cls.command], **self.config.for_every_stage}
+        # The page is on by default, and off with false; or it is a path, and off without one.
+        off = False if type_of(settings_of(cls)["report"]) is bool else None
+        quiet = {} if self.config.report else {"report": off}
+        return {**wired, **self.given[cls.command], **self.config.for_every_stage, **quiet}
 
     def build(self, cls: type[Config], values: Mapping[str, Any]) -> Config:
         """Return settings made of values.

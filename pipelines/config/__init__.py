@@ -19,6 +19,7 @@ from pipelines.config.explain import ExplainConfig
 from pipelines.config.init import InitConfig
 from pipelines.config.predict import PredictConfig
 from pipelines.config.pseudo_label import PseudoLabelConfig
+from pipelines.config.report import ReportConfig
 from pipelines.config.resolution import resolve_with
 from pipelines.config.run import RunConfig
 from pipelines.config.setting import Config, StageConfig, Tell, from_json, to_json
@@ -41,6 +42,7 @@ __all__ = [
     "PredictConfig",
     "Preset",
     "PseudoLabelConfig",
+    "ReportConfig",
     "RunConfig",
     "Shard",
     "StageConfig",
@@ -69,7 +71,7 @@ STAGES: dict[str, type[StageConfig]] = {
 }
 """The settings of every stage by the name of its command, in the order of the chain.
 
-A settings file may have a table for each. `s4 init`, which writes such a file, is not among them.
+A settings file may have a table for each. `s4 init`, which writes such a file, and `s4 report` are not among them.
 """
 
 

@@ -1,5 +1,6 @@
 """Settings that several commands share, and the help of flags that mean the same in each."""
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,7 @@ PRESET = "Training recipe and network variant."
 PRESET_BATCH_SIZE = "Pictures per step. Unset: the number of the preset."
 PRESET_LR = "Peak learning rate. Unset: the rate of the preset."
 PRESET_STEPS = "Optimiser steps. Unset: the number of the preset."
+REPORT = "Write report.html beside the result: pictures, curves, figures and settings in one file."
 RESUME = "Continue the run in --run with the settings saved there."
 SALIENT_WEIGHTS = (
     "Salient-instance network: run folder (its best checkpoint), file, or builtin for the one that ships. Unset: "
@@ -69,11 +71,23 @@ SALIENT_WEIGHTS = (
 )
 RETRY_FAILED = "Try pictures again that failed before."
 SEED = "Seed of every random choice."
+TENSORBOARD = "Write TensorBoard events to the folder tensorboard of the run as well. It takes the extra tensorboard."
 TRUNK_WEIGHTS = "Weights that the trunk starts from: imagenet (from the timm library), none, or a file."
 TRUNK_WEIGHT_WORDS = ("imagenet", "none")
 """Weights of a trunk that are no file."""
 WEIGHT_WORDS = (BUILTIN,)
 """Weights of a salient-instance network that are no run and no file."""
+
+
+def require_tensorboard(wanted: bool) -> None:
+    """Check that TensorBoard is installed, if its events are wanted.
+
+    Raises:
+        ConfigError: It is not [extra-missing].
+    """
+    if wanted and importlib.util.find_spec("tensorboard") is None:
+        found = "--tensorboard: tensorboard not installed, expected for its events"
+        raise ConfigError(f"{found}; install it: pip install 's4-segmentation[tensorboard]'", "extra-missing")
 
 
 def require_one_source_each(images: Sequence[Path], keywords: Sequence[str]) -> None:

@@ -13,12 +13,15 @@ from pipelines.config.base import (
     MOST_PICTURES,
     MOST_PIXELS,
     MOST_STEPS,
+    REPORT,
     RESUME,
     SEED,
+    TENSORBOARD,
     TRUNK_WEIGHT_WORDS,
     TRUNK_WEIGHTS,
     TRY_OUT,
     CommonConfig,
+    require_tensorboard,
 )
 from pipelines.config.setting import Tell, opt
 from pipelines.config.shard import require_seen
@@ -103,6 +106,8 @@ class DeepLabTrainConfig(CommonConfig):
     devices: int = opt(1, DEVICES, at_least=1, at_most=64, may_change=True)
     resume: bool = opt(False, RESUME, may_change=True)
     dry_run: bool = opt(False, TRY_OUT, may_change=True)
+    report: bool = opt(True, REPORT, may_change=True)
+    tensorboard: bool = opt(False, TENSORBOARD, may_change=True, check=require_tensorboard)
     val_voc: Path | None = opt(None, "VOC folder with the val list to evaluate on during training.", must_be="voc")
     evaluate_every: int | None = opt(
         None, "Steps between evaluations. Unset: one evaluation at the end.", at_least=1, at_most=MOST_STEPS

@@ -67,6 +67,11 @@ class EvaluateConfig(CommonConfig):
         "Score a salient-instance network on the VOC list. The union of all instances is compared with the union of "
         "all classes.",
     )
+    report: Path | None = opt(
+        None,
+        "HTML page to write: IoU by class, confusions, precision by confidence, worst pictures. Unset: no page.",
+        writes="file",
+    )
     min_score: float = opt(0.5, "With --foreground: leave out instances with a lower score.", at_least=0, at_most=1)
 
     def located(self, tell: Tell = lambda line: None) -> Self:

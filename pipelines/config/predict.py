@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 from pipelines.config.base import (
     ADDRESSES,
     MOST_THREADS,
+    REPORT,
     RETRY_FAILED,
     SCALES,
     WEIGHT_WORDS,
@@ -76,6 +77,7 @@ class PredictConfig(CommonConfig):
     engine: Engine = opt("local", ENGINE, may_change=True)
     ray_address: str = opt("auto", RAY_ADDRESS, form=ADDRESS_FORM, may_change=True)
     retry_failed: bool = opt(False, RETRY_FAILED)
+    report: bool = opt(True, REPORT, may_change=True)
 
     def __post_init__(self) -> None:
         """Check each field, and that the pictures come from one place."""

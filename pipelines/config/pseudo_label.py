@@ -13,6 +13,7 @@ from pipelines.config.base import (
     LARGEST_SEED,
     MOST_PIXELS,
     MOST_THREADS,
+    REPORT,
     RETRY_FAILED,
     SALIENT_WEIGHTS,
     SEED,
@@ -172,6 +173,7 @@ class PseudoLabelConfig(CommonConfig):
     engine: Engine = opt("local", ENGINE, may_change=True)
     ray_address: str = opt("auto", RAY_ADDRESS, form=ADDRESS_FORM, may_change=True)
     dry_run: bool = opt(False, TRY_OUT)
+    report: bool = opt(True, REPORT, may_change=True)
     retry_failed: bool = opt(False, RETRY_FAILED)
 
     def __post_init__(self) -> None:

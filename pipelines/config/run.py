@@ -36,6 +36,9 @@ class RunConfig(StageConfig):
         "all", "Pictures that the first DeepLab trains on: all pictures, or only pictures with a single keyword."
     )
     dry_run: bool = opt(False, f"Say what would be done. {TRY_OUT}")
+    report: bool = opt(
+        True, "Write report.html in the folder of the chain and of every stage. --no-report overrides all tables."
+    )
     device: str | None = opt(
         None, "Device of every stage. Unset: as the table of the stage says.", form=DEVICE, may_change=True
     )

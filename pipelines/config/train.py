@@ -15,14 +15,17 @@ from pipelines.config.base import (
     PRESET_BATCH_SIZE,
     PRESET_LR,
     PRESET_STEPS,
+    REPORT,
     RESUME,
     SEED,
+    TENSORBOARD,
     TRUNK_WEIGHT_WORDS,
     TRUNK_WEIGHTS,
     TRY_OUT,
     WEIGHT_WORDS,
     CommonConfig,
     Preset,
+    require_tensorboard,
 )
 from pipelines.config.setting import REQUIRED, flag_of, opt
 from pipelines.config.trunks import TRUNK_WORDS, require_trunks
@@ -133,6 +136,8 @@ class TrainConfig(CommonConfig):
     devices: int = opt(1, DEVICES, at_least=1, at_most=64, may_change=True)
     resume: bool = opt(False, RESUME, may_change=True)
     dry_run: bool = opt(False, TRY_OUT, may_change=True)
+    report: bool = opt(True, REPORT, may_change=True)
+    tensorboard: bool = opt(False, TENSORBOARD, may_change=True, check=require_tensorboard)
     evaluate_every: int | None = opt(
         None, "Steps between evaluations. Unset: the number of the preset.", at_least=1, at_most=MOST_STEPS
     )

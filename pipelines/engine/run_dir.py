@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,13 @@ class RunDir:
     Attributes:
         path: The folder.
         writes: Whether this process writes, as that of rank 0 does.
+        listener: Receives every line of metrics.jsonl as well; None for most runs.
     """
 
     def __init__(self, path: Path, writes: bool = True) -> None:
         """Name the folder; nothing is written yet."""
         self.path, self.writes = path, writes
+        self.listener: Callable[[Mapping[str, Any]], None] | None = None
         self.metrics = Journal(path / "metrics.jsonl")
 
     @classmethod
@@ -92,6 +94,8 @@ class RunDir:
         """Append one line to metrics.jsonl."""
         if self.writes:
             self.metrics.append(values)
+            if self.listener is not None:
+                self.listener(values)
 
     def status(
         self, state: str, step: int, reason: str = "", seconds: float = 0.0, pictures: Sequence[str] = ()

@@ -99,6 +99,11 @@ class ConfusionMatrix:
         return np.int64(self.matrix[:, : self.n].sum())
 
 
+def miou_of(counts: NDArray[np.int64]) -> float:
+    """Return the mIoU of the counts [n, n + 1] of one picture; nan if nothing can be judged."""
+    return mean_of_known(_iou(counts))
+
+
 def mean_of_known(values: NDArray[np.float64]) -> float:
     """Return the mean of the values [K] that are not nan; nan, without numpy's warning, when there is none."""
     known = values[~np.isnan(values)]

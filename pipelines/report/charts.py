@@ -63,7 +63,7 @@ def loss_curves(records: Sequence[Mapping[str, Any]], title: str = "") -> bytes:
         panels[1].legend(frameon=False, fontsize=9)
     if title:
         figure.suptitle(chart_text(title), fontsize=11)
-    return _styled(figure)
+    return styled(figure)
 
 
 def per_class_bars(series: Mapping[str, Mapping[str, float | None]], title: str = "", label: str = "IoU") -> bytes:
@@ -96,7 +96,7 @@ def per_class_bars(series: Mapping[str, Mapping[str, float | None]], title: str 
         axes.legend(frameon=False, fontsize=9, ncols=len(series), loc="lower center", bbox_to_anchor=(0.5, 1.0))
     if title:
         figure.suptitle(chart_text(title), fontsize=11)
-    return _styled(figure)
+    return styled(figure)
 
 
 def _series(records: Sequence[Mapping[str, Any]]) -> dict[str, tuple[list[int], list[float]]]:
@@ -143,10 +143,12 @@ def _cycle(count: int) -> list[str]:
     return [_COLORS[number % len(_COLORS)] for number in range(count)]
 
 
-def _styled(figure: Figure) -> bytes:
+def styled(figure: Figure, grid: bool = True) -> bytes:
+    """Return a figure as a PNG file, with the grid and letters that all charts have."""
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", color="#dee2e6", linewidth=0.7)
+        if grid:
+            axes.grid(axis="y", color="#dee2e6", linewidth=0.7)
         axes.set_axisbelow(True)
         axes.tick_params(labelsize=9)
     return to_png(figure)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from pipelines.data.classes import IGNORE, ClassList
-from pipelines.data.palette import voc_palette
 from pipelines.errors import printable
+from pipelines.report.display_colours import class_colours
 
 Picture = NDArray[np.uint8]
 Color = tuple[int, int, int]
@@ -90,8 +90,7 @@ def draw_label_map(
     Returns:
         [H + legend, W, 3] uint8; the legend is as high as it needs to be, 0 when only background occurs.
     """
-    palette = np.asarray(voc_palette(), dtype=np.uint8).reshape(256, 3)
-    colours = palette[classes.to_palette(np.arange(256, dtype=np.uint8))]  # [256, 3] by position
+    colours = np.concatenate([np.zeros((1, 3), np.uint8), class_colours(255)])  # [256, 3] by position
     canvas = picture.copy()
     labelled = (label_map != 0) & (label_map != IGNORE)
     canvas[labelled] = _mixed(canvas[labelled], colours[label_map[labelled]], opacity)

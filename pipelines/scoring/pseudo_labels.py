@@ -22,7 +22,7 @@ from pipelines.data.rle import decode_masks
 from pipelines.events import Events
 from pipelines.journal import Journal
 from pipelines.metrics.boundary_iou import boundary_counts, boundary_iou
-from pipelines.metrics.confusion import ConfusionMatrix, confusion, mean_of_known, overlap
+from pipelines.metrics.confusion import ConfusionMatrix, confusion, mean_of_known, miou_of, overlap
 from pipelines.metrics.label_quality import label_quality
 from pipelines.metrics.miou_bootstrap import Overlaps, miou_interval
 from pipelines.metrics.plausibility import Warnings, empty_labels, lost_classes
@@ -88,6 +88,7 @@ def score_label_folder(
         - assignment: {right, wrong, unassigned, background, accuracy} of instances; None without records.
         - reliability: [{confidence [low, high], pixels, precision}] of labelled foreground.
         - background_reliability: The same of labelled background.
+        - confusion: {classes: n names, pixels: [n][n + 1]}, see `pipelines.metrics.confusion`.
         - warnings: See `pipelines.metrics.plausibility`.
     """
     records = {record["image_id"]: record for record in Journal(folder.path / "records.jsonl").read()}
@@ -103,7 +104,7 @@ def score_label_folder(
     with ThreadPoolExecutor(max(1, workers)) as pool, events.progress(len(image_ids), "pictures") as progress:
         for image_id, counts in zip(image_ids, pool.map(count, image_ids), strict=True):
             total = counts if total is None else total + counts
-            by_picture.append((_miou(counts.confusion), image_id))
+            by_picture.append((miou_of(counts.confusion), image_id))
             overlaps.append(overlap(counts.confusion))
             progress.advance()
     assert total is not None
@@ -175,6 +176,7 @@ def _result(
         "reliability": _curve(total.levels[1]),
         "background_reliability": _curve(total.levels[0]),
         "images": images,
+        "confusion": {"classes": ["background", *classes.names], "pixels": total.confusion.tolist()},
     }
 
 
@@ -239,12 +241,6 @@ def _assignment(truth: NDArray[np.uint8], record: dict[str, Any] | None, classes
         else:
             counts[0 if classes.names[best - 1] == instance["keyword"] else 1] += 1
     return counts
-
-
-def _miou(counts: NDArray[np.int64]) -> float:
-    matrix = ConfusionMatrix(len(counts))
-    matrix.add(counts)
-    return matrix.miou()
 
 
 def _shares(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ from pipelines.data.shown_classes import require_classes
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.files import sha256_lines
-from pipelines.metrics.confusion import ConfusionMatrix, confusion, overlap
+from pipelines.metrics.confusion import ConfusionMatrix, confusion, miou_of, overlap
 from pipelines.metrics.miou_bootstrap import Overlaps, compare_miou, miou_interval
 from pipelines.metrics.plausibility import lost_classes
 from pipelines.scoring.files import (
@@ -36,6 +36,7 @@ from pipelines.scoring.files import (
     require_files,
     truths_of,
 )
+from pipelines.scoring.worst_pictures import WorstPictures
 
 if TYPE_CHECKING:
     from pipelines.networks.load import DeepLabPredictor
@@ -64,8 +65,11 @@ class _Judged:
     overlaps: Overlaps
 
 
-def score_network(config: EvaluateConfig, events: Events) -> dict[str, Any]:
-    """Score the semantic network `config.weights`; see `pipelines.evaluate.evaluate`."""
+def score_network(config: EvaluateConfig, events: Events, worst: WorstPictures | None = None) -> dict[str, Any]:
+    """Score the semantic network `config.weights`; see `pipelines.evaluate.evaluate`.
+
+    `worst` receives the pictures, if anybody wants to see the worst of them.
+    """
     asked, weights = asked_classes(config.classes), cast(Path, config.weights)
     ids, pictures, truths = pictures_and_truths(config, events)
     require_apart(config.save_predictions, truths)
@@ -73,11 +77,11 @@ def score_network(config: EvaluateConfig, events: Events) -> dict[str, Any]:
     if asked is None:
         tell_classes(weights, network.classes, events)
     source = _network(weights, network, config, pictures, config.save_predictions)
-    return _score(config, network.classes, source, ids, truths, events)
+    return _score(config, network.classes, source, ids, truths, events, worst)
 
 
-def score_predictions(config: EvaluateConfig, events: Events) -> dict[str, Any]:
-    """Score the label maps in `config.predictions`; see `pipelines.evaluate.evaluate`."""
+def score_predictions(config: EvaluateConfig, events: Events, worst: WorstPictures | None = None) -> dict[str, Any]:
+    """Score the label maps in `config.predictions`; see `score_network`."""
     folder = cast(Path, config.predictions)
     if config.classes == "auto":
         message = f"--classes auto: given with {folder}, whose label maps do not name their classes"
@@ -89,7 +93,7 @@ def score_predictions(config: EvaluateConfig, events: Events) -> dict[str, Any]:
     tell_reading(files.values(), events)
     require_classes(files.values(), classes, predicted=True)
     source = _files(folder, files, classes, config.workers)
-    return _score(config, classes, source, ids, truths_of(config, list(files)), events)
+    return _score(config, classes, source, ids, truths_of(config, list(files)), events, worst)
 
 
 def open_versus(config: EvaluateConfig, classes: ClassList, ids: Sequence[str]) -> LabelSource | None:
@@ -216,6 +220,11 @@ def classes_entry(config: EvaluateConfig, classes: ClassList) -> dict[str, list[
     return {} if is_known else {"classes": classes.to_json()}
 
 
+def confusion_entry(classes: ClassList, matrix: ConfusionMatrix) -> dict[str, Any]:
+    """Return the part of a result with the counts: {classes: n names, pixels: [n][n + 1]}, see `confusion`."""
+    return {"classes": ["background", *classes.names], "pixels": matrix.matrix.tolist()}
+
+
 def _loaded(weights: Path, config: EvaluateConfig, asked: ClassList | None) -> "DeepLabPredictor":
     from pipelines.networks.load import load_deeplab  # brings torch, which scoring files must not need
 
@@ -261,6 +270,7 @@ def _score(
     ids: list[str],
     truths: dict[str, Path],
     events: Events,
+    worst: WorstPictures | None,
 ) -> dict[str, Any]:
     """Score the pictures of `truths` and return the result of the stage.
 
@@ -271,11 +281,12 @@ def _score(
         ids: All image ids of the list, also of pictures that are missing.
         truths: image_id -> file of the true label map, for the pictures to score.
         events: Receives progress.
+        worst: Receives the pictures; None if nobody wants to see them.
     """
     tell_reading(truths.values(), events)
     require_classes(truths.values(), classes)
     other = open_versus(config, classes, list(truths))  # before the work, since it may be unusable
-    judged = _judge(source, truths, classes, events)
+    judged = _judge(source, truths, classes, events, worst)
     iou = zip(("background", *classes.names), judged.matrix.iou(), strict=True)
     return {
         "miou": judged.matrix.miou(),
@@ -292,17 +303,30 @@ def _score(
         "crf": config.crf,
         **({"crf_preset": config.crf_preset} if config.crf else {}),
         "pixel_accuracy": judged.matrix.pixel_accuracy(),
+        "confusion": confusion_entry(classes, judged.matrix),
         **compare_with(other, judged.overlaps, truths, classes, events),
         "warnings": lost_classes(str(source.path), judged.matrix, classes.names),
     }
 
 
-def _judge(source: LabelSource, truths: dict[str, Path], classes: ClassList, events: Events) -> _Judged:
+def _judge(
+    source: LabelSource,
+    truths: dict[str, Path],
+    classes: ClassList,
+    events: Events,
+    worst: WorstPictures | None = None,
+) -> _Judged:
+    if worst is not None:
+        worst.names = classes.names
+
     def count(image_id: str) -> NDArray[np.int64]:
         path, labels = source.read(image_id)
         truth = read_label_map(truths[image_id], classes)
         require_same_size(path, labels.shape, truths[image_id], truth.shape)
-        return confusion(truth, labels, classes.n_outputs)
+        counts = confusion(truth, labels, classes.n_outputs)
+        if worst is not None:
+            worst.add(image_id, miou_of(counts), worst.reduced(labels), worst.reduced(truth))
+        return counts
 
     if source.threads == 1:
         return _added(map(count, truths), len(truths), classes, events)

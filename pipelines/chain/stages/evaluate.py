@@ -40,7 +40,7 @@ class EvaluateStep(Step):
     def wire(cls, wiring: Wiring) -> Self:
         """Return the step. Its classes are those of the labels; it measures what the table names or `_measured`."""
         labels, deeplab = wiring.last(PseudoLabelConfig), wiring.last(DeepLabTrainConfig)
-        wired: dict[str, Any] = {}
+        wired: dict[str, Any] = {"report": wiring.numbered(wiring.folder / cls.config_class.command) / "report.html"}
         if labels is not None:
             wired["classes"] = labels.classes
         elif deeplab is not None and deeplab.classes is not None:
