@@ -82,11 +82,13 @@ def there(place: str, inside: str) -> dict[str, bytes]:
     protocol, _, key = place.partition("://")
     if protocol == "local":
         return on_disk(Path(key, inside))
-    return files_in(protocol, f"/{key}/{inside}")
+    found = files_in(protocol, f"/{key}/{inside}")
+    return {name: content for name, content in found.items() if name != "report.html"}  # as in `on_disk`
 
 
 def on_disk(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != "report.html"]  # it tells the time
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def label(place: str | Path, out: str = "labels", **changes: Any) -> dict[str, Any]:

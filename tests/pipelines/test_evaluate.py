@@ -23,7 +23,7 @@ from tests.pipelines.two_pictures import CAT, DOG, LABELS, make_classes, make_la
 
 PREDICTION_KEYS = {
     "miou", "miou_interval", "per_class", "images", "missing", "split", "list_sha256", "source", "scales", "flip",
-    "crf", "pixel_accuracy", "warnings",
+    "crf", "pixel_accuracy", "confusion", "warnings",
 }  # fmt: skip
 
 
@@ -70,6 +70,10 @@ def test_predictions_with_two_classes_score_as_derived_by_hand(voc: Path, predic
         "flip": False,
         "crf": False,
         "pixel_accuracy": pytest.approx(4 / 7),
+        "confusion": {
+            "classes": ["background", "cat", "dog"],
+            "pixels": [[2, 1, 0, 0], [0, 1, 0, 1], [0, 0, 1, 1]],
+        },
         "warnings": [],
     }
     assert result.keys() == PREDICTION_KEYS

@@ -111,7 +111,9 @@ def run(root: Path, out: str = "labels", **changes: Any) -> dict[str, Any]:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    """The bytes of all files but the page, which tells the time and the command."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "report.html"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def records_of(folder: Path) -> list[dict[str, Any]]:

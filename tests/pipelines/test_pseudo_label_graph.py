@@ -92,7 +92,9 @@ def run(root: Path, out: str = "labels", **changes: Any) -> dict[str, Any]:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and "cues" not in path.parts)
+    paths = (
+        path for path in sorted(folder.rglob("*")) if path.is_file() and not {"cues", "report.html"} & {*path.parts}
+    )
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 

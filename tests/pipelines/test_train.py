@@ -337,3 +337,36 @@ def test_a_dry_run_says_how_far_the_rest_of_a_run_is(config: TrainConfig) -> Non
 def test_under_torchrun_nothing_is_measured(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert training_pace(config, Seen()) is None
+
+
+def test_a_training_leaves_its_page_and_its_first_batch_before_the_first_step(config, monkeypatch):
+    real, seen = train_command.train_loop, []
+
+    def watched(*given, **more):
+        seen.append((config.run / "overlays" / "first-batch.jpg").is_file())
+        return real(*given, **more)
+
+    monkeypatch.setattr(train_command, "train_loop", watched)
+    pytest.importorskip("tensorboard", reason="the extra tensorboard is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(replace(config, tensorboard=True), Events())
+    assert seen == [True]
+    page = (config.run / "report.html").read_text()
+    assert "First batch" in page and "Curves" in page
+    events = EventAccumulator(str(config.run / "tensorboard")).Reload()
+    losses = {event.step: event.value for event in events.Scalars("loss/total")}
+    lines = [json.loads(line) for line in (config.run / "metrics.jsonl").read_text().splitlines()]
+    assert losses == pytest.approx({line["step"]: line["total"] for line in lines})
+
+
+def test_without_a_report_nothing_is_drawn(config):
+    train(replace(config, report=False), Events())
+    assert not {"report.html", "overlays", "tensorboard"} & {path.name for path in config.run.iterdir()}
+
+
+def test_tensorboard_that_is_missing_is_named_with_its_extra(config, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"s4-segmentation\[tensorboard\]") as caught:
+        replace(config, tensorboard=True)
+    assert caught.value.rule == "extra-missing"

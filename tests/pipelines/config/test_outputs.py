@@ -7,9 +7,9 @@ from typing import Any, get_args
 
 import pytest
 
-from pipelines.config import STAGES, DemoConfig, EvaluateConfig, InitConfig, PredictConfig, TrainConfig
+from pipelines.config import STAGES, DemoConfig, EvaluateConfig, InitConfig, PredictConfig, ReportConfig, TrainConfig
 from pipelines.config.outputs import alone, place_faults, require_own_folder
-from pipelines.config.setting import Output, StageConfig, limits_of, settings_of
+from pipelines.config.setting import Output, StageConfig, limits_of, settings_of, type_of
 from pipelines.errors import ConfigError
 from tests.pipelines.holder import held_by_another
 
@@ -34,9 +34,10 @@ def tree(folder: Path) -> list[tuple[str, int]]:
 def test_every_setting_that_names_a_place_to_write_says_what_is_written() -> None:
     """A new `--out` without `writes` would be neither checked nor held."""
     named = {"out", "run", "save_predictions"}
-    for stage in (*STAGES.values(), InitConfig):
+    for stage in (*STAGES.values(), InitConfig, ReportConfig):
         for name, setting in settings_of(stage).items():
-            assert (limits_of(setting).writes is not None) == (name in named), (stage.command, name)
+            is_page = name == "report" and type_of(setting) is Path  # for most commands only whether to write one
+            assert (limits_of(setting).writes is not None) == (name in named or is_page), (stage.command, name)
 
 
 @pytest.mark.parametrize("kind", KINDS)

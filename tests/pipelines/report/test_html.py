@@ -59,8 +59,8 @@ def test_page_holds_title_figures_text_tables_and_pictures_in_order(tmp_path: Pa
     assert page.texts["h2"] == ["Training", "Scores"]
     assert page.texts["p"] == ["All in one.", "First.", "Second."]
     assert (page.texts["dt"], page.texts["dd"]) == (["mIoU"], ["70.1"])
-    assert page.texts["th"] == ["class", "IoU"]
-    assert page.texts["td"] == ["cat", "61.0", "dog", "-"]
+    assert page.texts["th"] == ["class", "IoU", "cat", "dog"]
+    assert page.texts["td"] == ["61.0", "-"]
     assert page.texts["figcaption"] == ["losses"]
     targets = [attributes["href"] for tag, attributes in page.attributes if tag == "a"]
     assert targets == [f"#{attributes['id']}" for tag, attributes in page.attributes if tag == "section"]
@@ -84,7 +84,7 @@ def test_embedded_picture_is_the_picture(tmp_path: Path) -> None:
 
 def test_text_of_the_user_is_never_markup(tmp_path: Path) -> None:
     evil = '<script>alert("x")</script> & more'
-    sections = [Section(evil, evil, [Table([evil], [[evil]], evil)], [Picture(photograph().data, evil)])]
+    sections = [Section(evil, evil, [Table([evil, evil], [[evil, evil]], evil)], [Picture(photograph().data, evil)])]
     render_report(tmp_path / "report.html", evil, sections, evil, {evil: evil})
     assert "<script" not in (tmp_path / "report.html").read_text()
     page = outline(tmp_path / "report.html")

@@ -6,7 +6,7 @@ from pipelines.report.overlays import draw_instances, draw_label_map, side_by_si
 
 GREY = np.full((40, 60, 3), 100, np.uint8)
 PEOPLE = ClassList.from_names(["person"])
-PERSON = (192, 128, 128)  # VOC's colour of index 15
+FIRST = (230, 159, 0)  # orange of Okabe and Ito, the colour of the first class
 
 
 def square(x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
@@ -61,12 +61,12 @@ def test_more_instances_than_colours_and_boxes_outside_of_the_picture_are_drawn(
     assert drawn.shape == GREY.shape
 
 
-def test_label_map_shows_voc_colours_leaves_background_and_stripes_ignored_pixels() -> None:
+def test_label_map_shows_display_colours_leaves_background_and_stripes_ignored_pixels() -> None:
     labels = np.zeros((40, 60), np.uint8)
     labels[10:30, 10:30] = 1
     labels[:, 50:] = 255
     drawn = draw_label_map(GREY, labels, PEOPLE, opacity=0.5)
-    assert drawn[20, 20].tolist() == [(100 + value) // 2 for value in PERSON]
+    assert drawn[20, 20].tolist() == [165, 130, 50]  # half grey 100, half orange; 129.5 rounds to even
     assert drawn[10, 20].tolist() == [255, 255, 255]  # outline
     assert (drawn[:40, 35:50] == 100).all()
     assert {tuple(color) for color in drawn[:40, 50:].reshape(-1, 3).tolist()} == {(245,) * 3, (150,) * 3}
@@ -75,7 +75,7 @@ def test_label_map_shows_voc_colours_leaves_background_and_stripes_ignored_pixel
 def test_the_picture_gives_a_tint_its_brightness_and_no_hue() -> None:
     picture = np.full((40, 60, 3), (200, 50, 0), np.uint8)  # brightness 0.299 * 200 + 0.587 * 50 = 89.15
     whole = np.ones((40, 60), np.uint8)
-    assert draw_label_map(picture, whole, PEOPLE, opacity=0.5)[20, 20].tolist() == [141, 109, 109]
+    assert draw_label_map(picture, whole, PEOPLE, opacity=0.5)[20, 20].tolist() == [160, 124, 45]
     grey = np.full((40, 60, 3), 89, np.uint8)
     boxes = np.zeros((1, 4))
     assert (draw_instances(picture, boxes, whole[None]) == draw_instances(grey, boxes, whole[None])).all()
@@ -88,7 +88,7 @@ def test_legend_lies_below_and_names_only_what_occurs() -> None:
     labels[0, 0] = 1
     one = draw_label_map(picture, labels, ClassList.from_names(["person", "cat"]))
     assert one.shape == (58, 200, 3)
-    assert (one[40:].reshape(-1, 3) == PERSON).all(axis=1).sum() == 12 * 18  # one swatch, in full colour
+    assert (one[40:].reshape(-1, 3) == FIRST).all(axis=1).sum() == 12 * 18  # one swatch, in full colour
     # named otherwise, the same picture has another legend
     assert (draw_label_map(picture, labels, ClassList(("people",), (15,)))[40:] != one[40:]).any()
 

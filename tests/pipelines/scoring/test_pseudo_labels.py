@@ -18,7 +18,7 @@ from tests.pipelines.two_pictures import DOG, make_classes, make_labels, make_vo
 LABEL_KEYS = {
     "miou", "miou_interval", "miou_kept", "coverage", "precision_kept", "per_class", "images", "per_class_kept",
     "false_positives", "false_negatives", "boundary_iou", "boundary_per_class", "worst", "assignment", "reliability",
-    "background_reliability", "split", "list_sha256", "source", "warnings",
+    "background_reliability", "confusion", "split", "list_sha256", "source", "warnings",
 }  # fmt: skip
 
 
