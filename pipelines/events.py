@@ -1,9 +1,11 @@
 """Messages and progress of a stage, written to stderr and, if one is attached, to a log file."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import IntEnum
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -15,6 +17,42 @@ from pipelines.file_errors import write_error
 # Without a terminal, a line is due after this share of the work, or after this time.
 _LINE_SHARE = 0.05
 _LINE_SECONDS = 60.0
+
+
+class Loudness(IntEnum):
+    """How much of what a command does is told; it is the same for the whole process.
+
+    Errors and the result are always told.
+    """
+
+    QUIET = 0
+    """Nothing else: no progress, no remarks, no warnings. A log file gets all of them nevertheless."""
+    NORMAL = 1
+    """Progress, remarks and warnings."""
+    VERBOSE = 2
+    """Details too: how long each part of the work took, and which files were written."""
+
+
+_LOUDNESS = "S4_LOUDNESS"  # a variable of the environment, so that processes started by this one take it over
+
+
+@contextmanager
+def speaking(loudness: Loudness) -> Iterator[None]:
+    """Set how much is told inside the block, by every `Events` of this process and of those that it starts."""
+    before = os.environ.get(_LOUDNESS)
+    os.environ[_LOUDNESS] = str(int(loudness))
+    try:
+        yield
+    finally:
+        os.environ.pop(_LOUDNESS)
+        if before is not None:
+            os.environ[_LOUDNESS] = before
+
+
+def tells(loudness: Loudness) -> bool:
+    """Return whether lines of a loudness are told now."""
+    given = os.environ.get(_LOUDNESS, "")
+    return loudness <= (int(given) if given in ("0", "1", "2") else Loudness.NORMAL)
 
 
 class Events:
@@ -48,6 +86,11 @@ class Events:
         """Report something that the user should look at; the work goes on."""
         self._write(f"warning: {message}")
 
+    def detail(self, message: str) -> None:
+        """Report something that is of interest to those alone who ask for details."""
+        if tells(Loudness.VERBOSE):
+            self._write(message)
+
     def record(self, message: str) -> None:
         """Report something that is too long for a screen: the line goes into the log file alone."""
         self._write_log(message)
@@ -61,21 +104,23 @@ class Events:
             label: Name of the work.
             done: Number of items that an earlier run finished. These items do not count into the rate.
         """
-        bar = None
-        if self.stream.isatty():
+        bar, started = None, self._clock()
+        if self.stream.isatty() and tells(Loudness.NORMAL):
             bar = tqdm(total=total, desc=label, initial=done, file=self.stream, dynamic_ncols=True)
         try:
             yield Progress(total, label, done, bar, self._clock, self._write if bar is None else self._write_log)
         finally:
             if bar is not None:
                 bar.close()
+            self.detail(f"{label}: took {self._clock() - started:.1f} s")
 
     def _write(self, line: str) -> None:
         # The names of files need not be UTF-8, and not every stream takes what stands for such a byte.
         line = printable(line).encode("utf-8", "backslashreplace").decode("utf-8")
-        # tqdm.write does not break a bar on the screen. Without a bar, tqdm.write is a plain print.
-        tqdm.write(line, file=self.stream)
-        self.stream.flush()
+        if tells(Loudness.NORMAL):
+            # tqdm.write does not break a bar on the screen. Without a bar, tqdm.write is a plain print.
+            tqdm.write(line, file=self.stream)
+            self.stream.flush()
         self._write_log(line)
 
     def _write_log(self, line: str) -> None:

@@ -2,12 +2,14 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import MISSING, Field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from pipelines.config import STAGES, resolve
 from pipelines.config.paths import prepared
@@ -17,6 +19,7 @@ from pipelines.config.setting import (
     choices_of,
     flag_of,
     is_list,
+    is_path,
     limits_of,
     settings_of,
     type_of,
@@ -30,7 +33,24 @@ Stage = Callable[[Config, Any], dict[str, Any]]
 
 
 class AnyPath(click.Path):
-    """A path as it was given. The checks of settings say what is wrong with one that no system can use."""
+    """A path as it was given. The checks of settings say what is wrong with one that no system can use.
+
+    Attributes:
+        words: Values that are no path. A shell completes them beside the names of files.
+        only_folders: Whether a shell completes folders alone.
+    """
+
+    def __init__(
+        self, words: Sequence[str] = (), only_folders: bool = False, path_type: type[Path] | None = None
+    ) -> None:
+        """Take what a shell completes, and the type of the value: None for a text."""
+        super().__init__(path_type=path_type)
+        self.words, self.only_folders = words, only_folders
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the words that fit, and let the shell complete the names of files or folders."""
+        fitting = [CompletionItem(word) for word in self.words if word.startswith(incomplete)]
+        return [*fitting, CompletionItem(incomplete, type="dir" if self.only_folders else "file")]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path, also where no file can have such a name; an empty text is no path."""
@@ -51,6 +71,7 @@ _CLICK_TYPES: dict[type, click.ParamType[Any]] = {
 }
 # Commands that go on where they were when they are started again. Ctrl-C ends the others for good.
 _GO_ON = {"train", "pseudo-label", "deeplab-train", "predict", "run", "demo", "ablate"}
+_FOLDERS, _MADE = ("folder", "voc"), ("run", "labels", "predictions", "chain", "demo", "study")  # completed as folders
 _ARGUMENT = "argument_"  # begins the name of an argument that stands for the option of the same name
 
 
@@ -112,6 +133,10 @@ def stage_command(group: click.Group, config_class: type[Config]) -> Callable[[S
         takes_file = file_name is None and config_class.command in STAGES
 
         def callback(as_json: bool, **flags: Any) -> None:
+            with loudness_of(flags):
+                work(as_json, flags)
+
+        def work(as_json: bool, flags: dict[str, Any]) -> None:
             if Watch.running is not None:
                 Watch.running.goes_on = config_class.command in _GO_ON
             named = flags.get(file_name or "")
@@ -119,7 +144,7 @@ def stage_command(group: click.Group, config_class: type[Config]) -> Callable[[S
             config = prepared(resolve(config_class, file, flags, tell if takes_file else None), tell)
             run_and_print(config, lambda events: stage(config, events), as_json)
 
-        general = [*_file_options(), json_option()] if takes_file else [json_option()]
+        general = [*(_file_options() if takes_file else ()), *general_options()]
         # click keeps the lines of a paragraph after a backspace, which a raw docstring spells as two letters.
         text = inspect.cleandoc(stage.__doc__ or "").replace("\\b\n", "\b\n")
         command = StageCommand(
@@ -140,9 +165,25 @@ def stage_command(group: click.Group, config_class: type[Config]) -> Callable[[S
     return decorate
 
 
-def json_option() -> click.Option:
-    """Return the flag `--json`."""
-    return click.Option(["as_json", "--json"], is_flag=True, help="Print the result as one JSON object.")
+def general_options() -> list[click.Parameter]:
+    """Return the flags that every command has: `--json`, `--verbose` and `--quiet`."""
+    verbose = "Tell more: how long each part of the work took, and which files were written."
+    quiet = "Tell errors and the result alone: no progress, no remarks, no warnings. Log files get all of them."
+    return [
+        click.Option(["as_json", "--json"], is_flag=True, help="Print the result as one JSON object."),
+        click.Option(["-v", "--verbose"], is_flag=True, help=verbose),
+        click.Option(["-q", "--quiet"], is_flag=True, help=quiet),
+    ]
+
+
+def loudness_of(flags: dict[str, Any]) -> AbstractContextManager[None]:
+    """Take `verbose` and `quiet` out of the flags, and return the block in which as much is told."""
+    from pipelines.events import Loudness, speaking  # brings a library
+
+    verbose, quiet = flags.pop("verbose"), flags.pop("quiet")
+    if verbose and quiet:
+        raise click.UsageError("--verbose and --quiet: both given, one of them expected; leave one out")
+    return speaking(Loudness.VERBOSE if verbose else Loudness.QUIET if quiet else Loudness.NORMAL)
 
 
 def _file_options() -> list[click.Parameter]:
@@ -173,7 +214,7 @@ def _parameters(setting: "Field[Any]") -> list[click.Parameter]:
 
     The default of the option is always None, "not given". The true default applies later, after the TOML file.
     """
-    limits, flag, kind = limits_of(setting), flag_of(setting.name), _CLICK_TYPES[type_of(setting)]
+    limits, flag, kind = limits_of(setting), flag_of(setting.name), _click_type(setting)
     if limits.positional:
         return [click.Argument([setting.name], type=kind, metavar=f"[{limits.positional}]", default=setting.default)]
     text = limits.help + _default_note(setting)
@@ -182,12 +223,30 @@ def _parameters(setting: "Field[Any]") -> list[click.Parameter]:
         return [click.Option([setting.name, f"{flag}/--no-{flag[2:]}"], default=None, help=text)]
     choices = choices_of(setting)
     accepted = click.Choice(choices) if choices else kind
-    option = click.Option([setting.name, flag], type=accepted, multiple=is_list(setting), help=text)
+    option = click.Option(
+        [setting.name, flag], type=accepted, multiple=is_list(setting), help=text, **_completed(setting)
+    )
     if limits.argument is None:
         return [option]
     name, many = _ARGUMENT + setting.name, is_list(setting)
     metavar = f"[{limits.argument}]{'...' if many else ''}"
     return [click.Argument([name], type=kind, metavar=metavar, required=False, nargs=-1 if many else 1), option]
+
+
+def _click_type(setting: "Field[Any]") -> "click.ParamType[Any]":
+    """Return the type of an option: a path knows what a shell completes, also where its values may be words."""
+    limits = limits_of(setting)
+    if not is_path(setting) or type_of(setting) is str:
+        return _CLICK_TYPES[type_of(setting)]
+    return AnyPath(limits.words or (), limits.must_be in _FOLDERS or limits.writes in _MADE)
+
+
+def _completed(setting: "Field[Any]") -> dict[str, Any]:
+    """Return the argument of an option that lets a shell complete a text that may be the path of a file."""
+    limits = limits_of(setting)
+    if not is_path(setting) or type_of(setting) is not str:
+        return {}
+    return {"shell_complete": AnyPath(limits.words or (), limits.must_be in _FOLDERS).shell_complete}
 
 
 def _default_note(setting: "Field[Any]") -> str:

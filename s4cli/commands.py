@@ -7,6 +7,7 @@ stage, which may import torch.
 import warnings
 from collections.abc import Sequence
 from dataclasses import MISSING
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -16,9 +17,11 @@ from pipelines.config import (
     STAGES,
     AblateConfig,
     BenchConfig,
+    CheckConfig,
     ConvertConfig,
     DeepLabTrainConfig,
     DemoConfig,
+    DoctorConfig,
     EvaluateConfig,
     ExplainConfig,
     InitConfig,
@@ -29,8 +32,10 @@ from pipelines.config import (
     TrainConfig,
     to_toml,
 )
-from pipelines.config.setting import settings_of
-from s4cli.click_commands import json_option, stage_command
+from pipelines.config.setting import FOLDER_FILE, settings_of
+from pipelines.errors import raise_all
+from s4cli.click_commands import AnyPath, general_options, loudness_of, stage_command
+from s4cli.completion import SHELLS, script_for
 from s4cli.crash import exit_code_of
 from s4cli.output import print_result
 
@@ -227,25 +232,83 @@ def init(config: InitConfig, events: "Events") -> dict[str, Any]:
     return init(config, events)
 
 
+@stage_command(s4, CheckConfig)
+def check(config: CheckConfig, events: "Events") -> dict[str, Any]:
+    """Look at data, labels, weights and settings files before a night of training, and list all faults.
+
+    An error is something on which a stage would fail; then the exit code is 3. A warning is something to look at. Every
+    picture and mask is decoded. A folder is searched for all that s4 init would find there, for what s4 has made, and
+    for s4.toml. docs/rules.md explains each rule.
+    """
+    from pipelines.check import check
+
+    return check(config, events)
+
+
+@stage_command(s4, DoctorConfig)
+def doctor(config: DoctorConfig, events: "Events") -> dict[str, Any]:
+    """Look at this machine and installation, and say what to do about what is wrong.
+
+    Versions, devices, threads, limits, memory, disk, weights that are here, and files that hide a package.
+    """
+    from pipelines.doctor import doctor
+
+    return doctor(config, events)
+
+
 @s4.group()
 def config() -> None:
-    """Look at the settings of the commands."""
+    """Look at the settings of the commands, and check a settings file."""
 
 
 _STAGE = click.Argument(["stage"], type=click.Choice(list(STAGES)), metavar="COMMAND", required=False)
+_FILE = click.Argument(["file"], type=AnyPath(path_type=Path), metavar="[FILE.toml]", default=Path(FOLDER_FILE))
+_SHELL = click.Argument(["shell"], type=click.Choice(SHELLS))
 
 
-@config.command(params=[_STAGE, json_option()])
-def show(stage: str | None, as_json: bool) -> None:
+@config.command(params=[_STAGE, *general_options()])
+def show(stage: str | None, as_json: bool, **flags: Any) -> None:
     """Print the defaults of a command as a commented TOML table for --config."""
     if stage is None:
         raise click.UsageError(f"no command given, one of {', '.join(STAGES)} expected")
-    if as_json:
-        settings = settings_of(STAGES[stage]).values()
-        defaults = {setting.name: None if setting.default is MISSING else setting.default for setting in settings}
-        print_result("config", {"stage": stage, "defaults": defaults}, as_json=True)
-    else:
-        click.echo(to_toml(STAGES[stage]), nl=False)
+    with loudness_of(flags):
+        if as_json:
+            settings = settings_of(STAGES[stage]).values()
+            defaults = {setting.name: None if setting.default is MISSING else setting.default for setting in settings}
+            print_result("config", {"stage": stage, "defaults": defaults}, as_json=True)
+        else:
+            click.echo(to_toml(STAGES[stage]), nl=False)
+
+
+@config.command("check", params=[_FILE, *general_options()])
+def config_check(file: Path, as_json: bool, **flags: Any) -> None:
+    """List all faults of a settings file at once: unknown names, values, and paths that do not exist.
+
+    A path that another table of the file makes need not exist. Without FILE.toml the command takes s4.toml.
+    """
+    from pipelines.config.whole_file import file_faults, settings_in
+
+    with loudness_of(flags):
+        # The exit code is that of the first fault: 2 for the file itself, 3 for what it names.
+        raise_all(sorted(file_faults(file), key=lambda fault: fault.exit_code))
+        print_result("config-check", {"file": str(file), "tables": settings_in(file)}, as_json)
+
+
+@s4.command("completion", params=[_SHELL, *general_options()])
+def completion(shell: str, as_json: bool, **flags: Any) -> None:
+    r"""Print the script that lets a shell complete commands, flags and names of files.
+
+    \b
+    bash   eval "$(s4 completion bash)"                                  in ~/.bashrc
+    zsh    eval "$(s4 completion zsh)"                                   in ~/.zshrc
+    fish   s4 completion fish > ~/.config/fish/completions/s4.fish
+    """
+    with loudness_of(flags):
+        script = script_for(shell, s4)
+        if as_json:
+            print_result("completion", {"shell": shell, "script": script}, as_json=True)
+        else:
+            click.echo(script)
 
 
 @s4.command("help", params=[click.Argument(["words"], metavar="[COMMAND]", nargs=-1)])

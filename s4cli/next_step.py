@@ -8,9 +8,11 @@ from typing import Any, cast
 from pipelines.config import (
     AblateConfig,
     BenchConfig,
+    CheckConfig,
     ConvertConfig,
     DeepLabTrainConfig,
     DemoConfig,
+    DoctorConfig,
     EvaluateConfig,
     ExplainConfig,
     InitConfig,
@@ -138,6 +140,19 @@ def _bench(config: BenchConfig, result: Result) -> str:
     )
 
 
+def _check(config: CheckConfig, result: Result) -> str:
+    errors, warnings = len(result["errors"]), len(result["warnings"])
+    counts = f"{errors} {'error' if errors == 1 else 'errors'}, {warnings} {'warning' if warnings == 1 else 'warnings'}"
+    if not errors and not warnings:
+        return "nothing is wrong"
+    return f"{counts}; the page docs/rules.md explains each rule in brackets"
+
+
+def _doctor(config: DoctorConfig, result: Result) -> str:
+    count = len(result["warnings"])
+    return f"{count} {'thing' if count == 1 else 'things'} to do something about" if count else "nothing is wrong"
+
+
 _LINES = cast(
     Mapping[type[StageConfig], Callable[[Any, Result], str]],
     {
@@ -154,5 +169,7 @@ _LINES = cast(
         InitConfig: _init,
         ReportConfig: _report,
         BenchConfig: _bench,
+        CheckConfig: _check,
+        DoctorConfig: _doctor,
     },
 )

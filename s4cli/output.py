@@ -6,6 +6,7 @@ Lines about the work, and the line that says what comes next, go to stderr.
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.config import StageConfig
-from pipelines.errors import PartialFailure, printable
+from pipelines.config.outputs import written_since
+from pipelines.errors import InputError, PartialFailure, printable
 from pipelines.files import plain
 from pipelines.stores.paths import is_address
 from s4cli.error_object import described, error_object, head
@@ -23,8 +25,9 @@ from s4cli.next_step import next_step
 if TYPE_CHECKING:
     from pipelines.events import Events
 
+_ERRORS = "errors"  # the key of faults in inputs, see `pipelines.check`
 _WARNINGS = "warnings"  # the key of what cannot be right in a result, see `pipelines.metrics.plausibility`
-_UNSHOWN = (_WARNINGS, "confusion")  # the counts of a confusion matrix are for `--json` and for pages
+_UNSHOWN = (_ERRORS, _WARNINGS, "confusion")  # the counts of a confusion matrix are for `--json` and for pages
 _EXPLAINED = {
     "rejected": "pictures without a label, by reason",
     "doubted": "instances without a label, by reason",
@@ -35,14 +38,22 @@ class PrintedFailure(PartialFailure):
     """Some items failed, and the printed result says so already."""
 
 
+class PrintedFaults(PrintedFailure):
+    """The inputs have faults on which a stage would fail, and the printed result lists them."""
+
+    exit_code = InputError.exit_code
+
+
 def _speaks() -> bool:
     """Return whether this process prints: under torchrun every rank does the same work, and only one rank prints."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def tell(line: str) -> None:
-    """Print a line about the work on stderr."""
-    if _speaks():
+    """Print a line about the work on stderr, unless -q was given."""
+    from pipelines.events import Loudness, tells  # brings a library
+
+    if _speaks() and tells(Loudness.NORMAL):
         click.echo(printable(line), err=True)
 
 
@@ -59,9 +70,12 @@ def run_and_print(config: StageConfig, work: "Callable[[Events], Mapping[str, An
     """
     from pipelines.events import Events
 
+    started, wall = time.monotonic(), time.time()
     # Libraries print notes on stdout. Such notes would break the one JSON object.
     with redirect_stdout(sys.stderr), open(os.devnull, "w") as silence:
-        result = work(Events(None if _speaks() else silence))
+        events = Events(None if _speaks() else silence)
+        result = work(events)
+    _tell_details(config, events, time.monotonic() - started, wall)
     failure = _failure(config.command, result)
     if _speaks():
         error = {"error": described(failure.message, failure.rule, failure.exit_code)} if failure and as_json else {}
@@ -72,8 +86,23 @@ def run_and_print(config: StageConfig, work: "Callable[[Events], Mapping[str, An
         raise failure
 
 
+def _tell_details(config: StageConfig, events: "Events", seconds: float, since: float) -> None:
+    """Tell, for -v, how long the work took and which files it wrote."""
+    from pipelines.events import Loudness, tells
+
+    if not _speaks() or not tells(Loudness.VERBOSE):
+        return
+    events.detail(f"{config.command}: took {seconds:.1f} s in all")
+    for folder, count, size in written_since(config, since):
+        events.detail(f"written: {folder}: {count} {'file' if count == 1 else 'files'}, {size / 1e6:.1f} MB")
+
+
 def _failure(command: str, result: Mapping[str, Any]) -> PrintedFailure | None:
     """Return the error that tells how many items failed, and which file lists them; None if none failed."""
+    if result.get(_ERRORS):
+        count = len(result[_ERRORS])
+        message = f"{command}: {count} {'error' if count == 1 else 'errors'} in the inputs, none expected"
+        return PrintedFaults(f"{message}; mend what the result lists", "inputs-faulty")
     if not result.get("failed"):
         return None
     count, out = result["failed"], result.get("out", command)
@@ -120,7 +149,9 @@ def _printable(value: Any) -> Any:
 
 
 def _footnotes(result: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each warning of a result: what cannot be right in it."""
+    """Yield a line for each error and each warning of a result: what cannot be right in it."""
+    for error in result.get(_ERRORS, ()):
+        yield f"error: {error['message']} [{error['rule']}]"
     for warning in result.get(_WARNINGS, ()):
         stage = f"{warning['stage']}: " if "stage" in warning else ""
         yield f"warning: {stage}{warning['message']} [{warning['rule']}]"

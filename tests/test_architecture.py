@@ -21,9 +21,9 @@ ALLOWED = {
 }
 COMMANDS = {
     "train", "pseudo_label", "deeplab_train", "evaluate", "run", "predict", "convert", "demo", "ablate", "explain",
-    "bench", "init", "report_command",
+    "bench", "init", "report_command", "check", "doctor",
 }  # fmt: skip
-COMPOSED = {"run", "demo", "ablate", "bench"}  # commands that are made of others
+COMPOSED = {"run", "demo", "ablate", "bench", "check"}  # commands that are made of others
 FILES = {"files", "journal", "regular_files", "file_errors", "errors", "stores"}
 GROUND = {*FILES, "folder_lock", "events"}
 # What each part of `pipelines` may import of the others. Read from top to bottom it is the map of CONTRIBUTING.md.
@@ -36,7 +36,9 @@ PARTS = {
     "training": {"networks", "engine", "data", "config", *GROUND},
     "networks": {"engine", "data", "config", *GROUND},
     "formats": {"data", "config", *GROUND},
+    "audit": {"survey", "networks", "engine", "data", "metrics", "rules", "config", *GROUND},
     "survey": {"data", "config", *GROUND},
+    "machine": {"networks", "engine", "config", *GROUND},
     "report": {"data", *FILES},
     "metrics": {"data", *FILES},
     "engine": {"config", *GROUND},
@@ -50,6 +52,7 @@ PARTS = {
     "file_errors": {"stores", "errors"},
     "stores": {"errors"},
     "errors": set(),
+    "rules": set(),
 }
 FACE = "__init__"  # `pipelines/__init__.py` hands on the loaders and the version
 JUNK_DRAWERS = {"utils", "util", "misc", "helpers", "helper", "common", "core", "tools", "lib", "stuff"}

@@ -11,9 +11,11 @@ from typing import Any
 from pipelines.config.ablate import AblateConfig
 from pipelines.config.base import CrfPreset, Precision, Preset
 from pipelines.config.bench import BenchConfig
+from pipelines.config.check import CheckConfig
 from pipelines.config.convert import ConvertConfig
 from pipelines.config.deeplab_train import DeepLabTrainConfig
 from pipelines.config.demo import DemoConfig
+from pipelines.config.doctor import DoctorConfig
 from pipelines.config.evaluate import EvaluateConfig
 from pipelines.config.explain import ExplainConfig
 from pipelines.config.init import InitConfig
@@ -31,10 +33,12 @@ __all__ = [
     "STAGES",
     "AblateConfig",
     "BenchConfig",
+    "CheckConfig",
     "ConvertConfig",
     "CrfPreset",
     "DeepLabTrainConfig",
     "DemoConfig",
+    "DoctorConfig",
     "EvaluateConfig",
     "ExplainConfig",
     "InitConfig",
@@ -71,7 +75,8 @@ STAGES: dict[str, type[StageConfig]] = {
 }
 """The settings of every stage by the name of its command, in the order of the chain.
 
-A settings file may have a table for each. `s4 init`, which writes such a file, and `s4 report` are not among them.
+A settings file may have a table for each. `s4 init`, `s4 check`, `s4 doctor` and `s4 report` take no settings file, and
+are not among them.
 """
 
 

@@ -45,6 +45,7 @@ _NOTES = (".md", ".txt", ".rst", ".log", ".out", ".err", ".toml", ".yaml", ".yml
 _NOTE_NAMES = ("readme", "license", "licence", "notes", "todo")
 _LITTER = {"thumbs.db", "desktop.ini", "lost+found", "@eadir", "__macosx", "$recycle.bin", "system volume information"}
 _LABEL_MAP = ".png"
+_CLOCK = 0.02  # seconds by which the clock of a file system may be late
 _SHOWN = 3  # foreign names in a message
 
 Stage = TypeVar("Stage", bound=Callable[..., Any])
@@ -116,6 +117,23 @@ def place_faults(config: StageConfig) -> Iterator[S4Error]:
                 require_free(*place.lock)
         except S4Error as fault:
             yield fault
+
+
+def written_since(config: StageConfig, since: float) -> list[tuple[Path, int, int]]:
+    """Return what a command has written to its places: each folder, its number of files, and their bytes.
+
+    Args:
+        config: Settings of the command.
+        since: Time in seconds since 1970. Files that are older were there before.
+    """
+    found: dict[Path, list[int]] = {}
+    for place in _places(config):
+        inside = (Path(parent, name) for parent, _, names in os.walk(place.path) for name in names)
+        for path in [place.path] if place.kind == "file" else inside:
+            about = path.stat() if path.is_file() else None
+            if about is not None and about.st_mtime >= since - _CLOCK:
+                found.setdefault(path.parent, []).append(about.st_size)
+    return [(folder, len(sizes), sum(sizes)) for folder, sizes in sorted(found.items())]
 
 
 def require_own_folder(flag: str, kind: Output, folder: Path) -> None:

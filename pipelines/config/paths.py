@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.config.outputs import place_faults
-from pipelines.config.setting import Config, StageConfig, Tell, flag_of, limits_of
+from pipelines.config.setting import Config, Existing, StageConfig, Tell, flag_of, limits_of
 from pipelines.config.usual_places import weights_file
 from pipelines.errors import ConfigError, InputError, S4Error, nearest_name, raise_all
 from pipelines.files import read_json
@@ -92,6 +92,19 @@ def goes_on(config: StageConfig) -> bool:
     """Return whether a training is resumed, and has a checkpoint to go on from."""
     resume, run = getattr(config, "resume", False), getattr(config, "run", None)
     return bool(resume) and run is not None and (run / "checkpoints" / "last.pt").is_file()
+
+
+def path_faults(where: str, kind: Existing, path: Path, split: str | None = None) -> list[S4Error]:
+    """Return what is wrong with one path that has to be there.
+
+    Args:
+        where: The flag or key that names it, for the message.
+        kind: What it has to lead to.
+        path: The path.
+        split: The list that a VOC folder has to have, or None.
+    """
+    fault = _fault(where, kind, path, split)
+    return [] if fault is None else [fault]
 
 
 def _fault(flag: str, kind: str, path: Path, split: str | None) -> S4Error | None:

@@ -22,7 +22,12 @@ from pipelines.errors import ConfigError
 from pipelines.stores.paths import is_address
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def toml_content(path: Path) -> dict[str, Any]:
+    """Return the content of a TOML file.
+
+    Raises:
+        ConfigError: The file is missing [toml-missing] or damaged [toml-damaged].
+    """
     fault = path_fault(path)
     if fault is not None:
         raise ConfigError(f"{shown(str(path))}: not found, {fault} expected; check the path", "toml-missing")
@@ -45,7 +50,7 @@ def tables_in(path: Path) -> set[str]:
     Raises:
         ConfigError: The file is missing [toml-missing] or damaged [toml-damaged].
     """
-    return {key.replace("_", "-") for key, value in _read_toml(path).items() if isinstance(value, dict)}
+    return {key.replace("_", "-") for key, value in toml_content(path).items() if isinstance(value, dict)}
 
 
 def from_toml(
@@ -67,7 +72,7 @@ def from_toml(
         ConfigError: The file cannot be read, a table or key is unknown [setting-unknown], or as `checked`.
     """
     shared, tables = {}, {}
-    for key, value in _read_toml(path).items():
+    for key, value in toml_content(path).items():
         if isinstance(value, dict):
             tables[key.replace("_", "-")] = value
         else:
@@ -85,13 +90,13 @@ def from_toml(
     if not cls.table_alone:
         given = {**known_values(cls, shared, str(path)), **given}
     settings = settings_of(cls)
-    return {name: _led_from(path.parent, settings[name], value) for name, value in given.items()}
+    return {name: led_from(path.parent, settings[name], value) for name, value in given.items()}
 
 
-def _led_from(folder: Path, setting: "Field[Any]", value: Any) -> Any:
+def led_from(folder: Path, setting: "Field[Any]", value: Any) -> Any:
     """Return a value in which every relative path leads from `folder`."""
     if isinstance(value, tuple):
-        return tuple(_led_from(folder, setting, one) for one in value)
+        return tuple(led_from(folder, setting, one) for one in value)
     if not is_path(setting) or is_address(value) or str(value) in (limits_of(setting).words or ()):
         return value
     return type_of(setting)(folder / value)

