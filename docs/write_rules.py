@@ -34,7 +34,7 @@ def page() -> str:
 
 
 def _entry(name: str, rule: Rule) -> str:
-    return f"### {name}\n\n{rule.meaning}\n\nExample: `{rule.example}`\n\nRemedy: {rule.remedy}\n"
+    return f"### {name}\n\n{rule.meaning}\n\n> {rule.example} \\[{name}\\]\n\nRemedy: {rule.remedy}\n"
 
 
 def main() -> None:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, TextIO
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any, TextIO
 
 from pipelines.errors import printable
 from pipelines.file_errors import write_error
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 # Without a terminal, a line is due after this share of the work, or after this time.
 _LINE_SHARE = 0.05
@@ -106,6 +107,8 @@ class Events:
         """
         bar, started = None, self._clock()
         if self.stream.isatty() and tells(Loudness.NORMAL):
+            from tqdm import tqdm  # each command imports this module, and those that only tell a fault show no bar
+
             bar = tqdm(total=total, desc=label, initial=done, file=self.stream, dynamic_ncols=True)
         try:
             yield Progress(total, label, done, bar, self._clock, self._write if bar is None else self._write_log)
@@ -118,6 +121,8 @@ class Events:
         # The names of files need not be UTF-8, and not every stream takes what stands for such a byte.
         line = printable(line).encode("utf-8", "backslashreplace").decode("utf-8")
         if tells(Loudness.NORMAL):
+            from tqdm import tqdm
+
             # tqdm.write does not break a bar on the screen. Without a bar, tqdm.write is a plain print.
             tqdm.write(line, file=self.stream)
             self.stream.flush()

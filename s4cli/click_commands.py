@@ -50,7 +50,8 @@ class AnyPath(click.Path):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the words that fit, and let the shell complete the names of files or folders."""
         fitting = [CompletionItem(word) for word in self.words if word.startswith(incomplete)]
-        return [*fitting, CompletionItem(incomplete, type="dir" if self.only_folders else "file")]
+        # The script for bash forgets what comes before the item that stands for files.
+        return [CompletionItem(incomplete, type="dir" if self.only_folders else "file"), *fitting]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path, also where no file can have such a name; an empty text is no path."""

@@ -104,7 +104,8 @@ def _together(path: Path, cls: type[StageConfig], values: Mapping[str, Any]) -> 
         try:
             build(cls, values)
         except ConfigError as error:
-            yield ConfigError(f"{path}: [{cls.command}] {error.message}", error.rule)
+            if error.rule != "setting-missing":  # a flag may give it
+                yield ConfigError(f"{path}: [{cls.command}] {error.message}", error.rule)
 
 
 def _paths(path: Path, usable: Mapping[str, Mapping[str, Any]]) -> Iterator[S4Error]:

@@ -125,7 +125,7 @@ def completed(folder: Path, *words: str) -> list[str]:
     program.chmod(0o755)
     script = """
 eval "$(s4 completion bash)"
-compopt() { echo "compopt $*"; }  # says outside of a completion that there is none
+compopt() { echo "compopt" "$1" "$2"; }  # says outside of a completion that there is none
 COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
 _s4_completion s4
 printf '%s\\n' "${COMPREPLY[@]}"

@@ -58,7 +58,7 @@ steps = 1
         "s4.toml: unknown key devise, a setting of a command expected; did you mean device? [setting-unknown]",
         "s4.toml: workers: 'two' given, a whole number expected; change it [setting-type]",
         "s4.toml: [train]: unknown key stepz",
-        "s4.toml: [train]: alpha: -1.0 given",
+        "s4.toml: [train]: alpha: -1 given",
         "s4.toml: [pseudo-label]: assign: 'grph' given",
         "s4.toml: unknown table [pseudo-labl]",
         "s4.toml: [train] images pictires: no such folder, expected one; did you mean pictures?",
@@ -68,8 +68,8 @@ steps = 1
 
 
 def test_values_that_exclude_each_other_are_told() -> None:
-    (found,) = faults('[convert]\nto = "csv"\nimages = "pictures"\nout = "a.csv"\nsplit = "val"\n')
-    assert found.startswith("s4.toml: [convert] --split: given with --to csv")
+    (found,) = faults('[pseudo-label]\nimages = "pictures"\nleast_foreground = 0.9\nmost_foreground = 0.1\n')
+    assert found.startswith("s4.toml: [pseudo-label] --least-foreground 0.9 and --most-foreground 0.1")
 
 
 @pytest.mark.parametrize("rule", ["toml-missing", "toml-damaged"])
@@ -93,4 +93,5 @@ def test_what_no_table_makes_has_to_be_there() -> None:
 
 @pytest.mark.parametrize("command", STAGES)
 def test_the_defaults_of_every_command_have_no_fault(command: str) -> None:
+    Path("labels").mkdir()
     assert faults(to_toml(STAGES[command])) == []
