@@ -212,7 +212,7 @@ def report(config: ReportConfig, events: "Events") -> dict[str, Any]:
     r"""Show one result as a page, or compare several: settings, figures, curves, and the same pictures.
 
     \b
-    RESULT             the page of a run, label folder, predictions, or JSON of s4 evaluate, once more
+    RESULT             the page of a run, of labels, of predictions or of a JSON result, made once more
     RESULT RESULT ...  one page that compares them
     """
     from pipelines.report_command import report

@@ -227,7 +227,7 @@ def test_printed_defaults_are_a_valid_settings_file(
 ) -> None:
     text = to_toml(stage)
     values = tomllib.loads(text)[stage.command]
-    defaults = {field.name: field.default for field in dataclasses.fields(stage)}
+    defaults = {field.name.rstrip("_"): field.default for field in dataclasses.fields(stage)}
     assert values.items() <= {name: str(d) if isinstance(d, Path) else d for name, d in defaults.items()}.items()
     assert all(name in text for name in defaults)
     required = [setting for setting in dataclasses.fields(stage) if setting.default is dataclasses.MISSING]
