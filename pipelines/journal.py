@@ -60,6 +60,15 @@ class Journal:
         """
         return self._scan()[0]
 
+    def read_from(self, start: int) -> tuple[list[dict[str, Any]], int]:
+        """Return the whole records behind byte `start`, where a line begins, and the byte behind the last of them.
+
+        Raises:
+            InputError: A line before the last one is damaged [journal-damaged].
+        """
+        records, length = self._scan(start)
+        return records, start + length
+
     def repair(self) -> None:
         """Cut off a torn last line, so that the next record starts on a line of its own."""
         whole = self._scan()[1]
@@ -69,10 +78,10 @@ class Journal:
             except OSError as error:
                 raise write_error(self.path, error) from error
 
-    def _scan(self) -> tuple[list[dict[str, Any]], int]:
-        """Return the whole records and the number of bytes that they fill."""
+    def _scan(self, start: int = 0) -> tuple[list[dict[str, Any]], int]:
+        """Return the whole records behind byte `start`, and the number of bytes that they fill."""
         try:
-            lines = self.path.read_bytes().splitlines(keepends=True)
+            lines = self._bytes_from(start).splitlines(keepends=True)
         except (FileNotFoundError, NotADirectoryError):
             lines = []
         except OSError as error:
@@ -83,11 +92,17 @@ class Journal:
             if record is not None:
                 records.append(record)
             elif number < len(lines):
+                place = f"line {number}" if not start else f"line {number} behind byte {start}"
                 raise InputError(
-                    f"{self.path}: line {number} is damaged, expected one JSON record a line; restore the file",
+                    f"{self.path}: {place} is damaged, expected one JSON record a line; restore the file",
                     "journal-damaged",
                 )
         return records, sum(len(line) for line in lines[: len(records)])
+
+    def _bytes_from(self, start: int) -> bytes:
+        with self.path.open("rb") as file:
+            file.seek(start)
+            return file.read()
 
 
 def _parse_record(line: bytes) -> dict[str, Any] | None:

@@ -25,6 +25,7 @@ from pipelines.config.outputs import alone
 from pipelines.config.usual_places import record_pictures
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.label_records import LabelRecords, count_records
+from pipelines.data.review_maps import correct_again
 from pipelines.engine.picture_engine import arithmetic, open_workers, together
 from pipelines.engine.picture_steps import Given, Step, Workers, in_order
 from pipelines.engine.rehearsal import Pace, device_in_words, rehearse
@@ -38,7 +39,7 @@ from pipelines.labels.cue_store import CueStore, take_over
 from pipelines.labels.labeller import PictureLabels
 from pipelines.labels.learn import Evidence, learn
 from pipelines.labels.picture_work import PictureWork
-from pipelines.labels.plan import LabelPlan, check_earlier, label_settings, make_plan, tell, tell_done
+from pipelines.labels.plan import LabelPlan, check_earlier, label_settings, make_plan, tell, tell_done, with_reviewed
 from pipelines.metrics.plausibility import Warnings, empty_labels
 from pipelines.pages.labels import labels_result
 from pipelines.pages.leave import leave_page
@@ -77,6 +78,7 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
     folder = LabelFolder(config.out, plan.classes)
     records = LabelRecords(folder, plan.shard)
     settings = label_settings(config, plan)
+    plan = with_reviewed(plan, config.reviewed, events)
     if config.cues_of is not None:
         check_earlier(config.cues_of, settings)
     records.claim(settings, dry_run=True)
@@ -98,6 +100,8 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
     plan.notes.tell()
     if not (complete := records.merge(list(plan.images), settings)):
         events.info(f"{config.out}: not complete yet; the folder is usable when all shards have finished")
+    elif corrected := correct_again(folder, [] if config.reviewed else todo):
+        events.info(f"{config.out}: the corrections of {corrected} pictures are in their labels again")
     done = records.done()
     counts = count_records([done[image_id] for image_id in plan.own if image_id in done])
     seconds, warnings = time.monotonic() - start, empty_labels(str(config.out), counts)
@@ -157,11 +161,13 @@ def _label_all(
         work.open()
         records.claim(settings)  # after all that may still refuse the settings
         if config.cues_of is not None:
-            found = take_over(config.cues_of, config.out, plan.images)
+            found = take_over(config.cues_of, config.out, plan.images.keys() - plan.other_keywords)
             if plan.in_two_passes:  # otherwise there are no cues, and only the attention network is copied
                 events.info(
                     f"{config.cues_of}: the cues of {found} of {len(plan.images)} pictures are taken from there"
                 )
+        if plan.reviewed is not None:
+            plan.reviewed.carry_to(config.out, plan.own)
         passes = _Passes(plan, records, workers, events)
         if plan.uses_attention:
             work.train_attention(events, passes.attention)

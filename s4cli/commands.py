@@ -28,6 +28,7 @@ from pipelines.config import (
     PredictConfig,
     PseudoLabelConfig,
     ReportConfig,
+    ReviewConfig,
     RunConfig,
     TrainConfig,
     to_toml,
@@ -89,6 +90,17 @@ def pseudo_label(config: PseudoLabelConfig, events: "Events") -> dict[str, Any]:
     from pipelines.pseudo_label import pseudo_label
 
     return pseudo_label(config, events)
+
+
+@stage_command(s4, ReviewConfig)
+def review(config: ReviewConfig, events: "Events") -> dict[str, Any]:
+    """Correct labels by hand, on a page in the browser that only this machine can open.
+
+    The most doubtful pictures come first. Every correction is saved at once, in review.jsonl and in the label maps.
+    """
+    from pipelines.review import review
+
+    return review(config, events)
 
 
 @stage_command(s4, DeepLabTrainConfig)

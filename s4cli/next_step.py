@@ -19,6 +19,7 @@ from pipelines.config import (
     PredictConfig,
     PseudoLabelConfig,
     ReportConfig,
+    ReviewConfig,
     RunConfig,
     StageConfig,
     TrainConfig,
@@ -63,6 +64,12 @@ def _pseudo_label(config: PseudoLabelConfig, result: Result) -> str:
     if config.shard is not None:
         return f"{place}; next: the same command for the other shards, then s4 deeplab-train"
     return _line(place, f"s4 deeplab-train{_flag('labels', config.out, LABELS)}")
+
+
+def _review(config: ReviewConfig, result: Result) -> str:
+    counts = f"{result['reviewed']} of {result['pictures']} pictures were reviewed"
+    place = f"{counts}; the corrections are in {result['journal']}"
+    return _line(place, f"s4 deeplab-train{_flag('labels', config.labels, LABELS)}")
 
 
 def _deeplab_train(config: DeepLabTrainConfig, result: Result) -> str:
@@ -158,6 +165,7 @@ _LINES = cast(
     {
         TrainConfig: _train,
         PseudoLabelConfig: _pseudo_label,
+        ReviewConfig: _review,
         DeepLabTrainConfig: _deeplab_train,
         EvaluateConfig: _evaluate,
         PredictConfig: _predict,

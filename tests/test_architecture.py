@@ -21,7 +21,7 @@ ALLOWED = {
 }
 COMMANDS = {
     "train", "pseudo_label", "deeplab_train", "evaluate", "run", "predict", "convert", "demo", "ablate", "explain",
-    "bench", "init", "report_command", "check", "doctor",
+    "bench", "init", "report_command", "check", "doctor", "review",
 }  # fmt: skip
 COMPOSED = {"run", "demo", "ablate", "bench", "check"}  # commands that are made of others
 FILES = {"files", "journal", "regular_files", "file_errors", "errors", "stores"}
@@ -37,6 +37,7 @@ PARTS = {
     "networks": {"engine", "data", "config", *GROUND},
     "formats": {"data", "config", *GROUND},
     "audit": {"survey", "networks", "engine", "data", "metrics", "rules", "config", *GROUND},
+    "web": {"data", "config", *GROUND},
     "survey": {"data", "config", *GROUND},
     "machine": {"networks", "engine", "config", *GROUND},
     "report": {"data", *FILES},

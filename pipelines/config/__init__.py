@@ -23,6 +23,7 @@ from pipelines.config.predict import PredictConfig
 from pipelines.config.pseudo_label import PseudoLabelConfig
 from pipelines.config.report import ReportConfig
 from pipelines.config.resolution import resolve_with
+from pipelines.config.review import ReviewConfig
 from pipelines.config.run import RunConfig
 from pipelines.config.setting import Config, StageConfig, Tell, from_json, to_json
 from pipelines.config.shard import Shard
@@ -47,6 +48,7 @@ __all__ = [
     "Preset",
     "PseudoLabelConfig",
     "ReportConfig",
+    "ReviewConfig",
     "RunConfig",
     "Shard",
     "StageConfig",
@@ -62,6 +64,7 @@ STAGES: dict[str, type[StageConfig]] = {
     for stage in (
         TrainConfig,
         PseudoLabelConfig,
+        ReviewConfig,
         DeepLabTrainConfig,
         EvaluateConfig,
         PredictConfig,

@@ -108,6 +108,12 @@ class PseudoLabelConfig(CommonConfig):
         must_be="folder",
         elsewhere=True,
     )
+    reviewed: Path | None = opt(
+        None,
+        "Label folder that was corrected with s4 review. Its corrected and accepted pictures keep their labels, and "
+        "the other pictures learn from them. Add --cues-of with the same folder to save time.",
+        must_be="folder",
+    )
     recognise: Literal["auto", "imagenet", "off"] = opt(
         "auto",
         "Give no label to an instance that looks like none of the keywords to an ImageNet classifier. With graph or "
@@ -187,6 +193,9 @@ class PseudoLabelConfig(CommonConfig):
         if self.flip and self.instances is not None:
             message = "--flip: given with --instances, expected with --weights alone; leave it out"
             raise ConfigError(message, "setting-value")
+        if self.reviewed is not None and self.reviewed.absolute() == self.out.absolute():
+            message = f"--reviewed {self.reviewed}: the folder that --out names, another label folder expected"
+            raise ConfigError(f"{message}; choose another --out", "setting-value")
         if self.least_foreground > self.most_foreground:
             limits = f"--least-foreground {self.least_foreground} and --most-foreground {self.most_foreground}"
             message = f"{limits}: every picture is out of their range, a smaller first one expected; change them"

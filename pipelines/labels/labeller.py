@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config import PseudoLabelConfig
+from pipelines.data.checking import require_same_size
 from pipelines.data.classes import IGNORE, ClassList, Keywords
+from pipelines.data.images import image_size
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.picture_folders import name_below
 from pipelines.data.record_files import Record
+from pipelines.data.review_maps import ReviewedLabels
 from pipelines.data.rle import boxes_of
 from pipelines.data.working_size import WorkingSize
 from pipelines.engine.distributed import choose_device
@@ -71,6 +74,28 @@ class PictureLabels:
         if self.label_map is not None and self.confidence is not None:
             folder.write_label(self.record["image_id"], self.label_map)
             folder.write_confidence(self.record["image_id"], self.confidence)
+
+
+def reviewed_labels(
+    config: PseudoLabelConfig, plan: LabelPlan, reviewed: ReviewedLabels, image_id: str
+) -> PictureLabels:
+    """Return the labels of a picture as people corrected them.
+
+    The record is that of the earlier round: the corrections of instances lie in the journal, which the new folder takes
+    over. So a review can go on in the new folder, and everything can be undone there too.
+
+    Raises:
+        InputError: A map is missing or damaged, or of another size than the picture [label-size].
+    """
+    label_map, confidence = reviewed.maps(image_id)
+    picture = plan.images[image_id]
+    require_same_size(picture, image_size(picture), reviewed.path, label_map.shape)
+    earlier = reviewed.records[image_id]
+    rejected = "review" if reviewed.is_rejected(image_id) else earlier["rejected"]
+    if rejected != "review" and (label_map != IGNORE).any():
+        rejected = None
+    record = {**earlier, "file_name": name_below(picture, config.images), "rejected": rejected}
+    return PictureLabels(record, label_map, confidence)
 
 
 class PictureLabeller:

@@ -7,11 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config import PseudoLabelConfig
+from pipelines.data.classes import IGNORE, Keywords
+from pipelines.data.working_size import WorkingSize
+from pipelines.errors import InputError
 from pipelines.labels.assign_in_picture import Assignment
 from pipelines.labels.assign_in_set import PictureInstances, assign_set
 from pipelines.labels.cells import CellProbe, cells_per_picture, fit_cells, labels_of_cells, some_places
 from pipelines.labels.cue_store import CueStore
-from pipelines.labels.cues import PictureCues
+from pipelines.labels.cues import InstanceLooks, PictureCues
 from pipelines.labels.instance_keywords import name_instances
 from pipelines.labels.paint import paint_label_map
 from pipelines.labels.plan import LabelPlan
@@ -62,7 +65,8 @@ class _Lesson:
 
     def __init__(self, config: PseudoLabelConfig, plan: LabelPlan, store: CueStore) -> None:
         self.config, self.plan, self.store = config, plan, store
-        self.image_ids = [image_id for image_id in plan.images if store.has(image_id)]
+        rejected = plan.reviewed.is_rejected if plan.reviewed is not None else lambda image_id: False
+        self.image_ids = [image_id for image_id in plan.images if store.has(image_id) and not rejected(image_id)]
         self.n_classes = len(plan.classes.names)
 
     def assignments(self) -> dict[str, Assignment]:
@@ -70,7 +74,7 @@ class _Lesson:
         pictures = {}
         for image_id in self.image_ids:
             number, keywords = self.plan.numbers[image_id], self.plan.keywords[image_id]
-            cues = self.store.load(image_id)
+            cues = self._certain_cues(image_id)
             features, log_odds = (None, None) if cues.looks is None else (cues.looks.features, cues.looks.log_odds)
             pictures[image_id] = PictureInstances(number, keywords, features, log_odds, cues.named)
         return assign_set(pictures, self.n_classes)
@@ -110,6 +114,50 @@ class _Lesson:
         return fit_windows(np.concatenate(log_odds), np.concatenate(keywords), np.concatenate(labels), self.n_classes)
 
     def _label_map(self, image_id: str, cues: PictureCues, assignments: Mapping[str, Assignment]) -> NDArray[np.uint8]:
-        """Return the label map [H, W] that the instances alone give."""
+        """Return the label map [H, W] that the instances alone give, or that people corrected."""
+        corrected = self._corrected(image_id, cues)
+        if corrected is not None:
+            return corrected
         painted = name_instances(self.config, self.plan, image_id, cues, assignments.get(image_id)).painted
         return paint_label_map(painted, cues.masks.shape[1:]).label_map
+
+    def _corrected(self, image_id: str, cues: PictureCues) -> NDArray[np.uint8] | None:
+        """Return the label map that people corrected, at the size [H, W] of the cues; None if nobody did."""
+        reviewed = self.plan.reviewed
+        if reviewed is None or image_id not in reviewed:
+            return None
+        label_map = reviewed.maps(image_id)[0]
+        size = WorkingSize.of((label_map.shape[0], label_map.shape[1]))
+        if size.size != cues.masks.shape[1:]:
+            found = f"{reviewed.path}: the labels of {image_id} are of size {label_map.shape}"
+            raise InputError(f"{found}, the size of the picture expected; review the labels anew", "label-size")
+        return size.sample(label_map)
+
+    def _certain_cues(self, image_id: str) -> PictureCues:
+        """Return the cues of a picture; of one that people corrected, the instances that are certain, with keywords.
+
+        An instance is certain if more than half of it has one label. Its keyword then counts as named by its source. An
+        instance that shows background or nothing certain teaches no keyword, so it is left out.
+        """
+        cues = self.store.load(image_id)
+        label_map = self._corrected(image_id, cues)
+        if label_map is None or cues.looks is None:
+            return cues
+        return certain_instances(cues, label_map, self.plan.keywords[image_id])
+
+
+def certain_instances(cues: PictureCues, label_map: NDArray[np.uint8], keywords: Keywords) -> PictureCues:
+    """Keep the instances of which more than half has the label of one keyword, and name their keywords.
+
+    Args:
+        cues: Cues of a picture, with looks.
+        label_map: [H, W] labels that are certain.
+        keywords: Keywords of the picture.
+    """
+    shares = [np.bincount(label_map[mask], minlength=IGNORE + 1) / max(1, mask.sum()) for mask in cues.masks]
+    named = np.array([int(share.argmax()) if share.max() > 0.5 else 0 for share in shares], np.int64)
+    kept = np.flatnonzero(np.isin(named, keywords.positions))
+    if not len(kept) or cues.looks is None:
+        return replace(cues, masks=cues.masks[:0], scores=cues.scores[:0], looks=None, named=None)
+    looks = InstanceLooks(cues.looks.features[kept], cues.looks.log_odds[kept])
+    return replace(cues, masks=cues.masks[kept], scores=cues.scores[kept], looks=looks, named=named[kept])

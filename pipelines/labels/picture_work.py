@@ -19,7 +19,7 @@ from pipelines.labels.cue_store import CueStore
 from pipelines.labels.cues import FALLBACK, CueFinder
 from pipelines.labels.earlier_deeplab import Segmenter
 from pipelines.labels.instances import MaskSource, open_source
-from pipelines.labels.labeller import PictureLabeller, PictureLabels, gather_witnesses
+from pipelines.labels.labeller import PictureLabeller, PictureLabels, gather_witnesses, reviewed_labels
 from pipelines.labels.learn import Evidence
 from pipelines.labels.plan import LabelPlan
 from pipelines.labels.recognizer import Recognizer, open_recognizer
@@ -90,6 +90,8 @@ class PictureWork:
             InputError: The picture or its cues cannot be used.
         """
         require_short_name(self._folder.label_path(image_id))
+        if self.plan.reviewed is not None and image_id in self.plan.reviewed:
+            return self._written(reviewed_labels(self.config, self.plan, self.plan.reviewed, image_id))
         picture, size = open_working_picture(self.plan.images[image_id])
         if self.plan.in_two_passes:
             cues = self._store.load(image_id, size.size)
@@ -97,7 +99,12 @@ class PictureWork:
             cues = self._look(image_id, picture, self.plan.keywords[image_id])
         attention = None if evidence.cells is None else self._attention
         witnesses = gather_witnesses(self.plan, evidence, self._segmenter, attention)
-        labels = PictureLabeller(self.config, self.plan, evidence, witnesses)(image_id, picture, cues, size)
+        return self._written(
+            PictureLabeller(self.config, self.plan, evidence, witnesses)(image_id, picture, cues, size)
+        )
+
+    def _written(self, labels: PictureLabels) -> PictureLabels:
+        """Return labels as this process hands them on: with their maps, or as a record once the maps are written."""
         if not self._writes:
             return labels
         labels.write(self._folder)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,8 @@ from pipelines.data.instance_sources.picture_masks import InstanceSource
 from pipelines.data.keyworded_pictures import KeywordedPictures
 from pipelines.data.notes import Notes, first_names
 from pipelines.data.record_files import SETTINGS, settings_differences
+from pipelines.data.review import REVIEW
+from pipelines.data.review_maps import ReviewedLabels, open_reviewed
 from pipelines.engine.checkpoint import weights_file, weights_sha256
 from pipelines.errors import ConfigError
 from pipelines.events import Events
@@ -52,6 +54,7 @@ class LabelPlan:
         recognise: Whether ImageNet's classifier looks at the instances.
         masks: Instances of another program; None where a network finds them.
         notes: Collects what the readers of files should tell.
+        reviewed: Labels that people have corrected; None if there are none. Their pictures keep them.
     """
 
     images: dict[str, ImageFile]
@@ -64,6 +67,7 @@ class LabelPlan:
     recognise: bool = False
     masks: InstanceSource | None = None
     notes: Notes = field(default_factory=Notes)
+    reviewed: ReviewedLabels | None = None
 
     @property
     def own(self) -> list[str]:
@@ -74,6 +78,16 @@ class LabelPlan:
     def numbers(self) -> dict[str, int]:
         """image_id -> number of the picture. A picture keeps its number even if others cannot be read."""
         return {image_id: number for number, image_id in enumerate(self.images)}
+
+    @property
+    def other_keywords(self) -> set[str]:
+        """Image ids of the pictures whose keywords people have changed; their cues are to be found again."""
+        reviewed = self.reviewed
+        if reviewed is None:
+            return set()
+        return {
+            one for one in reviewed.reviews if set(reviewed.keywords(one)) != set(reviewed.records[one]["keywords"])
+        }
 
     @property
     def uses_attention(self) -> bool:
@@ -114,6 +128,31 @@ def make_plan(config: PseudoLabelConfig, events: Events) -> LabelPlan:
     used = [name for name in classes.names if any(name in words.names for words in keywords.values())]
     recognise = _recognises(config, used, events)
     return LabelPlan(ordered, keywords, classes, config.part, strategy, config.fill, cells, recognise, masks, notes)
+
+
+def with_reviewed(plan: LabelPlan, labels: Path | None, events: Events) -> LabelPlan:
+    """Return a plan that honours what people corrected; the strategy stays that of the given keywords.
+
+    Args:
+        plan: The plan as the given keywords make it.
+        labels: The label folder that was corrected; None for none.
+        events: Told how many pictures were corrected.
+
+    Raises:
+        InputError: The folder cannot be used, see `pipelines.data.review_maps.open_reviewed`.
+    """
+    if labels is None:
+        return plan
+    reviewed = open_reviewed(labels, plan.classes)
+    own = plan.images.keys() & reviewed.reviews.keys()
+    reviews = {image_id: reviewed.reviews[image_id] for image_id in sorted(own)}
+    reviewed = replace(reviewed, reviews=reviews)
+    rejected = sum(map(reviewed.is_rejected, own))
+    events.info(f"{labels}: {len(own)} pictures keep their corrected labels, {rejected} of them are rejected")
+    # A picture whose keywords were all taken away keeps the given ones: no network can look for nothing.
+    corrected = {image_id: names for image_id in own if (names := reviewed.keywords(image_id))}
+    keywords = plan.keywords | {image_id: plan.classes.keywords(names) for image_id, names in corrected.items()}
+    return replace(plan, keywords=keywords, reviewed=reviewed)
 
 
 def _recognises(config: PseudoLabelConfig, used: list[str], events: Events) -> bool:
@@ -192,6 +231,8 @@ def label_settings(config: PseudoLabelConfig, plan: LabelPlan) -> dict[str, Any]
         "keywords_sha256": sha256_lines(keyword_lines),
         "configuration": configuration,
     }
+    if config.reviewed is not None:
+        settings["reviewed_sha256"] = sha256_file(config.reviewed / REVIEW)
     if config.segmenter is not None:
         settings["segmenter_sha256"] = weights_sha256(weights_file(config.segmenter))
     return settings
@@ -208,7 +249,11 @@ def check_earlier(folder: Path, settings: Mapping[str, Any]) -> None:
         InputError: The earlier folder is no label folder.
         ConfigError: A setting that cues depend on differs [cues-differ].
     """
-    differences = settings_differences(read_json(folder / SETTINGS), settings, _AFTER_CUES)
+    saved = read_json(folder / SETTINGS)
+    # Cues without corrections are good for pictures whose keywords nobody changed; the others are found again.
+    plain = isinstance(saved, dict) and "reviewed_sha256" not in saved
+    leave_out = (*_AFTER_CUES, "reviewed_sha256") if plain else _AFTER_CUES
+    differences = settings_differences(saved, settings, leave_out)
     if differences:
         message = f"--cues-of {folder}: made with other settings, the same expected: {differences}"
         raise ConfigError(f"{message}; leave out --cues-of, or make that folder anew", "cues-differ")
