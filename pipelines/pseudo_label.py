@@ -74,11 +74,11 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
     config = config.located(events.info)
     step = PseudoLabelStep("pseudo-label", 0, config)
     look = look_at([step], events, quiet=True) if config.dry_run else None
-    plan = make_plan(config, events)
+    given = make_plan(config, events)
+    plan = with_reviewed(given, config.reviewed, events)
     folder = LabelFolder(config.out, plan.classes)
     records = LabelRecords(folder, plan.shard)
-    settings = label_settings(config, plan)
-    plan = with_reviewed(plan, config.reviewed, events)
+    settings = label_settings(config, given)
     if config.cues_of is not None:
         check_earlier(config.cues_of, settings)
     records.claim(settings, dry_run=True)

@@ -106,7 +106,7 @@ def merged(actions: Sequence[Record]) -> PictureReview:
             keywords[action["keyword"]] = action["on"]
         else:
             strokes.append((action["keyword"], action["segmentation"]))
-    return PictureReview(state, keywords, instances, strokes)
+    return PictureReview(state, keywords, instances, tuple(strokes))
 
 
 def check_action(action: Record) -> str | None:
@@ -117,10 +117,12 @@ def check_action(action: Record) -> str | None:
     if not isinstance(action.get("session", ""), str):
         return "no text under session"
     do = action.get("do")
+    if not isinstance(do, str):
+        return "no known word under do"
     if do in _STATES:
         return None
     checks = {"undo": _undo_fault, "assign": _assign_fault, "keyword": _keyword_fault, "paint": _paint_fault}
-    return checks[do](action) if isinstance(do, str) and do in checks else "no known word under do"
+    return checks[do](action) if do in checks else "no known word under do"
 
 
 def _undo_fault(action: Record) -> str | None:

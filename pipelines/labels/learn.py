@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import IGNORE, Keywords
 from pipelines.data.working_size import WorkingSize
-from pipelines.errors import InputError
 from pipelines.labels.assign_in_picture import Assignment
 from pipelines.labels.assign_in_set import PictureInstances, assign_set
 from pipelines.labels.cells import CellProbe, cells_per_picture, fit_cells, labels_of_cells, some_places
@@ -128,9 +127,8 @@ class _Lesson:
             return None
         label_map = reviewed.maps(image_id)[0]
         size = WorkingSize.of((label_map.shape[0], label_map.shape[1]))
-        if size.size != cues.masks.shape[1:]:
-            found = f"{reviewed.path}: the labels of {image_id} are of size {label_map.shape}"
-            raise InputError(f"{found}, the size of the picture expected; review the labels anew", "label-size")
+        if size.size != cues.masks.shape[1:]:  # the picture was replaced, and its labelling will fail
+            return None
         return size.sample(label_map)
 
     def _certain_cues(self, image_id: str) -> PictureCues:

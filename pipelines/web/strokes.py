@@ -33,7 +33,9 @@ def stroke_mask(points: Any, radius: Any, height: int, width: int) -> Rle | None
     corners = [(x * width - 0.5, y * height - 0.5) for x, y in points]
     reach = max(0.5, radius * width)
     for x, y in corners:
-        pen.ellipse((x - reach, y - reach, x + reach, y + reach), fill=1)
+        pen.point((math.floor(x + 0.5), math.floor(y + 0.5)), fill=1)  # the pixel below the smallest brush
+        edge = reach - 0.5  # Pillow draws the pixels at both ends too
+        pen.ellipse((x - edge, y - edge, x + edge, y + edge), fill=1)
     for (x0, y0), (x1, y1) in pairwise(corners):
         length = math.hypot(x1 - x0, y1 - y0)
         if length:

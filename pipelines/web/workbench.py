@@ -252,7 +252,7 @@ class Workbench:
         if do in ("accept", "reject", "reopen"):
             return {"do": do}
         if do == "assign":
-            if asked.get("instance") not in {instance_key(one["segmentation"]) for one in record["instances"]}:
+            if asked.get("instance") not in [instance_key(one["segmentation"]) for one in record["instances"]]:
                 raise Refused("the picture has no such instance")
             return {"do": do, "instance": asked["instance"], "keyword": self._shown(asked)}
         if do == "keyword":
