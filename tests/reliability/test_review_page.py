@@ -120,7 +120,7 @@ def test_a_picture_is_corrected_by_keyboard_alone(
     page.keyboard.press("ArrowRight")  # into the grid
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.getElementById('name').textContent === 'p1'")
+    page.wait_for_function("() => document.getElementById('name').textContent === 'p1'")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("2")  # the cat is a dog
     says(page, "Instance 1: dog")
@@ -142,9 +142,9 @@ def test_a_picture_is_corrected_by_keyboard_alone(
     says(page, "Undone on p1: assign")
     assert (folder.read_label("p1")[SPOT] == COW).all()
     page.keyboard.press("a")
-    page.wait_for_function("document.getElementById('name').textContent === 'p2'")  # on to the next
+    page.wait_for_function("() => document.getElementById('name').textContent === 'p2'")  # on to the next
     page.keyboard.press("r")
-    page.wait_for_function("document.getElementById('name').textContent === 'p3'")
+    page.wait_for_function("() => document.getElementById('name').textContent === 'p3'")
     assert (folder.read_label("p2") == 255).all()
     page.keyboard.press("Escape")
     page.wait_for_selector("#grid-view:not([hidden])")
@@ -204,14 +204,14 @@ def test_everything_survives_a_kill_of_the_server(
     page.keyboard.press("x")
     says(page, "background")
     page.reload()
-    page.wait_for_function("document.getElementById('badge').textContent === 'corrected'")
+    page.wait_for_function("() => document.getElementById('badge').textContent === 'corrected'")
     server.kill()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("2")
     says(page, "does not answer")
     page = visit(serve().address)
     page.click('[data-id="p0"]')
-    page.wait_for_function("document.getElementById('badge').textContent === 'corrected'")
+    page.wait_for_function("() => document.getElementById('badge').textContent === 'corrected'")
     assert (folder.read_label("p0")[LEFT] == 0).all() and actions(folder) == ["assign"]
     page.keyboard.press("u")
     says(page, "Undone on p0: assign")
@@ -234,11 +234,11 @@ def test_two_browsers_on_two_servers_see_and_keep_each_others_work(
     label_map = folder.read_label("p0")
     assert (label_map[LEFT] == DOG).all() and (label_map[RIGHT] == CAT).all()
     # Ann sees Ben's work without doing anything.
-    ann.wait_for_function("document.querySelectorAll('#instances .grow')[1].textContent.startsWith('cat')")
+    ann.wait_for_function("() => document.querySelectorAll('#instances .grow')[1].textContent.startsWith('cat')")
     ben.keyboard.press("Escape")
     ben.wait_for_selector("#grid-view:not([hidden])")
     ann.keyboard.press("r")
-    ben.wait_for_function("document.querySelector('[data-id=p0] .badge').textContent === 'rejected'")
+    ben.wait_for_function("() => document.querySelector('[data-id=p0] .badge').textContent === 'rejected'")
     reviewers = {line["reviewer"] for line in Journal(folder.path / REVIEW).read()}
     assert reviewers == {"ann", "ben"} and np.all(folder.read_label("p0") == 255)
 
@@ -255,7 +255,8 @@ def test_the_page_is_labelled_for_screen_readers_and_helps(
     page.click('[data-id="p0"]')
     page.wait_for_selector("#picture-view:not([hidden])")
     unnamed = page.evaluate(
-        "[...document.querySelectorAll('button, input, select, [role=application]')].filter(one => !(one.textContent.trim()"
+        "[...document.querySelectorAll('button, input, select, [role=application]')].filter("
+        "one => !(one.textContent.trim()"
         " || one.getAttribute('aria-label') || one.closest('label'))).map(one => one.outerHTML)"
     )
     assert unnamed == []
@@ -276,5 +277,5 @@ def test_a_phone_shows_everything_within_its_width(
     page.wait_for_selector("#picture-view:not([hidden])")
     assert page.evaluate(wide) and page.locator("#accept").is_visible()
     page.click("#accept")
-    page.wait_for_function("document.getElementById('name').textContent === 'p1'")
+    page.wait_for_function("() => document.getElementById('name').textContent === 'p1'")
     assert actions(folder) == ["accept"]

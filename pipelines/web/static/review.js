@@ -31,7 +31,8 @@ function say(text, isError = false) {
   place.textContent = text;
   place.classList.toggle("error", isError);
   clearTimeout(hush);
-  hush = setTimeout(() => { place.textContent = ""; }, isError ? 8000 : 2500);
+  place.classList.add("shown");
+  hush = setTimeout(() => place.classList.remove("shown"), isError ? 8000 : 2500);
 }
 const guarded = (work) => async (...given) => {
   try { return await work(...given); } catch (error) { say(error.message, true); }
