@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --constraint constraints.txt --editable
 
-.PHONY: demo test slow test-ray lint clean
+.PHONY: demo test slow test-ray test-web lint clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/s4 demo
@@ -17,6 +17,11 @@ slow: $(VENV)/dev.stamp
 
 test-ray: $(VENV)/ray.stamp
 	$(BIN)/python -m pytest -m ray -n 0
+
+test-web: $(VENV)/web.stamp
+	command -v chromium > /dev/null || { apt-get update && apt-get install --yes --no-install-recommends chromium; }
+	$(BIN)/python -m pytest -m "web or not web" -n 0 tests/pipelines/web tests/pipelines/test_review.py \
+		tests/reliability/test_review_page.py
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check
@@ -38,4 +43,9 @@ $(VENV)/dev.stamp: pyproject.toml constraints.txt
 # A cluster of Ray is started by the tests themselves, on this machine.
 $(VENV)/ray.stamp: $(VENV)/dev.stamp
 	$(INSTALL) '.[dev,demo,heic,ray]'
+	touch $@
+
+# Playwright brings no browser of its own here: the tests take the system's Chromium.
+$(VENV)/web.stamp: $(VENV)/dev.stamp
+	$(INSTALL) '.[dev,demo,heic,web]' httpx playwright
 	touch $@

@@ -76,8 +76,7 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
     look = look_at([step], events, quiet=True) if config.dry_run else None
     given = make_plan(config, events)
     plan = with_reviewed(given, config.reviewed, events)
-    folder = LabelFolder(config.out, plan.classes)
-    records = LabelRecords(folder, plan.shard)
+    records = LabelRecords(LabelFolder(config.out, plan.classes), plan.shard)
     settings = label_settings(config, given)
     if config.cues_of is not None:
         check_earlier(config.cues_of, settings)
@@ -98,10 +97,7 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
         tell_done(config.out, [done[image_id] for image_id in plan.own], events)
     record_pictures(config.out, config.images)
     plan.notes.tell()
-    if not (complete := records.merge(list(plan.images), settings)):
-        events.info(f"{config.out}: not complete yet; the folder is usable when all shards have finished")
-    elif corrected := correct_again(folder, [] if config.reviewed else todo):
-        events.info(f"{config.out}: the corrections of {corrected} pictures are in their labels again")
+    complete = _complete(plan, todo, records, settings, events)
     done = records.done()
     counts = count_records([done[image_id] for image_id in plan.own if image_id in done])
     seconds, warnings = time.monotonic() - start, empty_labels(str(config.out), counts)
@@ -119,6 +115,19 @@ def _leave_page(
     if config.report and (anew or not path.is_file()):
         told = [f"{warning['message']} [{warning['rule']}]" for warning in warnings]
         leave_page(path, lambda: labels_result(config.out, plan.images, config, warnings=told), seconds, events)
+
+
+def _complete(
+    plan: LabelPlan, todo: list[str], records: LabelRecords, settings: dict[str, Any], events: Events
+) -> bool:
+    """Complete the label folder if all shards have finished; labels that were made anew are corrected again."""
+    folder = records.folder
+    complete = records.merge(list(plan.images), settings)
+    if not complete:
+        events.info(f"{folder.path}: not complete yet; the folder is usable when all shards have finished")
+    elif corrected := correct_again(folder, todo if plan.reviewed is None else []):
+        events.info(f"{folder.path}: the corrections of {corrected} pictures are in their labels again")
+    return complete
 
 
 def labelling_pace(config: PseudoLabelConfig, seen: Seen) -> Pace | None:

@@ -4,7 +4,6 @@ The maps as they were made are kept in `original/labels` and `original/confidenc
 a label folder finds the corrected maps under the usual names.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from pipelines.data.rle import decode_masks
 from pipelines.errors import InputError
 from pipelines.files import copy_file
 from pipelines.journal import Journal
+from pipelines.stores.paths import is_file
 
 _ORIGINAL = "original"
 _SURE = 255  # in a confidence map: somebody looked
@@ -121,10 +121,10 @@ class OriginalMaps:
         Raises:
             InputError: A map is missing or damaged.
         """
-        kept = os.path.isfile(self._kept.label_path(image_id))
+        kept = is_file(self._kept.label_path(image_id))
         source = self._kept if kept else self.folder
         label_map = source.read_label(image_id)
-        if not os.path.isfile(source.confidence_path(image_id)):
+        if not is_file(source.confidence_path(image_id)):
             return label_map, np.where(label_map == IGNORE, np.uint8(0), np.uint8(_SURE))
         return label_map, source.read_confidence(image_id)
 
@@ -139,7 +139,7 @@ class OriginalMaps:
         if not review:
             self._move(image_id, self._kept, self.folder)
             return
-        if not os.path.isfile(self._kept.label_path(image_id)):
+        if not is_file(self._kept.label_path(image_id)):
             self._move(image_id, self.folder, self._kept)
         label_map, confidence = corrected_maps(self.read(image_id), record, review, self.folder.classes)
         self.folder.write_confidence(image_id, confidence)
@@ -154,7 +154,7 @@ class OriginalMaps:
     def _move(image_id: str, source: LabelFolder, target: LabelFolder) -> None:
         # The label map comes last: where it is kept, the confidence map is kept too.
         for path in (LabelFolder.confidence_path, LabelFolder.label_path):
-            if os.path.isfile(path(source, image_id)):
+            if is_file(path(source, image_id)):
                 copy_file(path(source, image_id), path(target, image_id))
 
 
@@ -212,7 +212,7 @@ class ReviewedLabels:
         for image_id in image_ids:
             if image_id in self:
                 for place in (LabelFolder.confidence_path, LabelFolder.label_path):
-                    if os.path.isfile(place(here, image_id)) and not os.path.isfile(place(there, image_id)):
+                    if is_file(place(here, image_id)) and not is_file(place(there, image_id)):
                         copy_file(place(here, image_id), place(there, image_id))
 
 

@@ -33,7 +33,7 @@ def test_a_value_comes_back_with_its_type(value: object) -> None:
 def test_the_defaults_of_a_stage_come_back(stage: Any) -> None:
     text = to_toml(stage)
     table = tomllib.loads(text)[stage.command]
-    settings = settings_of(stage)
+    settings = {name.rstrip("_"): setting for name, setting in settings_of(stage).items()}  # from_ is `from`
     for name, value in table.items():
         default = settings[name].default
         assert value == (str(default) if isinstance(default, Path) else default)
