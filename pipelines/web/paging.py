@@ -1,7 +1,7 @@
 """The pictures of a label folder in the order of their doubt, in pages; 50,000 fit into memory without their masks."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,29 +130,46 @@ class Ranking:
             states: image_id -> `accepted`, `rejected` or `corrected`, of the pictures that somebody has looked at.
             keywords: image_id -> keywords, of every picture.
         """
-        found = self.order
-        if wanted.shown == "open":
-            found = [one for one in found if one not in states]
-        elif wanted.shown == "reviewed":
-            found = [one for one in found if one in states]
-        elif wanted.shown != "all":
-            found = [one for one in found if states.get(one) == wanted.shown]
-        if wanted.keyword:
-            found = [one for one in found if wanted.keyword in keywords[one]]
-        if wanted.text:
-            text = wanted.text.lower()
-            found = [one for one in found if text in one.lower()]
-        return found
+        if wanted == Wanted():
+            return self.order
+        shows = _test(wanted, states, keywords)
+        return [image_id for image_id in self.order if shows(image_id)]
 
-    def neighbour(self, image_id: str, step: int, matching: Sequence[str]) -> str | None:
+    def neighbour(
+        self,
+        image_id: str,
+        step: int,
+        wanted: Wanted,
+        states: Mapping[str, str],
+        keywords: Mapping[str, Sequence[str]],
+    ) -> str | None:
         """Return the next picture of a page in the order of doubt; None behind the last one.
 
         Args:
             image_id: The picture to leave; it need not be on the page any more.
             step: 1 for the next one, -1 for the one before.
-            matching: The pictures of the page, see `matching`.
+            wanted: What the page shows.
+            states: As in `matching`.
+            keywords: As in `matching`.
         """
+        shows = _test(wanted, states, keywords)
         own = self._rank[image_id]
-        ranks = [self._rank[one] for one in matching]
-        later = [one for one, rank in zip(matching, ranks, strict=True) if (rank - own) * step > 0]
-        return later[0 if step > 0 else -1] if later else None
+        ranks = range(own + 1, len(self.order)) if step > 0 else range(own - 1, -1, -1)
+        return next((self.order[rank] for rank in ranks if shows(self.order[rank])), None)
+
+
+def _test(wanted: Wanted, states: Mapping[str, str], keywords: Mapping[str, Sequence[str]]) -> Callable[[str], bool]:
+    """Return the function that tells whether a page shows a picture."""
+    text, keyword, shown = wanted.text.lower(), wanted.keyword, wanted.shown
+
+    def state_fits(image_id: str) -> bool:
+        state = states.get(image_id)
+        if shown in ("open", "reviewed"):
+            return (state is None) == (shown == "open")
+        return shown in ("all", state)
+
+    def shows(image_id: str) -> bool:
+        named = not keyword or keyword in keywords[image_id]
+        return named and (not text or text in image_id.lower()) and state_fits(image_id)
+
+    return shows

@@ -65,6 +65,7 @@ class Workbench:
         self._maps = OriginalMaps(folder)
         self._journal = SharedJournal(folder.path)
         self._reviews: dict[str, PictureReview] = {}
+        self._states: dict[str, str] = {}
         self._merged_to = 0
         self._keywords: dict[str, tuple[str, ...]] = dict(records.keywords)
         self._kept = Kept()
@@ -82,6 +83,9 @@ class Workbench:
             for image_id in changed & self._keywords.keys():
                 self._reviews[image_id] = merged(self._journal.about(image_id))
                 self._keywords[image_id] = tuple(self._keywords_of(image_id))
+                self._states.pop(image_id, None)
+                if self._reviews[image_id]:
+                    self._states[image_id] = self._reviews[image_id].state or "corrected"
 
     def _keywords_of(self, image_id: str) -> list[str]:
         record = {"keywords": self._records.keywords[image_id]}
@@ -95,9 +99,6 @@ class Workbench:
 
     def _review(self, image_id: str) -> PictureReview:
         return self._reviews.get(image_id, PictureReview())
-
-    def _states(self) -> dict[str, str]:
-        return {image_id: review.state or "corrected" for image_id, review in self._reviews.items() if review}
 
     def overview(self) -> dict[str, Any]:
         """Return the classes, the progress and who corrects."""
@@ -114,7 +115,7 @@ class Workbench:
         }
 
     def _progress(self) -> dict[str, int]:
-        states = list(self._states().values())
+        states = list(self._states.values())
         counted = {name: states.count(name) for name in ("accepted", "rejected", "corrected")}
         return {"pictures": len(self._records), "reviewed": len(states), **counted}
 
@@ -127,7 +128,7 @@ class Workbench:
             count: How many, at most 200.
         """
         self._look()
-        states = self._states()
+        states = self._states
         found = self._ranking.matching(wanted, states, self._keywords)
         start = max(0, min(start, max(0, len(found) - 1)))
         chosen = found[start : start + max(1, min(count, _MOST_ON_PAGE))]
@@ -152,7 +153,7 @@ class Workbench:
     def changed(self, since: int) -> dict[str, Any]:
         """Return the cards of the pictures that anybody changed since action number `since`, and the number now."""
         self._look()
-        states = self._states()
+        states = self._states
         new = dict.fromkeys(self._journal.order[max(0, since) :]) if since >= 0 else {}
         recent = [one for one in new if one in self._records][-_MOST_ON_PAGE:]
         return {
@@ -165,8 +166,7 @@ class Workbench:
         """Return the picture before (-1) or after (1) another one in the grid; None if there is none."""
         self._require(image_id)
         self._look()
-        matching = self._ranking.matching(wanted, self._states(), self._keywords)
-        return self._ranking.neighbour(image_id, step, matching)
+        return self._ranking.neighbour(image_id, step, wanted, self._states, self._keywords)
 
     def picture(self, image_id: str) -> dict[str, Any]:
         """Return one picture with its instances; masks are run lengths, column by column, at the shown size."""
@@ -175,7 +175,7 @@ class Workbench:
         record, review = self._records.read(image_id), self._review(image_id)
         size = shown_size(record["height"], record["width"], LARGE)
         return {
-            **self._card(image_id, self._states().get(image_id)),
+            **self._card(image_id, self._states.get(image_id)),
             "doubts": {name: round(value, 3) for name, value in asdict(self._ranking.doubts[image_id]).items()},
             "height": size[0],
             "width": size[1],

@@ -79,9 +79,13 @@ def test_pages_show_what_was_asked_for() -> None:
 
 
 def test_the_neighbour_of_a_picture_that_left_the_page_is_the_next_in_doubt() -> None:
-    order = ranking()
-    assert order.neighbour("c", 1, ["b", "d", "a"]) == "d" and order.neighbour("c", -1, ["b", "d", "a"]) == "b"
-    assert order.neighbour("a", 1, order.order) is None and order.neighbour("b", -1, order.order) is None
+    states, keywords = {"c": "accepted"}, {name: ["cat"] for name in "abcd"}
+
+    def beside(image_id: str, step: int, shown: str = "open") -> str | None:
+        return ranking().neighbour(image_id, step, Wanted(shown), states, keywords)
+
+    assert beside("c", 1) == "d" and beside("c", -1) == "b" and beside("b", 1) == "d"
+    assert beside("b", 1, "all") == "c" and beside("a", 1) is None and beside("b", -1) is None
 
 
 def test_records_are_read_one_at_a_time(tmp_path: Path) -> None:
