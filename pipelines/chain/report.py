@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.chain.step import Step
+from pipelines.pages.result import REPORT, link_to
 from pipelines.report.charts import loss_curves, per_class_bars
-from pipelines.report.html import Picture, Section, Table, render_report
+from pipelines.report.html import Link, Picture, Section, Table, render_report
 
 
 def write_chain_report(path: Path, result: Mapping[str, Any], steps: Sequence[Step]) -> None:
@@ -31,7 +32,20 @@ def write_chain_report(path: Path, result: Mapping[str, Any], steps: Sequence[St
     headline = {f"mIoU, round {row['round']}": _percent(row["miou"]) for row in result["rounds"]}
     if len(headline) == 1:
         headline = {"mIoU": _percent(result["miou"])}
-    render_report(path, "s4 run", sections, "Every stage of the chain, with what it gave.", headline)
+    summary = "Every stage of the chain, with what it gave."
+    facts = {"kind": "run", "figures": {"miou": result["miou"]}}
+    render_report(path, "s4 run", sections, summary, headline, _links(path, steps), facts)
+
+
+def _links(path: Path, steps: Sequence[Step]) -> list[Link]:
+    """Return links to the pages of the stages that have one."""
+    links = []
+    for step in steps:
+        own = getattr(step.config, "report", None)
+        page = own if isinstance(own, Path) else step.place / REPORT if step.place is not None else None
+        if page is not None and page.is_file():
+            links.append(link_to(path, str(page), step.name, "part"))
+    return links
 
 
 def _warnings(result: Mapping[str, Any]) -> list[Section]:

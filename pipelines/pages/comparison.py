@@ -15,6 +15,7 @@ from pipelines.report.html import Link, Picture, Row, Section, Table, render_rep
 
 MOST_ROWS = 20
 """Pictures that are shown beside each other."""
+_OF_WORK = ("run", "out", "report", "tensorboard", "resume", "dry_run", "device", "workers", "save_predictions")
 _UNSHOWN = ("arguments", "started", "finished")  # of the environment: never alike
 
 
@@ -43,7 +44,7 @@ def write_comparison(path: Path, results: Sequence[Result], seconds: float = SEC
         S4Error: The page cannot be written.
     """
     names = short_names(results)
-    settings = differing([{**result.settings} for result in results])
+    settings = differing([_shared(result, results) for result in results])
     machine = differing(
         [{key: value for key, value in result.environment.items() if key not in _UNSHOWN} for result in results]
     )
@@ -74,6 +75,14 @@ def differing(sides: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
         if any(value != values[0] for value in values):
             found[name] = ["-" if value is None else str(value) for value in values]
     return found
+
+
+def _shared(result: Result, results: Sequence[Result]) -> dict[str, Any]:
+    """Return the settings of a result that results of at least one other command may have, but for mere places."""
+    kinds = {other.kind for other in results}
+    counts = {name: sum(name in other.settings for other in results) for name in result.settings}
+    least = 1 if len(kinds) == 1 else 2
+    return {name: value for name, value in result.settings.items() if counts[name] >= least and name not in _OF_WORK}
 
 
 def _link(path: Path, result: Result, name: str) -> Link | None:

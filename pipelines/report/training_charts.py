@@ -69,7 +69,8 @@ def curve_chart(runs: Mapping[str, Records], names: Sequence[str], title: str, s
             if smooth and len(steps) > _SMOOTHED:
                 axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
                 values = _running_mean(values)
-            axes.plot(steps, values, color=colour, linestyle=style, linewidth=1.7, label=chart_text(label))
+            dot = "o" if len(steps) == 1 else None  # a line of one point is no line
+            axes.plot(steps, values, color=colour, linestyle=style, linewidth=1.7, label=chart_text(label), marker=dot)
             number += 1
     axes.set_title(title, fontsize=10)
     axes.set_xlabel("step")
