@@ -1,6 +1,7 @@
 """Each check finds what was planted, on its line, and nothing else."""
 
 from pathlib import Path
+from typing import cast
 
 import click
 import pytest
@@ -211,8 +212,13 @@ def test_settings_are_those_of_their_table() -> None:
 
 def everything(left_out: str = "") -> str:
     """A page with a section for each command and a row for each flag, without the row that is left out."""
-    commands = {"s4": s4, **{f"s4 {name}": command for name, command in s4.commands.items() if name != "config"}}
-    rows = ["## s4 config show", "| `--json` |"]
+    config = cast(click.Group, s4.commands["config"])
+    commands: dict[str, click.Command] = {
+        "s4": s4,
+        **{f"s4 config {name}": one for name, one in config.commands.items()},
+    }
+    commands |= {f"s4 {name}": command for name, command in s4.commands.items() if name != "config"}
+    rows = []
     for name, command in commands.items():
         flags = [option for param in command.params for option in param.opts]
         rows += [f"## {name}", *(f"| `{flag}` |" for flag in flags if f"{name} {flag}" != left_out)]
