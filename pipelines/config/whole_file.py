@@ -85,7 +85,8 @@ def _values(cls: type[StageConfig], table: Mapping[str, Any], where: str) -> tup
     """Return the values of a table that can be used, and an error for each of the others."""
     values, faults, settings = {}, [], settings_of(cls)
     for key, value in table.items():
-        setting = settings.get(key.replace("-", "_"))
+        name = key.replace("-", "_")
+        setting = settings.get(name) or settings.get(f"{name}_")
         if setting is None:
             message = f"{where}: unknown key {key}, a setting of `s4 {cls.command}` expected; {nearest(key, settings)}"
             faults.append(ConfigError(message, "setting-unknown"))

@@ -1,5 +1,6 @@
 """All rules, by topic and by id."""
 
+from pipelines.rules.brought import BROUGHT
 from pipelines.rules.check import CHECK, DOCTOR
 from pipelines.rules.entry import Rule
 from pipelines.rules.machine import MACHINE
@@ -10,6 +11,7 @@ from pipelines.rules.settings import SETTINGS
 TOPICS: dict[str, dict[str, Rule]] = {
     "Pictures and keywords": PICTURES,
     "Masks, labels and predictions": MASKS,
+    "Addresses, files of other programs, and reports": BROUGHT,
     "What s4 check finds besides": CHECK,
     "Weights and the machine": MACHINE,
     "What s4 doctor finds": DOCTOR,
