@@ -218,6 +218,16 @@ MASKS = {
         "runs/s4net: AP50 is 0.07",
         "Train it longer or on more masks, or label with `--weights builtin`.",
     ),
+    "review-damaged": Rule(
+        "The journal of corrections has a line that this version of s4 does not understand, or a damaged file beside it.",
+        "labels/review.jsonl: line 3 does nothing that is known",
+        "Take the line out, or update s4. The corrections before it are kept.",
+    ),
+    "review-missing": Rule(
+        "Corrections are asked for, and the label folder has none.",
+        "labels: no review.jsonl",
+        "Review the labels first, with `s4 review`, or leave the flag out.",
+    ),
     "items-failed": Rule(
         "The work is finished, but some pictures could not be worked on.",
         "labels: 2 items failed",

@@ -63,6 +63,16 @@ SETTINGS = {
         "--out notes.txt: a file, a folder expected",
         "Name another folder.",
     ),
+    "port-busy": Rule(
+        "Another program listens at the port, or only the administrator may use it.",
+        "--port 8000: Address already in use",
+        "Leave `--port` out to take any free one.",
+    ),
+    "port-failed": Rule(
+        "This machine gives no port, not even to programs on it.",
+        "127.0.0.1: Operation not permitted",
+        "Allow connections to this machine itself, such as in the settings of a container.",
+    ),
     "folder-busy": Rule(
         "Another s4 is at work in the folder.",
         "labels: s4 pseudo-label (process 4711) is at work here",
