@@ -23,8 +23,8 @@ IN_DOCSTRING = re.compile(r"\[([a-z0-9]+(?:-[a-z0-9]+)+)\]")
 NO_RULES = {
     "deeplab-train", "pseudo-label", "config-check", "voc-server", "ground-truth", "end-to-end", "fine-tuned",
     "irn-label", "mct-seg", "v2-resnet101", "ray-data", "s4-segmentation", "scikit-image", "pillow-heif", "utf-8",
-    "utf-8-sig", "utf-16", "latin-1", "cache-control", "no-store", "cvat-coco", "cvat-voc", "label-studio", "yolo-seg", "s4net-pickle", "data-facts",
-    "s4-facts",
+    "utf-8-sig", "utf-16", "cvat-coco", "cvat-voc", "label-studio", "yolo-seg", "s4net-pickle", "data-facts",
+    "s4-facts", "latin-1", "cache-control", "no-store",
     # What a format cannot express; it is counted in a result, and stands behind no message.
     "no-instance", "too-many",
     # Why a picture or an instance has no label; they stand in records, and behind no message.

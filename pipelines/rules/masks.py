@@ -219,7 +219,7 @@ MASKS = {
         "Train it longer or on more masks, or label with `--weights builtin`.",
     ),
     "review-damaged": Rule(
-        "The journal of corrections has a line that this version of s4 does not understand, or a damaged file beside it.",
+        "The journal of corrections has a line that s4 does not understand, or a file beside it is damaged.",
         "labels/review.jsonl: line 3 does nothing that is known",
         "Take the line out, or update s4. The corrections before it are kept.",
     ),
