@@ -13,7 +13,7 @@ test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest
 
 slow: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -m slow -n 0
+	$(BIN)/python -m pytest -m slow -n 2
 
 test-ray: $(VENV)/ray.stamp
 	$(BIN)/python -m pytest -m ray -n 0
