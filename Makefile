@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --constraint constraints.txt --editable
 
-.PHONY: demo test slow test-ray test-web lint clean
+.PHONY: demo test slow test-ray test-web docs lint clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/s4 demo
@@ -23,13 +23,17 @@ test-web: $(VENV)/web.stamp
 	$(BIN)/python -m pytest -m "web or not web" -n 0 tests/pipelines/web tests/pipelines/test_review.py \
 		tests/reliability/test_review_page.py
 
+# The site goes to site/, and needs no server: open site/index.html.
+docs: $(VENV)/docs.stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist site *.egg-info
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt
 	$(INSTALL) '.[demo]'
@@ -48,4 +52,8 @@ $(VENV)/ray.stamp: $(VENV)/dev.stamp
 # Playwright brings no browser of its own here: the tests take the system's Chromium.
 $(VENV)/web.stamp: $(VENV)/dev.stamp
 	$(INSTALL) '.[dev,demo,heic,web]' httpx playwright
+	touch $@
+
+$(VENV)/docs.stamp: pyproject.toml constraints.txt
+	$(INSTALL) '.[docs]'
 	touch $@

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from pipelines.labels.cells import cells_per_picture
 from pipelines.labels.cues import load_cues
 
-KEYWORDS, EACH = 20, 1.7
+KEYWORDS, KEYWORDS_EACH = 20, 1.7
 """Keywords of `benchmarks/keyword_graph.py`, and the mean number of them that a picture has there."""
 PICTURES = (1_000, 100_000, 10_000_000)
 _CELL_FILES = ("cells.npy", "places.npy")
@@ -215,8 +215,8 @@ def partitioned_seconds(measured: Measured, large: Graph, pictures: int, part: i
         part: Instances of a part.
         cores: Cores that share the parts.
     """
-    pairs = KEYWORDS * (large.instances * EACH / KEYWORDS) ** 2
-    parts = measured.instances * pictures * EACH / part
+    pairs = KEYWORDS * (large.instances * KEYWORDS_EACH / KEYWORDS) ** 2
+    parts = measured.instances * pictures * KEYWORDS_EACH / part
     return parts * part**2 * large.neighbours / pairs / cores
 
 
@@ -277,9 +277,8 @@ def main() -> None:
         print(f"| {name} | {value:,.5g} |")
     for title, unit in (("disk", "bytes"), ("memory", "bytes"), ("graph_seconds", "seconds")):
         print("\n" + table(title, found[title], unit))
-    print(
-        f"\nneighbours of {PICTURES[-1]:,} pictures in parts of 10,000, 100 cores: {readable(found['partitioned_seconds'], 'seconds')}"
-    )
+    parts = readable(found["partitioned_seconds"], "seconds")
+    print(f"\nneighbours of {PICTURES[-1]:,} pictures in parts of 10,000, 100 cores: {parts}")
     for name, value in found["pictures_an_hour"].items():
         print(f"{name}: {value:,.0f} pictures an hour")
 

@@ -103,8 +103,8 @@ def test_time_of_the_graph() -> None:
         "neighbours": 2_500,
         "graph": 50,
     }
-    # The benchmark has 20 keywords of 50,000 * 1.7 / 20 = 4,250 instances. A keyword takes 25 / 20 = 1.25 s, and so does
-    # a part of that size. 500,000 instances with 1.7 keywords are 200 such parts. Five cores share them.
+    # The benchmark has 20 keywords of 50,000 * 1.7 / 20 = 4,250 instances. A keyword takes 25 / 20 = 1.25 s, as does a
+    # part of that size. 500,000 instances with 1.7 keywords are 200 such parts. Five cores share them.
     assert partitioned_seconds(EACH, LARGE, 250_000, 4_250, 5) == pytest.approx(50)
 
 
