@@ -85,7 +85,7 @@ class PseudoLabelConfig(CommonConfig):
         "attention: attention maps decide, picture by picture. graph: the instances of all pictures decide together. "
         "auto: graph if there are 20 such pictures, else attention. random: for comparison only.",
     )
-    min_score: float = opt(0.2, "Leave out instances with a lower score.", at_least=0, at_most=1)
+    min_score: float = opt(0.3, "Leave out instances with a lower score.", at_least=0, at_most=1)
     sure_score: float = opt(
         0.5,
         "Mark pixels as unknown (255) if only instances with a lower score cover them. The best instance of a picture "

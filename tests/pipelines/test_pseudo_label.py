@@ -214,7 +214,7 @@ def test_the_manifest_makes_the_folder_usable_as_pseudo_labels(tmp_path: Path, n
     folder = open_labels(tmp_path / "labels", "pseudo", None)
     assert folder.ids() == [f"p{number}" for number in range(7)]
     assert folder.manifest["counts"]["images"] == 7
-    assert folder.manifest["configuration"]["min_score"] == 0.2
+    assert folder.manifest["configuration"]["min_score"] == 0.3
 
 
 @pytest.mark.parametrize("die_at", range(7))
@@ -329,7 +329,7 @@ def test_labels_of_an_earlier_recipe_are_not_mixed_with_new_ones(
 def test_other_settings_in_the_same_folder_are_refused_by_name(tmp_path: Path, net: FakeS4Net):
     make_pictures(tmp_path, [0], ["cat"])
     run(tmp_path)
-    with pytest.raises(ConfigError, match=r"min_score.*0\.5.*0\.2.*\[labels-differ\]"):
+    with pytest.raises(ConfigError, match=r"min_score.*0\.5.*0\.3.*\[labels-differ\]"):
         run(tmp_path, min_score=0.5)
     write_weights(tmp_path / "weights.pt", "others")
     with pytest.raises(ConfigError, match=r"weights_sha256.*\[labels-differ\]"):

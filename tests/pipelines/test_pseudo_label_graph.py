@@ -183,7 +183,7 @@ def test_of_an_earlier_round_what_is_lost_or_damaged_is_found_again(tmp_path: Pa
 def test_an_earlier_round_with_other_cues_is_refused(tmp_path: Path, networks: Networks):
     run(tmp_path, out="first")
     for dry_run in (True, False):
-        with pytest.raises(ConfigError, match=r"first: made with other settings.*: min_score 0.4 \(there 0.2\);"):
+        with pytest.raises(ConfigError, match=r"first: made with other settings.*: min_score 0.4 \(there 0.3\);"):
             run(tmp_path, out="again", min_score=0.4, cues_of=tmp_path / "first", dry_run=dry_run)
     write_weights(tmp_path / "weights.pt", "other")
     with pytest.raises(ConfigError, match="weights_sha256"):

@@ -209,7 +209,7 @@ def test_config_show_prints_defaults_as_toml(capsys: pytest.CaptureFixture[str])
     assert main(["config", "show", "pseudo-label"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("[pseudo-label]\n")
-    assert "\nmin_score = 0.2\n" in out
+    assert "\nmin_score = 0.3\n" in out
     assert main(["config", "show", "pseudo-label", "--json"]) == 0
     defaults = json.loads(capsys.readouterr().out)["defaults"]
-    assert (defaults["min_score"], defaults["images"]) == (0.2, None)
+    assert (defaults["min_score"], defaults["images"]) == (0.3, None)
