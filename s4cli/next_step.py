@@ -67,8 +67,8 @@ def _pseudo_label(config: PseudoLabelConfig, result: Result) -> str:
 
 
 def _review(config: ReviewConfig, result: Result) -> str:
-    counts = f"{result['reviewed']} of {result['pictures']} pictures were reviewed"
-    place = f"{counts}; the corrections are in {result['journal']}"
+    counts = f"{result.get('reviewed')} of {result.get('pictures')} pictures were reviewed"
+    place = f"{counts}; the corrections are in {result.get('journal')}"
     return _line(place, f"s4 deeplab-train{_flag('labels', config.labels, LABELS)}")
 
 

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parent.parent.parent
 MODULES = {
     "train": "train",
     "pseudo-label": "pseudo_label",
+    "review": "review",
     "deeplab-train": "deeplab_train",
     "evaluate": "evaluate",
     "predict": "predict",
@@ -23,6 +24,7 @@ MODULES = {
 NEEDED = {
     "train": ["--images", "i", "--annotations", "a", "--run", "r"],
     "pseudo-label": ["--images", "i", "--weights", "w", "--out", "o"],
+    "review": ["--labels", "l", "--images", "i"],
     "deeplab-train": ["--images", "i", "--labels", "l", "--run", "r"],
     "evaluate": [],
     "predict": ["--images", "i", "--weights", "w", "--out", "o"],

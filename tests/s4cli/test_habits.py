@@ -194,6 +194,12 @@ ENDINGS: list[tuple[str, list[str], dict[str, Any], str]] = [
         {},
         "the network is in a run; next: s4 evaluate VOCDIR --weights 'a run', or s4 predict PICTURES --weights 'a run'",
     ),
+    (
+        "review",
+        [],
+        {"reviewed": 2, "pictures": 3, "journal": "l/review.jsonl"},
+        "2 of 3 pictures were reviewed; the corrections are in l/review.jsonl; next: s4 deeplab-train --labels l",
+    ),
     ("evaluate", ["--labels", "l"], {}, "scored l; next: s4 deeplab-train --labels l"),
     ("evaluate", ["--predictions", "l"], {}, "scored l"),
     ("evaluate", ["--weights", "w"], {}, "scored w; next: s4 predict PICTURES --weights w"),
