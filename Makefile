@@ -54,6 +54,6 @@ $(VENV)/web.stamp: $(VENV)/dev.stamp
 	$(INSTALL) '.[dev,demo,heic,web]' httpx playwright
 	touch $@
 
-$(VENV)/docs.stamp: pyproject.toml constraints.txt
-	$(INSTALL) '.[docs]'
+$(VENV)/docs.stamp: $(VENV)/dev.stamp
+	$(INSTALL) '.[dev,demo,heic,docs]'
 	touch $@

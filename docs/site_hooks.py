@@ -1,6 +1,7 @@
 """What `mkdocs` does differently for this project, so that one text serves the repository and the site.
 
 - A link that leaves `docs/` leads to a copy of the file on the site. A folder gets a page that lists its files.
+- The search takes `file_worker.js`, where Material takes a script of another host.
 - Lists are nested by two spaces, as on a page of the repository. Python-Markdown asks for four otherwise.
 """
 
@@ -18,6 +19,7 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parent.parent
 COPIES = "repository"
 """Folder of the site that holds the copies."""
+_WORKER = "https://unpkg.com/iframe-worker/shim"
 _LINK = re.compile(r"(\]\()([^)#\s]+)((?:#[^)\s]*)?\))")
 
 
@@ -43,6 +45,16 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Lead links that leave `docs/` to the copies."""
     return _LINK.sub(lambda found: found[1] + site_link(page.file.src_uri, found[2]) + found[3], markdown)
+
+
+def on_post_page(output: str, page: Page, **_: Any) -> str:
+    """Take the worker of this project."""
+    return output.replace(_WORKER, posixpath.relpath("file_worker.js", posixpath.dirname(page.file.dest_uri) or "."))
+
+
+def on_post_template(output_content: str, template_name: str, **_: Any) -> str:
+    """Take the worker of this project on the page that a server shows for addresses that lead nowhere."""
+    return output_content.replace(_WORKER, "/file_worker.js")
 
 
 def links_of(file: File) -> list[str]:

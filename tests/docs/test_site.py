@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -73,25 +74,49 @@ def test_lists_nest_by_two_spaces(hooks: ModuleType) -> None:
     )
 
 
-@pytest.mark.slow
-def test_the_site_builds_without_a_warning_and_takes_nothing_from_elsewhere(tmp_path: Path) -> None:
-    pytest.importorskip("mkdocs", reason="the extra docs is not installed")
-    pytest.importorskip("material", reason="the extra docs is not installed")
-    pytest.importorskip("mkdocstrings", reason="the extra docs is not installed")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the site; a warning is an error."""
+    for name in ("mkdocs", "material", "mkdocstrings"):
+        pytest.importorskip(name, reason="the extra docs is not installed")
+    folder = tmp_path_factory.mktemp("docs") / "site"
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr
-    pages = list((tmp_path / "site").rglob("*.html"))
-    assert {page.replace("README.md", "index.md").replace(".md", ".html") for page in NAVIGATION} <= {
-        path.relative_to(tmp_path / "site").as_posix() for path in pages
-    }
-    for path in pages:
-        loaded = re.findall(
-            r"<(?:script|img|iframe|link)\b[^>]*?\b(?:src|href)=\"?(https?:[^\s\">]*)", path.read_text()
-        )
-        assert not loaded, f"{path.name} loads {loaded}"
-    api = (tmp_path / "site" / "python.html").read_text()
-    assert all(f'id="{name}"' in api for name in ("s4net.build_s4net", "pipelines.networks.load.load_deeplab"))
-    assert "repository/benchmarks/README" in (tmp_path / "site" / "experiments" / "speed.html").read_text()
+    return folder
+
+
+@pytest.mark.slow
+def test_the_site_has_every_page_and_takes_nothing_from_elsewhere(site: Path) -> None:
+    pages = {path.relative_to(site).as_posix(): path.read_text() for path in site.rglob("*.html")}
+    assert {page.replace("README.md", "index.md").replace(".md", ".html") for page in NAVIGATION} <= set(pages)
+    for name, text in pages.items():
+        loaded = re.findall(r"<(?:script|img|iframe|link)\b[^>]*?\b(?:src|href)=\"?(https?:[^\s\">]*)", text)
+        assert not loaded, f"{name} loads {loaded}"
+        assert 'file_worker.js"' in text
+    assert all(f'id="{name}"' in pages["python.html"] for name in ("s4net.build_s4net", "deeplab.build_deeplab"))
+    assert 'href="../repository/benchmarks/index.html"' in pages["experiments/speed.html"]
+    assert "<li>For an animal all animals" in re.sub(r"</li>\s*<li>", "</li><li>", pages["labels.html"])
+
+
+@pytest.mark.web
+@pytest.mark.slow
+def test_the_search_works_from_files(site: Path) -> None:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium")
+    with playwright.sync_playwright() as browsers:
+        browser = browsers.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((site / "experiments" / "ring.html").as_uri())
+        page.fill("input.md-search__input", "cushion")
+        page.wait_for_selector(".md-search-result__link", state="attached", timeout=60_000)
+        found = page.eval_on_selector_all(".md-search-result__link", "links => links.map(link => link.href)")
+        browser.close()
+    assert any("labels.html" in address for address in found)
+    assert all(address.startswith(("file:", "data:", "blob:")) for address in asked), asked
