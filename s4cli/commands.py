@@ -24,6 +24,7 @@ from pipelines.config import (
     DoctorConfig,
     EvaluateConfig,
     ExplainConfig,
+    ExportConfig,
     InitConfig,
     PredictConfig,
     PseudoLabelConfig,
@@ -155,6 +156,21 @@ def convert(config: ConvertConfig, events: "Events") -> dict[str, Any]:
     from pipelines.convert import convert
 
     return convert(config, events)
+
+
+@stage_command(s4, ExportConfig)
+def export(config: ExportConfig, events: "Events") -> dict[str, Any]:
+    r"""Write a trained network as one ONNX file that takes a picture, for programs without torch.
+
+    \b
+    RUN --out network.onnx        a DeepLab gives probabilities and a label map, an S4Net gives boxes, scores and masks
+    builtin --out s4net.onnx      the salient-instance network that ships
+
+    The picture is an array of 8-bit RGB values [1, 3, H, W] of any size. Needs the extra "export".
+    """
+    from pipelines.export import export
+
+    return export(config, events)
 
 
 @stage_command(s4, DemoConfig)

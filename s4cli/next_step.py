@@ -15,6 +15,7 @@ from pipelines.config import (
     DoctorConfig,
     EvaluateConfig,
     ExplainConfig,
+    ExportConfig,
     InitConfig,
     PredictConfig,
     PseudoLabelConfig,
@@ -141,6 +142,10 @@ def _explain(config: ExplainConfig, result: Result) -> str:
     return _line(f"the figures and explain.json are in {config.out}")
 
 
+def _export(config: ExportConfig, result: Result) -> str:
+    return _line(f"the network is {config.out}; examples/onnx_without_torch.py runs it")
+
+
 def _bench(config: BenchConfig, result: Result) -> str:
     return _line(
         "no file was written; --out names a folder" if config.out is None else f"the result is in {config.out}"
@@ -174,6 +179,7 @@ _LINES = cast(
         DemoConfig: _demo,
         AblateConfig: _ablate,
         ExplainConfig: _explain,
+        ExportConfig: _export,
         InitConfig: _init,
         ReportConfig: _report,
         BenchConfig: _bench,

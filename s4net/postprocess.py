@@ -171,16 +171,23 @@ def decay_overlaps(scores: Tensor, masks: Tensor, strength: float) -> Tensor:
     if not strength or len(scores) < 2:
         return scores
     order = scores.argsort(descending=True, stable=True)
-    flat = masks[order].flatten(1).float()
+    result = torch.empty_like(scores)
+    result[order] = scores[order] * overlap_factors(masks[order], strength)
+    return result
+
+
+def overlap_factors(masks: Tensor, strength: float) -> Tensor:
+    """Return by how much scores fall, [N] in 0..1, of masks [N, h, w] in the order of their scores.
+
+    See `decay_overlaps`. N is 1 or more.
+    """
+    flat = masks.flatten(1).float()
     shared = flat @ flat.T
     area = flat.sum(dim=1)
     iou = (shared / (area[:, None] + area[None] - shared).clamp(min=1)).triu(diagonal=1)
     # [i, j]: how much mask i lowers the score of mask j, which is less where mask i itself repeats a surer one.
     disputed = iou.amax(dim=0)
-    decay = torch.exp(-strength * (iou.square() - disputed[:, None].square())).amin(dim=0).clamp(max=1)
-    result = torch.empty_like(scores)
-    result[order] = scores[order] * decay
-    return result
+    return torch.exp(-strength * (iou.square() - disputed[:, None].square())).amin(dim=0).clamp(max=1)
 
 
 def _interpolation(start: Tensor, end: Tensor, cells: int, pixels: int) -> Tensor:

@@ -21,7 +21,7 @@ ALLOWED = {
 }
 COMMANDS = {
     "train", "pseudo_label", "deeplab_train", "evaluate", "run", "predict", "convert", "demo", "ablate", "explain",
-    "bench", "init", "report_command", "check", "doctor", "review",
+    "bench", "init", "report_command", "check", "doctor", "review", "export",
 }  # fmt: skip
 COMPOSED = {"run", "demo", "ablate", "bench", "check"}  # commands that are made of others
 FILES = {"files", "journal", "regular_files", "file_errors", "errors", "stores"}
@@ -34,7 +34,7 @@ PARTS = {
     "studies": {"networks", "engine", "data", "metrics", "report", "config", *GROUND},
     "pages": {"data", "report", "config", *GROUND},
     "training": {"networks", "engine", "data", "config", *GROUND},
-    "networks": {"engine", "data", "config", *GROUND},
+    "networks": {"report", "engine", "data", "config", *GROUND},
     "formats": {"data", "config", *GROUND},
     "audit": {"survey", "networks", "engine", "data", "metrics", "rules", "config", *GROUND},
     "web": {"data", "config", *GROUND},

@@ -18,6 +18,7 @@ from pipelines.config.demo import DemoConfig
 from pipelines.config.doctor import DoctorConfig
 from pipelines.config.evaluate import EvaluateConfig
 from pipelines.config.explain import ExplainConfig
+from pipelines.config.export import ExportConfig
 from pipelines.config.init import InitConfig
 from pipelines.config.predict import PredictConfig
 from pipelines.config.pseudo_label import PseudoLabelConfig
@@ -42,6 +43,7 @@ __all__ = [
     "DoctorConfig",
     "EvaluateConfig",
     "ExplainConfig",
+    "ExportConfig",
     "InitConfig",
     "Precision",
     "PredictConfig",
