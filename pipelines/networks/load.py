@@ -1,7 +1,7 @@
 """Trained networks as functions of a picture."""
 
 from pathlib import Path
-from typing import cast
+from typing import cast, overload
 
 import numpy as np
 import torch
@@ -27,8 +27,9 @@ from pipelines.networks.network_file import (
     require_buildable,
     s4net_checkpoint,
 )
+from pipelines.networks.picture_results import PictureInstances
 from pipelines.stores.paths import to_path
-from s4net import Instances, S4Net
+from s4net import S4Net
 from s4net.instances import RawDetections
 from s4net.mirror import MirrorReader, can_mirror
 from s4net.postprocess import least_objectness, to_picture
@@ -87,15 +88,24 @@ class S4NetPredictor:
         # The first call packs weights for pictures of this size. That shall be this call and not the user's.
         self._detect(torch.zeros(1, 3, image_size, image_size, device=self.device), least=0.0)
 
-    def __call__(self, picture: Picture) -> Instances:
+    @overload
+    def __call__(self, picture: Picture) -> PictureInstances: ...
+
+    @overload
+    def __call__(self, picture: list[Picture]) -> list[PictureInstances]: ...
+
+    def __call__(self, picture: Picture | list[Picture]) -> PictureInstances | list[PictureInstances]:
         """Find the salient instances.
 
         Args:
-            picture: File, PIL picture, or uint8 array [H, W, 3] RGB.
+            picture: File, PIL picture, or uint8 array [H, W, 3] RGB; or a list of these.
 
         Returns:
-            Instances at picture size (H, W), best first.
+            Instances at picture size (H, W), best first; for a list of pictures a list of them.
         """
+        return [self._find(one) for one in picture] if isinstance(picture, list) else self._find(picture)
+
+    def _find(self, picture: Picture) -> PictureInstances:
         pixels = as_pixels(picture)
         size = (pixels.shape[0], pixels.shape[1])
         image = to_network(WorkingSize.of(size).reduce(pixels), self.image_size)[None].to(self.device).float() / 255
@@ -103,7 +113,8 @@ class S4NetPredictor:
         gate = least_objectness(self.min_score, self.net.settings.mask_trust)
         raw = self._detect(image, gate)
         with torch.inference_mode():
-            return to_picture(raw, self.image_size, size, self.net.settings.mask_slack)
+            found = to_picture(raw, self.image_size, size, self.net.settings.mask_slack)
+        return PictureInstances(found.boxes, found.scores, found.masks)
 
     def _detect(self, image: Tensor, least: float) -> RawDetections:
         with torch.inference_mode(), autocast(self.precision, self.device):
@@ -166,8 +177,29 @@ class DeepLabPredictor:
             result: Tensor = predict_probabilities(self.net, image, [s * reduction for s in scales], flip)
         return result.float().cpu().numpy()
 
-    def __call__(self, picture: Picture) -> NDArray[np.uint8]:
-        """Return the label map [H, W] uint8 of a file, PIL picture or array, in palette indices of `classes`."""
+    @property
+    def class_names(self) -> dict[int, str]:
+        """The name behind each number of a label map; 0 is the background."""
+        return {0: "background", **dict(zip(self.classes.indices, self.classes.names, strict=True))}
+
+    @overload
+    def __call__(self, picture: Picture) -> NDArray[np.uint8]: ...
+
+    @overload
+    def __call__(self, picture: list[Picture]) -> list[NDArray[np.uint8]]: ...
+
+    def __call__(self, picture: Picture | list[Picture]) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
+        """Label a picture, or each of a list.
+
+        Args:
+            picture: File, PIL picture, or uint8 array [H, W, 3] RGB; or a list of these.
+
+        Returns:
+            Label map [H, W] uint8 in palette indices of `classes`, named by `class_names`; or a list of them.
+        """
+        return [self._label(one) for one in picture] if isinstance(picture, list) else self._label(picture)
+
+    def _label(self, picture: Picture) -> NDArray[np.uint8]:
         pixels = as_pixels(picture)
         size = WorkingSize.of((pixels.shape[0], pixels.shape[1]))
         label_map = self.probabilities(size.reduce(pixels)).argmax(axis=0).astype(np.uint8)
