@@ -6,6 +6,7 @@ made. Nothing here is fast for a processor of its own: a runtime does that.
 """
 
 import torch
+import torch.nn.functional as F
 from timm.layers import Conv2dSame
 from torch import Tensor, nn
 from torchvision.ops import clip_boxes_to_image
@@ -130,12 +131,23 @@ class LabelGraph(nn.Module):
         inner_width = _share(width, inner_height / height)
         down, across = _Side(height, inner_height), _Side(width, inner_width)
         image = down.to_network() @ (picture.float() / 255 - _FILL) @ across.to_network().T + _FILL
-        logits = self.net(image).float()
+        logits = self._logits(image).float()
         logits = (down.to_picture(logits, 2) @ logits @ across.to_picture(logits, 3).T)[0]
         numbers: Tensor = self.numbers  # type: ignore[assignment]
-        # Softmax written out: that of onnxruntime gives NaN along the first axis for some sizes.
-        odds = (logits - logits.amax(dim=0)).exp()
-        return odds / odds.sum(dim=0), numbers[logits.argmax(dim=0)]
+        return logits.softmax(dim=0), numbers[logits.argmax(dim=0)]
+
+    def _logits(self, image: Tensor) -> Tensor:
+        """Return the logits of the network, with a logarithm that stays finite.
+
+        ONNX has no log-sigmoid. The exporter writes the logarithm of a sigmoid instead, which is minus infinity for a
+        class that the picture surely does not show.
+        """
+        features = self.net.trunk(image)
+        logits: Tensor = self.net.head(features)
+        if self.net.presence is None:
+            return logits
+        shown = -F.softplus(-self.net.presence(features[-1].mean(dim=(2, 3))))
+        return torch.cat([logits[:, :1], logits[:, 1:] + shown[:, :, None, None]], dim=1)
 
 
 def _pad_alike(net: nn.Module) -> None:

@@ -96,10 +96,12 @@ def salient(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def semantic(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of a DeepLab of cats and dogs."""
+    """A checkpoint of a DeepLab of cats and dogs that is sure to see no dog."""
     torch.manual_seed(6)
     path = tmp_path_factory.mktemp("semantic") / "deeplab.pt"
     net = build_deeplab("efficientnet_lite0", 3)
+    assert net.presence is not None
+    net.presence.bias.data[1] = -200  # no dog for sure: the sigmoid of that is 0 in float32
     content = {"network": "efficientnet_lite0", "classes": {"names": ["cat", "dog"], "indices": [8, 12]}}
     content |= {"longest_side": 90, "multi_scale": False}
     save_checkpoint(path, {"kind": "deeplab", **content, "model": net.state_dict()})
@@ -139,7 +141,8 @@ def test_the_file_equals_the_network_and_runs_without_torch(
     # A torch that cannot be imported shows that the example needs none.
     code = "import sys, runpy; sys.modules['torch'] = None; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
     subprocess.run([sys.executable, "-c", code, str(EXAMPLE), str(out), str(shown), str(target)], check=True)
-    assert Image.open(target).size == (50, 30)
+    with Image.open(target) as shown_result:
+        assert shown_result.size == (50, 30)
 
 
 @needs_onnx
