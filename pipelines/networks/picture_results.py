@@ -37,8 +37,8 @@ class PictureInstances(Instances):
         size = tuple(self.masks.shape[1:])
         if pixels.shape != (*size, 3):
             raise ValueError(f"the picture is {pixels.shape}, expected {(*size, 3)} as the masks are")
-        found = (part.cpu().numpy() for part in (self.boxes.float(), self.masks, self.scores.float()))
-        return Image.fromarray(draw_instances(pixels, *found, opacity=opacity))
+        boxes, masks, scores = (part.cpu().numpy() for part in (self.boxes.float(), self.masks, self.scores.float()))
+        return Image.fromarray(draw_instances(pixels, boxes, masks, scores, opacity))
 
     def save(self, folder: str | Path) -> None:
         """Write each mask as a PNG of 0 and 255, best instance first, and boxes and scores as JSON.
