@@ -7,7 +7,7 @@ made. Nothing here is fast for a processor of its own: a runtime does that.
 
 import torch
 import torch.nn.functional as F
-from timm.layers import Conv2dSame
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 from torchvision.ops import clip_boxes_to_image
 
@@ -86,7 +86,9 @@ class SalientGraph(nn.Module):
             best_boxes.append(box)
         return torch.cat(best_scores), torch.cat(best_boxes)
 
-    def _at_picture(self, picture: Tensor, proposals: Tensor, scores: Tensor, cells: Tensor) -> tuple[Tensor, ...]:
+    def _at_picture(
+        self, picture: Tensor, proposals: Tensor, scores: Tensor, cells: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Bring boxes [P, 4] and masks [P, h, w] of the network's input to the picture, as `to_picture` does."""
         rows, columns = positions(picture, 2), positions(picture, 3)
         height, width = _count(rows), _count(columns)
@@ -216,7 +218,8 @@ def positions(picture: Tensor, axis: int) -> Tensor:
 
 def _numbers(count: Tensor) -> Tensor:
     """Return 0, 1, ... [n] float32 for a float32 scalar n."""
-    return torch.arange(count.long()).float()
+    numbers: Tensor = torch.arange(count.long()).float()  # type: ignore[call-overload]  # while it is traced
+    return numbers
 
 
 def _count(numbers: Tensor) -> Tensor:
