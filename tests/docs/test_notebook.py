@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from pipelines.config import usual_places
 
@@ -23,6 +25,8 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytes
     assert all(not cell.get("outputs") for cell in notebook.cells)  # the file holds no results
     client = nbclient.NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": str(tmp_path)}})
     client.execute()
-    assert (tmp_path / "predictions" / "pear.png").is_file()
+    apple, pear = np.bincount(np.asarray(Image.open(tmp_path / "predictions" / "pear.png")).ravel(), minlength=3)[1:3]
+    assert pear > 20 * apple  # a pear fills a seventh of its picture or more
+    assert pear > 256 * 256 / 20
     pictures = [o for cell in notebook.cells for o in cell.get("outputs", ()) if "image/png" in o.get("data", {})]
     assert len(pictures) == 2

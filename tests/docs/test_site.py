@@ -114,7 +114,8 @@ def test_the_search_works_from_files(site: Path) -> None:
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         page.goto((site / "experiments" / "ring.html").as_uri())
-        page.fill("input.md-search__input", "cushion")
+        page.focus("input.md-search__input")
+        page.keyboard.type("cushion")
         page.wait_for_selector(".md-search-result__link", state="attached", timeout=60_000)
         found = page.eval_on_selector_all(".md-search-result__link", "links => links.map(link => link.href)")
         browser.close()
