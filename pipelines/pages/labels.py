@@ -71,7 +71,12 @@ def labels_result(
         figures={name: value for name, value in counts.items() if isinstance(value, int | float)},
         left_out=_left_out(records, counts),
         classes=labels.classes.names,
-        sheet=Sheet(list(_shots(labels, records, pictures)), labels.classes.names, _ORDER),
+        sheet=Sheet(
+            list(_shots(labels, records, pictures)),
+            labels.classes.names,
+            _ORDER,
+            shown={keyword for record in records for keyword in record.get("keywords", ())},
+        ),
         **{**made, **more},
     )
 

@@ -5,7 +5,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -45,20 +45,24 @@ class Sheet:
 
     Attributes:
         shots: The pictures.
-        names: Names of the classes 1..n, whose colours the legend shows.
+        names: Names of the classes 1..n.
         order: What makes a picture doubtful, in a sentence.
         whole: Whether all shots are shown in their own order.
+        shown: Names of the classes that the legend shows; None: all.
     """
 
     shots: Sequence[Shot]
     names: Sequence[str] = ()
     order: str = ""
     whole: bool = False
+    shown: Collection[str] | None = None
 
     def legend(self) -> list[tuple[str, str]]:
-        """Return (name, colour) of every class, and the stripes of unknown pixels without a colour."""
-        colours = map(css_colour, class_colours(len(self.names)))
-        return [*zip(self.names, colours, strict=True), ("unknown", "")] if self.names else []
+        """Return (name, colour) of each class that is shown, and the stripes of unknown pixels without a colour."""
+        if not self.names:
+            return []
+        colours = zip(self.names, map(css_colour, class_colours(len(self.names))), strict=True)
+        return [*(one for one in colours if self.shown is None or one[0] in self.shown), ("unknown", "")]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -109,7 +109,7 @@ def semantic(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @needs_onnx
-@pytest.mark.parametrize("kind", ["salient", "semantic"])
+@pytest.mark.parametrize("kind", [pytest.param("salient", marks=pytest.mark.slow), "semantic"])
 def test_the_file_equals_the_network_and_runs_without_torch(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

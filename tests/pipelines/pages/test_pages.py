@@ -26,7 +26,7 @@ from pipelines.pages.labels import certainty, labels_result
 from pipelines.pages.leave import leave_page
 from pipelines.pages.page import MOST_PICTURES, chosen, figure, write_page
 from pipelines.pages.read import read_result
-from pipelines.pages.result import Result, Shot
+from pipelines.pages.result import Result, Sheet, Shot
 from pipelines.report.html import Link, add_link, read_facts
 from pipelines.report_command import report
 
@@ -263,3 +263,12 @@ def test_numbers_are_shown_as_people_read_them() -> None:
     assert differing([{"a": 1, "b": 2}, {"a": 1, "c": 3}]) == {"b": ["2", "-"], "c": ["-", "3"]}
     results = [Result(kind="", name=name) for name in ("x/run", "y/run")]
     assert short_names(results) == ["x/run", "y/run"]
+
+
+def test_the_legend_has_the_classes_that_are_shown() -> None:
+    names = ("cat", "dog", "cow")
+    every = [name for name, _ in Sheet((), names).legend()]
+    some = Sheet((), names, shown={"dog"}).legend()
+    assert every == ["cat", "dog", "cow", "unknown"]
+    assert some == [Sheet((), names).legend()[1], ("unknown", "")]  # its colour stays
+    assert Sheet(()).legend() == []
