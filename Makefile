@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --constraint constraints.txt --editable
 
-.PHONY: demo test slow test-ray test-web docs lint clean
+.PHONY: demo test slow stress test-ray test-web docs lint clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/s4 demo
@@ -14,6 +14,9 @@ test: $(VENV)/dev.stamp
 
 slow: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m slow -n 2
+
+stress: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m stress -n 0
 
 test-ray: $(VENV)/ray.stamp
 	$(BIN)/python -m pytest -m ray -n 0

@@ -80,7 +80,7 @@ def test_bad_command_lines_in_this_process(
     assert sorted(os.listdir(world.parent)) == outside
 
 
-@pytest.mark.slow
+@pytest.mark.stress
 def test_bad_command_lines_in_processes_of_their_own(world: Path) -> None:
     before, outside = tree(world), sorted(os.listdir(world.parent))
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

@@ -20,7 +20,7 @@ from pipelines.data.label_maps import write_palette_map
 from pipelines.data.shapes import write_instances
 from pipelines.engine.checkpoint import save_checkpoint
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.stress
 
 LIMIT = 1.5 * 1024  # MiB
 SHAPES = {"square": (6928, 6928), "flat": (1, 40_000_000), "tall": (40_000_000, 1)}  # height, width

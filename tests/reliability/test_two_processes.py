@@ -146,7 +146,7 @@ PLACES = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.stress
 @pytest.mark.parametrize("command", PLACES)
 def test_of_two_processes_one_works_and_the_killed_one_is_followed(scenes: Path, command: str) -> None:
     place = scenes / PLACES[command]
@@ -172,7 +172,7 @@ def test_of_two_processes_one_works_and_the_killed_one_is_followed(scenes: Path,
     assert list(place.rglob(".*")) == []  # neither a lock nor a temporary file
 
 
-@pytest.mark.slow
+@pytest.mark.stress
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_a_stopped_training_leaves_no_lock(scenes: Path, number: signal.Signals) -> None:
     run = scenes / "runs" / number.name
@@ -184,7 +184,7 @@ def test_a_stopped_training_leaves_no_lock(scenes: Path, number: signal.Signals)
     assert not (run / LOCK).exists()
 
 
-@pytest.mark.slow
+@pytest.mark.stress
 def test_shards_write_into_one_folder_at_once(scenes: Path) -> None:
     line = [*lines(1)["pseudo-label"], "--out", "shared", "--shard"]
     shards = [start(*line, f"{number}/3", cwd=scenes) for number in (1, 2, 3)]
