@@ -25,8 +25,7 @@ from pipelines.config.base import (
 )
 from pipelines.config.setting import Tell, opt
 from pipelines.config.shard import require_seen
-from pipelines.config.usual_places import DEEPLAB_RUN, LABELS, recorded_pictures
-from pipelines.errors import ConfigError
+from pipelines.config.usual_places import DEEPLAB_RUN, LABELS, pictures_of_labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,13 +126,4 @@ class DeepLabTrainConfig(CommonConfig):
         """
         if self.images is not None:
             return self
-        images = recorded_pictures(self.labels)
-        if images is None:
-            message = f"--images: not given, and {self.labels} does not say where its pictures lie, a folder expected"
-            raise ConfigError(f"{message}; name it, as in: {self.example}", "setting-missing")
-        gone = [place for place in images if not place.exists()]
-        if gone:
-            message = f"--images: not given, and the pictures of {self.labels} are no longer in {gone[0]}"
-            raise ConfigError(f"{message}, a folder expected; name it, as in: {self.example}", "setting-missing")
-        tell(f"--images: not given, so the pictures of {self.labels} are taken ({', '.join(map(str, images))})")
-        return replace(self, images=images)
+        return replace(self, images=pictures_of_labels(self.labels, self.example, tell))

@@ -135,3 +135,26 @@ def recorded_pictures(labels: Path) -> tuple[Path, ...] | None:
     images = content.get("images") if isinstance(content, dict) else None
     places = images if isinstance(images, list) else [images]
     return tuple(map(to_path, places)) if places and all(isinstance(place, str) for place in places) else None
+
+
+def pictures_of_labels(labels: Path, example: str, tell: Tell) -> tuple[Path, ...]:
+    """Return the folders and tars that a label folder was made from, for a command that was given none.
+
+    Args:
+        labels: The label folder.
+        example: A line that would work, for messages.
+        tell: Told what is taken.
+
+    Raises:
+        ConfigError: The label folder does not say where they are, or they are there no more [setting-missing].
+    """
+    images = recorded_pictures(labels)
+    if images is None:
+        message = f"--images: not given, and {labels} does not say where its pictures lie, a folder expected"
+        raise ConfigError(f"{message}; name it, as in: {example}", "setting-missing")
+    gone = [place for place in images if not place.exists()]
+    if gone:
+        message = f"--images: not given, and the pictures of {labels} are no longer in {gone[0]}"
+        raise ConfigError(f"{message}, a folder expected; name it, as in: {example}", "setting-missing")
+    tell(f"--images: not given, so the pictures of {labels} are taken ({', '.join(map(str, images))})")
+    return images

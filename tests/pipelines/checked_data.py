@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -150,3 +151,12 @@ def errors(*rules: str) -> dict[str, list[str]]:
 
 def warnings(*rules: str) -> dict[str, list[str]]:
     return {"errors": [], "warnings": sorted(rules)}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty current folder, and an installation with a network."""
+    monkeypatch.chdir(tmp_path)
+    shipped = tmp_path.parent / f"{tmp_path.name}-shipped.safetensors"
+    shipped.touch()
+    monkeypatch.setattr(usual_places, "_BUILTIN_FILE", shipped)

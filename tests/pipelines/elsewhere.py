@@ -1,12 +1,13 @@
 """Pictures of cats and dogs, stores that hold them, and networks that know them, for tests of addresses."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -14,9 +15,12 @@ from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import Keywords
 from pipelines.engine.checkpoint import save_checkpoint
 from pipelines.events import Events
+from pipelines.labels import picture_work
+from pipelines.networks import load
 from pipelines.pseudo_label import pseudo_label
+from pipelines.stores import address
 from s4net.instances import Instances
-from tests.pipelines.stores.store_of_tests import copy_in, files_in
+from tests.pipelines.stores.store_of_tests import copy_in, empty_stores, files_in
 
 SIZE = (12, 16)
 N = 40
@@ -103,3 +107,23 @@ def label(place: str | Path, out: str = "labels", **changes: Any) -> dict[str, A
 def without_places(files: dict[str, bytes]) -> dict[str, bytes]:
     """Leave out the note of where the pictures lie."""
     return {name: content for name, content in files.items() if name != "pictures.json"}
+
+
+@pytest.fixture(autouse=True)
+def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(address, "_PAUSE", 0.0)
+    with empty_stores():
+        yield
+
+
+@pytest.fixture
+def networks(monkeypatch: pytest.MonkeyPatch) -> Networks:
+    fake = Networks()
+    monkeypatch.setattr(load, "load_s4net", lambda weights, **_: fake)
+    monkeypatch.setattr(picture_work, "open_attention", lambda *_: fake)
+    return fake
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return make_data(tmp_path)

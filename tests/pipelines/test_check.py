@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.config import usual_places
 from pipelines.data.rle import encode_masks
 from tests.pipelines.checked_data import (
     NONE,
@@ -19,6 +18,7 @@ from tests.pipelines.checked_data import (
     coco,
     errors,
     found,
+    here,
     labels,
     lists,
     mask,
@@ -31,14 +31,7 @@ from tests.pipelines.checked_data import (
     warnings,
 )
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty current folder, and an installation with a network."""
-    monkeypatch.chdir(tmp_path)
-    shipped = tmp_path.parent / f"{tmp_path.name}-shipped.safetensors"
-    shipped.touch()
-    monkeypatch.setattr(usual_places, "_BUILTIN_FILE", shipped)
+__all__ = ["here"]  # a fixture
 
 
 @pytest.mark.parametrize("kind", SOUND)

@@ -13,7 +13,7 @@ from PIL import Image
 from pipelines.audit import findings as findings_module
 from pipelines.audit.pictures import in_threads
 from pipelines.check import check
-from pipelines.config import CheckConfig, usual_places
+from pipelines.config import CheckConfig
 from pipelines.errors import InputError
 from pipelines.events import Events
 from s4cli.main import main
@@ -25,6 +25,7 @@ from tests.pipelines.checked_data import (
     coco,
     errors,
     found,
+    here,
     mask,
     picture,
     rewrite,
@@ -34,14 +35,7 @@ from tests.pipelines.checked_data import (
     voc,
 )
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty current folder, and an installation with a network."""
-    monkeypatch.chdir(tmp_path)
-    shipped = tmp_path.parent / f"{tmp_path.name}-shipped.safetensors"
-    shipped.touch()
-    monkeypatch.setattr(usual_places, "_BUILTIN_FILE", shipped)
+__all__ = ["here"]  # a fixture
 
 
 def test_all_faults_are_listed_and_many_alike_are_counted() -> None:

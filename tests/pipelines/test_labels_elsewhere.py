@@ -3,7 +3,6 @@
 import io
 import json
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,7 @@ from pipelines.data.part_journal import PartJournal
 from pipelines.data.rle import encode_masks
 from pipelines.errors import MachineError
 from pipelines.events import Events
-from pipelines.labels import picture_work
-from pipelines.networks import load
 from pipelines.pseudo_label import pseudo_label
-from pipelines.stores import address
 from pipelines.stores.paths import to_path
 from tests.pipelines.elsewhere import (
     SIZE,
@@ -30,36 +26,21 @@ from tests.pipelines.elsewhere import (
     Killed,
     N,
     Networks,
+    data,
     label,
-    make_data,
+    networks,
     on_disk,
     store_of,
+    stores,
     there,
     without_places,
 )
-from tests.pipelines.stores.store_of_tests import FlakyStore, empty_stores
+from tests.pipelines.stores.store_of_tests import FlakyStore
 
 _flush = PartJournal.flush
 
 
-@pytest.fixture(autouse=True)
-def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(address, "_PAUSE", 0.0)
-    with empty_stores():
-        yield
-
-
-@pytest.fixture
-def networks(monkeypatch: pytest.MonkeyPatch) -> Networks:
-    fake = Networks()
-    monkeypatch.setattr(load, "load_s4net", lambda weights, **_: fake)
-    monkeypatch.setattr(picture_work, "open_attention", lambda *_: fake)
-    return fake
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return make_data(tmp_path)
+__all__ = ["data", "networks", "stores"]  # fixtures
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -4,7 +4,6 @@ import io
 import json
 import pickle
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,7 @@ from pipelines.engine.ray_nodes import Shared, mark
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.file_errors import free_bytes, require_space
-from pipelines.labels import picture_work
 from pipelines.networks import load
-from pipelines.stores import address
 from pipelines.stores.paths import to_path
 from s4cli.main import main
 from tests.pipelines.elsewhere import (
@@ -33,33 +30,17 @@ from tests.pipelines.elsewhere import (
     Killed,
     N,
     Networks,
+    data,
     label,
-    make_data,
+    networks,
     on_disk,
     store_of,
+    stores,
     there,
 )
-from tests.pipelines.stores.store_of_tests import copy_in, empty_stores
+from tests.pipelines.stores.store_of_tests import copy_in
 
-
-@pytest.fixture(autouse=True)
-def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(address, "_PAUSE", 0.0)
-    with empty_stores():
-        yield
-
-
-@pytest.fixture
-def networks(monkeypatch: pytest.MonkeyPatch) -> Networks:
-    fake = Networks()
-    monkeypatch.setattr(load, "load_s4net", lambda weights, **_: fake)
-    monkeypatch.setattr(picture_work, "open_attention", lambda *_: fake)
-    return fake
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return make_data(tmp_path)
+__all__ = ["data", "networks", "stores"]  # fixtures
 
 
 @pytest.mark.parametrize("way", WAYS[:2])
