@@ -19,6 +19,7 @@ from pipelines.data.notes import first_names
 from pipelines.errors import InputError
 from pipelines.regular_files import open_regular
 from pipelines.stores.address import Address
+from pipelines.stores.part_of_file import PartOfFile
 
 TAR_SUFFIX = ".tar"
 COMPRESSED_SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
@@ -106,7 +107,7 @@ def open_member(member: TarMember) -> BinaryIO:
     return cast(
         BinaryIO,
         io.BufferedReader(
-            _Window(cast(io.RawIOBase, open_regular(member.tar, buffering=0)), member.offset, member.size)
+            _Member(cast(io.RawIOBase, open_regular(member.tar, buffering=0)), member.offset, member.size)
         ),
     )
 
@@ -218,32 +219,16 @@ def _explained(tar: Path) -> Iterator[None]:
         ) from error
 
 
-class _Window(io.RawIOBase):
-    """A part of a file as a file of its own, which has no bytes outside of the part."""
+class _Member(PartOfFile):
+    """The bytes of a member, in a tar that is open."""
 
     def __init__(self, file: io.RawIOBase, offset: int, size: int) -> None:
+        super().__init__(offset, size)
         self._file = file
-        self._offset, self._size, self._place = offset, size, 0
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
-        if origin + offset < 0:
-            raise OSError("a place before the beginning")
-        self._place = origin + offset
-        return self._place
-
-    def readinto(self, buffer: "memoryview[int] | bytearray") -> int:  # type: ignore[override]
-        wanted = min(len(buffer), max(0, self._size - self._place))
-        self._file.seek(self._offset + self._place)
-        count = self._file.readinto(memoryview(buffer)[:wanted])
-        self._place += count
-        return count
+    def read_at(self, place: int, buffer: "memoryview[int]") -> int:
+        self._file.seek(place)
+        return self._file.readinto(buffer) or 0
 
     def close(self) -> None:
         self._file.close()

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar, cast
 from pipelines.errors import ConfigError, MachineError, S4Error
 from pipelines.stores.connection import failure, in_words, is_refusal
 from pipelines.stores.lexical import LexicalAddress
+from pipelines.stores.part_of_file import PartOfFile
 
 # Stores in which an object appears when it is whole. In the others, a file is written beside its place and renamed.
 _WHOLE = {"memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "obs", "hf"}
@@ -240,28 +241,14 @@ class Address(LexicalAddress):
             ) from error
 
 
-class _Ranges(io.RawIOBase):
+class _Ranges(PartOfFile):
     """A range of an address as a file, of which only what is asked for is read."""
 
     def __init__(self, address: Address, start: int, size: int) -> None:
-        self._address, self._start, self._size, self._place = address, start, size, 0
+        super().__init__(start, size)
+        self._address = address
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
-        if origin + offset < 0:
-            raise OSError("a place before the beginning")
-        self._place = origin + offset
-        return self._place
-
-    def readinto(self, buffer: "memoryview[int] | bytearray") -> int:  # type: ignore[override]
-        wanted = min(len(buffer), max(0, self._size - self._place))
-        content = self._address.read_range(self._start + self._place, wanted) if wanted else b""
+    def read_at(self, place: int, buffer: "memoryview[int]") -> int:
+        content = self._address.read_range(place, len(buffer))
         buffer[: len(content)] = content
-        self._place += len(content)
         return len(content)

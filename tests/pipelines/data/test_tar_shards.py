@@ -82,12 +82,12 @@ def test_a_picture_reads_its_own_bytes_alone(tmp_path: Path, monkeypatch: pytest
     tar = write_tar(tmp_path / "s.tar", ("big.bin", bytes(5_000_000)), *entries)
     read: list[int] = []
 
-    class Counting(tar_shards._Window):
+    class Counting(tar_shards._Member):
         def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
             read.append(super().readinto(buffer))
             return read[-1]
 
-    monkeypatch.setattr(tar_shards, "_Window", Counting)
+    monkeypatch.setattr(tar_shards, "_Member", Counting)
     members, _ = index_tar(tar, IMAGE_SUFFIXES)
     assert len(members) == 50
     assert sum(read) < 52 * 2 * io.DEFAULT_BUFFER_SIZE < 5_000_000  # a buffer a header, and one behind each member
