@@ -66,7 +66,7 @@ class PictureCues:
         scores: [N] float32 in 0..1.
         attention: Attention maps of the keywords; None if not asked for.
         looks: What the instances look like; None if not asked for, or if N is 0.
-        cells: Some cells of the attention network's features [D, h, w]; None if not asked for, or if N is 0.
+        cells: Some cells of the attention network's features [D, h, w]; None if not asked for.
         recognised: [N] float32 in 0..1, see `Recognizer`; None if not asked for.
         windows: [K, h, w] float32 log-odds, see `Recognizer.windows`; None if not asked for.
         named: [N] int64, position of the keyword that the source of the instances gives itself, 0 for none; None if
@@ -139,10 +139,11 @@ class CueFinder:
         attention: The attention network; None if it is not needed.
         min_score: Instances with a lower score are left out. If none is left, the best one stays from a third of
             `min_score` on.
-        looks: Whether to keep what the instances look like, in every picture.
-        fill: Whether attention maps are needed for every picture, also without an instance.
+        looks: Whether to keep what the instances look like, and attention maps of every picture, also without an
+            instance.
+        fill: Whether attention maps are needed for every picture.
         cells: How many cells of the features to keep of every picture; 0 for none.
-        recognise: Judges each instance, and windows too if `looks` is set; None if not asked for.
+        recognise: Judges each instance, or windows if `looks` is set; None if not asked for.
     """
 
     find: MaskSource
@@ -167,23 +168,25 @@ class CueFinder:
         cues = self._look(image_id, picture, keywords)
         if self.recognise is None:
             return cues
-        recognised = self.recognise(picture, cues.masks, keywords.names)
-        windows = self.recognise.windows(picture, keywords.names) if self.looks else None
-        return replace(cues, recognised=recognised, windows=windows)
+        if self.looks:  # windows tell more than whole instances, which they also correct in part
+            return replace(cues, windows=self.recognise.windows(picture, keywords.names))
+        return replace(cues, recognised=self.recognise(picture, cues.masks, keywords.names))
 
     def _look(self, image_id: str, picture: NDArray[np.uint8], keywords: Keywords) -> PictureCues:
         kept = _confident(self.find(image_id, picture), self.min_score)
         masks = kept.masks
         cues = PictureCues(masks, kept.scores, named=kept.named if kept.named.any() else None)
-        wanted = self.fill or (len(masks) > 0 and (self.looks or len(keywords) > 1))
+        wanted = self.fill or self.looks or (len(masks) > 0 and len(keywords) > 1)
         if self.attention is None or not wanted:
             return cues
         maps, seen = self.attention.look(picture, keywords)
         shown = KeywordMaps(maps, self.attention.unit)
-        if not self.looks or not len(masks):
+        if not self.looks:
             return replace(cues, attention=shown)
-        looks = InstanceLooks(mean_inside(masks, seen), mean_inside(masks, maps) * np.float32(shown.unit))
         cells = sample_cells(seen, self.cells, image_id) if self.cells else None
+        if not len(masks):
+            return replace(cues, attention=shown, cells=cells)
+        looks = InstanceLooks(mean_inside(masks, seen), mean_inside(masks, maps) * np.float32(shown.unit))
         return replace(cues, attention=shown, looks=looks, cells=cells)
 
 

@@ -1,6 +1,6 @@
 """Fuses the opinions of instances and witnesses: probabilities of each pixel's class, their pool, what stays open."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +10,19 @@ from pipelines.labels.assign_in_picture import UNASSIGNED
 from pipelines.labels.paint import Painted, worst_first
 
 _BACKGROUND = 0.9  # probability outside all instances; the rest is for objects that were not found
+_UNSURE_BACKGROUND = 0.5  # the same where a keyword has no instance: that keyword lies somewhere there
+_SHOWN = 0.7  # probability of a keyword without instance, where attention maps show it; 0.6 to 0.8 do as well
 _SUREST = 0.95  # probability of the keyword at score 1; at score 0 it is 0.5, which still wins if nothing else speaks
 _LEAST_OF_KIND = 0.02  # probability of the keywords under any instance: so often the recogniser is mistaken
 _LEAST_PROBABILITY = 1e-4  # in an opinion, so that no witness rules anything out
 
 
-def instance_probabilities(painted: Painted, keywords: Keywords, size: tuple[int, ...]) -> NDArray[np.float32]:
+def instance_probabilities(
+    painted: Painted,
+    keywords: Keywords,
+    size: tuple[int, ...],
+    missing: Mapping[int, NDArray[np.bool_]] | None = None,
+) -> NDArray[np.float32]:
     """Turn instances and their scores into probabilities of each pixel's class.
 
     - Where instances overlap, the one with the highest score counts.
@@ -23,18 +30,28 @@ def instance_probabilities(painted: Painted, keywords: Keywords, size: tuple[int
     - An instance without keyword may have a probability q of being of a kind with the keywords. Then the keywords share
       q, at least 0.02, and background has the rest. If q is not known, all classes are equally probable.
     - Outside all instances, background has probability 0.9. The keywords share the rest.
+    - If keywords have no instance, background has only 0.5 there. Those keywords share the 0.4 that it lost. One of
+      them has 0.7 where attention maps show it.
 
     Args:
         painted: The instances.
         keywords: The K keywords of the picture.
         size: (H, W) of the picture.
+        missing: Index of each keyword without instance -> [H, W], where attention maps show it. No pixel is marked
+            twice.
 
     Returns:
         [1 + K, H, W], background first, then the keywords in their order; sums to 1.
     """
     classes = len(keywords) + 1
-    probabilities = np.full((classes, *size), (1 - _BACKGROUND) / len(keywords), np.float32)
-    probabilities[0] = _BACKGROUND
+    outside = np.full(classes, (1 - _BACKGROUND) / len(keywords), np.float32)
+    outside[0] = _UNSURE_BACKGROUND if missing else _BACKGROUND
+    for number in missing or {}:
+        outside[number + 1] += (_BACKGROUND - _UNSURE_BACKGROUND) / len(missing or {})
+    probabilities = np.broadcast_to(outside[:, None, None], (classes, *size)).copy()
+    for number, shown in (missing or {}).items():
+        probabilities[:, shown] = (1 - _SHOWN) / len(keywords)
+        probabilities[number + 1, shown] = _SHOWN
     column = keywords.columns(painted.keyword)
     for instance in worst_first(painted.scores):
         own = np.full(classes, 1 / classes, np.float32)

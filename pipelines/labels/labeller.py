@@ -1,6 +1,6 @@
 """Makes the label map and the record of one picture, from its cues and from what all pictures taught."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,10 +23,10 @@ from pipelines.labels.attention import AttentionMaps
 from pipelines.labels.cells import CELL_WEIGHT, CellWitness
 from pipelines.labels.cues import PictureCues
 from pipelines.labels.earlier_deeplab import SEGMENTER_WEIGHT, Segmenter
-from pipelines.labels.fill import fill_keywords
 from pipelines.labels.fuse import instance_probabilities, pool, unassigned_pixels, weigh
 from pipelines.labels.instance_keywords import NamedInstances, name_instances
 from pipelines.labels.learn import Evidence
+from pipelines.labels.missing import fill_keywords, missing_keywords, shown_pixels
 from pipelines.labels.paint import LabelMaps, Painted, near_other_labels, paint_label_map
 from pipelines.labels.plan import LabelPlan
 from pipelines.labels.windows import WINDOW_WEIGHT
@@ -134,10 +134,10 @@ class PictureLabeller:
         keywords = self.plan.keywords[image_id]
         named = name_instances(self.config, self.plan, image_id, cues, self.evidence.assignments.get(image_id))
         keyword = named.assignment.keyword
-        label_map, confidence = self._maps(image_id, picture, named.painted, cues.windows)
-        filled: list[str] = []
+        label_map, confidence = self._maps(image_id, picture, named.painted, cues)
         if self.config.fill and cues.attention is not None:
-            filled = fill_keywords(cues.attention.maps, keywords, named.assignment, label_map, confidence)
+            fill_keywords(cues.attention.maps, keywords, keyword, label_map, confidence)
+        missing = missing_keywords(keywords, keyword)
         rejected = self._rejected(label_map)
         if rejected:
             label_map[:] = IGNORE
@@ -150,42 +150,36 @@ class PictureLabeller:
             "height": size.shown[0],
             "width": size.shown[1],
             "keywords": list(keywords.names),
-            "missing": [
-                name for name, own in zip(keywords.names, keywords.positions, strict=True) if own not in keyword
-            ],
-            "filled": filled,
+            "missing": [keywords.names[number] for number in missing],
+            "filled": [keywords.names[number] for number in missing if (label_map == keywords.positions[number]).any()],
             "rejected": rejected,
             "instances": _instance_records(named, self.plan.classes, size),
         }
         return PictureLabels(record, size.enlarge(label_map), size.enlarge(confidence))
 
-    def _maps(
-        self, image_id: str, picture: NDArray[np.uint8], painted: Painted, windows: NDArray[np.float32] | None
-    ) -> LabelMaps:
+    def _maps(self, image_id: str, picture: NDArray[np.uint8], painted: Painted, cues: PictureCues) -> LabelMaps:
         """Return label map and confidence, before `fill`, `border` and the share of foreground change them."""
         of_instances = paint_label_map(painted, picture.shape[:2])
         others_speak = bool(self.witnesses) or self.evidence.windows is not None
         if not others_speak and self.config.refine == "none":
             return of_instances
-        fused = self._fused_maps(image_id, picture, painted, windows)
+        fused = self._fused_maps(image_id, picture, painted, cues)
         # A keyword says that the picture shows it. If the others leave no pixel of any keyword, they are not believed.
         shows_nothing = not ((fused.label_map != 0) & (fused.label_map != IGNORE)).any()
         return of_instances if others_speak and shows_nothing else fused
 
-    def _fused_maps(
-        self, image_id: str, picture: NDArray[np.uint8], painted: Painted, windows: NDArray[np.float32] | None
-    ) -> LabelMaps:
+    def _fused_maps(self, image_id: str, picture: NDArray[np.uint8], painted: Painted, cues: PictureCues) -> LabelMaps:
         """Return label map and confidence that follow from instances, witnesses and windows together, refined."""
         keywords, size = self.plan.keywords[image_id], picture.shape[:2]
         if not self.witnesses:
             painted = replace(painted, of_kind=None)  # below, instances without keyword become 255 all the same
-        opinions = [instance_probabilities(painted, keywords, size)]
+        opinions = [instance_probabilities(painted, keywords, size, self._missing(painted, cues, keywords))]
         opinions += [witness(image_id, picture, keywords) for witness, _ in self.witnesses]
         probabilities = pool(opinions, [1.0, *(weight for _, weight in self.witnesses)])
-        if self.evidence.windows is not None and windows is not None:
+        if self.evidence.windows is not None and cues.windows is not None:
             # Windows only count inside instances. Just outside an instance, the coarse windows still see it.
             inside = painted.masks.any(axis=0)
-            likelihood = np.where(inside, self.evidence.windows(windows, keywords, size), np.float32(1))
+            likelihood = np.where(inside, self.evidence.windows(cues.windows, keywords, size), np.float32(1))
             probabilities = weigh(probabilities, likelihood, WINDOW_WEIGHT)
         refined = probabilities
         if self.config.refine == "crf":
@@ -197,6 +191,14 @@ class PictureLabeller:
         # The CRF makes nearly every pixel sure. So confidence is the probability that the label had before the CRF.
         worth = np.take_along_axis(probabilities, winner[None], axis=0)[0]
         return LabelMaps(label_map, np.rint(255 * worth).astype(np.uint8))
+
+    def _missing(
+        self, painted: Painted, cues: PictureCues, keywords: Keywords
+    ) -> Mapping[int, NDArray[np.bool_]] | None:
+        """Return where attention shows the keywords without instance; None if cells do not tell how sure that is."""
+        if self.evidence.cells is None or cues.attention is None:
+            return None
+        return shown_pixels(cues.attention.maps, missing_keywords(keywords, painted.keyword), painted.masks.shape[1:])
 
     def _rejected(self, label_map: NDArray[np.uint8]) -> str | None:
         """Return the rule that makes the whole picture 255, if one holds.

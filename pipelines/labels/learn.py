@@ -15,6 +15,7 @@ from pipelines.labels.cells import CellProbe, cells_per_picture, fit_cells, labe
 from pipelines.labels.cue_store import CueStore
 from pipelines.labels.cues import InstanceLooks, PictureCues
 from pipelines.labels.instance_keywords import name_instances
+from pipelines.labels.missing import teach_missing
 from pipelines.labels.paint import paint_label_map
 from pipelines.labels.plan import LabelPlan
 from pipelines.labels.windows import WindowProbe, fit_windows
@@ -43,7 +44,8 @@ class Evidence:
 def learn(config: PseudoLabelConfig, plan: LabelPlan, store: CueStore) -> Evidence:
     """Learn from all pictures whose cues are in the store.
 
-    Windows and cells are learned from the label maps that instances alone give.
+    Windows and cells are learned from the label maps that instances alone give, and attention maps for keywords without
+    an instance.
 
     Args:
         config: Settings of the labels.
@@ -101,7 +103,7 @@ class _Lesson:
         for image_id in self.image_ids:
             cues = self.store.load(image_id)
             if cues.windows is None or not len(cues.masks):
-                continue  # without an instance, its label map shows even the keywords' objects as background
+                continue  # without an instance, attention alone would teach
             positions, (height, width) = self.plan.keywords[image_id].positions, cues.windows.shape[1:]
             places = some_places(height * width, count, image_id)
             seen = labels_of_cells(self._label_map(image_id, cues, assignments), (height, width), places)
@@ -113,12 +115,15 @@ class _Lesson:
         return fit_windows(np.concatenate(log_odds), np.concatenate(keywords), np.concatenate(labels), self.n_classes)
 
     def _label_map(self, image_id: str, cues: PictureCues, assignments: Mapping[str, Assignment]) -> NDArray[np.uint8]:
-        """Return the label map [H, W] that the instances alone give, or that people corrected."""
+        """Return the label map [H, W] to learn from: that of the instances alone, or as people corrected it."""
         corrected = self._corrected(image_id, cues)
         if corrected is not None:
             return corrected
         painted = name_instances(self.config, self.plan, image_id, cues, assignments.get(image_id)).painted
-        return paint_label_map(painted, cues.masks.shape[1:]).label_map
+        label_map = paint_label_map(painted, cues.masks.shape[1:]).label_map
+        maps = None if cues.attention is None else cues.attention.maps
+        teach_missing(label_map, maps, self.plan.keywords[image_id], painted.keyword)
+        return label_map
 
     def _corrected(self, image_id: str, cues: PictureCues) -> NDArray[np.uint8] | None:
         """Return the label map that people corrected, at the size [H, W] of the cues; None if nobody did."""

@@ -305,8 +305,9 @@ def test_settings_without_effect_are_refused_or_not_held_against_the_folder(tmp_
 def test_attention_fills_keywords_of_pictures_without_instance(tmp_path: Path, net: FakeS4Net):
     make_pictures(tmp_path, [2, 3], ["cat", "cat"])
     result = run(tmp_path, fill=True)
-    # The fake attention shows the first keyword on the left: cells of 8 pixels, 0.5 halfway between their centres.
-    assert read_palette_map(tmp_path / "labels/labels/p0.png")[0].tolist() == [CAT] * 8 + [0] * 8
+    # The fake attention shows the first keyword on the left: cells of 8 pixels, 1 and 0 at their centres, 3.5 and 11.5.
+    # It is above 0.3 up to 9.1.
+    assert read_palette_map(tmp_path / "labels/labels/p0.png")[0].tolist() == [CAT] * 10 + [0] * 6
     assert result["labelled"] == 2 and result["filled_keywords"] == 2 and result["missing_keywords"] == 2
 
 

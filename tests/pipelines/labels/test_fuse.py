@@ -30,6 +30,23 @@ def test_the_best_instance_on_top_gives_its_score_to_its_keyword():
     assert p[:, 0, 3] == pytest.approx([0.9, 0.05, 0.05])
 
 
+def test_background_is_not_sure_where_a_keyword_has_no_instance():
+    shown = np.array([[True, False, True, False]])
+    p = instance_probabilities(painted(([0], 0.9, 5)), TWO, SIZE, {1: shown})
+    assert p.sum(axis=0) == pytest.approx(np.ones(SIZE))
+    assert p[:, 0, 0] == pytest.approx([0.0475, 0.905, 0.0475])  # under an instance all is as before
+    # The dog has no instance: it gets the 0.4 that background loses, and 0.7 where attention shows it.
+    assert p[:, 0, 1] == pytest.approx([0.5, 0.05, 0.45])
+    assert p[:, 0, 2] == pytest.approx([0.15, 0.15, 0.7])
+
+
+def test_keywords_without_instance_share_what_background_loses():
+    nothing = np.zeros(SIZE, bool)
+    p = instance_probabilities(painted(), TWO, SIZE, {0: nothing, 1: nothing})
+    assert p[:, 0, 0] == pytest.approx([0.5, 0.25, 0.25])
+    assert instance_probabilities(painted(), TWO, SIZE, {})[:, 0, 0] == pytest.approx([0.9, 0.05, 0.05])
+
+
 def test_an_instance_without_keyword_says_nothing():
     p = instance_probabilities(painted(([0], 0.9, UNASSIGNED)), TWO, SIZE)
     assert p[:, 0, 0] == pytest.approx([1 / 3] * 3)

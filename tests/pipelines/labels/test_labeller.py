@@ -11,6 +11,7 @@ from pipelines.data.classes import ClassList, Keywords
 from pipelines.data.label_records import count_records
 from pipelines.errors import ConfigError
 from pipelines.labels.assign_in_picture import UNASSIGNED, Assignment, assigned
+from pipelines.labels.cells import CellProbe
 from pipelines.labels.cues import KeywordMaps, PictureCues
 from pipelines.labels.earlier_deeplab import Segmenter
 from pipelines.labels.labeller import PictureLabeller, PictureLabels, gather_witnesses
@@ -41,6 +42,7 @@ class Labelling:
     settings: dict[str, Any]
     windows: WindowProbe | None = None
     witnesses: Sequence[tuple[Any, float]] = ()
+    cells: CellProbe | None = None
 
     def __call__(self, image_id: str, picture: np.ndarray, found: PictureCues, assignment: Assignment) -> PictureLabels:
         config = PseudoLabelConfig(
@@ -48,7 +50,7 @@ class Labelling:
             **self.settings,
         )  # fmt: skip
         plan = LabelPlan({"a": Path("images/a.png")}, {"a": CLASSES.keywords(self.keywords)}, CLASSES, (1, 1), "graph")
-        evidence = Evidence({image_id: assignment}, self.windows)
+        evidence = Evidence({image_id: assignment}, self.windows, self.cells)
         segmenter = None if config.segmenter is None else Segmenter(config, CLASSES)
         witnesses = [*gather_witnesses(plan, evidence, segmenter, None), *self.witnesses]
         return PictureLabeller(config, plan, evidence, witnesses)(image_id, picture, found)
@@ -93,6 +95,20 @@ def test_an_instance_that_shows_two_keywords_is_divided_by_the_maps():
         ("dog", "split"),
     ]
     assert labels.record["missing"] == []
+
+
+def test_with_cells_a_keyword_without_instance_is_expected_where_attention_shows_it():
+    maps = np.float32([[[1, 1, -1, -1]], [[-1, -1, -1, 1]]])  # the dog is on the right
+    nothing = np.full((3, 4, 8), 1 / 3, np.float32)
+    labelling = labeller("cat", "dog")
+    labelling.witnesses = [(lambda *_: nothing, 0.5)]
+    found = cues(slice(0, 4), maps=maps)
+    assert row(labelling("a", PICTURE, found, given(CAT))) == [CAT] * 4 + [0] * 4
+    labelling.cells = CellProbe(np.zeros((2, 3, 1), np.float32), np.zeros((2, 3), np.float32))
+    labels = labelling("a", PICTURE, found, given(CAT))
+    # The dog's map goes from -1 at 4.5 to 1 at 6.5, so it is above 0.3 from 5.8 on. There the dog has 0.7.
+    assert row(labels) == [CAT] * 4 + [0] * 2 + [DOG] * 2
+    assert (labels.record["missing"], labels.record["filled"]) == (["dog"], ["dog"])
 
 
 def test_what_only_unsure_instances_cover_is_open():
