@@ -116,10 +116,9 @@ class PseudoLabelConfig(CommonConfig):
     )
     recognise: Literal["auto", "imagenet", "off"] = opt(
         "auto",
-        "Give no label to an instance that looks like none of the keywords to an ImageNet classifier. With graph or "
-        "cells, the classifier also checks parts of instances, and recognises people by their clothes. Only keywords "
-        "with VOC names are checked. auto: imagenet if every keyword can be checked and --trunk-weights is imagenet, "
-        "else off.",
+        "Let an ImageNet classifier tell which parts of an instance look like a keyword. It recognises people by their "
+        "clothes. Only keywords with VOC names are checked. Without graph and cells, only whole instances of animals "
+        "are checked. auto: imagenet if every keyword can be checked and --trunk-weights is imagenet, else off.",
     )
     cells: Literal["auto", "on", "off"] = opt(
         "auto",
