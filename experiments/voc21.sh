@@ -16,6 +16,14 @@ mkdir -p "$out"
 
 "$S4" pseudo-label "$voc/JPEGImages" --keywords "$voc/keywords_train.csv" --out "$out/labels"
 "$S4" evaluate --voc "$voc" --split train --labels "$out/labels"
+# The same by source: a list of pictures for each.
+mkdir -p "$out/sources/ImageSets/Segmentation"
+ln -sfn "$(realpath "$voc/SegmentationClass")" "$(realpath "$voc/JPEGImages")" "$out/sources/"
+for source in imagenet coco voc-train voc-val-part; do
+    awk -F, -v source="$source" '$2 == source { sub(/\.[^.]*$/, "", $1); print $1 }' "$voc/sources_train.csv" \
+        > "$out/sources/ImageSets/Segmentation/$source.txt"
+    "$S4" evaluate --voc "$out/sources" --split "$source" --labels "$out/labels"
+done
 "$PYTHON" "$(dirname "$0")/../benchmarks/label_causes.py" "$out/labels" --voc "$voc" --split train
 
 for seed in "$@"; do
