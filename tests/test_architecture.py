@@ -1,8 +1,11 @@
-"""The map of the project, checked on the source itself."""
+"""The map of the project, checked on the source itself.
+
+Each test of all files lists every breach at once, with the module that it is in.
+"""
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -102,18 +105,35 @@ def calls(path: Path) -> list[tuple[str, ast.Call]]:
     return [(ast.unparse(node.func), node) for node in nodes(path) if isinstance(node, ast.Call)]
 
 
-each_product_file = pytest.mark.parametrize("path", PRODUCT, ids=module_name)
-each_file = pytest.mark.parametrize("path", EVERYTHING, ids=module_name)
+def holds(rule: Callable[[Path], Iterator[str]], files: Sequence[Path]) -> None:
+    """Fail with every breach of a rule in the files; a rule yields what it finds wrong in a file."""
+    assert files, "a rule is held against no file at all"
+    found = [f"{module_name(path)}: {fault}" for path in files for fault in rule(path)]
+    if found:
+        pytest.fail("\n".join(found), pytrace=False)
 
 
-@each_product_file
-def test_imports_run_one_way(path: Path) -> None:
+def test_every_breach_of_a_rule_is_told_with_its_module() -> None:
+    breaches = {"s4cli.main": ["one", "two"], "pipelines": ["three"]}
+    with pytest.raises(pytest.fail.Exception) as failure:
+        holds(lambda path: iter(breaches.get(module_name(path), [])), PRODUCT)
+    assert failure.value.msg == "pipelines: three\ns4cli.main: one\ns4cli.main: two"
+
+
+def wrong_packages(path: Path) -> Iterator[str]:
     own = module_name(path).split(".")[0]
     for name in imports(path):
         package = name.split(".")[0]
-        assert package not in PACKAGES or package in ALLOWED[own], f"{name} is not for {own}"
-        assert package != "click" or own == "s4cli", "only s4cli imports click"
-        assert package != "tests"
+        if package in PACKAGES and package not in ALLOWED[own]:
+            yield f"{name} is not for {own}"
+        if package == "click" and own != "s4cli":
+            yield "only s4cli imports click"
+        if package == "tests":
+            yield f"{name} is for tests alone"
+
+
+def test_imports_run_one_way() -> None:
+    holds(wrong_packages, PRODUCT)
 
 
 def pipelines_of(path: Path) -> set[str]:
@@ -129,19 +149,24 @@ def test_pipelines_holds_commands_parts_and_nothing_else() -> None:
     assert folders | GROUND == set(PARTS)
 
 
-@pytest.mark.parametrize("path", [p for p in PRODUCT if module_name(p).startswith("pipelines.")], ids=module_name)
-def test_parts_of_pipelines_import_what_lies_below_them(path: Path) -> None:
-    own = part(module_name(path))
-    if own in COMMANDS:
-        assert own in COMPOSED or not pipelines_of(path) & COMMANDS
-    else:
-        assert pipelines_of(path) <= PARTS[own], f"{own} -> {pipelines_of(path) - PARTS[own]}"
+def wrong_parts(path: Path) -> Iterator[str]:
+    own, taken = part(module_name(path)), pipelines_of(path)
+    if own not in COMMANDS:
+        yield from (f"{own} -> {name}" for name in sorted(taken - PARTS[own]))
+    elif own not in COMPOSED:
+        yield from (f"the command {own} -> the command {name}" for name in sorted(taken & COMMANDS))
 
 
-@pytest.mark.parametrize("path", [p for p in PRODUCT if part(module_name(p)) == "config"], ids=module_name)
-def test_settings_import_the_standard_library_alone(path: Path) -> None:
-    for name in imports(path):
-        assert name.split(".")[0] in {*sys.stdlib_module_names, "pipelines"}, name
+def test_parts_of_pipelines_import_what_lies_below_them() -> None:
+    holds(wrong_parts, [path for path in PRODUCT if module_name(path).startswith("pipelines.")])
+
+
+def not_of_the_standard_library(path: Path) -> Iterator[str]:
+    return (name for name in imports(path) if name.split(".")[0] not in {*sys.stdlib_module_names, "pipelines"})
+
+
+def test_settings_import_the_standard_library_alone() -> None:
+    holds(not_of_the_standard_library, [path for path in PRODUCT if part(module_name(path)) == "config"])
 
 
 def test_no_module_of_the_package_takes_anything_from_its_face() -> None:
@@ -157,44 +182,66 @@ def test_networks_touch_no_file_and_no_process(package: str) -> None:
     assert not found & {"pathlib", "shutil", "tempfile", "subprocess", "multiprocessing", "PIL"}
 
 
-@each_file
-def test_modules_are_short(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 400
+def too_many_lines(path: Path) -> Iterator[str]:
+    lines = len(path.read_text().splitlines())
+    if lines > 400:
+        yield f"{lines} lines"
 
 
-@each_product_file
-def test_functions_are_short(path: Path) -> None:
+def test_modules_are_short() -> None:
+    holds(too_many_lines, EVERYTHING)
+
+
+def long_functions(path: Path) -> Iterator[str]:
     for node in nodes(path):
-        if isinstance(node, ast.FunctionDef):
-            assert (node.end_lineno or 0) - node.lineno < 60, node.name
+        if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno >= 60:
+            yield node.name
 
 
-@each_file
-def test_no_module_is_a_junk_drawer(path: Path) -> None:
-    assert not set(module_name(path).split(".")) & JUNK_DRAWERS
+def test_functions_are_short() -> None:
+    holds(long_functions, PRODUCT)
 
 
-@each_product_file
-def test_pictures_are_opened_in_two_places_only(path: Path) -> None:
-    if module_name(path) in {"pipelines.data.images", "pipelines.data.label_maps"}:
-        return
+def junk_drawers(path: Path) -> Iterator[str]:
+    return iter(set(module_name(path).split(".")) & JUNK_DRAWERS)
+
+
+def test_no_module_is_a_junk_drawer() -> None:
+    holds(junk_drawers, EVERYTHING)
+
+
+def opened_pictures(path: Path) -> Iterator[str]:
     for name, _ in calls(path):
-        assert not name.endswith("Image.open"), "pictures go through open_image, label maps through read_palette_map"
-        assert name.split(".")[-1] not in PICTURE_READERS, name
+        if name.endswith("Image.open"):
+            yield "pictures go through open_image, label maps through read_palette_map"
+        if name.split(".")[-1] in PICTURE_READERS:
+            yield name
 
 
-@each_product_file
-def test_nothing_is_unpickled_without_restriction(path: Path) -> None:
+def test_pictures_are_opened_in_two_places_only() -> None:
+    openers = {"pipelines.data.images", "pipelines.data.label_maps"}
+    holds(opened_pictures, [path for path in PRODUCT if module_name(path) not in openers])
+
+
+def free_unpickling(path: Path) -> Iterator[str]:
     for name, call in calls(path):
-        if name == "torch.load":
-            safe = [k for k in call.keywords if k.arg == "weights_only" and ast.unparse(k.value) == "True"]
-            assert safe, "torch.load needs weights_only=True"
-        assert name not in {"pickle.load", "pickle.loads"}, name
+        safe = [k for k in call.keywords if k.arg == "weights_only" and ast.unparse(k.value) == "True"]
+        if name == "torch.load" and not safe:
+            yield "torch.load needs weights_only=True"
+        if name in {"pickle.load", "pickle.loads"}:
+            yield name
 
 
-@each_product_file
-def test_product_code_prints_through_the_command_line_only(path: Path) -> None:
-    assert "print" not in {name for name, _ in calls(path)}
+def test_nothing_is_unpickled_without_restriction() -> None:
+    holds(free_unpickling, PRODUCT)
+
+
+def prints(path: Path) -> Iterator[str]:
+    return (f"line {call.lineno}" for name, call in calls(path) if name == "print")
+
+
+def test_product_code_prints_through_the_command_line_only() -> None:
+    holds(prints, PRODUCT)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
