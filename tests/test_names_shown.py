@@ -16,7 +16,7 @@ from pipelines.report.ablation_table import _cell_text, _code, _plain
 from pipelines.report.charts import chart_text, loss_curves, per_class_bars
 from pipelines.report.explain_figure import _Canvas, _png
 from pipelines.report.html import Picture, Section, Table, render_report
-from pipelines.report.overlays import _fitted, _legend
+from pipelines.report.overlays import _fitted, _font, _legend
 from pipelines.report.speed_plot import speed_plot
 from s4cli.crash import exit_code_of
 from s4cli.output import print_result, tell
@@ -77,6 +77,17 @@ def test_pictures_take_every_name(name: str) -> None:
     swatch = np.zeros((8, 8, 3), np.uint8)
     assert _legend([(name, swatch), ("cat", swatch)], 120).shape[1] == 120
     assert len(_fitted(name, 60)) < 60
+
+
+@pytest.mark.parametrize("width", [1, 13, 40, 200])
+def test_a_caption_is_cut_before_the_first_letter_that_does_not_fit(width: int) -> None:
+    for text in ("iiiiWWWW" * 9, "Tokyo, Av. \u00e9t\u00e9 " * 5, "n" * 5000):
+        cut = _fitted(text, width)
+        kept = cut.removesuffix("...")
+        assert text.startswith(kept) and cut == kept + "..."
+        assert _font().getlength(cut) <= width or kept == ""
+        assert _font().getlength(text[: len(kept) + 1] + "...") > width
+    assert _fitted("cat", 200) == "cat"
 
 
 class Texts(HTMLParser):
