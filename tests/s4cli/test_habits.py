@@ -13,6 +13,7 @@ from PIL import Image
 import pipelines
 from pipelines.config import STAGES
 from s4cli.main import main
+from tests.s4cli.fresh import answers
 from tests.s4cli.stages import NEEDED, ROOT, Replace, config_seen, raising
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -141,23 +142,15 @@ WRONG_PATHS = {
 }
 
 
-@pytest.mark.parametrize("command", WRONG_PATHS)
-def test_wrong_paths_are_told_all_at_once_before_torch_is_imported(command: str, tmp_path: Path) -> None:
-    script = (
-        "import sys; from s4cli.main import main\n"
-        "code = main(sys.argv[1:])\n"
-        "heavy = {'torch', 'torchvision', 'timm', 'numpy', 'scipy', 'PIL', 'tqdm'}\n"
-        "sys.exit(code if not heavy & set(sys.modules) else 99)"
-    )
-    arguments = [command, *WRONG_PATHS[command]]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command_line = [sys.executable, "-c", script, *arguments]
-    done = subprocess.run(command_line, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 3, done.stderr
-    wrong = sum(argument.startswith("no") for argument in arguments)
-    lines = done.stderr.splitlines()
-    assert len(lines) == wrong
-    assert all(line.startswith("error: --") for line in lines)
+def test_wrong_paths_are_told_all_at_once_before_torch_is_imported(tmp_path: Path) -> None:
+    lines = [[command, *arguments] for command, arguments in WRONG_PATHS.items()]
+    heavy = {"torch", "torchvision", "timm", "numpy", "scipy", "PIL", "tqdm"}
+    for line, answer in zip(lines, answers(lines, heavy, tmp_path), strict=True):
+        assert (line, answer.code, answer.imported) == (line, 3, []), answer.err
+        wrong = sum(argument.startswith("no") for argument in line[1:])
+        told = answer.err.splitlines()
+        assert (line, len(told)) == (line, wrong)
+        assert all(one.startswith("error: --") for one in told), told
     assert list(tmp_path.glob("o*")) == []
 
 

@@ -114,8 +114,8 @@ def test_the_script_of_a_shell_asks_s4(shell: str, capsys: pytest.CaptureFixture
     assert f"_S4_COMPLETE={shell}_complete" in script
 
 
-def completed(folder: Path, *words: str) -> list[str]:
-    """What a real bash proposes for a line, with the script that `s4 completion bash` prints."""
+def completed(folder: Path, *lines: str) -> list[list[str]]:
+    """What a real bash proposes for lines of words, with the script that `s4 completion bash` prints."""
     bash = shutil.which("bash")
     if bash is None:
         pytest.skip("there is no bash")
@@ -126,31 +126,33 @@ def completed(folder: Path, *words: str) -> list[str]:
     script = """
 eval "$(s4 completion bash)"
 compopt() { echo "compopt" "$1" "$2"; }  # says outside of a completion that there is none
-COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
-_s4_completion s4
-printf '%s\\n' "${COMPREPLY[@]}"
+for line in "$@"; do
+    IFS=' ' read -ra COMP_WORDS <<< "s4 $line"
+    [[ $line == *' ' ]] && COMP_WORDS+=("")
+    COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=()
+    _s4_completion s4
+    printf '%s\\n' "${COMPREPLY[@]}"
+    echo "end of a line"
+done
 """
     environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    command = [bash, "--norc", "-c", script, "bash", "s4", *words]
+    command = [bash, "--norc", "-c", script, "bash", *lines]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return done.stdout.split("\n")[:-1]
+    return [proposed.split("\n")[:-1] for proposed in done.stdout.split("end of a line\n")[:-1]]
 
 
-def test_bash_completes_commands(tmp_path: Path) -> None:
-    assert completed(tmp_path, "pse") == ["pseudo-label"]
-
-
-def test_bash_completes_flags_and_choices(tmp_path: Path) -> None:
-    assert completed(tmp_path, "train", "--ann") == ["--annotations"]
-    assert completed(tmp_path, "train", "--preset", "re") == ["release"]
-
-
-def test_bash_completes_names_of_files_and_words(tmp_path: Path) -> None:
-    assert completed(tmp_path, "train", "--annotations", "tr") == ["compopt -o default", ""]
-    assert completed(tmp_path, "train", "--images", "") == ["compopt -o dirnames", ""]
-    assert completed(tmp_path, "pseudo-label", "--weights", "bu") == ["compopt -o default", "builtin"]
-    assert completed(tmp_path, "pseudo-label", "--classes", "v") == ["compopt -o default", "voc"]
+def test_bash_completes_commands_flags_choices_names_of_files_and_words(tmp_path: Path) -> None:
+    proposed = {
+        "pse": ["pseudo-label"],
+        "train --ann": ["--annotations"],
+        "train --preset re": ["release"],
+        "train --annotations tr": ["compopt -o default", ""],
+        "train --images ": ["compopt -o dirnames", ""],
+        "pseudo-label --weights bu": ["compopt -o default", "builtin"],
+        "pseudo-label --classes v": ["compopt -o default", "voc"],
+    }
+    assert dict(zip(proposed, completed(tmp_path, *proposed), strict=True)) == proposed
 
 
 def test_config_check_lists_all_faults(
