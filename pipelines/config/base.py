@@ -3,7 +3,7 @@
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
 from pipelines.config.setting import StageConfig, opt
@@ -72,6 +72,8 @@ SALIENT_WEIGHTS = (
 RETRY_FAILED = "Try pictures again that failed before."
 SEED = "Seed of every random choice."
 TENSORBOARD = "Write TensorBoard events to the folder tensorboard of the run as well. It takes the extra tensorboard."
+VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
+"""Endings of the names of videos, in small letters."""
 TRUNK_WEIGHTS = "Weights that the trunk starts from: imagenet (from the timm library), none, or a file."
 TRUNK_WEIGHT_WORDS = ("imagenet", "none")
 """Weights of a trunk that are no file."""
@@ -88,6 +90,25 @@ def require_tensorboard(wanted: bool) -> None:
     if wanted and importlib.util.find_spec("tensorboard") is None:
         found = "--tensorboard: tensorboard not installed, expected for its events"
         raise ConfigError(f"{found}; install it: pip install 's4-segmentation[tensorboard]'", "extra-missing")
+
+
+def is_video(path: PurePath) -> bool:
+    """Return whether a path has the name of a video."""
+    return path.name.lower().endswith(VIDEO_SUFFIXES)
+
+
+def require_video(what: str) -> None:
+    """Check that videos can be read and written.
+
+    Args:
+        what: The video, or the setting that asks for one.
+
+    Raises:
+        ConfigError: PyAV is not installed [extra-missing].
+    """
+    if importlib.util.find_spec("av") is None:
+        found = f"{what}: PyAV not installed, expected for videos"
+        raise ConfigError(f"{found}; install it: pip install 's4-segmentation[video]'", "extra-missing")
 
 
 def require_one_source_each(images: Sequence[Path], keywords: Sequence[str]) -> None:

@@ -6,6 +6,8 @@ from typing import ClassVar, Self
 
 from pipelines.config.base import (
     ADDRESSES,
+    MOST_ITEMS,
+    MOST_PICTURES,
     MOST_THREADS,
     REPORT,
     RETRY_FAILED,
@@ -13,13 +15,30 @@ from pipelines.config.base import (
     WEIGHT_WORDS,
     CommonConfig,
     CrfPreset,
+    is_video,
     require_list_name,
+    require_video,
 )
-from pipelines.config.setting import Tell, opt
+from pipelines.config.setting import Tell, nearest, opt
 from pipelines.config.shard import ADDRESS_FORM, ENGINE, RAY_ADDRESS, SHARD_FORM, Engine, Shard, require_engine
 from pipelines.config.usual_places import PREDICTIONS, newest_network
 from pipelines.errors import ConfigError
 from pipelines.stores.paths import require_no_cache
+
+VIEWS = ("overlay", "masks", "coco", "labelme", "cutout", "video")
+"""Words of `--what`."""
+
+
+def require_views(text: str) -> None:
+    """Check the words of `--what`.
+
+    Raises:
+        ConfigError: A word is unknown [setting-value].
+    """
+    for word in text.split(","):
+        if word.strip() not in VIEWS:
+            message = f"--what: {word.strip() or 'nothing'} given, words of {', '.join(VIEWS)} with commas expected"
+            raise ConfigError(f"{message}; {nearest(word, VIEWS)}", "setting-value")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +50,8 @@ class PredictConfig(CommonConfig):
 
     images: tuple[Path, ...] | None = opt(
         None,
-        f"Pictures, patterns such as '*.jpg', and folders with their sub-folders and tar shards. {ADDRESSES}",
+        "Pictures, videos, patterns such as '*.jpg', and folders with their sub-folders and tar shards. The videos of "
+        f"a folder are taken if it holds no picture. {ADDRESSES}",
         argument="PICTURES",
         must_be="pictures",
         elsewhere=True,
@@ -52,6 +72,25 @@ class PredictConfig(CommonConfig):
         "Folder of the results. Pictures that have a result there are skipped.",
         writes="predictions",
         elsewhere=True,
+    )
+    what: str | None = opt(
+        None,
+        "What to write for each picture beside the result of the network, with commas. overlay: the result drawn on "
+        "the picture. masks: a PNG for each instance. coco: instances.json of all pictures. labelme: a file for "
+        "labelme. cutout: a PNG of each instance or class, transparent around it. video: a film of the pictures of "
+        "each folder, in the order of the numbers in their names. An S4Net always writes instances.json, and a DeepLab "
+        "label maps.",
+        check=require_views,
+        may_change=True,
+    )
+    every: int = opt(1, "Videos: predict each N-th frame alone.", at_least=1, at_most=MOST_ITEMS)
+    fps: float = opt(25.0, "With --what video: pictures a second.", at_least=0.1, at_most=1000, may_change=True)
+    batch_size: int = opt(
+        1,
+        "S4Net: pictures in one pass of the network. A processor is not faster with more than one.",
+        at_least=1,
+        at_most=MOST_PICTURES,
+        may_change=True,
     )
     scales: str = opt("1.0", "DeepLab: picture scales to average over.", form=SCALES)
     flip: bool = opt(False, "Average over the picture and its mirror image.")
@@ -89,6 +128,8 @@ class PredictConfig(CommonConfig):
         if self.images is not None and self.voc is not None:
             message = "--images and --voc: both given, one of them expected; leave one out"
             raise ConfigError(message, "setting-value")
+        for wanted in ["--what video"] if "video" in self.views else filter(is_video, self.images or ()):
+            require_video(str(wanted))
         _ = self.part
         require_engine(self.engine, self.ray_address, self.device, vars(self).values())
 
@@ -106,6 +147,11 @@ class PredictConfig(CommonConfig):
     def scale_list(self) -> tuple[float, ...]:
         """The numbers in `scales`."""
         return tuple(float(scale) for scale in self.scales.split(","))
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The words of `what`, each once."""
+        return tuple(dict.fromkeys(word.strip() for word in (self.what or "").split(",") if word))
 
     @property
     def part(self) -> Shard:

@@ -4,9 +4,11 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from pipelines.config.base import VIDEO_SUFFIXES, is_video
 from pipelines.config.paths import matches
-from pipelines.data.folder_walk import ignored_suffix, tell_ignored
+from pipelines.data.folder_walk import ignored_suffix, tell_ignored, walk_files
 from pipelines.data.images import IMAGE_SUFFIXES, ImageFile, advice_by_suffix, by_id, find_images, readable_suffixes
 from pipelines.data.notes import Notes
 from pipelines.data.tar_shards import TAR_SUFFIX, index_tar
@@ -15,38 +17,73 @@ from pipelines.regular_files import kind_of_file, require_regular
 from pipelines.stores.paths import common_folder, is_address
 
 
-def given_pictures(inputs: Sequence[Path], notes: Notes | None = None) -> tuple[Path, dict[str, ImageFile]]:
+class Given(NamedTuple):
+    """What a user named.
+
+    Attributes:
+        root: The folder that holds all of it; a single folder is that folder itself.
+        pictures: image_id -> where each picture lies, sorted by image_id. The id is the path from the root, without
+            suffix, with `/`.
+        videos: The same for videos, as far as they were asked for.
+    """
+
+    root: Path
+    pictures: dict[str, ImageFile]
+    videos: dict[str, Path]
+
+
+def given_pictures(inputs: Sequence[Path], notes: Notes | None = None, videos: bool = False) -> Given:
     """Find the pictures that a user names.
 
     Args:
         inputs: Pictures, tars of them, folders with their sub-folders, and patterns such as `*.jpg`; one or more. A
             pattern stands for the pictures, tars and folders that it fits.
         notes: Told of files that are ignored, in folders, in tars, and among those that a pattern fits.
-
-    Returns:
-        The folder that holds all inputs (a single folder is that folder itself), and image_id -> where each picture
-        lies, sorted by image_id. The id is the path from that folder, without suffix, with `/`.
+        videos: Whether to take videos too: those that are named or fit a pattern, and those of a folder without a
+            picture.
 
     Raises:
         InputError: An input is not there [image-missing] or is no file [not-regular], a pattern fits no picture or a
             tar has none [folder-empty], pictures differ in their suffix alone [image-id-twice], or as `find_images`.
     """
     notes = notes or Notes()
-    places = [place for one in inputs for place in _places(one, notes)]
+    places = [place for one in inputs for place in _places(one, notes, videos)]
     if len(places) == 1 and places[0].is_dir():
-        return places[0], find_images(places[0], notes)
+        alone = _videos_alone(places[0]) if videos else {}
+        return Given(places[0], {}, alone) if alone else Given(places[0], find_images(places[0], notes), {})
     folders = [place if place.is_dir() else place.parent for place in map(_absolute, places)]
     root = common_folder(folders)
-    pictures = dict.fromkeys(picture for one in places for picture in _pictures(_absolute(one), notes))
-    return root, by_id(root, list(pictures), " ".join(IMAGE_SUFFIXES))
+    films: dict[Path, None] = {}
+    found: dict[ImageFile, None] = {}
+    for place in map(_absolute, places):
+        if videos and is_video(place) and not place.is_dir():
+            films[place] = None
+        elif videos and place.is_dir() and (inside := _videos_alone(place)):
+            films |= dict.fromkeys(inside.values())
+        else:
+            found |= dict.fromkeys(_pictures(place, notes))
+    kinds = " ".join(IMAGE_SUFFIXES)
+    pictures = by_id(root, list(found), kinds) if found or not films else {}
+    return Given(root, pictures, by_id(root, list(films), kinds) if films else {})
 
 
-def _places(given: Path, notes: Notes) -> list[Path]:
+def _videos_alone(folder: Path) -> dict[str, Path]:
+    """Return the videos of a folder by id, if the folder has videos and no picture; else none."""
+    found, pictures = [], (*readable_suffixes(), TAR_SUFFIX)
+    for file in walk_files(folder, Notes()):
+        if file.name.lower().endswith(pictures):
+            return {}
+        if is_video(file):
+            found.append(file)
+    return by_id(folder, found, " ".join(VIDEO_SUFFIXES)) if found else {}
+
+
+def _places(given: Path, notes: Notes, videos: bool) -> list[Path]:
     """Return the files and folders that an input stands for."""
     if given.exists() if is_address(given) else os.path.exists(given):
         require_regular(given)
         return [given]
-    suffixes = (*IMAGE_SUFFIXES, TAR_SUFFIX)
+    suffixes = (*IMAGE_SUFFIXES, TAR_SUFFIX, *(VIDEO_SUFFIXES if videos else ()))
     fitting = matches(given)
     if not fitting:
         message = f"{given}: no such picture or folder, expected one; check the path"

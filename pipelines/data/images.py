@@ -333,8 +333,8 @@ def encode_png(pixels: NDArray[np.uint8], palette: list[int] | None = None) -> b
     """Return the bytes of an 8-bit PNG, at compression level 1: level 6 takes several times as long and saves little.
 
     Args:
-        pixels: [H, W] or [H, W, 3] uint8.
-        palette: 768 numbers, to which pixels [H, W] are indices; None for grey values or RGB.
+        pixels: [H, W], [H, W, 3] or [H, W, 4] uint8.
+        palette: 768 numbers, to which pixels [H, W] are indices; None for grey values, RGB or RGBA.
     """
     if pixels.dtype != np.uint8:
         raise ValueError(f"pixels are {pixels.dtype}, expected uint8")

@@ -30,7 +30,8 @@ _SHARD_RECORDS = "records-*-of-*.jsonl"
 class PredictionRecords:
     """The records of a folder of label maps `<id>.png`, or of a folder with instances.
 
-    A record has image_id, and either `failed` or file_name, bytes, height, width and perhaps instances.
+    A record has image_id, and either `failed` or file_name, bytes, height, width and perhaps instances. That of a frame
+    has video and frame too. `{image_id, film}` takes back that a video failed; it is not kept.
 
     Attributes:
         folder: The folder.
@@ -133,7 +134,7 @@ class PredictionRecords:
         for image_id, record in shards.items():
             if not ("failed" in record and image_id in newest and self._is_done(newest[image_id], is_there)):
                 newest[image_id] = record
-        return newest
+        return {image_id: record for image_id, record in newest.items() if "film" not in record}
 
     def _is_done(self, record: Record, is_there: Callable[[Path], bool]) -> bool:
         """Return whether a picture did not fail, and its file is in place."""

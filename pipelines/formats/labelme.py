@@ -217,38 +217,53 @@ class LabelmeWriter:
         name = picture.file_name
         if self._copies or picture.pixels is not None:
             name = self._target.add_picture(image_id, picture)
-        shapes = []
         for number, instance in enumerate(picture.instances, start=1):
-            shapes += self._shapes(instance, number)
             if not instance.mask.any():
                 self._losses.add("empty", f"{image_id} {number}")
-        content: dict[str, Any] = {
-            "version": _VERSION,
-            "flags": {},
-            "shapes": shapes,
-            "imagePath": PurePosixPath(name).name,
-            "imageData": None,
-            "imageHeight": picture.height,
-            "imageWidth": picture.width,
-        }
-        self._target.add(f"{image_id}.json", json.dumps(content, indent=2) + "\n")
+        place = PurePosixPath(name).name
+        self._target.add(f"{image_id}.json", labelme_text(picture, place, self._as_polygons))
 
     def finish(self) -> None:
         """Write nothing more: the files say everything."""
 
-    def _shapes(self, instance: Instance, number: int) -> list[dict[str, Any]]:
-        common: dict[str, Any] = {"label": instance.name, "description": "", "group_id": None}
-        common |= {"flags": {_CROWD: True} if instance.crowd else {}}
-        common |= {} if instance.score is None else {"score": instance.score}
-        mask = instance.mask
-        if not mask.any():
-            return []
-        if self._as_polygons:
-            parts = outlines(mask)
-            group = {"group_id": number} if len(parts) > 1 else {}
-            return [{**common, **group, "shape_type": "polygon", "points": part.tolist()} for part in parts]
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        box = [[int(columns[0]), int(rows[0])], [int(columns[-1]), int(rows[-1])]]
-        inside = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        png = base64.b64encode(encode_png(np.where(inside, np.uint8(255), np.uint8(0)))).decode()
-        return [{**common, "shape_type": "mask", "points": box, "mask": png}]
+
+def labelme_text(picture: AnnotatedPicture, place: str, as_polygons: bool, content: str | None = None) -> str:
+    """Return the content of the file of a picture.
+
+    Args:
+        picture: The picture.
+        place: The path of the picture from the folder of the file, with `/`.
+        as_polygons: Whether masks become polygons.
+        content: The picture itself, in base64, where it is no file; None: it lies at `place`.
+    """
+    shapes = []
+    for number, instance in enumerate(picture.instances, start=1):
+        shapes += _shapes(instance, number, as_polygons)
+    written: dict[str, Any] = {
+        "version": _VERSION,
+        "flags": {},
+        "shapes": shapes,
+        "imagePath": place,
+        "imageData": content,
+        "imageHeight": picture.height,
+        "imageWidth": picture.width,
+    }
+    return json.dumps(written, indent=2) + "\n"
+
+
+def _shapes(instance: Instance, number: int, as_polygons: bool) -> list[dict[str, Any]]:
+    common: dict[str, Any] = {"label": instance.name, "description": "", "group_id": None}
+    common |= {"flags": {_CROWD: True} if instance.crowd else {}}
+    common |= {} if instance.score is None else {"score": instance.score}
+    mask = instance.mask
+    if not mask.any():
+        return []
+    if as_polygons:
+        parts = outlines(mask)
+        group = {"group_id": number} if len(parts) > 1 else {}
+        return [{**common, **group, "shape_type": "polygon", "points": part.tolist()} for part in parts]
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    box = [[int(columns[0]), int(rows[0])], [int(columns[-1]), int(rows[-1])]]
+    inside = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    png = base64.b64encode(encode_png(np.where(inside, np.uint8(255), np.uint8(0)))).decode()
+    return [{**common, "shape_type": "mask", "points": box, "mask": png}]

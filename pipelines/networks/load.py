@@ -1,5 +1,6 @@
 """Trained networks as functions of a picture."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast, overload
 
@@ -105,20 +106,40 @@ class S4NetPredictor:
         """
         return [self._find(one) for one in picture] if isinstance(picture, list) else self._find(picture)
 
-    def _find(self, picture: Picture) -> PictureInstances:
-        pixels = as_pixels(picture)
-        size = (pixels.shape[0], pixels.shape[1])
-        image = to_network(WorkingSize.of(size).reduce(pixels), self.image_size)[None].to(self.device).float() / 255
+    def together(self, pictures: Sequence[Picture]) -> list[PictureInstances]:
+        """Find the salient instances of several pictures in one pass of the network.
+
+        Sums are rounded otherwise in a batch. Scores differ from those of single pictures by less than 1e-6 in fp32,
+        and by about 0.01 in bf16.
+
+        Args:
+            pictures: One or more pictures of any sizes, see `__call__`.
+
+        Returns:
+            What `__call__` returns for each.
+        """
+        pixels = [as_pixels(picture) for picture in pictures]
+        sizes = [(one.shape[0], one.shape[1]) for one in pixels]
+        images = [
+            to_network(WorkingSize.of(size).reduce(one), self.image_size)
+            for size, one in zip(sizes, pixels, strict=True)
+        ]
         # The network drops boxes by objectness, before it knows their masks. A sure mask raises the score.
         gate = least_objectness(self.min_score, self.net.settings.mask_trust)
-        raw = self._detect(image, gate)
+        raw = self._detect(torch.stack(images).to(self.device).float() / 255, gate)
         with torch.inference_mode():
-            found = to_picture(raw, self.image_size, size, self.net.settings.mask_slack)
+            return [self._pasted(one, size) for one, size in zip(raw, sizes, strict=True)]
+
+    def _find(self, picture: Picture) -> PictureInstances:
+        return self.together([picture])[0]
+
+    def _pasted(self, raw: RawDetections, size: tuple[int, int]) -> PictureInstances:
+        found = to_picture(raw, self.image_size, size, self.net.settings.mask_slack)
         return PictureInstances(found.boxes, found.scores, found.masks)
 
-    def _detect(self, image: Tensor, least: float) -> RawDetections:
+    def _detect(self, images: Tensor, least: float) -> list[RawDetections]:
         with torch.inference_mode(), autocast(self.precision, self.device):
-            return self._reader.detect(image.contiguous(memory_format=torch.channels_last), least)[0]
+            return self._reader.detect(images.contiguous(memory_format=torch.channels_last), least)
 
 
 def load_deeplab(

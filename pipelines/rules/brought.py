@@ -98,4 +98,9 @@ BROUGHT = {
         "pictures: holds no result of s4",
         "Name a run, labels, predictions, a chain or a report.",
     ),
+    "video-damaged": Rule(
+        "A video does not decode to its end: it is empty, cut off or broken, or it has no pictures.",
+        "clip.mp4: video is damaged (it ends after 1.2 of 8.0 seconds)",
+        "Convert, restore or remove it. The other videos and pictures are predicted.",
+    ),
 }

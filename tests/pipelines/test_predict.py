@@ -16,6 +16,7 @@ from pipelines.data.label_maps import read_palette_map
 from pipelines.data.palette import voc_palette
 from pipelines.errors import ConfigError, InputError, Stopped
 from pipelines.networks import load
+from pipelines.prediction import work
 from s4cli.main import main
 from tests.pipelines.fake_networks import (
     FOLDERS,
@@ -74,7 +75,7 @@ def test_the_crf_sees_the_probabilities_and_the_picture(
         assert picture.shape == (*SIZE, 3) and preset == "psa"
         return probabilities[[0, 2, 1]]
 
-    monkeypatch.setattr(predict, "refine", swap)
+    monkeypatch.setattr(work, "refine", swap)
     run(root, crf=True, crf_preset="psa")
     assert read_palette_map(root / "out" / "a.png")[0].tolist() == [12] * 4 + [8] * 4
 

@@ -23,7 +23,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def found(*inputs: str) -> tuple[str, list[str]]:
     """The folder from which the ids lead, and the ids."""
-    root, pictures = given_pictures([Path(one) for one in inputs])
+    root, pictures, _ = given_pictures([Path(one) for one in inputs])
     assert all(str(place).startswith(str(root)) for place in pictures.values())
     return str(root.absolute().relative_to(Path.cwd())), list(pictures)
 
