@@ -26,6 +26,7 @@ from pipelines.config.setting import (
 )
 from pipelines.engine.signals import Watch
 from pipelines.stores.paths import to_path
+from s4cli.main import GO_ON
 from s4cli.output import run_and_print, tell
 
 Config = TypeVar("Config", bound=StageConfig)
@@ -70,8 +71,6 @@ _CLICK_TYPES: dict[type, click.ParamType[Any]] = {
     bool: click.BOOL,
     Path: AnyPath(),  # a text: `Path` would take an address for a path
 }
-# Commands that go on where they were when they are started again. Ctrl-C ends the others for good.
-_GO_ON = {"train", "pseudo-label", "deeplab-train", "predict", "run", "demo", "ablate"}
 _FOLDERS, _MADE = ("folder", "voc"), ("run", "labels", "predictions", "chain", "demo", "study")  # completed as folders
 _ARGUMENT = "argument_"  # begins the name of an argument that stands for the option of the same name
 
@@ -139,7 +138,7 @@ def stage_command(group: click.Group, config_class: type[Config]) -> Callable[[S
 
         def work(as_json: bool, flags: dict[str, Any]) -> None:
             if Watch.running is not None:
-                Watch.running.goes_on = config_class.command in _GO_ON
+                Watch.running.goes_on = config_class.command in GO_ON
             named = flags.get(file_name or "")
             file = _settings_file(flags) if takes_file else None if named is None else to_path(named)
             config = prepared(resolve(config_class, file, flags, tell if takes_file else None), tell)

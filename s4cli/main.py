@@ -16,6 +16,8 @@ from s4cli.error_object import error_object
 if TYPE_CHECKING:
     from s4cli.commands import s4 as s4
 
+GO_ON = {"train", "pseudo-label", "deeplab-train", "predict", "run", "demo", "ablate"}
+"""Commands that go on where they were when they are started again. Ctrl-C ends the others for good."""
 SIGNALLED = {
     STOPPED: ("stopped by a signal; what was saved is intact, start the same command again to go on", "stopped"),
     INTERRUPTED: ("interrupted; what was saved so far is intact", "interrupted"),
@@ -38,18 +40,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return run_line(arguments)
     watch = Watch(_last_words)
+    watch.goes_on = "".join(sys.argv[1:2]) in GO_ON  # a signal may come before the line is parsed
     try:
         watch.start()
         from s4cli.commands import run_line
 
-        code = run_line(sys.argv[1:])
+        code = watch.result = run_line(sys.argv[1:])
     except BaseException:
         if watch.interruption is None:
             raise
         # During the imports above, where Python may turn it into an error of its own, or while another error was told.
         code = watch.interruption.exit_code
         _last_words(code)
-    watch.over = True
+    watch.result = code
     if watch.asked:
         # Threads that still read pictures are not waited for, and libraries do not take themselves down.
         for stream in (sys.stdout, sys.stderr):

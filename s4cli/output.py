@@ -16,6 +16,7 @@ import click
 
 from pipelines.config import StageConfig
 from pipelines.config.outputs import written_since
+from pipelines.engine.signals import Watch
 from pipelines.errors import InputError, PartialFailure, printable
 from pipelines.files import plain
 from pipelines.stores.paths import is_address
@@ -81,6 +82,9 @@ def run_and_print(config: StageConfig, work: "Callable[[Events], Mapping[str, An
         error = {"error": described(failure.message, failure.rule, failure.exit_code)} if failure and as_json else {}
         dry = getattr(config, "dry_run", False)
         print_result(config.command, {**(_known(result) if dry and not as_json else result), **error}, as_json)
+    if Watch.running is not None:
+        Watch.running.result = failure.exit_code if failure else 0  # a signal cannot take back what was printed
+    if _speaks():
         tell(next_step(config, plain(result)))
     if failure:
         raise failure

@@ -239,10 +239,11 @@ class _Rank(OwnProcess):
         try:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKING)
             ended = _Ended(self.rank, self._work())
+            watch.result = 0
         except BaseException as error:
+            watch.result = 0  # the parent is told more than a code
             found = watch.interruption if watch.interruption and not isinstance(error, S4Error) else error
             ended = _failure(self.rank, found)
-        watch.over = True
         self._outbox.send(ended)
         self._outbox.close()
         watch.end(0)  # nothing else is worth waiting for

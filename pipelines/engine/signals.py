@@ -3,9 +3,10 @@
 The command line watches for signals from its first line on (`Watch`). Work in steps asks after each step whether to
 stop (`StopRequest`). A signal that comes outside of such work ends the command at once. So does a second Ctrl-C, within
 a second, whatever the program is doing: threads are not waited for, and processes are killed. What is on the disk is
-whole at any moment, because files are only ever replaced.
+whole at any moment, because files are only ever replaced. A signal after the result changes no exit code.
 """
 
+import atexit
 import os
 import signal
 import socket
@@ -21,7 +22,7 @@ ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 """Signals that ask a command to stop."""
 STOPPED, INTERRUPTED = 75, 130
 """Exit codes after a signal, and after a second Ctrl-C."""
-_PATIENCE = 3.0  # seconds that the main thread has to end after a signal outside of steps
+_PATIENCE = 3.0  # seconds that the main thread has to end after a signal outside of steps, or after the result
 _LAST = 0.5  # seconds that the last words and the end of the processes may take
 _ECHO = 1.0  # seconds in which torchrun hands on a Ctrl-C that its processes had from the terminal too
 
@@ -52,7 +53,7 @@ class Watch:
         asked: Whether a signal has come.
         goes_on: Whether the command, started again, goes on where it was. If not, Ctrl-C ends it like a second one.
         interruption: What was raised in the main thread.
-        over: Whether the work is done, so that a signal changes nothing any more.
+        result: Exit code of the work that is done. A signal does not change it any more. None: the work goes on.
         open: Requests of work in steps.
     """
 
@@ -65,7 +66,8 @@ class Watch:
             last_words: Tells the user that the process ends with this exit code. It runs in a thread, and must not wait
                 for the main thread.
         """
-        self.asked, self.goes_on, self.over = False, True, False
+        self.asked, self.goes_on = False, True
+        self.result: int | None = None
         self.interruption: Interrupted | None = None
         self.open: list[StopRequest] = []
         self._last_words = last_words
@@ -81,6 +83,7 @@ class Watch:
         signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
         for number in ASKING:
             signal.signal(number, self._handle)
+        atexit.register(_ignore_all)  # registered first, so called last
         return self
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -88,7 +91,7 @@ class Watch:
         is_first, self.asked = not self.asked, True
         for request in self.open:
             request.asked = True
-        if is_first and not self.open and not self.over:
+        if is_first and not self.open and self.result is None:
             self.interruption = Interrupted(self._code(number))
             raise self.interruption
 
@@ -111,24 +114,36 @@ class Watch:
                 elif number == signal.SIGINT and not _is_echo(begun):
                     self.end(INTERRUPTED)
             # Without an answer of the main thread, and without work in steps: the main thread waits for something.
-            is_stuck = not self.open and (self.interruption is not None or not self.asked)
-            if first and is_stuck and not self.over and time.monotonic() - begun > _PATIENCE:
+            # After the result, the main thread waits for other threads.
+            is_stuck = not self.open and (self.interruption is not None or not self.asked or self.result is not None)
+            if first and is_stuck and time.monotonic() - begun > _PATIENCE:
                 self.end(self._code(first))
 
     def end(self, exit_code: int) -> None:
-        """End this process and all that it has started, at once and without cleaning up."""
+        """End this process and all that it has started, at once and without cleaning up.
+
+        Args:
+            exit_code: The exit code of a process whose work is not done. After the result, that of the result counts.
+        """
+        code = exit_code if self.result is None else self.result
         if not self._ending.acquire(blocking=False):
             time.sleep(2 * _LAST)  # another thread is ending the process already
         # The last words may find the terminal stopped, or a pipe that nobody reads.
-        last = threading.Timer(_LAST, os._exit, (exit_code,))
+        last = threading.Timer(_LAST, os._exit, (code,))
         last.daemon = True
         last.start()
         try:
             _kill_children()
-            if not self.over:
-                self._last_words(exit_code)
+            if self.result is None:
+                self._last_words(code)
         finally:
-            os._exit(exit_code)
+            os._exit(code)
+
+
+def _ignore_all() -> None:
+    """Let no signal end this process any more: Python gives up its handlers while it takes itself down."""
+    for number in ASKING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _is_echo(begun: float) -> bool:

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 
 # Seconds from a second Ctrl-C to the end, on a machine with a free core. While a library is loaded, nothing else runs.
 PROMISED = 1.0 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+SEED = os.environ.get("S4_TEST_SEED", "0")  # of the moments; another one tries others
 STOPPED = "error: stopped by a signal; what was saved is intact, start the same command again to go on [stopped]"
 # A stage in the place of `s4 train`, whose main thread is in compiled code, and so takes no notice of any signal.
 STAGE = """
@@ -61,6 +62,14 @@ def test_a_signal_in_the_first_moment_ends_with_75(tmp_path: Path, number: signa
     code, errors, _ = ended(process)
     assert code == 75
     assert errors.strip() == STOPPED
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
+def test_the_first_ctrl_c_ends_for_good_what_does_not_go_on(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    process = start("evaluate", "none", cwd=tmp_path)
+    wait_until(process, lambda: catches(process))
+    process.send_signal(number)
+    assert ended(process)[0] == code
 
 
 def test_a_second_ctrl_c_does_not_wait_for_compiled_code_and_threads(tmp_path: Path) -> None:
@@ -113,6 +122,81 @@ def test_a_signal_at_any_moment_of_the_imports_ends_with_75(tmp_path: Path) -> N
         code, errors, _ = ended(process)
         assert code == 75, errors
         assert errors.strip().splitlines() == [STOPPED]
+
+
+# A stage in the place of `s4 train` that is done at once, in a process that takes its time to end.
+DONE = """
+import os, sys, threading, time, types
+from pathlib import Path
+
+class TakenDownLate:  # as libraries are: after Python has given up its handlers
+    def __del__(self, make=os.mkdir, sleep=time.sleep):
+        make("ending")
+        sleep(1)
+
+def read():
+    while not Path("printed").exists(): time.sleep(0.01)
+    Path("ending").touch()
+    time.sleep(30)
+
+def stage(config, events):
+    {work}
+    return {{"failed": {failed}}}
+
+module = types.ModuleType("pipelines.train")
+module.train = stage
+sys.modules["pipelines.train"] = module
+from s4cli.main import main
+code = main()
+Path("printed").touch()
+sys.exit(code)
+"""
+SLOW_END = "sys.ends = TakenDownLate()"
+READS_ON = "threading.Thread(target=read).start()"
+
+
+@pytest.mark.parametrize("failed", [0, 1])
+def test_signals_while_python_takes_itself_down_change_no_exit_code(tmp_path: Path, failed: int) -> None:
+    process = done(tmp_path, SLOW_END, failed)
+    for number in (*ASKING, *ASKING):
+        process.send_signal(number)
+    assert ended_with_result(process) == 4 * failed
+
+
+def test_after_the_result_a_signal_ends_threads_that_read_and_changes_no_exit_code(tmp_path: Path) -> None:
+    process = done(tmp_path, READS_ON, 0)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert ended_with_result(process) == 0
+    assert 2 < time.monotonic() - begun < 5
+
+
+def test_after_the_result_a_second_ctrl_c_ends_threads_at_once(tmp_path: Path) -> None:
+    process = done(tmp_path, READS_ON, 1)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    assert ended_with_result(process) == 4
+    assert time.monotonic() - begun < PROMISED
+
+
+def done(folder: Path, work: str, failed: int):
+    """Start a stage that is done, and wait until its process is about to end."""
+    (folder / "images").mkdir()
+    (folder / "a.json").touch()
+    code = DONE.format(work=work, failed=failed)
+    process = start("train", "--images", "images", "--annotations", "a.json", "--json", cwd=folder, code=code)
+    wait_until(process, (folder / "ending").exists)
+    return process
+
+
+def ended_with_result(process) -> int:
+    """Exit code of a process that has printed its result, and no word of a signal."""
+    output, errors = process.communicate(timeout=60)
+    assert json.loads(output)["schema"] == "s4/train/1"
+    assert "stopped" not in errors and "interrupted" not in errors and "Traceback" not in errors, errors
+    return process.returncode
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +284,7 @@ def whole(path: Path) -> None:
 @pytest.mark.parametrize("part", range(3))
 def test_a_second_ctrl_c_ends_every_command_within_a_second(scenes: Path, command: str, part: int) -> None:
     """At random moments of the imports, the start and the work."""
-    chance = random.Random(f"{command} {part}")
+    chance = random.Random(f"{SEED} {command} {part}")
     for turn in range(3):
         out = f"{command}-{part}-{turn}"
         process = began(scenes, command, out)
@@ -222,7 +306,7 @@ def test_a_second_ctrl_c_ends_every_command_within_a_second(scenes: Path, comman
 def test_a_signal_at_any_moment_ends_with_75_and_the_command_goes_on(
     scenes: Path, command: str, number: signal.Signals
 ) -> None:
-    chance = random.Random(f"{command} {number}")
+    chance = random.Random(f"{SEED} {command} {number}")
     for turn in range(4):
         out = f"{command}-{number}-{turn}"
         process = began(scenes, command, out)
