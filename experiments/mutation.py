@@ -40,6 +40,8 @@ TESTS = {
     "pipelines/metrics/plausibility.py": [f"{METRICS}/test_plausibility.py"],
     "pipelines/metrics/seed_averages.py": [f"{METRICS}/test_seed_averages.py"],
     "pipelines/files.py": ["tests/pipelines/test_files.py"],
+    "pipelines/file_errors.py": ["tests/pipelines/test_file_errors.py"],
+    "pipelines/journal.py": ["tests/pipelines/test_journal.py"],
     "pipelines/engine/checkpoint.py": ["tests/pipelines/engine/test_checkpoint.py"],
     "pipelines/config/shard.py": [f"{PROPERTIES}/test_shard.py"],
 }

@@ -211,43 +211,6 @@ def test_a_missing_text_file_is_an_input_error(tmp_path: Path) -> None:
             read_text(path)
 
 
-def test_a_journal_gives_back_its_records_in_order(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "deep" / "a.jsonl")
-    assert journal.read() == []
-    journal.append({"n": 1})
-    journal.append({"n": 2, "text": "a\nb"})
-    journal.sync()
-    assert Journal(journal.path).read() == [{"n": 1}, {"n": 2, "text": "a\nb"}]
-
-
-def test_a_journal_survives_a_crash_after_any_byte(tmp_path: Path) -> None:
-    whole = b'{"n": 1}\n{"n": 22}\n'
-    path = tmp_path / "a.jsonl"
-    for length in range(len(whole) + 1):
-        path.write_bytes(whole[:length])
-        kept = whole[:length].count(b"\n")
-        expected = [{"n": 1}, {"n": 22}][:kept]
-        assert Journal(path).read() == expected
-        Journal(path).append({"n": 3})
-        assert Journal(path).read() == [*expected, {"n": 3}]
-
-
-def test_repair_cuts_the_torn_tail_and_nothing_else(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    for tail in (b"", b'{"n"', b"\0\0\0\n"):  # zeros are what some file systems leave after a power cut
-        path.write_bytes(b'{"n": 1}\n' + tail)
-        Journal(path).repair()
-        assert path.read_bytes() == b'{"n": 1}\n'
-    Journal(tmp_path / "none.jsonl").repair()
-
-
-def test_a_damaged_line_in_the_middle_is_not_passed_over(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_bytes(b'{"n": 1}\n{"n": \n{"n": 3}\n')
-    with pytest.raises(InputError, match=r"line 2 .*\[journal-damaged\]"):
-        Journal(path).read()
-
-
 def test_hashes_are_those_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     # SHA-256 of "abc" as FIPS 180-2, appendix B.1, gives it
