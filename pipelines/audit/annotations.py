@@ -16,6 +16,7 @@ from pipelines.data.placement import placement
 from pipelines.data.rle import MaskSizeError
 from pipelines.errors import InputError, S4Error
 from pipelines.files import read_json
+from pipelines.stores.paths import is_file
 
 _UNKNOWN_PICTURE = "image_id is that of no picture"  # of a line of `read_coco_file`
 
@@ -47,7 +48,7 @@ def check_annotations(file: Path, images: Path | None, findings: Findings) -> di
         return {}
     if has_masks:
         _check_as_training(file, images, findings)
-    return {name: path for name, path in listed_pictures(file, images).items() if path.is_file()}
+    return {name: path for name, path in listed_pictures(file, images).items() if is_file(path)}
 
 
 def _check_as_training(file: Path, images: Path, findings: Findings) -> None:
@@ -66,7 +67,7 @@ def _check_each(file: Path, images: Path, findings: Findings) -> None:
     """Note every picture that is damaged, or that does not fit the file."""
     notes = Notes()
     places = listed_pictures(file, images)
-    listed = [image for image in read_coco_file(file, notes) if places[image.file_name].is_file()]
+    listed = [image for image in read_coco_file(file, notes) if is_file(places[image.file_name])]
     pairs = []
     for image in listed:
         try:

@@ -8,6 +8,7 @@ from pipelines.audit.findings import Findings
 from pipelines.audit.masks import Pair
 from pipelines.data.voc import image_path, read_split, truth_path
 from pipelines.errors import InputError
+from pipelines.stores.paths import is_file
 
 _LISTS = Path("ImageSets", "Segmentation")
 
@@ -32,11 +33,11 @@ def check_lists(voc: Path, pictures: Pictures, findings: Findings) -> dict[str, 
             findings.raised(error)
     for split, ids in members.items():
         files = {image_id: image_path(voc, image_id) for image_id in ids}
-        there = {image_id: file for image_id, file in files.items() if file.is_file()}
+        there = {image_id: file for image_id, file in files.items() if is_file(file)}
         what = f"{voc}: pictures of the list {split} that are not in JPEGImages, all expected"
         missing = [image_id for image_id in ids if image_id not in there]
         findings.cases("image-missing", what, missing, "complete the data set, or take them off the list", True)
-        own = {image_id: path for image_id in ids if (path := truth_path(voc, image_id)).is_file()}
+        own = {image_id: path for image_id in ids if is_file(path := truth_path(voc, image_id))}
         pictures.add(there.values(), split_of((split,)), needed=bool(own))
         if own:
             truths |= own

@@ -14,6 +14,7 @@ from pipelines.data.notes import Notes
 from pipelines.data.safe_npy import load_npy_dict
 from pipelines.errors import InputError
 from pipelines.files import read_text
+from pipelines.stores.paths import is_file
 
 _MOST_DIGITS = 9  # of a class number
 
@@ -128,7 +129,7 @@ def _read_sbd(folder: Path, images: Iterable[str]) -> Named:
     found = 0
     for image_id in images:
         path = folder / f"{PurePosixPath(image_id).name}.mat"
-        if path.is_file():
+        if is_file(path):
             found += 1
             yield image_id, _categories_present(path)
     if not found:

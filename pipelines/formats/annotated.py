@@ -1,5 +1,6 @@
 """Pictures with their instances: what every reader of a form gives, and every writer takes."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -123,12 +124,20 @@ def id_of_name(name: str, where: Path) -> str:
     inside = PurePosixPath(name.replace("\\", "/"))
     if inside.is_absolute() or ":" in inside.parts[:1]:
         inside = PurePosixPath(inside.name)
-    if ".." in inside.parts or not inside.name or "\0" in name:
+    if ".." in inside.parts or not inside.name or not _is_text(name):
         raise InputError(
             f"{where}: names the picture {name!r}, a name inside the folder of the pictures expected; correct it",
             "path-outside",
         )
     return strip_image_suffix(inside.as_posix())
+
+
+def _is_text(name: str) -> bool:
+    """Return whether a name is one for a file: JSON can also hold a zero byte, and half of a character."""
+    try:
+        return b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
 
 
 def require_ids_once(ids: Sequence[str], where: Path) -> None:

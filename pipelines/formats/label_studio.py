@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +84,7 @@ def _picture_name(path: Path, task: Mapping[str, Any]) -> str:
     data = task["data"]
     for value in data.values() if isinstance(data, dict) else ():
         if isinstance(value, str):
-            parts = urlsplit(value)
+            parts = _address_parts(value)
             name = parse_qs(parts.query).get("d", [unquote(parts.path)])[0]
             if name.lower().endswith(readable_suffixes()):
                 return PurePosixPath(name).name if parts.scheme or "/upload/" in name else name.lstrip("/")
@@ -92,6 +92,13 @@ def _picture_name(path: Path, task: Mapping[str, Any]) -> str:
         f"{path}: task {task.get('id', '')} names no picture, a path or an address in data expected; correct it",
         "label-studio-structure",
     )
+
+
+def _address_parts(text: str) -> SplitResult:
+    try:
+        return urlsplit(text)
+    except ValueError:  # a host that is none
+        return SplitResult("", "", "", "", "")
 
 
 def _without_mark(name: str, places: PicturePlaces) -> str:

@@ -22,6 +22,7 @@ from pipelines.formats.annotated import AnnotatedPicture, AnnotatedSet, Instance
 from pipelines.formats.coco import score_of
 from pipelines.formats.places import PicturePlaces, frame_of
 from pipelines.journal import Journal
+from pipelines.stores.paths import is_file
 
 
 def is_labels(folder: Path) -> bool:
@@ -62,7 +63,7 @@ def read_labels(folder: Path, form: str, classes: str | None, places: PicturePla
     def finish(image_id: str, record: Record, picture: AnnotatedPicture) -> AnnotatedPicture:
         label_map = labels.read_label(image_id)
         _require_size(labels.label_path(image_id), label_map, picture)
-        return _with_map(picture, label_map, picture.instances, labels.confidence_path(image_id).is_file())
+        return _with_map(picture, label_map, picture.instances, is_file(labels.confidence_path(image_id)))
 
     return _read(folder, form, names, places, notes, finish)
 

@@ -19,7 +19,7 @@ from pipelines.files import read_json
 from pipelines.journal import Journal
 from pipelines.pages.result import Result, Sheet, Shot, environment, known_pages
 from pipelines.report.sheet import LONGEST, Tag, draw_regions, placed_tags, shrunk
-from pipelines.stores.paths import is_address
+from pipelines.stores.paths import is_address, is_file
 
 _DRAWN = 12  # instances of a picture, the best ones
 _SURE = 0.3  # instances scored below are not drawn
@@ -100,7 +100,7 @@ def _map_shots(folder: Path, there: Sequence[tuple[Record, ImageFile]], classes:
     for record, picture in there:
         path = folder / f"{record['image_id']}.png"
         # A label map of one class alone takes next to no bytes: so the order needs no look into all of them.
-        is_here = not is_address(path) and path.is_file()
+        is_here = not is_address(path) and is_file(path)
         share = path.stat().st_size / max(1, record["height"] * record["width"]) if is_here else 0.0
         yield Shot(record["image_id"], min(1.0, share), "", partial(_drawn_map, path, picture, classes))
 

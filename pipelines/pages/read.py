@@ -19,6 +19,7 @@ from pipelines.pages.predictions import predictions_result
 from pipelines.pages.result import REPORT, Result
 from pipelines.pages.runs import run_result
 from pipelines.report.html import read_facts
+from pipelines.stores.paths import is_file
 
 _EXPECTED = "a run, a label folder, predictions, the folder of s4 run, or the JSON of s4 evaluate expected"
 
@@ -84,7 +85,7 @@ def _predictions(path: Path, images: Sequence[Path]) -> Result:
     for folder in folders:
         for record in Journal(path / RECORDS).read():
             file = folder / str(record.get("file_name"))
-            if file.is_file():
+            if is_file(file):
                 pictures[record["image_id"]] = file
     classes = ClassList.from_names(list(told.classes), str(path)) if told.classes else None
     return _with_told(predictions_result(path, pictures, classes=classes, pictures=told.pictures), told)
