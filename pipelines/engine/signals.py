@@ -24,6 +24,7 @@ STOPPED, INTERRUPTED = 75, 130
 """Exit codes after a signal, and after a second Ctrl-C."""
 _PATIENCE = 3.0  # seconds that the main thread has to end after a signal outside of steps, or after the result
 _LAST = 0.5  # seconds that the last words and the end of the processes may take
+_IMPORTER = "<frozen importlib._bootstrap>"  # the file name of the code that imports modules
 _ECHO = 1.0  # seconds in which torchrun hands on a Ctrl-C that its processes had from the terminal too
 
 
@@ -92,6 +93,8 @@ class Watch:
         for request in self.open:
             request.asked = True
         if is_first and not self.open and self.result is None:
+            if _imports(frame):
+                self.end(self._code(number))
             self.interruption = Interrupted(self._code(number))
             raise self.interruption
 
@@ -144,6 +147,13 @@ def _ignore_all() -> None:
     """Let no signal end this process any more: Python gives up its handlers while it takes itself down."""
     for number in ASKING:
         signal.signal(number, signal.SIG_IGN)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Return whether a module is being imported: compiled modules may abort the process where Python code raises."""
+    while frame is not None and frame.f_code.co_filename != _IMPORTER:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _is_echo(begun: float) -> bool:
