@@ -40,6 +40,7 @@ from s4cli.main import main as s4  # noqa: E402
 
 SIDE, PICTURES, STEPS = 64, 48, 16
 TRUNK = ["--trunk", "timm/mobilenetv3_small_050", "--trunk-weights", "none"]
+REPORT = "report.html"  # tells the time
 SLOW = 0.05  # seconds that an fsync of a slowed writer waits
 
 
@@ -107,7 +108,11 @@ def differences(stage: str, whole: Path, broken: Path) -> list[str]:
     """Return the names of files, tensors and numbers in which two finished runs differ."""
     if stage == "pseudo-label":
         trees = [
-            {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+            {
+                path.relative_to(folder).as_posix(): path.read_bytes()
+                for path in folder.rglob("*")
+                if path.is_file() and path.name != REPORT
+            }
             for folder in (whole, broken)
         ]
         return sorted(name for name in trees[0].keys() | trees[1].keys() if trees[0].get(name) != trees[1].get(name))
