@@ -1,5 +1,6 @@
 """Stage `s4 deeplab-train`: trains a semantic segmentation network on pseudo labels or ground truth."""
 
+import json
 import math
 import os
 from collections.abc import Callable
@@ -42,6 +43,7 @@ from pipelines.engine.loop import train_loop
 from pipelines.engine.loop_settings import LoopSettings, ParameterGroup, require_ready
 from pipelines.engine.precision import autocast
 from pipelines.engine.rehearsal import Pace, device_in_words, is_alone, rehearse
+from pipelines.engine.resume import DATA, described_data
 from pipelines.engine.run_dir import RunDir
 from pipelines.engine.signals import StopRequest
 from pipelines.engine.tensorboard import tensorboard
@@ -142,7 +144,7 @@ def _train(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
                     settings,
                     run,
                     here,
-                    identity(config, labels.classes),
+                    identity(config, labels.classes) | {DATA: data_of(labels, pictures)},
                     events,
                     batches.pictures_of,
                 )
@@ -175,6 +177,11 @@ def identity(config: DeepLabTrainConfig, classes: ClassList) -> dict[str, Any]:
         "longest_side": longest_side(config),
         "config": without_places(config),
     }
+
+
+def data_of(labels: LabelFolder, pictures: LabelledPictures) -> dict[str, Any]:
+    """Return what a checkpoint says of its labels: which pictures they are of, and how the labels were made."""
+    return described_data(pictures.ids, json.dumps(labels.manifest, sort_keys=True))
 
 
 def longest_side(config: DeepLabTrainConfig) -> int:
@@ -242,7 +249,7 @@ def training_pictures(
     Raises:
         InputError: A picture or label map is missing or damaged, their sizes differ, or a label is no class.
     """
-    ids = read_id_list(config.list) if config.list else labels.ids()
+    ids = read_id_list(config.list) if config.list else _all_ids(labels)
     strict = config.labels_are == "pseudo"
     notes = Notes(events)
     if not strict:
@@ -260,6 +267,20 @@ def training_pictures(
     )
     pictures.check(config.workers)
     return pictures
+
+
+def _all_ids(labels: LabelFolder) -> list[str]:
+    """Return the pictures of all label maps.
+
+    Raises:
+        InputError: The manifest counts more of them, as after half of a copy [label-missing].
+    """
+    ids, counts = labels.ids(), labels.manifest.get("counts")
+    counted = counts.get("labelled") if isinstance(counts, dict) else None
+    if isinstance(counted, int) and len(ids) < counted:
+        message = f"{labels.path}: {len(ids)} label maps, {counted} expected, which its manifest.json counts"
+        raise InputError(f"{message}; copy the folder again, or name the pictures with --list", "label-missing")
+    return ids
 
 
 def loop_settings(config: DeepLabTrainConfig, recipe: DeepLabRecipe) -> LoopSettings:

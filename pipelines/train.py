@@ -27,11 +27,13 @@ from pipelines.engine.loop import train_loop
 from pipelines.engine.loop_settings import LoopSettings, ParameterGroup, require_ready
 from pipelines.engine.precision import autocast
 from pipelines.engine.rehearsal import Pace, device_in_words, is_alone, rehearse
+from pipelines.engine.resume import DATA, described_data
 from pipelines.engine.run_dir import RunDir
 from pipelines.engine.signals import StopRequest
 from pipelines.engine.tensorboard import tensorboard
 from pipelines.errors import InputError
 from pipelines.events import Events
+from pipelines.files import sha256_file
 from pipelines.metrics.instance_ap import PictureDetections, coco_ap
 from pipelines.metrics.plausibility import poor_instances
 from pipelines.networks.build import new_s4net
@@ -124,7 +126,12 @@ def _train(config: TrainConfig, events: Events, decoded: bool = False) -> dict[s
                     settings,
                     run,
                     here,
-                    {"kind": "s4net", "config": without_places(config), **({"start": start.record} if start else {})},
+                    {
+                        "kind": "s4net",
+                        "config": without_places(config),
+                        DATA: described_data([p.image_id for p in pictures], sha256_file(config.annotations)),
+                        **({"start": start.record} if start else {}),
+                    },
                     events,
                     batches.pictures_of,
                 )

@@ -13,7 +13,7 @@ from pipelines.engine.checkpoint import save_checkpoint
 from pipelines.engine.distributed import Processes
 from pipelines.engine.loop_settings import LoopSettings, ParameterGroup, new_optimizer
 from pipelines.engine.precision import autocast
-from pipelines.engine.resume import read_state
+from pipelines.engine.resume import DATA, read_state, require_same_data
 from pipelines.engine.run_dir import RunDir
 from pipelines.engine.schedule import lr_factor
 from pipelines.engine.signals import StopRequest
@@ -142,6 +142,7 @@ class _Training:
             self.run_dir.forget_after(0)
             return
         state = read_state(self.run_dir.last, self.model, self.optimizer, self.average is not None)
+        require_same_data(self.run_dir.last, state.get(DATA), self.identity.get(DATA))
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None:

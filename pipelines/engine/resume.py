@@ -1,6 +1,6 @@
 """What a training goes on from: its last checkpoint, looked at whole before anything is taken from it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.engine.checkpoint import damaged, load_checkpoint, require_finite, require_fit, stored_bytes
+from pipelines.errors import ConfigError
+from pipelines.files import sha256_lines
 
+DATA = "data"
+"""Key of a checkpoint's entry that tells what it learned from, see `described_data`."""
 _COUNTS = ("step", "window_steps")
 _FIGURES = ("window", "losses")
 
@@ -48,6 +52,42 @@ def read_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, a
     if not (best["value"] is None or _is_number(best["value"])):
         raise damaged(path, "best is no score")
     return state
+
+
+def described_data(image_ids: Sequence[str], *facts: str) -> dict[str, Any]:
+    """Return what a checkpoint says of the data of its training.
+
+    Args:
+        image_ids: The pictures in their order, which decides what is drawn at each step.
+        facts: What else distinguishes the data, such as the hash of an annotation file.
+
+    Returns:
+        pictures: Their number.
+        sha256: Hash of the image ids and the facts.
+    """
+    return {"pictures": len(image_ids), "sha256": sha256_lines([*facts, *image_ids])}
+
+
+def require_same_data(path: Path, before: Any, now: Any) -> None:
+    """Refuse to go on with other data: the run would be that of neither.
+
+    Args:
+        path: The checkpoint, for the message.
+        before: What the checkpoint says of its data. None: nothing, as in older ones.
+        now: The same of the data at hand.
+
+    Raises:
+        ConfigError: The two differ [resume-differs].
+    """
+    if before is not None and before != now:
+        message = f"{path}: {_in_words(now)} given, {_in_words(before)} expected, with which the run was begun"
+        raise ConfigError(f"{message}; bring these back, or start a new run", "resume-differs")
+
+
+def _in_words(data: Any) -> str:
+    if not isinstance(data, dict):
+        return "data without a description"
+    return f"{data.get('pictures')} pictures with the hash {str(data.get('sha256'))[:12]}"
 
 
 def checkpoint_room(model: nn.Module, learning: Iterable[nn.Parameter], slots: int, averaged: bool) -> int:

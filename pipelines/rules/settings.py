@@ -159,9 +159,9 @@ SETTINGS = {
         "Leave `--resume` out.",
     ),
     "resume-differs": Rule(
-        "A flag contradicts the settings of the run that is resumed.",
+        "A flag or the data contradict the run that is resumed.",
         "--lr: 0.1 given, 0.01 expected as in runs/s4net/config.json",
-        "Leave the flag out, or start a new run.",
+        "Leave the flag out, bring the data back, or start a new run.",
     ),
     "start-differs": Rule(
         "Flags ask for another network than that of `--start-from`.",
