@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -206,7 +207,7 @@ def _fitted(text: str, width: int) -> str:
     if _font().getlength(text) <= width:
         return text
     # To measure a text takes time in proportion to its letters, so each letter less would take too long.
-    fitting = bisect_right(range(len(text)), width, key=lambda end: _font().getlength(text[:end] + "..."))
+    fitting = bisect_right(range(len(text)), width, key=lambda end: ceil(_font().getlength(text[:end] + "...")))
     return text[: max(fitting - 1, 0)] + "..."
 
 
