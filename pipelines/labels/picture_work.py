@@ -5,18 +5,22 @@ from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipelines.config import PseudoLabelConfig
 from pipelines.data.images import open_working_picture
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.notes import Cases
 from pipelines.data.output_names import require_short_name
+from pipelines.data.working_size import WorkingSize
 from pipelines.engine.picture_steps import Given, Result, Step
 from pipelines.errors import InputError, MachineError
 from pipelines.events import Events
 from pipelines.labels.attention import ATTENTION, AttentionMaps, AttentionSteps, open_attention, stored_attention
 from pipelines.labels.cells import cells_per_picture
 from pipelines.labels.cue_store import CueStore
-from pipelines.labels.cues import FALLBACK, CueFinder
+from pipelines.labels.cues import FALLBACK, CueFinder, PictureCues
 from pipelines.labels.earlier_deeplab import Segmenter
 from pipelines.labels.instances import MaskSource, open_source
 from pipelines.labels.labeller import PictureLabeller, PictureLabels, gather_witnesses, reviewed_labels
@@ -93,15 +97,18 @@ class PictureWork:
         if self.plan.reviewed is not None and image_id in self.plan.reviewed:
             return self._written(reviewed_labels(self.config, self.plan, self.plan.reviewed, image_id))
         picture, size = open_working_picture(self.plan.images[image_id])
-        if self.plan.in_two_passes:
-            cues = self._store.load(image_id, size.size)
-        else:
-            cues = self._look(image_id, picture, self.plan.keywords[image_id])
+        cues = self._cues(image_id, picture, size)
         attention = None if evidence.cells is None else self._attention
         witnesses = gather_witnesses(self.plan, evidence, self._segmenter, attention)
         return self._written(
             PictureLabeller(self.config, self.plan, evidence, witnesses)(image_id, picture, cues, size)
         )
+
+    def _cues(self, image_id: str, picture: NDArray[np.uint8], size: WorkingSize) -> PictureCues:
+        """Return the cues of a picture of this working size: from the store, or found now."""
+        if self.plan.in_two_passes:
+            return self._store.load(image_id, size.size)
+        return self._look(image_id, picture, self.plan.keywords[image_id])
 
     def _written(self, labels: PictureLabels) -> PictureLabels:
         """Return labels as this process hands them on: with their maps, or as a record once the maps are written."""
