@@ -1,5 +1,7 @@
 """Stage `s4 ablate`: the comparisons of the S4Net paper, with several seeds, intervals and paired differences.
 
+Table 5 is `pipelines.studies.label_table.study`. Of the others:
+
 OUT/  config.json                   settings that every training of the study shares
       trunk=..,roi=..,alpha=../     the trainings of a row; tables with the same row share the folder
           seed0/ seed1/ ...         one training each, see `pipelines.studies.trial`
@@ -9,26 +11,32 @@ OUT/  config.json                   settings that every training of the study sh
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, cast
 
 from pipelines.config import AblateConfig, TrainConfig, resolve, to_json
+from pipelines.config.ablate import LABEL_SETTINGS, LABEL_TABLE
 from pipelines.config.outputs import alone
 from pipelines.config.recipes import TRAIN_SCHEDULES
 from pipelines.config.setting import settings_of
 from pipelines.data.checking import check_pictures
 from pipelines.data.coco import CocoPicture, load_coco
-from pipelines.errors import ConfigError, DivergedError, InputError, Stopped
+from pipelines.deeplab_train import deeplab_train
+from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
-from pipelines.files import read_json, sha256_file, write_json
+from pipelines.files import sha256_file, write_json
 from pipelines.networks.build import new_s4net
-from pipelines.studies.ablation_result import Failure, Trials, write_failures, write_table
+from pipelines.studies.ablation_result import Trials, write_failures, write_table
+from pipelines.studies.frozen_settings import require_same_study, saved_settings
+from pipelines.studies.label_table.study import label_table
+from pipelines.studies.missing_trials import run_missing
 from pipelines.studies.paper_tables import Row, Table, paper_table
-from pipelines.studies.trial import Trial, drop_state, run_trial
+from pipelines.studies.trial import Trial, run_trial
 from pipelines.train import train
 
 # Settings that may differ between commands on one study: they choose trainings, or do not alter them.
-_NOT_FROZEN = {"table", "out", "seeds", "trunks", "dry_run", "device", "workers"}
+_NOT_FROZEN = {"table", "out", "seeds", "trunks", "dry_run", "device", "workers", *LABEL_SETTINGS}
 
 
 @alone
@@ -48,7 +56,8 @@ def ablate(config: AblateConfig, events: Events) -> dict[str, Any]:
         markdown, json, out} and, where trainings diverged, their number as `failed`. Scores are means over seeds,
         fractions 0..1; `differs` names the metrics whose paired 95 % interval against the reference excludes 0. Rows
         of table 3 have {ms, images_per_second, ratio} too. The JSON file has everything, intervals included. With
-        `dry_run`: {table, rows, seeds, trainings, finished, missing, ..}, and nothing is written.
+        `dry_run`: {table, rows, seeds, trainings, finished, missing, ..}, and nothing is written. The result of table 5
+        is that of `pipelines.studies.label_table.study.label_table`.
 
     Raises:
         ConfigError: The folder holds a study of other settings [study-differs], or a trunk cannot be used.
@@ -56,17 +65,21 @@ def ablate(config: AblateConfig, events: Events) -> dict[str, Any]:
         Stopped: A signal came; the same command goes on.
     """
     _require_one_process()
+    config = config.located(events.info)
+    if config.table == LABEL_TABLE:
+        return label_table(config, deeplab_train, events)
     table = paper_table(config.table, config.trunk, config.trunk_list)
     pictures = _test_pictures(config, events)
     frozen = _frozen(config)
-    _require_same_study(config, frozen)
+    path = config.out / "config.json"
+    require_same_study(path, frozen)
     trials = _trials(config, table, frozen)
     missing = [trial for trial in trials.values() if not trial.is_finished]
     weights = _checkpoint_bytes(missing)
     if config.dry_run:
         return _plan(config, table, trials, weights)
-    write_json(config.out / "config.json", {**_saved(config), **frozen})
-    failures = _run_missing(config, trials, pictures, events)
+    write_json(path, {**saved_settings(path), **frozen})
+    failures = run_missing(config.out, trials, lambda trial: run_trial(trial, train, pictures, events), events)
     write_failures(config.out, failures)
     return write_table(config, frozen, table, trials, pictures, failures, events)
 
@@ -79,8 +92,9 @@ def _require_one_process() -> None:
 
 def _test_pictures(config: AblateConfig, events: Events) -> list[CocoPicture]:
     """Load the pictures to score on, and check those to train and choose on too, before anything is done."""
-    others = [load_coco(file, config.images, events) for file in (config.annotations, config.val_annotations) if file]
-    pictures = load_coco(config.test_annotations, config.images, events)
+    images, tested = cast(Path, config.images), cast(Path, config.test_annotations)
+    others = [load_coco(file, images, events) for file in (config.annotations, config.val_annotations) if file]
+    pictures = load_coco(tested, images, events)
     if not any(len(picture.boxes) for picture in pictures):
         found = f"{config.test_annotations}: no instance in {len(pictures)} pictures, expected some to score on"
         raise InputError(f"{found}; check the file", "coco-empty")
@@ -106,24 +120,6 @@ def _frozen(config: AblateConfig) -> dict[str, Any]:
     values |= {name: values[name] or getattr(schedule, name) for name in ("steps", "batch_size", "lr")}
     files = {name: getattr(config, name) for name in ("annotations", "val_annotations", "test_annotations")}
     return values | {f"{name}_sha256": sha256_file(path) for name, path in files.items() if path is not None}
-
-
-def _saved(config: AblateConfig) -> dict[str, Any]:
-    path = config.out / "config.json"
-    saved = read_json(path) if path.exists() else {}
-    if not isinstance(saved, dict):
-        raise InputError(f"{path}: no JSON object, the settings of a study expected; restore it", "json-damaged")
-    return saved
-
-
-def _require_same_study(config: AblateConfig, frozen: Mapping[str, Any]) -> None:
-    saved = _saved(config)
-    for name in [name for name in frozen if name in saved]:
-        if frozen[name] != saved[name]:
-            flag = "--" + name.removesuffix("_sha256").replace("_", "-")
-            what = "content with sha256 " if name.endswith("_sha256") else ""
-            message = f"{flag}: {what}{frozen[name]} given, {saved[name]} expected as in {config.out / 'config.json'}"
-            raise ConfigError(f"{message}; give that, or choose another --out", "study-differs")
 
 
 def _trials(config: AblateConfig, table: Table, frozen: Mapping[str, Any]) -> Trials:
@@ -177,28 +173,3 @@ def _plan(config: AblateConfig, table: Table, trials: Trials, weights: Mapping[s
         "megabytes": round(sum(weights[trial.config.trunk] for trial in missing) / 1e6),
         "out": config.out,
     }
-
-
-def _run_missing(config: AblateConfig, trials: Trials, pictures: list[CocoPicture], events: Events) -> list[Failure]:
-    """Train what is not finished, and return the trainings that diverged."""
-    seconds = [trial.result()["seconds"] for trial in trials.values() if trial.is_finished]
-    failures: list[Failure] = []
-    for number, ((name, seed), trial) in enumerate(trials.items(), start=1):
-        if trial.is_finished:
-            drop_state(trial)  # a kill may have come after the mark and before the removal
-            continue
-        place = f"training {number} of {len(trials)}, {trial.label}"
-        events.info(f"{place}: {'goes on' if trial.config.resume else 'starts'}")
-        try:
-            result = run_trial(trial, train, pictures, events)
-        except DivergedError as error:
-            failures.append(Failure(name, seed, trial.folder, error.message))
-            events.warn(f"{place}: {error}")
-            continue
-        except Stopped as error:
-            message = f"{config.out}: stopped by a signal in {place}, state saved; the same command goes on"
-            raise Stopped(message, error.rule) from error
-        seconds.append(result["seconds"])
-        left = sum(not trial.is_finished for trial in list(trials.values())[number:])
-        events.info(f"{place}: finished; {left} left, about {fmean(seconds) * left / 60:.0f} min")
-    return failures

@@ -34,7 +34,7 @@ PARTS = {
     "labels": {"networks", "engine", "data", "config", *GROUND},
     "scoring": {"networks", "metrics", "data", "config", *GROUND},
     "chain": {"labels", "networks", "engine", "data", "report", "pages", "config", *GROUND},
-    "studies": {"networks", "engine", "data", "metrics", "report", "config", *GROUND},
+    "studies": {"labels", "scoring", "networks", "engine", "data", "metrics", "report", "config", *GROUND},
     "prediction": {"views", "networks", "engine", "data", "config", *GROUND},
     "pages": {"data", "report", "config", *GROUND},
     "training": {"networks", "engine", "data", "config", *GROUND},

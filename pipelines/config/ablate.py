@@ -1,10 +1,12 @@
 """Settings of `s4 ablate`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal, Self
 
 from pipelines.config.base import (
+    CLASS_WORDS,
+    CLASSES,
     DRY_RUN,
     LARGEST_RATE,
     MASK_SLACK,
@@ -15,14 +17,31 @@ from pipelines.config.base import (
     PRESET_BATCH_SIZE,
     PRESET_LR,
     PRESET_STEPS,
+    SALIENT_WEIGHTS,
     TRUNK_WEIGHT_WORDS,
     TRUNK_WEIGHTS,
+    WEIGHT_WORDS,
     CommonConfig,
     Preset,
+    require_list_name,
 )
-from pipelines.config.setting import REQUIRED, opt
+from pipelines.config.setting import REQUIRED, Tell, opt, require_given
 from pipelines.config.trunks import TRUNK_WORDS, require_trunks
+from pipelines.config.usual_places import salient_network
 from pipelines.errors import ConfigError
+
+LABEL_TABLE = 5
+"""The table that compares what labels are made from."""
+LABEL_SETTINGS = (
+    "voc", "split", "val_split", "keywords", "classes", "weights", "instances", "assign", "min_score", "network", "loss",
+    "crop",
+)  # fmt: skip
+"""Settings that no other table has."""
+_STRATEGIES = ("random", "single", "attention", "graph", "auto")
+_STRATEGY = f"({'|'.join(_STRATEGIES)})"
+_NEEDED = ("images", "annotations", "test_annotations")
+_LABEL_EXAMPLE = "s4 ablate --table 5 --voc VOCDIR --split train --val-split val --out table5"
+_RECIPE = "Table 5: that of the network's recipe."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +54,17 @@ class AblateConfig(CommonConfig):
     )
 
     table: int = opt(
-        REQUIRED, "Table of the paper: 1 RoI layers, 2 ring width, 3 trunks, 4 other methods.", at_least=1, at_most=4
+        REQUIRED,
+        "Table of the paper: 1 RoI layers, 2 ring width, 3 trunks, 4 other methods, 5 what labels are made from.",
+        at_least=1,
+        at_most=LABEL_TABLE,
     )
-    images: Path = opt(REQUIRED, "Folder of the pictures.", must_be="folder")
-    annotations: Path = opt(REQUIRED, "COCO JSON file with the instances of the training pictures.", must_be="file")
-    test_annotations: Path = opt(
-        REQUIRED, "COCO JSON file with the instances of the pictures to score on.", must_be="file"
+    images: Path | None = opt(None, "Folder of the pictures. Tables 1 to 4 need it.", must_be="folder")
+    annotations: Path | None = opt(
+        None, "COCO JSON file with the instances of the training pictures. Tables 1 to 4 need it.", must_be="file"
+    )
+    test_annotations: Path | None = opt(
+        None, "COCO JSON file with the instances of the pictures to score on. Tables 1 to 4 need it.", must_be="file"
     )
     val_annotations: Path | None = opt(
         None,
@@ -62,24 +86,82 @@ class AblateConfig(CommonConfig):
         check=lambda names: require_trunks(names, "--trunks"),
     )
     mask_slack: float | None = opt(None, MASK_SLACK, at_least=0, at_most=1)
-    steps: int | None = opt(None, PRESET_STEPS, at_least=1, at_most=MOST_STEPS)
-    batch_size: int | None = opt(None, PRESET_BATCH_SIZE, at_least=1, at_most=MOST_PICTURES)
+    steps: int | None = opt(None, f"{PRESET_STEPS} {_RECIPE}", at_least=1, at_most=MOST_STEPS)
+    batch_size: int | None = opt(None, f"{PRESET_BATCH_SIZE} {_RECIPE}", at_least=1, at_most=MOST_PICTURES)
     image_size: int = opt(320, "Side in pixels to which pictures are scaled.", at_least=32, at_most=MOST_PIXELS)
-    lr: float | None = opt(None, PRESET_LR, above=0, at_most=LARGEST_RATE)
+    lr: float | None = opt(None, f"{PRESET_LR} {_RECIPE}", above=0, at_most=LARGEST_RATE)
     seeds: str = opt(
         "0,1,2",
         "Random seeds. Every row is trained once with each seed.",
         form=(r"[0-9]{1,18}(,[0-9]{1,18}){0,999}", "whole numbers with commas, such as 0,1,2"),
     )
+    voc: Path | None = opt(
+        None,
+        "VOC folder with the pictures, the lists, and the true label maps of the pictures to score on. Table 5 needs "
+        "it.",
+        must_be="voc",
+    )
+    split: str = opt("train", "Table 5: list of the pictures to label and to train on.", check=require_list_name)
+    val_split: str = opt("val", "Table 5: list of the pictures to score on.", check=require_list_name)
+    keywords: tuple[str, ...] = opt(
+        "auto",
+        "Table 5: image-level keywords, as for s4 pseudo-label: auto, or a file.",
+        words=("auto",),
+        must_be="path",
+    )
+    classes: str | None = opt(None, f"Table 5: {CLASSES[0].lower()}{CLASSES[1:]}", words=CLASS_WORDS, must_be="file")
+    weights: Path | None = opt(
+        None, f"Table 5: {SALIENT_WEIGHTS[0].lower()}{SALIENT_WEIGHTS[1:]}", words=WEIGHT_WORDS, must_be="weights"
+    )
+    instances: tuple[Path, ...] | None = opt(
+        None,
+        "Table 5: saliency maps or masks of another program, as for s4 pseudo-label. May be given several times. Each "
+        "has two rows: the union of its masks, and attention with that union.",
+        must_be="path",
+    )
+    assign: str = opt(
+        ",".join(_STRATEGIES),
+        "Table 5: strategies that give instances their keywords, a row for each, see s4 pseudo-label. auto is s4 "
+        "pseudo-label without any flag. The others go without its helpers --cells and --recognise.",
+        form=(rf"{_STRATEGY}(,{_STRATEGY})*", f"some of {', '.join(_STRATEGIES)} with commas"),
+    )
+    min_score: float = opt(0.3, "Table 5: leave out instances with a lower score.", at_least=0, at_most=1)
+    network: Literal["vgg16", "resnet101", "efficientnet_lite0"] = opt(
+        "efficientnet_lite0", "Table 5: DeepLab that is trained on the labels of each row."
+    )
+    loss: Literal["plain", "balanced", "bootstrapped", "soft"] = opt(
+        "plain", "Table 5: form of the cross-entropy, see s4 deeplab-train."
+    )
+    crop: int = opt(
+        321, "Table 5: side in pixels of the square training crops of DeepLab.", at_least=32, at_most=MOST_PIXELS
+    )
     dry_run: bool = opt(False, DRY_RUN)
 
     def __post_init__(self) -> None:
-        """Check each field, and that no trunk or seed is named twice."""
+        """Check each field, that the table has its data, and that nothing is named twice."""
         super().__post_init__()
-        for flag, names in (("--trunks", self.trunk_list), ("--seeds", self.seed_list)):
+        is_of_labels = self.table == LABEL_TABLE
+        require_given(self, ("voc",) if is_of_labels else _NEEDED, _LABEL_EXAMPLE if is_of_labels else self.example)
+        lists = {"--trunks": self.trunk_list, "--seeds": self.seed_list, "--assign": self.assign_list}
+        for flag, names in lists.items():
             if len(set(names)) < len(names):
                 given = ",".join(map(str, names))
                 raise ConfigError(f"{flag}: {given} given, each once expected; change it", "setting-value")
+
+    def located(self, tell: Tell = lambda line: None) -> Self:
+        """Return the same settings with the network of `runs/s4net`, or the one that ships, if Table 5 was given none.
+
+        Raises:
+            ConfigError: There is neither [setting-missing].
+        """
+        if self.table != LABEL_TABLE or self.weights is not None:
+            return self
+        return replace(self, weights=salient_network("--weights", f"{_LABEL_EXAMPLE} --weights RUN", tell))
+
+    @property
+    def assign_list(self) -> tuple[str, ...]:
+        """The strategies in `assign`."""
+        return tuple(self.assign.split(","))
 
     @property
     def trunk_list(self) -> tuple[str, ...]:

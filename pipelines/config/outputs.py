@@ -32,7 +32,7 @@ _MARKS: dict[Output, tuple[str, ...]] = {
     "predictions": ("settings.json",),
     "chain": ("state.json",),
     "demo": ("demo.json",),
-    "study": ("config.json", *(f"table{number}.json" for number in range(1, 5))),
+    "study": ("config.json", "table5/config.json", *(f"table{number}.json" for number in range(1, 6))),
     "figures": ("explain.json",),
     "timings": tuple(
         f"{what}.json" for what in ("inference", "branch", "proposals", "trunks", "training", "end-to-end")

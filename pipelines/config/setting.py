@@ -9,7 +9,7 @@ import math
 import os
 import re
 import reprlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from types import NoneType
@@ -325,14 +325,33 @@ def build(cls: type[Config], values: Mapping[str, Any]) -> Config:
     """
     settings = settings_of(cls).items()
     missing = [setting for name, setting in settings if setting.default is MISSING and values.get(name) is None]
+    _refuse_missing(missing, cls.example)
+    return cls(**values)
+
+
+def require_given(config: StageConfig, names: Iterable[str], example: str) -> None:
+    """Check that settings are given that other settings make necessary.
+
+    Args:
+        config: The settings.
+        names: Names of the settings that must not be None.
+        example: A command line that has all that is required.
+
+    Raises:
+        ConfigError: Some are not [setting-missing]; the message names all of them.
+    """
+    settings = settings_of(type(config))
+    _refuse_missing([settings[name] for name in names if getattr(config, name) is None], example)
+
+
+def _refuse_missing(missing: "Sequence[Field[Any]]", example: str) -> None:
     if missing:
         names = [flag_of(setting.name) for setting in missing]
         listed = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
         expected = TYPE_WORDS[type_of(missing[0])] if len(missing) == 1 else "a value for each"
         purposes = "; ".join(map(_purpose, missing))
-        message = f"{listed}: not given, {expected} expected ({purposes}); as in: {cls.example}"
+        message = f"{listed}: not given, {expected} expected ({purposes}); as in: {example}"
         raise ConfigError(message, "setting-missing")
-    return cls(**values)
 
 
 def to_json(config: StageConfig) -> dict[str, Any]:

@@ -173,7 +173,7 @@ class CueFinder:
         return replace(cues, recognised=self.recognise(picture, cues.masks, keywords.names))
 
     def _look(self, image_id: str, picture: NDArray[np.uint8], keywords: Keywords) -> PictureCues:
-        kept = _confident(self.find(image_id, picture), self.min_score)
+        kept = confident(self.find(image_id, picture), self.min_score)
         masks = kept.masks
         cues = PictureCues(masks, kept.scores, named=kept.named if kept.named.any() else None)
         wanted = self.fill or self.looks or (len(masks) > 0 and len(keywords) > 1)
@@ -190,7 +190,7 @@ class CueFinder:
         return replace(cues, attention=shown, looks=looks, cells=cells)
 
 
-def _confident(found: FoundInstances, min_score: float) -> FoundInstances:
+def confident(found: FoundInstances, min_score: float) -> FoundInstances:
     """Keep the instances that have a mask and a score of at least `min_score`.
 
     If none is left, keep the best one that has a mask and a score of at least a third of `min_score`.

@@ -5,12 +5,13 @@ Two sets of predictions are compared on the same samples: what makes a picture h
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.metrics.bootstrap import percentiles, samples
+from pipelines.metrics.bootstrap import Indices, percentiles, samples
 from pipelines.metrics.confusion import quotients
 
 RESAMPLES = 1000
@@ -77,6 +78,40 @@ def compare_miou(overlaps: Overlaps, others: Overlaps, resamples: int = RESAMPLE
         difference=float(own[0] - other[0]),
         difference_interval=percentiles(drawn - drawn_other, LEVEL),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedMaps:
+    """Label maps of n pictures, compared with the truth once, and scored over any choice of the pictures.
+
+    Attributes:
+        overlaps: [N, 2, n] of N pictures.
+    """
+
+    overlaps: Overlaps
+
+    def scores(self, chosen: Indices) -> dict[str, float]:
+        """Return {"miou"} over chosen pictures: the mIoU of the sum of their counts.
+
+        Args:
+            chosen: [m] positions of the pictures; a picture may occur more than once.
+        """
+        return {"miou": float(_miou(self._sum(chosen)[None])[0])}
+
+    def iou(self) -> NDArray[np.float64]:
+        """Return the IoU [n] of each class over all pictures, background first; nan for a class that none has."""
+        right, union = self.overlaps.sum(axis=0, dtype=np.int64)
+        return quotients(right.astype(np.float64), union.astype(np.float64))
+
+    def _sum(self, chosen: Indices) -> NDArray[np.float64]:
+        """Return the sums [2, n] of the counts; exact in float64 up to 2^53 pixels."""
+        count, _, n = self.overlaps.shape
+        times = np.bincount(chosen, minlength=count).astype(np.float64)
+        return (times @ self._flat).reshape(2, n)
+
+    @cached_property
+    def _flat(self) -> NDArray[np.float64]:
+        return self.overlaps.reshape(len(self.overlaps), -1).astype(np.float64)
 
 
 def _resampled(overlaps: Overlaps, resamples: int, seed: int) -> NDArray[np.float64]:

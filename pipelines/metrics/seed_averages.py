@@ -6,26 +6,33 @@ seeds: what makes a picture or a seed hard for both cancels out.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from pipelines.metrics.bootstrap import Indices, interval
-from pipelines.metrics.judged_pictures import JudgedPictures
 
 METRICS = ("ap", "ap50", "ap70", "release_map50", "release_map70")
 
 Scores = dict[str, float]
 
 
+class Judged(Protocol):
+    """What a trained network gave for the test pictures, compared with the truth once."""
+
+    def scores(self, chosen: Indices, /) -> Scores:
+        """Return the metrics over chosen pictures."""
+
+
 def seed_averages(
-    methods: Mapping[str, Mapping[int, JudgedPictures]],
+    methods: Mapping[str, Mapping[int, Judged]],
     chosen: Indices,
     reference: str | None,
     resamples: int = 1000,
     on_resample: Callable[[], object] = lambda: None,
+    metrics: Sequence[str] = METRICS,
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Score methods on some pictures.
 
@@ -35,6 +42,7 @@ def seed_averages(
         reference: The method that the others are compared with, over the seeds that both have.
         resamples: Samples of the pictures behind an interval; each is drawn once and used for all methods.
         on_resample: Called after each sample.
+        metrics: Names of the scores.
 
     Returns:
         For each method and metric {mean, sd, low, high, by_seed, difference}: mean over seeds; standard deviation over
@@ -48,29 +56,31 @@ def seed_averages(
         return {name: {seed: net.scores(pictures) for seed, net in nets.items()} for name, nets in methods.items()}
 
     def sample(positions: Indices) -> dict[str, float]:
-        values = _by_seed(scores(positions), reference)
+        values = _by_seed(scores(positions), reference, metrics)
         on_resample()
         return {key: fmean(seeds) for key, seeds in values.items()}
 
-    values = _by_seed(scores(np.arange(len(chosen))), reference)
+    values = _by_seed(scores(np.arange(len(chosen))), reference, metrics)
     ends = interval(sample, len(chosen), resamples)
     estimates = {key: _estimate(seeds, ends[key]) for key, seeds in values.items()}
     return {
         name: {
             metric: {**estimates[f"{name} {metric}"], "difference": estimates.get(f"{name} {metric} difference")}
-            for metric in METRICS
+            for metric in metrics
         }
         for name in methods
     }
 
 
-def _by_seed(scores: dict[str, dict[int, Scores]], reference: str | None) -> dict[str, list[float]]:
+def _by_seed(
+    scores: dict[str, dict[int, Scores]], reference: str | None, metrics: Sequence[str]
+) -> dict[str, list[float]]:
     """Return the scores of each method and metric, one a seed, and their differences to the reference."""
     values = {}
     base = scores.get(reference, {}) if reference is not None else {}
     for name, seeds in scores.items():
         common = [] if name == reference else [seed for seed in seeds if seed in base]
-        for metric in METRICS:
+        for metric in metrics:
             values[f"{name} {metric}"] = [score[metric] for score in seeds.values()]
             if common:
                 differences = [seeds[seed][metric] - base[seed][metric] for seed in common]

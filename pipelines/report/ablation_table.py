@@ -1,10 +1,9 @@
 """A table of `s4 ablate` for people: Markdown with our figures beside the paper's, and what the figures show."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipelines.errors import printable
+from pipelines.report.markdown_text import code, lines_of, plain_text, table_of
 
 Result = Mapping[str, Any]
 
@@ -41,8 +40,8 @@ def markdown(result: Result) -> str:
         parts += ["## Speed", *_speed(result)]
     if result["quoted"]:
         metrics = [f"{name}: {figures['metric']}." for name, figures in result["quoted"].items()]
-        parts += ["## Metrics of the quoted rows", _lines(metrics)]
-    parts += ["## Reading", _lines(result["reading"])]
+        parts += ["## Metrics of the quoted rows", lines_of(metrics)]
+    parts += ["## Reading", lines_of(result["reading"])]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -88,11 +87,11 @@ def excludes_zero(figure: Mapping[str, Any]) -> bool:
 def _settings(result: Result) -> str:
     settings, machine = result["settings"], result["machine"]
     names = ("preset", "trunk", "trunk_weights", "steps", "batch_size", "image_size", "lr", "precision")
-    words = [f"{name.replace('_', ' ')} {_plain(settings[name])}" for name in names if name in settings]
+    words = [f"{name.replace('_', ' ')} {plain_text(settings[name])}" for name in names if name in settings]
     words.append(f"seeds {', '.join(map(str, result['seeds']))}")
     val = settings["val_annotations"]
-    chosen = f"best checkpoint by {_code(val)}" if val else "last checkpoint"
-    trained, scored = _code(settings["annotations"]), _code(settings["test_annotations"])
+    chosen = f"best checkpoint by {code(val)}" if val else "last checkpoint"
+    trained, scored = code(settings["annotations"]), code(settings["test_annotations"])
     where = machine["cuda"] or f"{machine['processors']} processors, {machine['threads']} threads"
     return (
         f"Settings: {', '.join(words)}. Trained on {trained} (sha256 "
@@ -114,7 +113,7 @@ def _legend(result: Result) -> str:
         f"Difference: value of the row {against}." if result["reference"] else "",
         *result["notes"],
     ]
-    return _lines([line for line in lines if line])
+    return lines_of([line for line in lines if line])
 
 
 def _subset(result: Result, subset: str) -> list[str]:
@@ -129,13 +128,13 @@ def _subset(result: Result, subset: str) -> list[str]:
     ]
     nothing = [""] * (1 + len(_METRICS))
     lines += [[name, *nothing, *_quoted(figures, paper)] for name, figures in result["quoted"].items() if paper]
-    parts = [_table(header, lines)]
+    parts = [table_of(header, lines)]
     compared = [
         row for row in result["rows"] if result["reference"] not in (None, row["name"]) and subset in row["figures"]
     ]
     if compared:
         header = [f"difference to {result['reference']}", *_METRICS.values()]
-        parts.append(_table(header, [[row["name"], *_differences(row, subset)] for row in compared]))
+        parts.append(table_of(header, [[row["name"], *_differences(row, subset)] for row in compared]))
     return parts
 
 
@@ -150,7 +149,7 @@ def _speed(result: Result) -> list[str]:
         speed, fps = row.get("speed"), (row["paper"] or {}).get("fps")
         own = [speed["ms"], speed["images_per_second"], speed["ratio"]] if speed else [None] * 3
         lines.append([row["name"], *["-" if value is None else f"{value:.3g}" for value in [*own, fps]]])
-    return [text, _table(header, lines)]
+    return [text, table_of(header, lines)]
 
 
 def _verdict(row: Mapping[str, Any], reference: str) -> str:
@@ -234,30 +233,3 @@ def _quoted(figures: Mapping[str, Any] | None, columns: Mapping[str, str]) -> li
 def _count(result: Result, subset: str) -> int:
     count: int = result["images"] if subset == "all" else result[subset]["images"]
     return count
-
-
-def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    return "\n".join(
-        "| " + " | ".join(map(_cell_text, line)) + " |" for line in [header, ["---"] * len(header), *lines]
-    )
-
-
-def _lines(sentences: Sequence[str]) -> str:
-    return "\n".join(f"- {sentence}" for sentence in sentences)
-
-
-def _plain(value: Any) -> str:
-    """Return a value as text in which Markdown and HTML find nothing to obey."""
-    return re.sub(r"([\\`*<>|\[\]])", r"\\\1", printable(str(value)))
-
-
-def _cell_text(text: str) -> str:
-    """Return the text of a cell, which no `|` and no line break ends."""
-    return printable(text).replace("|", r"\|")
-
-
-def _code(value: Any) -> str:
-    """Return a path as code, between more backticks than it holds in a row."""
-    text = printable(str(value))
-    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
-    return f"{fence}{text}{fence}" if len(fence) == 1 else f"{fence} {text} {fence}"

@@ -80,6 +80,22 @@ def score_network(config: EvaluateConfig, events: Events, worst: WorstPictures |
     return _score(config, network.classes, source, ids, truths, events, worst)
 
 
+def network_overlaps(config: EvaluateConfig, events: Events) -> Overlaps:
+    """Compare the label maps of the semantic network `config.weights` with the truth.
+
+    Returns:
+        [N, 2, n] of the N pictures of the list, in its order, see `pipelines.metrics.confusion.overlap`.
+
+    Raises:
+        S4Error: As `score_network`.
+    """
+    weights = cast(Path, config.weights)
+    _ids, pictures, truths = pictures_and_truths(config, events)
+    network = _loaded(weights, config, asked_classes(config.classes))
+    require_classes(truths.values(), network.classes)
+    return _judge(_network(weights, network, config, pictures, None), truths, network.classes, events).overlaps
+
+
 def score_predictions(config: EvaluateConfig, events: Events, worst: WorstPictures | None = None) -> dict[str, Any]:
     """Score the label maps in `config.predictions`; see `score_network`."""
     folder = cast(Path, config.predictions)

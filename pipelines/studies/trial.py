@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.config import TrainConfig
+from pipelines.config import DeepLabTrainConfig, TrainConfig
 from pipelines.data.coco import CocoPicture
 from pipelines.data.images import open_working_picture
 from pipelines.errors import InputError
@@ -26,16 +26,16 @@ TrainCommand = Callable[[TrainConfig, Events], dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A training, finished or not.
+class Training:
+    """A training of any network with what follows it, finished or not.
 
     Attributes:
-        label: Name of the trial in messages.
+        label: Name of the training in messages.
         config: Settings of the training; its `run` is the folder.
     """
 
     label: str
-    config: TrainConfig
+    config: TrainConfig | DeepLabTrainConfig
 
     @property
     def folder(self) -> Path:
@@ -48,15 +48,27 @@ class Trial:
         return (self.folder / "result.json").exists()
 
     def result(self) -> dict[str, Any]:
-        """Read what `run_trial` wrote when the trial was finished.
+        """Read what was written when everything was done.
 
         Raises:
             InputError: The file is missing or damaged.
         """
         content = read_json(self.folder / "result.json")
         if not isinstance(content, dict):
-            raise self._damaged("result.json", "remove the whole folder, and the same command trains anew")
+            raise self.damaged("result.json", "remove the whole folder, and the same command trains anew")
         return content
+
+    def damaged(self, name: str, advice: str) -> InputError:
+        """Return the error that tells of a damaged file of the training, with what to do about it."""
+        found = f"{self.folder / name}: is of other pictures or was altered, the file that s4 wrote expected"
+        return InputError(f"{found}; {advice}", "trial-damaged")
+
+
+@dataclass(frozen=True)
+class Trial(Training):
+    """A training of S4Net with the detections on the test pictures."""
+
+    config: TrainConfig
 
     def detections(self, pictures: Sequence[CocoPicture]) -> list[PictureDetections]:
         """Return what the trained network finds on the test pictures: from the file, or found anew without one.
@@ -70,14 +82,10 @@ class Trial:
         try:
             found = [_from_json(entry) for entry in read_json(path)]
         except (TypeError, KeyError, ValueError) as error:
-            raise self._damaged("detections.json", "remove it, and the same command makes it anew") from error
+            raise self.damaged("detections.json", "remove it, and the same command makes it anew") from error
         if [entry.image_id for entry in found] != [picture.image_id for picture in pictures]:
-            raise self._damaged("detections.json", "remove it, and the same command makes it anew")
+            raise self.damaged("detections.json", "remove it, and the same command makes it anew")
         return found
-
-    def _damaged(self, name: str, advice: str) -> InputError:
-        found = f"{self.folder / name}: is of other pictures or was altered, the file that s4 wrote expected"
-        return InputError(f"{found}; {advice}", "trial-damaged")
 
 
 def run_trial(trial: Trial, train: TrainCommand, pictures: Sequence[CocoPicture], events: Events) -> dict[str, Any]:
@@ -112,7 +120,7 @@ def run_trial(trial: Trial, train: TrainCommand, pictures: Sequence[CocoPicture]
     return result
 
 
-def drop_state(trial: Trial) -> None:
+def drop_state(trial: Training) -> None:
     """Remove the last state, which only an unfinished training needs: it has four times the size of the weights."""
     (trial.folder / "checkpoints" / "last.pt").unlink(missing_ok=True)
 
