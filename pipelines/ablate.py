@@ -19,7 +19,7 @@ from pipelines.config import AblateConfig, TrainConfig, resolve, to_json
 from pipelines.config.ablate import LABEL_SETTINGS, LABEL_TABLE
 from pipelines.config.outputs import alone
 from pipelines.config.recipes import TRAIN_SCHEDULES
-from pipelines.config.setting import settings_of
+from pipelines.config.setting import flag_of, settings_of
 from pipelines.data.checking import check_pictures
 from pipelines.data.coco import CocoPicture, load_coco
 from pipelines.deeplab_train import deeplab_train
@@ -37,6 +37,10 @@ from pipelines.train import train
 
 # Settings that may differ between commands on one study: they choose trainings, or do not alter them.
 _NOT_FROZEN = {"table", "out", "seeds", "trunks", "dry_run", "device", "workers", *LABEL_SETTINGS}
+_NOT_OF_LABELS = (
+    "images", "annotations", "test_annotations", "val_annotations", "preset", "trunk", "trunks", "mask_slack",
+    "image_size",
+)  # fmt: skip
 
 
 @alone
@@ -66,6 +70,7 @@ def ablate(config: AblateConfig, events: Events) -> dict[str, Any]:
     """
     _require_one_process()
     config = config.located(events.info)
+    _tell_unused(config, events)
     if config.table == LABEL_TABLE:
         return label_table(config, deeplab_train, events)
     table = paper_table(config.table, config.trunk, config.trunk_list)
@@ -88,6 +93,16 @@ def _require_one_process() -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         found = f"WORLD_SIZE: {os.environ['WORLD_SIZE']} processes, one expected"
         raise ConfigError(f"{found}; start ablate without torchrun", "one-process")
+
+
+def _tell_unused(config: AblateConfig, events: Events) -> None:
+    """Tell which of the given settings the table has no use for; a file may give settings to several tables."""
+    names = _NOT_OF_LABELS if config.table == LABEL_TABLE else LABEL_SETTINGS
+    settings = settings_of(AblateConfig)
+    usual = {name: settings[name].default for name in names}
+    given = [flag_of(name) for name in names if getattr(config, name) not in (usual[name], (usual[name],))]
+    if given:
+        events.info(f"table {config.table} makes no use of {', '.join(given)}")
 
 
 def _test_pictures(config: AblateConfig, events: Events) -> list[CocoPicture]:

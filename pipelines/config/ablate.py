@@ -33,8 +33,8 @@ from pipelines.errors import ConfigError
 LABEL_TABLE = 5
 """The table that compares what labels are made from."""
 LABEL_SETTINGS = (
-    "voc", "split", "val_split", "keywords", "classes", "weights", "instances", "assign", "min_score", "network", "loss",
-    "crop",
+    "voc", "split", "val_split", "keywords", "classes", "weights", "instances", "assign", "min_score", "network",
+    "loss", "crop",
 )  # fmt: skip
 """Settings that no other table has."""
 _STRATEGIES = ("random", "single", "attention", "graph", "auto")

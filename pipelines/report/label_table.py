@@ -12,8 +12,8 @@ from pipelines.report.markdown_text import code, lines_of, table_of
 Result = Mapping[str, Any]
 
 _COLUMNS = (
-    "labels from", "label mIoU", "label coverage", "label precision", "trainings", "DeepLab mIoU", "difference", "paper",
-    "paper's difference",
+    "labels from", "label mIoU", "label coverage", "label precision", "trainings", "DeepLab mIoU", "difference",
+    "paper", "paper's difference",
 )  # fmt: skip
 _PAPER_INSTANCES = 57.4  # DeepLab-VGG16 on salient instances: what the paper's other VGG16 rows are compared with
 _PAPER_NETWORK = "DeepLab-VGG16"
@@ -79,7 +79,8 @@ def reading(result: Result) -> list[str]:
     compared = [row for row in rows if row["figures"].get("difference")]
     if compared:
         lines.append(
-            f"{len(compared)} comparisons: of those without a true difference, about one in twenty excludes 0 by chance."
+            f"{len(compared)} comparisons: of those without a true difference, about one in twenty excludes 0 by "
+            "chance."
         )
     if len(result["seeds"]) == 1 and compared:
         lines.append("One seed: another training may differ by more than the interval, which is about pictures alone.")
@@ -123,8 +124,8 @@ def _legend(result: Result) -> list[str]:
     return [
         "Per cent. Label mIoU: labels beside the truth of the labelled pictures that have one; unknown pixels count as "
         "errors. Coverage: share of pixels with a label. Precision: share of these that are right.",
-        "DeepLab mIoU: mean over seeds ± standard deviation over seeds (n - 1) [95 % bootstrap interval of the mean over "
-        f"pictures, {result['resamples']} resamples].",
+        "DeepLab mIoU: mean over seeds ± standard deviation over seeds (n - 1) [95 % bootstrap interval of the mean "
+        f"over pictures, {result['resamples']} resamples].",
         f"Difference: DeepLab mIoU of the row minus that of {result['reference']}, same pictures and seeds, with its "
         "paired interval. In Markdown it is bold where the interval excludes 0.",
         "Paper: mIoU in the S4Net paper's Table 5. Paper's difference: minus its 57.4 for salient instances, both with "

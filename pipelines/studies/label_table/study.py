@@ -153,7 +153,8 @@ def _megabytes(inputs: _Inputs) -> int:
     if not missing:
         return 0
     network = new_deeplab(missing[0].config, inputs.plans.plan.classes)
-    return round(len(missing) * sum(tensor.nbytes for tensor in network.state_dict().values()) / 1e6)
+    size: int = sum(tensor.nbytes for tensor in network.state_dict().values())
+    return round(len(missing) * size / 1e6)
 
 
 def _plan(config: AblateConfig, inputs: _Inputs, megabytes: int) -> dict[str, Any]:
@@ -169,9 +170,7 @@ def _plan(config: AblateConfig, inputs: _Inputs, megabytes: int) -> dict[str, An
             {
                 "name": row.row.name,
                 "labels": "there" if is_labelled(row) else "to make",
-                "finished": sum(
-                    trial.is_finished for (name, _), trial in inputs.trials.items() if name == row.row.name
-                ),
+                "finished": sum(inputs.trials[row.row.name, seed].is_finished for seed in config.seed_list),
             }
             for row in inputs.plans.rows
         ],
