@@ -22,7 +22,7 @@ from pipelines.report.sheet import LONGEST, draw_regions, placed_tags, shrunk
 from pipelines.studies.ablation_result import Failure
 from pipelines.studies.label_table.labels import ScoredLabels
 from pipelines.studies.label_table.plans import RowPlan
-from pipelines.studies.label_table.rows import NOTES, TITLE, reference
+from pipelines.studies.label_table.rows import NOTES, OF_INSTANCES, TITLE, reference
 from pipelines.studies.label_table.trials import Trials
 
 RESAMPLES = 1000
@@ -154,7 +154,7 @@ def _row(
         "trainings": trainings,
         "failed": [failure.as_json() for failure in outcome.failures if failure.row == name],
         "lost": sum(failure["row"] == name for failure in outcome.lost),
-        "paper": [asdict(figure) for figure in row.row.paper],
+        "paper": [asdict(figure) for figure in row.row.paper or (OF_INSTANCES if name == first else ())],
         "figures": figures.get(name, {}),
         "per_class": {word: _mean([one["per_class"][word] for one in trainings]) for word in names},
     }

@@ -36,6 +36,10 @@ DSS = PaperMiou("saliency maps of DSS", "DeepLab-VGG16", 52.6)
 ATTENTION_DSS = PaperMiou("attention with DSS", "DeepLab-VGG16", 53.8)
 INSTANCES = PaperMiou("salient instances", "DeepLab-VGG16", 57.4)
 INSTANCES_DEEP = PaperMiou("salient instances", "DeepLab-ResNet101", 61.8)
+# The paper leaves its strategy to a supplement. A graph over the instances of all pictures is what its authors published
+# elsewhere (Fan et al., ECCV 2018).
+OF_INSTANCES = (INSTANCES, INSTANCES_DEEP)
+"""The figures for labels from instances, for the strategies that use all that pictures tell."""
 
 NOTES = (
     "All rows but those of `--instances` come from the same instances of the same network, and from the same attention "
@@ -95,7 +99,13 @@ def label_rows(strategies: Sequence[str], sources: Sequence[Path]) -> list[Label
             LabelRow(f"attention with {name}", f"attention-{name}", "saliency", "attention", source, (ATTENTION_DSS,)),
         ]
     rows += [
-        LabelRow(f"instances, {name}", f"instances-{name}", "instances", name, paper=_of_instances(name, strategies))
+        LabelRow(
+            f"instances, {name}",
+            f"instances-{name}",
+            "instances",
+            name,
+            paper=OF_INSTANCES if name in ("graph", "auto") else (),
+        )
         for name in strategies
     ]
     folders = [row.folder for row in rows]
@@ -110,13 +120,3 @@ def reference(rows: Sequence[LabelRow]) -> LabelRow:
     """Return the row that stands for the paper's salient instances, with which all others are compared."""
     of_instances = {row.assign: row for row in rows if row.shape == "instances"}
     return next(of_instances[name] for name in REFERENCES if name in of_instances)
-
-
-def _of_instances(strategy: str, strategies: Sequence[str]) -> Sequence[PaperMiou]:
-    """Return the paper's figures for a strategy: those of salient instances for graph, auto, or the best there is.
-
-    The paper leaves its strategy to a supplement. A graph over the instances of all pictures is what its authors
-    published elsewhere (Fan et al., ECCV 2018).
-    """
-    best = next(name for name in REFERENCES if name in strategies)
-    return (INSTANCES, INSTANCES_DEEP) if strategy in ("graph", "auto", best) else ()

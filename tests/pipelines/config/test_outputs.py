@@ -100,6 +100,7 @@ def test_of_many_foreign_files_three_are_named(tmp_path: Path) -> None:
         ("chain", "state.json"),
         ("demo", "demo.json"),
         ("study", "config.json"),
+        ("study", "table5/config.json"),
         ("figures", "explain.json"),
         ("timings", "inference.json"),
     ],

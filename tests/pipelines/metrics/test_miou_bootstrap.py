@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from pipelines.metrics import miou_bootstrap
 from pipelines.metrics.bootstrap import Indices, interval
 from pipelines.metrics.confusion import ConfusionMatrix, confusion, overlap
-from pipelines.metrics.miou_bootstrap import compare_miou, miou_interval
+from pipelines.metrics.miou_bootstrap import JudgedMaps, compare_miou, miou_interval
+from pipelines.metrics.seed_averages import seed_averages
 
 N = 4
 
@@ -103,3 +104,28 @@ def test_predictions_for_other_pictures_are_refused() -> None:
         compare_miou(np.ones((3, 2, N), np.int64), np.ones((2, 2, N), np.int64))
     with pytest.raises(ValueError, match="1 or more"):
         miou_interval(np.ones((0, 2, N), np.int64))
+
+
+def test_judged_maps_score_chosen_pictures_as_the_sum_of_their_counts() -> None:
+    counts, overlaps = pictures(12, seed=3)
+    maps = JudgedMaps(overlaps)
+    for drawn in ([0, 1, 2], [5, 5, 7, 11], list(range(12))):
+        chosen = np.array(drawn)
+        assert maps.scores(chosen)["miou"] == pytest.approx(miou_of(counts, chosen), abs=1e-12)
+
+
+def test_judged_maps_know_the_iou_of_each_class() -> None:
+    # Over both pictures: 2 of 4, 1 of 4, and a class that occurs nowhere.
+    maps = JudgedMaps(np.array([[[1, 1, 0], [2, 3, 0]], [[1, 0, 0], [2, 1, 0]]]))
+    assert maps.iou()[:2].tolist() == [0.5, 0.25] and math.isnan(maps.iou()[2])
+
+
+def test_seed_averages_of_one_seed_are_the_paired_comparison() -> None:
+    (_, own), (_, other) = pictures(25, seed=1, errors=0.2), pictures(25, seed=1, errors=0.4)
+    rows = {"own": {0: JudgedMaps(own)}, "other": {0: JudgedMaps(other)}}
+    figure = seed_averages(rows, np.arange(25), "other", resamples=100, metrics=("miou",))["own"]["miou"]
+    compared = compare_miou(own, other, resamples=100)
+    ends = figure["difference"]["low"], figure["difference"]["high"]
+    assert figure["difference"]["mean"] == pytest.approx(compared.difference, abs=1e-12)
+    assert ends == pytest.approx(compared.difference_interval, abs=1e-12)
+    assert (figure["low"], figure["high"]) == pytest.approx(miou_interval(own, resamples=100), abs=1e-12)
