@@ -1,8 +1,9 @@
 """Settings of `s4 ablate`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pipelines.config.base import (
     CLASS_WORDS,
@@ -25,7 +26,7 @@ from pipelines.config.base import (
     Preset,
     require_list_name,
 )
-from pipelines.config.setting import REQUIRED, Tell, opt, require_given
+from pipelines.config.setting import REQUIRED, Tell, opt, require_all
 from pipelines.config.trunks import TRUNK_WORDS, require_trunks
 from pipelines.config.usual_places import salient_network
 from pipelines.errors import ConfigError
@@ -55,7 +56,7 @@ class AblateConfig(CommonConfig):
 
     table: int = opt(
         REQUIRED,
-        "Table of the paper: 1 RoI layers, 2 ring width, 3 trunks, 4 other methods, 5 what labels are made from.",
+        "Table of the paper: 1 RoI layers, 2 ring width, 3 trunks, 4 other methods, 5 sources of labels.",
         at_least=1,
         at_most=LABEL_TABLE,
     )
@@ -140,13 +141,17 @@ class AblateConfig(CommonConfig):
     def __post_init__(self) -> None:
         """Check each field, that the table has its data, and that nothing is named twice."""
         super().__post_init__()
-        is_of_labels = self.table == LABEL_TABLE
-        require_given(self, ("voc",) if is_of_labels else _NEEDED, _LABEL_EXAMPLE if is_of_labels else self.example)
+        require_all(type(self), vars(self))
         lists = {"--trunks": self.trunk_list, "--seeds": self.seed_list, "--assign": self.assign_list}
         for flag, names in lists.items():
             if len(set(names)) < len(names):
                 given = ",".join(map(str, names))
                 raise ConfigError(f"{flag}: {given} given, each once expected; change it", "setting-value")
+
+    @classmethod
+    def needed(cls, values: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
+        """Return the names of the data that the table needs, and a command line that has them."""
+        return (("voc",), _LABEL_EXAMPLE) if values.get("table") == LABEL_TABLE else (_NEEDED, cls.example)
 
     def located(self, tell: Tell = lambda line: None) -> Self:
         """Return the same settings with the network of `runs/s4net`, or the one that ships, if Table 5 was given none.

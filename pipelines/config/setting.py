@@ -9,7 +9,7 @@ import math
 import os
 import re
 import reprlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from types import NoneType
@@ -290,6 +290,11 @@ class StageConfig:
             value = checked(setting, getattr(self, setting.name), flag_of(setting.name))
             object.__setattr__(self, setting.name, value)
 
+    @classmethod
+    def needed(cls, values: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
+        """Return the names of settings that these values make necessary, and a command line that has all of them."""
+        return (), cls.example
+
     def located(self, tell: Tell = lambda line: None) -> Self:
         """Return the same settings, with every path that was left out found in the current folder.
 
@@ -323,31 +328,22 @@ def build(cls: type[Config], values: Mapping[str, Any]) -> Config:
         ConfigError: Settings without default are missing [setting-missing]; the message names all of them. Or as
             `checked`.
     """
-    settings = settings_of(cls).items()
-    missing = [setting for name, setting in settings if setting.default is MISSING and values.get(name) is None]
-    _refuse_missing(missing, cls.example)
+    require_all(cls, values)
     return cls(**values)
 
 
-def require_given(config: StageConfig, names: Iterable[str], example: str) -> None:
-    """Check that settings are given that other settings make necessary.
-
-    Args:
-        config: The settings.
-        names: Names of the settings that must not be None.
-        example: A command line that has all that is required.
+def require_all(cls: type[StageConfig], values: Mapping[str, Any]) -> None:
+    """Check that no setting is missing that has no default, or that other settings make necessary.
 
     Raises:
-        ConfigError: Some are not [setting-missing]; the message names all of them.
+        ConfigError: Some are missing [setting-missing]; the message names all of them.
     """
-    settings = settings_of(type(config))
-    _refuse_missing([settings[name] for name in names if getattr(config, name) is None], example)
-
-
-def _refuse_missing(missing: "Sequence[Field[Any]]", example: str) -> None:
+    names, example = cls.needed(values)
+    settings = [setting for name, setting in settings_of(cls).items() if values.get(name) is None]
+    missing = [setting for setting in settings if setting.default is MISSING or setting.name in names]
     if missing:
-        names = [flag_of(setting.name) for setting in missing]
-        listed = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+        flags = [flag_of(setting.name) for setting in missing]
+        listed = " and ".join([", ".join(flags[:-1]), flags[-1]] if flags[1:] else flags)
         expected = TYPE_WORDS[type_of(missing[0])] if len(missing) == 1 else "a value for each"
         purposes = "; ".join(map(_purpose, missing))
         message = f"{listed}: not given, {expected} expected ({purposes}); as in: {example}"

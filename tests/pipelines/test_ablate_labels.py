@@ -12,15 +12,13 @@ from PIL import Image
 
 from pipelines import ablate as stage
 from pipelines.ablate import ablate
-from pipelines.config import AblateConfig, DeepLabTrainConfig, EvaluateConfig, PseudoLabelConfig, to_json
-from pipelines.data.classes import ClassList, Keywords
+from pipelines.config import AblateConfig, PseudoLabelConfig
+from pipelines.data.classes import Keywords
 from pipelines.data.label_folder import LabelFolder
-from pipelines.data.label_maps import write_palette_map
 from pipelines.data.outlines import SHAPES
 from pipelines.data.shapes import write_instances, write_voc
 from pipelines.errors import ConfigError, DivergedError, InputError, Stopped
 from pipelines.events import Events
-from pipelines.files import write_json
 from pipelines.labels import attention, picture_work
 from pipelines.networks import load
 from pipelines.pseudo_label import pseudo_label
@@ -28,66 +26,19 @@ from pipelines.report.label_table import write_page
 from pipelines.studies.label_table import result as table_result
 from pipelines.studies.label_table import study, trials
 from s4cli.main import main
-from s4net.instances import Instances
-from tests.pipelines.weight_files import write_weights
-
-SIZE = (4, 16)
-CLASSES = ClassList.from_names(["cat", "dog"])  # palette indices 8 and 12
-CAT, DOG, OPEN = 8, 12, 255
-KEYWORDS = {"a": "cat", "b": "dog", "c": "cat;dog", "d": "cat;dog"}
-VAL = ["v", "w"]
-ROWS = [
-    "saliency", "attention", "attention with saliency", "instances, random", "instances, single",
-    "instances, attention", "instances, graph",
-]  # fmt: skip
-
-
-class Networks:
-    """S4Net that finds columns 0 to 4 and 10 to 14, and attention with the cat on the left, the dog on the right."""
-
-    unit = 1.0
-
-    def __init__(self) -> None:
-        self.looked: list[str] = []
-
-    def __call__(self, picture: np.ndarray) -> Instances:
-        self.looked.append("instances")
-        masks = torch.zeros(2, *SIZE, dtype=torch.bool)
-        masks[0, :, :5] = masks[1, :, 10:15] = True
-        return Instances(torch.tensor([[0.0, 0, 5, 4], [10, 0, 15, 4]]), torch.tensor([0.9, 0.8]), masks)
-
-    def look(self, picture: np.ndarray, keywords: Keywords) -> tuple[np.ndarray, np.ndarray]:
-        self.looked.append("attention")
-        sides = {1: [1.0, -1.0], 2: [-1.0, 1.0]}
-        maps = np.array([[sides[position]] for position in keywords.positions], np.float32)
-        return maps, np.zeros((3, 1, 2), np.float32)
-
-
-class FakeTrainings:
-    """Stands in for `deeplab_train`: leaves the files of a run, and remembers what it was asked for."""
-
-    def __init__(self) -> None:
-        self.done: list[tuple[str, int]] = []
-        self.trouble: dict[tuple[str, int], BaseException] = {}
-
-    def __call__(self, config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
-        key = (config.run.parent.name, config.seed)
-        assert config.resume == (config.run / "config.json").exists()
-        assert (config.labels / "manifest.json").is_file() and config.loss == "plain"
-        write_json(config.run / "config.json", to_json(config))
-        (config.run / "checkpoints").mkdir(exist_ok=True)
-        (config.run / "checkpoints" / "last.pt").write_bytes(b"state")
-        if key in self.trouble:
-            raise self.trouble[key]
-        self.done.append(key)
-        return {"steps": config.steps, "seconds": 1.5, "images_per_second": 4.0}
-
-
-def overlaps(config: EvaluateConfig, events: Events) -> np.ndarray:
-    """Networks on instances have 3 of 4 pixels of each class right in both pictures, the others 2 of 4."""
-    assert config.weights is not None and config.split == "val"
-    right = 3 if config.weights.parent.name.startswith("instances") else 2
-    return np.array([[[right] * 3, [4] * 3]] * len(VAL))
+from tests.pipelines.fake_label_study import (
+    CAT,
+    CLASSES,
+    DOG,
+    KEYWORDS,
+    OPEN,
+    ROWS,
+    SIZE,
+    FakeTrainings,
+    Networks,
+    overlaps,
+    write_data,
+)
 
 
 @pytest.fixture
@@ -111,22 +62,7 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> FakeTrainings:
 
 @pytest.fixture
 def config(tmp_path: Path, networks: Networks, trainings: FakeTrainings) -> AblateConfig:
-    voc = tmp_path / "voc"
-    (voc / "JPEGImages").mkdir(parents=True)
-    (voc / "ImageSets" / "Segmentation").mkdir(parents=True)
-    for name in [*KEYWORDS, *VAL]:
-        Image.fromarray(np.full((*SIZE, 3), 90, np.uint8)).save(voc / "JPEGImages" / f"{name}.png")
-        truth = np.zeros(SIZE, np.uint8)
-        truth[:, :5], truth[:, 10:15] = CAT, DOG
-        if name != "d":
-            write_palette_map(voc / "SegmentationClass" / f"{name}.png", truth)
-    lists = {"train": KEYWORDS, "val": VAL}
-    for split, names in lists.items():
-        (voc / "ImageSets" / "Segmentation" / f"{split}.txt").write_text("".join(f"{name}\n" for name in names))
-    table = "".join(f"{name},{words}\n" for name, words in KEYWORDS.items())
-    (tmp_path / "keywords.csv").write_text(f"image,keywords\n{table}")
-    (tmp_path / "classes.txt").write_text("cat\ndog\n")
-    write_weights(tmp_path / "weights.pt")
+    voc = write_data(tmp_path)
     return AblateConfig(
         table=5,
         voc=voc,

@@ -36,7 +36,7 @@ DSS = PaperMiou("saliency maps of DSS", "DeepLab-VGG16", 52.6)
 ATTENTION_DSS = PaperMiou("attention with DSS", "DeepLab-VGG16", 53.8)
 INSTANCES = PaperMiou("salient instances", "DeepLab-VGG16", 57.4)
 INSTANCES_DEEP = PaperMiou("salient instances", "DeepLab-ResNet101", 61.8)
-# The paper leaves its strategy to a supplement. A graph over the instances of all pictures is what its authors published
+# The paper leaves its strategy to a supplement. Its authors published a graph over the instances of all pictures
 # elsewhere (Fan et al., ECCV 2018).
 OF_INSTANCES = (INSTANCES, INSTANCES_DEEP)
 """The figures for labels from instances, for the strategies that use all that pictures tell."""

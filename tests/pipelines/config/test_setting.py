@@ -236,6 +236,7 @@ def test_printed_defaults_are_a_valid_settings_file(
         PseudoLabelConfig: {"weights": Path("x")},
         PredictConfig: {"images": Path("x")},
         ConvertConfig: {"images": Path("x"), "to": "csv", "out": Path("x.csv")},
+        AblateConfig: {name: Path("x") for name in ("images", "annotations", "test_annotations")},
     }
     needed |= one_of_several.get(stage, {})
     monkeypatch.chdir(tmp_path)
