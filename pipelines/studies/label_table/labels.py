@@ -6,7 +6,7 @@ OUT/table5/  found/                 cues: what the networks find in each picture
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +166,9 @@ def _label(row: RowPlan, plans: LabelPlans, failed: Mapping[str, Any], events: E
     stored = StoredWork(config, plan, plans.config.out, row.row.shape)
     work: PictureWork = stored
     learns = plan.strategy == "graph" or plan.cells or plan.recognise
-    with arithmetic(config), open_workers(config, work, list(plan.images.values()), events) as workers:
+    # Without a network a picture takes hundredths of a second. To start processes would take longer.
+    own = config if plan.cells else replace(config, workers=0)
+    with arithmetic(config), open_workers(own, work, list(plan.images.values()), events) as workers:
         evidence = learn(config, plan, stored.store) if todo and learns else Evidence()
         PicturePasses(plan, records, workers, events).label(todo, evidence)
     plan.notes.tell()
