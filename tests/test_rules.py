@@ -25,6 +25,8 @@ NO_RULES = {
     "irn-label", "mct-seg", "v2-resnet101", "ray-data", "s4-segmentation", "scikit-image", "pillow-heif", "utf-8",
     "utf-8-sig", "utf-16", "cvat-coco", "cvat-voc", "label-studio", "yolo-seg", "s4net-pickle", "data-facts",
     "s4-facts", "latin-1", "cache-control", "no-store",
+    # A row of a table.
+    "attention-saliency",
     # What a format cannot express; it is counted in a result, and stands behind no message.
     "no-instance", "too-many",
     # Why a picture or an instance has no label; they stand in records, and behind no message.

@@ -18,7 +18,7 @@ from pipelines.data.classes import Keywords
 from pipelines.data.working_size import WorkingSize
 from pipelines.labels.cue_store import CueStore
 from pipelines.labels.cues import PictureCues, confident
-from pipelines.labels.fill import FILLED_CONFIDENCE, shown_pixels
+from pipelines.labels.missing import FILLED_CONFIDENCE, shown_pixels
 from pipelines.labels.picture_work import PictureWork
 from pipelines.labels.plan import LabelPlan
 
@@ -53,7 +53,7 @@ def attention_alone(cues: PictureCues, keywords: Keywords) -> PictureCues:
     """
     size = cues.masks.shape[1:]
     maps = np.zeros((len(keywords), 1, 1), np.float32) if cues.attention is None else cues.attention.maps
-    masks = np.stack([shown_pixels(maps, number, size) for number in range(len(keywords))])
+    masks = np.stack(list(shown_pixels(maps, list(range(len(keywords))), size).values()))
     kept = np.flatnonzero(masks.any(axis=(1, 2)))
     scores = np.full(len(kept), FILLED_CONFIDENCE / 255, np.float32)
     return PictureCues(masks[kept], scores, cues.attention, named=np.array(keywords.positions, np.int64)[kept])

@@ -104,9 +104,9 @@ def test_each_row_has_the_labels_of_what_it_is_made_from(config: AblateConfig) -
     # With one keyword the union has it. With two, nothing tells them apart.
     assert label_of(config, "saliency", "b") == line(*((*part, DOG) for part in both))
     assert label_of(config, "saliency", "c") == line(*((*part, OPEN) for part in both))
-    # Strong attention reaches up to column 5, and from column 10 on, whatever instances there are.
-    assert label_of(config, "attention", "a") == line((0, 6, CAT))
-    assert label_of(config, "attention", "c") == line((0, 6, CAT), (10, 16, DOG))
+    # Strong attention reaches up to column 6, and from column 9 on, whatever instances there are.
+    assert label_of(config, "attention", "a") == line((0, 7, CAT))
+    assert label_of(config, "attention", "c") == line((0, 7, CAT), (9, 16, DOG))
     # Attention cuts the union in the middle.
     split = line((0, 5, CAT), (10, 15, DOG))
     assert label_of(config, "attention-saliency", "b") == line(*((*part, DOG) for part in both))

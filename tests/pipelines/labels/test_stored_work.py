@@ -38,11 +38,11 @@ def test_nothing_found_stays_nothing() -> None:
 
 def test_attention_alone_is_where_a_map_is_strong_and_the_strongest() -> None:
     # Two cells over 16 columns have their centres at 3.5 and 11.5. Between them a map falls from 1 to -1 by 0.25 a
-    # column, so it is above 0.5 up to column 5. The map of the other keyword is its mirror image.
+    # column, so it is above 0.3 up to column 6. The map of the other keyword is its mirror image.
     keywords = CLASSES.keywords(["cat", "cow"])
     found = attention_alone(cues(columns(0, 16), maps=[[1.0, -1.0], [-1.0, 1.0]]), keywords)
     assert found.named is not None and found.named.tolist() == [1, 3]
-    assert np.array_equal(found.masks[0], columns(0, 6)) and np.array_equal(found.masks[1], columns(10, 16))
+    assert np.array_equal(found.masks[0], columns(0, 7)) and np.array_equal(found.masks[1], columns(9, 16))
     assert found.scores.tolist() == pytest.approx([128 / 255] * 2)
 
 
