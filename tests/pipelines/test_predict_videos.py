@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import signal
+import struct
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,22 @@ def test_frames_of_another_video_or_another_step_are_refused(root: Path) -> None
     with pytest.raises(InputError, match=r"clip_000003: .*\[image-id-twice\]"):
         run(root, out="other", images=(root / "clip.mp4", root / "clip_000003.png"))
     assert files_of(root / "out") == before
+
+
+@needs_av
+def test_a_video_is_turned_as_a_player_shows_it(root: Path) -> None:
+    path = root / "phone.mp4"
+    with path.open("wb") as file, Film(file, Fraction(10)) as film:
+        film.add(np.repeat(np.array([220] * 24 + [20] * 40, np.uint8), 48 * 3).reshape(64, 48, 3).swapaxes(0, 1).copy())
+    content = bytearray(path.read_bytes())
+    place = content.index(b"tkhd") + 44  # of the matrix in the header of the track, 16.16 fixed point
+    assert struct.unpack(">9i", content[place : place + 36])[:5] == (1 << 16, 0, 0, 0, 1 << 16)
+    # x' = -y and y' = x: what was on the left is at the top.
+    content[place : place + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+    _, (frame,) = frames_of(path)
+    assert frame.shape == (64, 48, 3)
+    assert frame[:20].mean() == pytest.approx(220, abs=6) and frame[30:].mean() == pytest.approx(20, abs=6)
 
 
 @needs_av

@@ -20,7 +20,7 @@ from pipelines.config import PredictConfig
 from pipelines.errors import ConfigError, InputError, Stopped
 from pipelines.networks import load
 from pipelines.networks.picture_results import PictureInstances
-from pipelines.prediction import work
+from pipelines.prediction import answers, work
 from pipelines.views.picture_result import class_endings
 from s4cli.main import main
 from tests.pipelines.fake_networks import (
@@ -239,6 +239,18 @@ def test_batches_give_the_same_files_and_a_damaged_picture_fails_alone(root: Pat
     result = run(root, kind="s4net", what=ALL, batch_size=3)
     assert (result["written"], result["failed"]) == (4, 1)
     assert s4net.batches == [2, 2]  # a with e, and sub/c with sub/d
+    assert files_of(root / "out") == files_of(root / "single")
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_where_a_gpu_computes_threads_read_ahead_and_the_files_are_the_same(
+    root: Path, s4net: FakeS4Net, batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "images" / "b.png").write_bytes(b"damaged")
+    run(root, out="single", kind="s4net", what="masks")
+    monkeypatch.setattr(answers, "choose_device", lambda device: torch.device("cuda"))
+    assert run(root, kind="s4net", what="masks", batch_size=batch_size)["failed"] == 1
+    assert s4net.batches == ([] if batch_size == 1 else [2])  # sub/c with e; the others lost their partners
     assert files_of(root / "out") == files_of(root / "single")
 
 

@@ -60,3 +60,18 @@ def test_a_list_of_pictures_gives_a_list() -> None:
     maps = labels(list(pictures))
     assert [one.shape for one in maps] == [(20, 30), (20, 31)]
     assert np.array_equal(maps[1], labels(pictures[1])) and labels(list[np.ndarray]()) == []
+
+
+def test_pictures_together_are_the_same_as_one_by_one() -> None:
+    torch.manual_seed(0)
+    net = build_s4net(preset="modern", trunk="mobilenetv1_100", trunk_state=None, min_score=0.0, proposals=3)
+    network = S4NetPredictor(net, 64, 0.0, False, "cpu", "fp32")
+    draw = np.random.default_rng(0)
+    pictures = [draw.integers(0, 256, (*size, 3), np.uint8) for size in ((40, 60), (64, 64), (30, 20))]
+    together, single = network.together(pictures), [network(picture) for picture in pictures]
+    assert [len(found) for found in together] == [len(found) for found in single] and len(together[0]) > 0
+    for one, other, picture in zip(together, single, pictures, strict=True):
+        assert one.masks.shape[1:] == picture.shape[:2]
+        torch.testing.assert_close(one.scores, other.scores, rtol=0, atol=1e-6)
+        torch.testing.assert_close(one.boxes, other.boxes, rtol=0, atol=1e-2)
+        assert (one.masks != other.masks).float().mean() < 1e-3
