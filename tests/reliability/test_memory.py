@@ -94,7 +94,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "kind": "deeplab",
         "network": "efficientnet_lite0",
         "model": net.state_dict(),
-        "classes": {"names": classes.names, "indices": classes.indices},
+        "classes": classes.described(),
         "longest_side": 513,
     }
     save_checkpoint(root / "deeplab.pt", content)
