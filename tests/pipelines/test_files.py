@@ -12,10 +12,11 @@ from typing import BinaryIO
 import numpy as np
 import pytest
 
-from pipelines import errors
+from pipelines import errors, files
 from pipelines.errors import ConfigError, InputError, MachineError, S4Error, nearest_name
 from pipelines.files import (
     atomic_write,
+    copy_file,
     open_regular,
     plain,
     read_json,
@@ -24,9 +25,11 @@ from pipelines.files import (
     sha256_file,
     sha256_lines,
     write_json,
+    write_json_in_place,
     write_text,
 )
 from pipelines.journal import Journal
+from pipelines.stores.paths import to_path
 
 
 def gone_pid() -> int:
@@ -78,6 +81,75 @@ def test_the_temporary_lies_beside_its_destination_and_names_the_process(tmp_pat
 
     atomic_write(tmp_path / "a.bin", write)
     assert seen == [f".a.bin.{os.getpid()}.tmp"]
+
+
+def test_at_an_address_the_whole_content_is_sent(tmp_path: Path) -> None:
+    path = to_path("memory://of-files/a.json")
+    write_json(path, {"a": 1})
+    assert read_json(path) == {"a": 1}
+    assert remove_stale_temporaries(to_path("memory://of-files")) == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_disk_that_is_full_is_told_also_if_the_writer_swallows_the_error(tmp_path: Path) -> None:
+    def swallowing(file: BinaryIO) -> None:
+        try:
+            file.write(b"x" * 100_000)
+        except OSError:
+            pass
+
+    (tmp_path / f".a.{os.getpid()}.tmp").symlink_to("/dev/full")
+    with pytest.raises(MachineError, match=r"at least 100000 bytes needed, \d+ bytes free"):
+        atomic_write(tmp_path / "a", swallowing)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_failed_write_took_counts_as_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there: list[list[str]] = []
+    monkeypatch.setattr(
+        files, "write_error", lambda *given: there.append(os.listdir(tmp_path)) or ConfigError("m", "r")
+    )
+    with pytest.raises(ConfigError):
+        atomic_write(tmp_path / "a", lambda file: os.close(99_999))
+    assert there == [[]]
+
+
+def test_json_is_written_over_the_bytes_that_are_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    for before in ("x" * 100, ""):
+        path.write_text(before)
+        number = path.stat().st_ino
+        write_json_in_place(path, {"a": [1, float("nan")]})
+        assert path.read_text() == '{\n  "a": [\n    1,\n    null\n  ]\n}\n'
+        assert path.stat().st_ino == number
+    with pytest.raises(MachineError, match="write-failed"):
+        write_json_in_place(tmp_path / "none.json", {})
+
+
+def test_a_copy_has_the_bytes_of_its_source(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"\xff1")
+    (tmp_path / "b").write_bytes(b"old")
+    copy_file(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").read_bytes() == b"\xff1"
+    with pytest.raises(MachineError, match=r"none.*read-failed"):
+        copy_file(tmp_path / "none", tmp_path / "b")
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_text_is_read_with_and_without_a_byte_order_mark(tmp_path: Path, coding: str) -> None:
+    (tmp_path / "a").write_bytes("größe\n".encode(coding))
+    assert read_text(tmp_path / "a") == "größe\n"
+
+
+def test_processes_are_known_by_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(pid: int, number: int) -> None:
+        raise PermissionError
+
+    assert files.is_running(os.getpid())
+    assert not files.is_running(gone_pid())
+    assert not files.is_running(10**30)
+    monkeypatch.setattr(os, "kill", forbidden)
+    assert files.is_running(1)  # somebody else's
 
 
 def test_a_failing_writer_leaves_the_old_file_and_no_temporary(tmp_path: Path) -> None:

@@ -1,11 +1,28 @@
+import hashlib
+import json
 import os
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from pipelines.config import DemoConfig
-from pipelines.engine.checkpoint import load_checkpoint, pack_checkpoint, save_checkpoint, weights_file
+from pipelines.engine import checkpoint
+from pipelines.engine.checkpoint import (
+    load_checkpoint,
+    named_tensors,
+    pack_checkpoint,
+    require_fit,
+    save_checkpoint,
+    stored_bytes,
+    tensors_sha256,
+    weights_file,
+    weights_sha256,
+)
 from pipelines.engine.run_dir import RunDir
 from pipelines.errors import ConfigError, InputError
 
@@ -89,3 +106,211 @@ def test_a_packed_network_that_cannot_be_read_is_told(tmp_path: Path, content: b
     with pytest.raises(InputError) as caught:
         load_checkpoint(path)
     assert caught.value.rule == rule and str(path) in caught.value.message
+
+
+PATH = Path("a.pt")
+NET = {"w": torch.zeros(2, 3), "n": torch.tensor(7)}
+
+
+def test_the_room_of_a_checkpoint_is_that_of_its_tensors_and_a_little_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 65,536 bytes in any case, 1,024 for each tensor, and the 4 * 6 and 8 * 1 bytes of the numbers.
+    assert stored_bytes({"model": NET, "step": 3}) == 65536 + 2 * 1024 + 24 + 8
+    asked: list[tuple[Path, int]] = []
+    monkeypatch.setattr(checkpoint, "require_space", lambda path, needed: asked.append((path, needed)))
+    monkeypatch.setattr(checkpoint, "atomic_write", lambda path, write: None)
+    save_checkpoint(PATH, {"model": NET})
+    assert asked == [(PATH, 65536 + 2 * 1024 + 32)]
+
+
+def test_hashes_are_as_older_files_have_them(tmp_path: Path) -> None:
+    """Names of keys, and what is hashed: another hash would refuse every file that was written before."""
+    save_checkpoint(tmp_path / "a.pt", {"model": {"w": torch.tensor([1.0])}, "step": 3})
+    written = torch.load(tmp_path / "a.pt", weights_only=True)["s4_sha256"]
+    model = hashlib.sha256(b"w torch.float32 (1,)\n" + b"\0\0\x80\x3f").hexdigest()  # 1.0, least byte first
+    assert written == {"model": model, "rest": hashlib.sha256(b"step 3\n").hexdigest()}
+    assert tensors_sha256({"w": torch.tensor([1.0])}) == weights_sha256(tmp_path / "a.pt") == model
+    nested = {"b": {"d": [2, "x"]}, "a": ()}
+    save_checkpoint(tmp_path / "b.pt", nested)
+    rest = hashlib.sha256(b'a []\nb.d.0 2\nb.d.1 "x"\n').hexdigest()
+    assert torch.load(tmp_path / "b.pt", weights_only=True)["s4_sha256"] == {"rest": rest}
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda content: content["model"].update(w=torch.ones(2, 3)), "model"),
+        (lambda content: content.update(step=4), "rest"),
+        (lambda content: content.update(more={"w": torch.zeros(1)}), "more"),
+        (lambda content: content.pop("model"), "model"),
+        (lambda content: content.update(s4_sha256=3), "s4_sha256"),
+    ],
+)
+def test_what_differs_from_its_hash_is_named(tmp_path: Path, change: Callable[[Any], Any], named: str) -> None:
+    save_checkpoint(tmp_path / "a.pt", {"model": NET, "step": 3})
+    content = torch.load(tmp_path / "a.pt", weights_only=True)
+    change(content)
+    torch.save(content, tmp_path / "a.pt")
+    with pytest.raises(InputError) as caught:
+        load_checkpoint(tmp_path / "a.pt")
+    assert f"a.pt: {named} is not what was saved (its SHA-256 differs)" in str(caught.value)
+    assert caught.value.rule == "weights-damaged"
+
+
+def test_files_without_hashes_are_compared_with_the_checksums_of_the_archive(tmp_path: Path) -> None:
+    path = tmp_path / "a.pt"
+    torch.save({"model": {"w": torch.full((64,), 3.0)}}, path)
+    assert load_checkpoint(path)["model"]["w"].sum() == 192
+    data = bytearray(path.read_bytes())
+    data[data.index(torch.full((64,), 3.0).numpy().tobytes()) + 40] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"the checksum of .*data/0 differs.*\[weights-damaged\]"):
+        load_checkpoint(path)
+
+
+def test_files_of_torchs_older_format_are_read(tmp_path: Path) -> None:
+    torch.save({"model": NET}, tmp_path / "a.pt", _use_new_zipfile_serialization=False)
+    assert torch.equal(load_checkpoint(tmp_path / "a.pt")["model"]["w"], NET["w"])
+
+
+def test_an_archive_that_is_compressed_or_says_more_than_it_holds_is_refused(tmp_path: Path) -> None:
+    torch.save({"model": {"w": torch.zeros(100_000)}}, tmp_path / "a.pt")
+    with zipfile.ZipFile(tmp_path / "a.pt") as whole, zipfile.ZipFile(tmp_path / "b.pt", "w", 8) as packed:
+        for member in whole.infolist():
+            packed.writestr(member.filename, whole.read(member), compress_type=zipfile.ZIP_DEFLATED)
+    with pytest.raises(InputError, match=r"it is compressed.*\[weights-damaged\]"):
+        load_checkpoint(tmp_path / "b.pt")
+    data = (tmp_path / "a.pt").read_bytes()
+    size = (400_000).to_bytes(4, "little")
+    assert data.count(size) >= 2
+    (tmp_path / "a.pt").write_bytes(data.replace(size, (4_000_000).to_bytes(4, "little")))
+    with pytest.raises(InputError, match=r"its parts are larger than the file.*\[weights-damaged\]"):
+        load_checkpoint(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ([1], "holds a list without names"),
+        ({1: 2}, "holds a dict without names"),
+        ({"w": torch.zeros(1).expand(1000)}, "w is no plain tensor"),
+        ({"a": [{"w": torch.zeros(3, 1).expand(3, 2)}]}, "a.0.w is no plain tensor"),
+    ],
+)
+def test_what_is_not_named_and_plain_is_refused(tmp_path: Path, content: Any, told: str) -> None:
+    torch.save(content, tmp_path / "a.pt")
+    with pytest.raises(InputError) as caught:
+        load_checkpoint(tmp_path / "a.pt")
+    assert told in caught.value.message and caught.value.rule == "weights-damaged"
+
+
+def test_what_is_missing_or_a_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.pt: no such file, a checkpoint expected.*weights-missing"):
+        load_checkpoint(tmp_path / "none.pt")
+    (tmp_path / "folder.pt").mkdir()
+    with pytest.raises(InputError, match=r"folder\.pt: is a folder, a FIFO or a device.*weights-missing"):
+        load_checkpoint(tmp_path / "folder.pt")
+    (tmp_path / "empty.pt").touch()
+    with pytest.raises(InputError, match=r"empty\.pt: cannot be read as a checkpoint .*\[weights-damaged\]$"):
+        load_checkpoint(tmp_path / "empty.pt")
+
+
+@pytest.mark.parametrize("part", [None, {}, [], 3])
+def test_a_part_without_tensors_is_refused(part: Any) -> None:
+    with pytest.raises(InputError, match=r"tensors are missing.*weights-damaged"):
+        named_tensors(PATH, part)
+
+
+@pytest.mark.parametrize("part", [{"w": 1}, {1: torch.zeros(1)}, {"w": torch.zeros(1), "v": None}])
+def test_a_part_with_more_than_named_tensors_is_refused(part: Any) -> None:
+    with pytest.raises(InputError, match=r"not all of its tensors are named tensors.*weights-damaged"):
+        named_tensors(PATH, part)
+
+
+def test_tensors_that_fit_are_taken() -> None:
+    require_fit(PATH, {"w": torch.ones(2, 3, dtype=torch.float64), "n": torch.tensor(3, dtype=torch.int32)}, NET)
+    assert named_tensors(PATH, NET) == NET
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"n": None}, "does not fit the network it names (n is missing)"),
+        ({"w": torch.zeros(3, 2)}, "does not fit the network it names (w has shape (3, 2), not (2, 3))"),
+        ({"w": torch.zeros(2, 3, dtype=torch.int64)}, "w holds numbers of type torch.int64, not torch.float32"),
+        ({"w": torch.zeros(2, 3, dtype=torch.complex64)}, "w holds numbers of type torch.complex64, not torch.float32"),
+        ({"n": torch.tensor(1j)}, "n holds numbers of type torch.complex64, not torch.int64"),
+        ({"v": torch.zeros(1)}, "does not fit the network it names (v is no part of it)"),
+        ({"w": torch.full((2, 3), float("nan"))}, "w holds numbers that are not finite"),
+        ({"w": torch.tensor([[0, 0, 0], [0, 0, float("inf")]])}, "w holds numbers that are not finite"),
+    ],
+)
+def test_tensors_that_do_not_fit_are_named(change: dict[str, Any], told: str) -> None:
+    part = {name: tensor for name, tensor in {**NET, **change}.items() if tensor is not None}
+    with pytest.raises(InputError) as caught:
+        require_fit(PATH, part, NET)
+    assert caught.value.message.startswith(f"a.pt: {told}, ")
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Path:
+    facts = {"kind": "deeplab", "config": {}, "network": "n", "multi_scale": True, "classes": {"names": []}}
+    pack_checkpoint(
+        {**facts, "longest_side": 9, "model": {"w": torch.ones(2, 2), "b": torch.ones(2)}}, tmp_path / "n.safetensors"
+    )
+    return tmp_path / "n.safetensors"
+
+
+def test_a_packed_network_has_all_facts_and_its_hash(packed: Path) -> None:
+    content = load_checkpoint(packed)
+    assert content.pop("model").keys() == {"w", "b"}
+    assert content == {
+        "kind": "deeplab", "config": {}, "network": "n", "multi_scale": True, "classes": {"names": []},
+        "longest_side": 9,
+    }  # fmt: skip
+    data = packed.read_bytes()
+    packed.write_bytes(data.replace(b'\\"network\\": \\"n\\"', b'\\"network\\": \\"m\\"'))
+    assert packed.read_bytes() != data
+    with pytest.raises(InputError, match=r"rest is not what was saved"):
+        load_checkpoint(packed)
+
+
+def test_numbers_of_one_dimension_stay_in_full(tmp_path: Path) -> None:
+    pack_checkpoint({"model": {"m": torch.ones(2, 2), "v": torch.ones(2)}}, tmp_path / "n.safetensors")
+    with checkpoint.safe_open(tmp_path / "n.safetensors", framework="pt") as opened:
+        assert {name: opened.get_tensor(name).dtype for name in ("m", "v")} == {"m": torch.half, "v": torch.float}
+        assert set(opened.metadata()) == {"s4"}
+
+
+def test_a_packed_network_is_compared_with_the_record_beside_it(packed: Path) -> None:
+    record = packed.with_suffix(".json")
+    for content in (
+        "[1]",
+        "{",
+        '{"sha256": 3}',
+        json.dumps({"sha256": hashlib.sha256(packed.read_bytes()).hexdigest()}),
+    ):
+        record.write_text(content)
+        assert load_checkpoint(packed)["network"] == "n"
+    record.write_text(json.dumps({"sha256": "0" * 64}))
+    with pytest.raises(InputError, match=r"is not the file that n\.json describes .*\[weights-damaged\]"):
+        load_checkpoint(packed)
+
+
+def test_safetensors_of_other_programs_hold_a_model_alone(tmp_path: Path) -> None:
+    save_file({"w": torch.ones(1)}, tmp_path / "n.safetensors")
+    assert load_checkpoint(tmp_path / "n.safetensors").keys() == {"model"}
+    save_file({"w": torch.ones(1)}, tmp_path / "n.safetensors", metadata={"s4": "[1]"})
+    with pytest.raises(InputError, match=r"its header holds no settings"):
+        load_checkpoint(tmp_path / "n.safetensors")
+
+
+def test_equal_contents_give_equal_bytes(tmp_path: Path) -> None:
+    text = "".join(["na", "me"])
+    shared = torch.arange(8.0)
+    one = {"model": {"w": shared[2:4]}, "a": text, "b": text, "c": (1, [2])}
+    two = {"model": {"w": shared[2:4].clone()}, "a": "name", "b": "".join(["n", "ame"]), "c": (1, [2])}
+    for name, content in (("a.pt", one), ("b.pt", two)):
+        (tmp_path / name).mkdir()
+        save_checkpoint(tmp_path / name / "x.pt", content)
+    assert (tmp_path / "a.pt/x.pt").read_bytes() == (tmp_path / "b.pt/x.pt").read_bytes()
+    assert load_checkpoint(tmp_path / "a.pt/x.pt")["c"] == (1, [2])
