@@ -77,7 +77,7 @@ class Address(LexicalAddress):
         if self._size is not None:
             return _Found(False, self._size)
         try:
-            self.store.invalidate_cache(self.key)  # others write too
+            self._root.forget(self._inside)
             info = self._asked(self.store.info, self.key)
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -117,7 +117,7 @@ class Address(LexicalAddress):
     def iterdir(self) -> Generator["Address", None, None]:
         """Yield what lies in the folder, sorted by name; nothing for a folder that does not exist."""
         try:
-            self.store.invalidate_cache(self.key)
+            self._root.forget(self._inside)
             entries = self._asked(self.store.ls, self.key, detail=True)
         except FileNotFoundError:
             return
@@ -148,7 +148,7 @@ class Address(LexicalAddress):
             left_out: Told the names that no path can stand for.
         """
         try:
-            self.store.invalidate_cache(self.key)
+            self._root.forget(self._inside)
             entries = self._asked(self.store.find, self.key, detail=True)
         except FileNotFoundError:
             return []

@@ -1,12 +1,13 @@
 """The stores that addresses lead to: fsspec's file systems, how they are opened, and what their failures mean."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import PurePosixPath
 from threading import Lock
 from typing import Any, NamedTuple
 
-from pipelines.errors import ConfigError, InputError, MachineError, masked, nearest_name
+from pipelines.errors import ConfigError, InputError, MachineError, S4Error, masked, nearest_name
 
 
 class Store(NamedTuple):
@@ -41,8 +42,18 @@ class Store(NamedTuple):
         return f"{self.before}{'' if str(inside) == '.' else inside}{self.after}"
 
     def key(self, inside: PurePosixPath) -> str:
-        """Return the name by which fsspec knows a path in the store."""
-        return str(self.opened[0]._strip_protocol(f"{self.before.rpartition('::')[2]}{inside}"))
+        """Return the name by which fsspec knows a path in the store.
+
+        Raises:
+            ConfigError: The driver takes no such path [address-form].
+        """
+        with _whole(self.text(inside)):
+            return str(self.opened[0]._strip_protocol(f"{self.before.rpartition('::')[2]}{inside}"))
+
+    def forget(self, inside: PurePosixPath) -> None:
+        """Make the driver forget what it keeps of a path, since others write too; errors as for `key`."""
+        with _whole(self.text(inside)):
+            self.opened[0].invalidate_cache(self.key(inside))
 
 
 def split_address(text: str) -> tuple[Store, PurePosixPath]:
@@ -88,9 +99,23 @@ def _store(text: str) -> tuple[Any, AbstractContextManager[Any]]:
             raise ConfigError(
                 f"{shown}: no file system has this protocol, one that fsspec knows expected; {hint}", "address-protocol"
             ) from error
-        raise ConfigError(
-            f"{shown}: cannot be opened ({in_words(error)}), a whole address expected; correct it", "address-form"
-        ) from error
+        raise _unusable(text, error) from error
+
+
+@contextmanager
+def _whole(text: str) -> Iterator[None]:
+    """Turn what a driver raises on an address whose form it does not take into an error with a rule."""
+    try:
+        yield
+    except S4Error:
+        raise
+    except Exception as error:  # each driver has errors of its own
+        raise _unusable(text, error) from error
+
+
+def _unusable(text: str, error: Exception) -> ConfigError:
+    message = f"{masked(text)}: cannot be opened ({in_words(error)}), a whole address expected; correct it"
+    return ConfigError(message, "address-form")
 
 
 def failure(shown: str, error: Exception, found: str) -> MachineError:

@@ -4,9 +4,10 @@ import pickle
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import fsspec
 import pytest
@@ -275,6 +276,30 @@ def test_a_bucket_that_is_missing_is_told() -> None:
 def test_addresses_that_cannot_be_opened(text: str, kind: type[S4Error], told: str) -> None:
     with pytest.raises(kind, match=told):
         to_path(text).exists()
+
+
+def _takes_no_such_path(*_: object) -> str:
+    raise ValueError("an id is namespace/name")
+
+
+_LOOKS = [Address.exists, Address.iterdir, Address.files]  # before these, the driver forgets what it keeps
+
+
+@pytest.mark.parametrize(
+    ("question", "refuses"),
+    [
+        *((question, "_strip_protocol") for question in (*_LOOKS, Address.fitting, Address.read_bytes)),
+        *((question, "invalidate_cache") for question in _LOOKS),
+    ],
+)
+def test_what_a_driver_raises_on_the_form_of_a_path_is_told(
+    question: Callable[[Address], Any], refuses: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = at("flaky://b/x")
+    address.exists()  # the store is open
+    monkeypatch.setattr(FlakyStore, refuses, _takes_no_such_path)
+    with pytest.raises(ConfigError, match=r"flaky://b/x: cannot be opened .*an id is namespace/name.*\[address-form\]"):
+        list(question(address) or ())
 
 
 def test_a_driver_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
