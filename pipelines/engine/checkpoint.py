@@ -11,6 +11,7 @@ import hashlib
 import json
 import pickle
 import sys
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -215,7 +216,9 @@ def require_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
 def _load_archive(path: Path, file: Path) -> Any:
     try:
         _require_bounded(file)
-        return torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # torch's own name no file; what is wrong with the content is told below
+            warnings.simplefilter("ignore")
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{path}: is no checkpoint, or holds more than tensors and plain data, a checkpoint written by s4 "

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -314,3 +315,29 @@ def test_equal_contents_give_equal_bytes(tmp_path: Path) -> None:
         save_checkpoint(tmp_path / name / "x.pt", content)
     assert (tmp_path / "a.pt/x.pt").read_bytes() == (tmp_path / "b.pt/x.pt").read_bytes()
     assert load_checkpoint(tmp_path / "a.pt/x.pt")["c"] == (1, [2])
+
+
+def _sparse() -> torch.Tensor:
+    return torch.eye(3).to_sparse()
+
+
+def _quantized() -> torch.Tensor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)
+
+
+@pytest.mark.parametrize("make", [_sparse, _quantized])
+def test_tensors_of_which_torch_warns_are_refused_without_its_warning(
+    tmp_path: Path, make: Callable[[], torch.Tensor]
+) -> None:
+    path = tmp_path / "net.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.save({"kind": "s4net", "model": {"a": make()}}, path)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with pytest.raises(InputError) as caught:
+            load_checkpoint(path)
+    assert told == []
+    assert caught.value.rule == "weights-damaged" and str(path) in caught.value.message
