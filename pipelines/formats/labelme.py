@@ -20,7 +20,7 @@ from pipelines.data.images import ImageFile, encode_png, mask_in_png
 from pipelines.data.notes import Notes
 from pipelines.data.rle import decode_masks, encode_masks, read_rle, usable_polygons
 from pipelines.errors import InputError
-from pipelines.files import read_json
+from pipelines.files import read_json, read_text
 from pipelines.formats.annotated import AnnotatedPicture, AnnotatedSet, Instance, class_name, require_ids_once
 from pipelines.formats.coco import score_of
 from pipelines.formats.losses import Losses
@@ -66,7 +66,7 @@ def read_labelme(path: Path, form: str, places: PicturePlaces, notes: Notes) -> 
     contents = {image_id: _Content(file, read_json(file)) for image_id, file in files.items()}
     require_ids_once(list(files), path)
     listed = path.with_name(_NAMES) if path.is_file() else path / _NAMES
-    lines = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
+    lines = read_text(listed).splitlines() if listed.is_file() else []
     names = dict.fromkeys(name.strip() for name in lines if name.strip() and name.strip() not in _NO_CLASS)
     names |= dict.fromkeys(name for content in contents.values() for name in content.names)
     root = path if path.is_dir() else path.parent

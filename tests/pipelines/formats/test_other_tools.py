@@ -108,6 +108,13 @@ def test_labelme(folder: Path) -> None:
     np.testing.assert_array_equal(found["dog"], dog)
 
 
+def test_names_for_labelme_that_are_no_text_are_refused(folder: Path) -> None:
+    (folder / "p.json").write_text(json.dumps(LABELME))
+    (folder / "labels.txt").write_bytes(b"caf\xe9\n")
+    with pytest.raises(InputError, match=r"labels\.txt: byte 3 is not UTF-8.*\[text-damaged\]"):
+        read(folder)
+
+
 @pytest.mark.parametrize(("text", "scores"), [(SUPERVISION_YOLO, [None, None]), (ULTRALYTICS, [0.9, 0.5])])
 def test_yolo_of_supervision_and_ultralytics(tmp_path: Path, text: str, scores: list[float | None]) -> None:
     (tmp_path / "images").mkdir()
