@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from pipelines.errors import printable
 from pipelines.file_errors import write_error
+from pipelines.regular_files import open_to_append
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -134,8 +135,8 @@ class Events:
         line = printable(line)
         try:
             self._log.parent.mkdir(parents=True, exist_ok=True)
-            with self._log.open("a", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+            with open_to_append(self._log) as file:
+                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n".encode(errors="backslashreplace"))
         except OSError as error:
             raise write_error(self._log, error) from error
 

@@ -27,8 +27,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from pipelines.errors import ConfigError, MachineError
+from pipelines.errors import ConfigError, InputError, MachineError
 from pipelines.files import is_running, write_text
+from pipelines.regular_files import open_regular
 
 _NAME = re.compile(r"\.s4-lock(?:-(\d+)-of-(\d+))?")
 # What a file system without hard links answers.
@@ -261,9 +262,10 @@ def _content(holder: Holder) -> str:
 def _read(path: Path) -> Holder | None:
     """Return the holder of a lock; None if there is no whole lock."""
     try:
-        content = json.loads(path.read_bytes())
+        with open_regular(path) as file:
+            content = json.loads(file.read())
         holder = Holder(**{field.name: content[field.name] for field in fields(Holder)})
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (InputError, OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     whole = type(holder.pid) is int and holder.pid > 0 and re.fullmatch(r"[0-9a-f]{32}", str(holder.token))
     return holder if whole else None

@@ -8,6 +8,7 @@ from typing import Any
 from pipelines.errors import InputError
 from pipelines.file_errors import read_error, write_error
 from pipelines.files import plain, sync_folder
+from pipelines.regular_files import open_regular, open_to_append
 
 
 class Journal:
@@ -34,7 +35,7 @@ class Journal:
             self._clean = True
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab") as file:
+            with open_to_append(self.path) as file:
                 file.write(line.encode())
         except OSError as error:
             self._clean = False  # a part of the line may be there
@@ -46,7 +47,7 @@ class Journal:
     def sync(self) -> None:
         """Force everything appended so far on to the disk."""
         try:
-            with self.path.open("ab") as file:
+            with open_to_append(self.path) as file:
                 os.fsync(file.fileno())
             sync_folder(self.path.parent)
         except OSError as error:
@@ -100,7 +101,7 @@ class Journal:
         return records, sum(len(line) for line in lines[: len(records)])
 
     def _bytes_from(self, start: int) -> bytes:
-        with self.path.open("rb") as file:
+        with open_regular(self.path) as file:
             file.seek(start)
             return file.read()
 

@@ -1,7 +1,8 @@
-"""Opening of regular files alone: a FIFO or a device with a picture's name may never end."""
+"""Opening of regular files alone: a FIFO or a device with the name of a file may never end."""
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,6 +41,23 @@ def open_regular(path: Path, buffering: int = -1) -> BinaryIO:
         file.close()
         raise
     return file
+
+
+def open_to_append(path: Path) -> BinaryIO:
+    """Open a file to add bytes at its end, if it is a regular file; a missing one is made.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InputError: The path leads to a FIFO, a socket or a device [not-regular].
+        OSError: The file cannot be opened, or is a folder.
+    """
+    if os.path.lexists(path):
+        with suppress(FileNotFoundError):  # a link to a file that is to be made
+            require_regular(path)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+    return os.fdopen(os.open(path, flags, 0o666), "ab")
 
 
 def require_regular(path: Path) -> None:

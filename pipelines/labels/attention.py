@@ -37,6 +37,7 @@ from pipelines.labels.linear_probe import fit_probe
 from pipelines.labels.plan import LabelPlan
 from pipelines.networks.trunk_names import resolve_trunk
 from pipelines.networks.trunk_weights import trunk_state
+from pipelines.regular_files import require_regular
 from pipelines.stores.paths import local_copy
 from s4net.cpu import make_fast
 
@@ -226,11 +227,12 @@ def load_attention(
         None if the file is missing or damaged, or if its fingerprint is another one.
     """
     try:
+        require_regular(path)
         with local_copy(path) as copy, safe_open(copy, framework="pt") as file:
             if (file.metadata() or {}).get("fingerprint") != fingerprint:
                 return None
             tensors = {name: file.get_tensor(name) for name in ("weight", "bias", "unit")}
-    except (OSError, SafetensorError):
+    except (InputError, OSError, SafetensorError):
         return None
     net = _new_net(trunk, len(classes.names), trunk_state, seed, device)
     _set_classifier(net, tensors["weight"], tensors["bias"])

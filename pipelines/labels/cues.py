@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 
 from pipelines.data.classes import Keywords
 from pipelines.data.rle import decode_masks, encode_masks
+from pipelines.errors import InputError
 from pipelines.files import atomic_write
 from pipelines.labels.attention import AttentionMaps
 from pipelines.labels.cells import Cells, sample_cells
 from pipelines.labels.coarse_maps import mean_inside
 from pipelines.labels.instances import FoundInstances, MaskSource
 from pipelines.labels.recognizer import Recognizer
+from pipelines.regular_files import open_regular
 
 FALLBACK = 1 / 3  # share of `min_score` that is enough in a picture without a better instance
 
@@ -113,7 +115,7 @@ _ARRAYS = ("recognised", "windows", "named")
 def load_cues(path: Path) -> PictureCues | None:
     """Read what `PictureCues.save` wrote; return None if the file is missing or damaged."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+        with open_regular(path) as file, np.load(file, allow_pickle=False) as content:
             height, width = content["size"].tolist()
             rles = [{"size": [height, width], "counts": str(counts)} for counts in content["masks"]]
             masks = decode_masks(rles, height, width).astype(bool)
@@ -122,7 +124,7 @@ def load_cues(path: Path) -> PictureCues | None:
                 if all(key in content for key in keys.values()):
                     rest[name] = group(**{field: _number_or_array(content[key]) for field, key in keys.items()})
             return PictureCues(masks, content["scores"], **rest)
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+    except (InputError, OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
 
 

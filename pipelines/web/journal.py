@@ -20,6 +20,7 @@ from pipelines.data.review import REVIEW, actions_by_picture, live_actions
 from pipelines.errors import InputError
 from pipelines.file_errors import read_error, write_error
 from pipelines.journal import Journal
+from pipelines.regular_files import open_regular, open_to_append
 
 
 class SharedJournal:
@@ -98,7 +99,7 @@ class SharedJournal:
         with self._thread:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                file = self.path.open("ab")
+                file = open_to_append(self.path)
             except OSError as error:
                 raise write_error(self.path, error) from error
             with file:
@@ -110,7 +111,7 @@ class SharedJournal:
 
     def _mend(self) -> None:
         """Cut off the line that a killed writer left torn; the lock says that nobody is writing it."""
-        with self.path.open("rb") as file:
+        with open_regular(self.path) as file:
             if file.seek(0, os.SEEK_END) > 0:
                 file.seek(-1, os.SEEK_END)
                 if file.read(1) != b"\n":

@@ -9,6 +9,7 @@ from typing import Any
 from pipelines.data.record_files import RECORDS, Record
 from pipelines.errors import InputError
 from pipelines.file_errors import read_error
+from pipelines.regular_files import open_regular
 from pipelines.web.doubt import Doubt
 
 SHOWN = ("all", "open", "reviewed", "accepted", "rejected")
@@ -62,7 +63,7 @@ class RecordFile:
             InputError: The file changed since it was opened [journal-damaged].
         """
         try:
-            with self._path.open("rb") as file:
+            with open_regular(self._path) as file:
                 file.seek(self._starts[image_id])
                 record = self._parsed(file.readline())
         except OSError as error:
@@ -73,7 +74,7 @@ class RecordFile:
 
     def _lines(self) -> Iterator[tuple[int, Record]]:
         try:
-            with self._path.open("rb") as file:
+            with open_regular(self._path) as file:
                 start = 0
                 for line in file:
                     yield start, self._parsed(line)
