@@ -40,6 +40,7 @@ from s4cli.click_commands import AnyPath, general_options, loudness_of, stage_co
 from s4cli.completion import SHELLS, script_for
 from s4cli.crash import exit_code_of
 from s4cli.output import print_result
+from s4cli.unread import Program
 
 if TYPE_CHECKING:
     from pipelines.events import Events
@@ -61,7 +62,7 @@ def run_line(given: Sequence[str]) -> int:
     return exit_code_of(lambda: s4.main(list(given), prog_name="s4", standalone_mode=False), "--json" in given)
 
 
-@click.group(context_settings=_CONTEXT)
+@click.group(cls=Program, context_settings=_CONTEXT)
 @click.version_option(__version__, prog_name="s4", message="%(prog)s %(version)s")
 def s4() -> None:
     """Weakly-supervised semantic segmentation through salient instances.

@@ -19,6 +19,7 @@ from pipelines.errors import MachineError, S4Error, printable
 from pipelines.file_errors import full_disk, write_error
 from s4cli.main import SIGNALLED
 from s4cli.output import PrintedFailure, print_error
+from s4cli.unread import say, unread, until_unread
 
 OK = 0
 FAULT = 1
@@ -43,19 +44,20 @@ def exit_code_of(work: Callable[[], object], as_json: bool = False) -> int:
     try:
         work()
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
+        say(error.format_message())
         return USAGE
     except PrintedFailure as error:
-        click.echo(f"error: {printable(str(error))}", err=True)
+        say(f"error: {printable(str(error))}")
         return error.exit_code
-    except (Exception, KeyboardInterrupt, Interrupted) as error:
+    except (Exception, KeyboardInterrupt, Interrupted, SystemExit) as error:
         faults, code = _described(_cause(error))
         for message, rule in faults:
             # Lines are those of click, and of a traceback that no file takes; in a message, they are of a name.
             shown = printable(message, "" if isinstance(error, S4Error) else "\n\t")
-            click.echo(f"error: {shown}" + (f" [{rule}]" if code not in _WITHOUT_RULE else ""), err=True)
+            say(f"error: {shown}" + (f" [{rule}]" if code not in _WITHOUT_RULE else ""))
         if as_json:
-            print_error(faults, code)
+            with until_unread():
+                print_error(faults, code)
         return code
     return OK
 
@@ -68,7 +70,15 @@ def _print_any_name() -> None:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """Return the signal that ends the work if an error comes of it: libraries may turn what it raised into theirs."""
+    """Return the signal that ends the work if an error comes of it: libraries may turn what it raised into theirs.
+
+    Click turns a pipe without a reader into the end of the program where it prints help.
+    """
+    if isinstance(error, SystemExit):
+        broken = unread()
+        if broken is None:
+            raise error
+        return broken
     signalled = Watch.running.interruption if Watch.running is not None else None
     return error if signalled is None or isinstance(error, S4Error) else signalled
 

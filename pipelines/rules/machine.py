@@ -63,6 +63,11 @@ MACHINE = {
         "memory: used up, more expected",
         "Lower `--batch-size`, the picture size or `--workers`.",
     ),
+    "output-unread": Rule(
+        "What the command prints goes into a pipe whose reader has ended. The command stops.",
+        "stdout: nobody reads it any more",
+        "Let the program behind the pipe read everything, or write to a file.",
+    ),
     "not-finite": Rule(
         "A loss or gradient is not finite. No further step can repair that.",
         "runs/s4net: loss or gradient is not finite at step 120",

@@ -1,0 +1,67 @@
+"""What happens where nobody reads what a command prints, as behind `s4 check | head -1`."""
+
+import os
+import select
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from pipelines.errors import MachineError
+
+_STREAMS = {1: "stdout", 2: "stderr"}
+
+
+class Program(click.Group):
+    """The group of all commands. An output that nobody reads ends a command as an error of the machine.
+
+    Click would end the program with 1 and without a word after any broken pipe, that of another process included.
+    """
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command of a line.
+
+        Raises:
+            MachineError: Nobody reads an output any more [output-unread].
+        """
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise unread() or RuntimeError(f"a pipe to another process broke ({error})") from error
+
+
+@contextmanager
+def until_unread() -> Iterator[None]:
+    """Print inside as far as somebody reads it."""
+    try:
+        yield
+    except BrokenPipeError:
+        unread()
+
+
+def say(text: str) -> None:
+    """Print a line on stderr, if somebody reads it."""
+    with until_unread():
+        click.echo(text, err=True)
+
+
+def unread() -> MachineError | None:
+    """Return the error of outputs that nobody reads any more; None if all are read.
+
+    What is printed to such an output from now on is lost, and no error any more.
+    """
+    poll = select.poll()
+    for number in _STREAMS:
+        poll.register(number, 0)
+    broken = [number for number, event in poll.poll(0) if event & select.POLLERR]
+    for number in broken:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, number)
+        os.close(nowhere)
+    if not broken:
+        return None
+    names = " and ".join(_STREAMS[number] for number in sorted(broken))
+    found = f"{names}: nobody reads it any more, a reader until the end expected"
+    return MachineError(
+        f"{found}; let the program behind the pipe read everything, or write to a file", "output-unread"
+    )
