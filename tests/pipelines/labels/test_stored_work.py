@@ -1,11 +1,17 @@
 """Labels from cues that were found before: the shapes that they are made from."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from pipelines.config import PseudoLabelConfig, Shard
 from pipelines.data.classes import ClassList
-from pipelines.labels.cues import KeywordMaps, PictureCues
-from pipelines.labels.stored_work import attention_alone, saliency
+from pipelines.labels.cells import Cells
+from pipelines.labels.cue_store import CueStore
+from pipelines.labels.cues import InstanceLooks, KeywordMaps, PictureCues
+from pipelines.labels.plan import LabelPlan
+from pipelines.labels.stored_work import StoredWork, attention_alone, saliency
 
 CLASSES = ClassList.from_names(["cat", "dog", "cow"])
 SIZE = (2, 16)
@@ -55,3 +61,28 @@ def test_a_keyword_that_attention_shows_nowhere_has_no_pixels() -> None:
 
 def test_a_picture_without_attention_maps_shows_nothing() -> None:
     assert len(attention_alone(cues(columns(0, 3)), CLASSES.keywords(["cat"])).masks) == 0
+
+
+@pytest.mark.parametrize(("cells", "recognise"), [(False, False), (True, False), (False, True), (True, True)])
+def test_a_plan_sees_of_the_cues_what_it_asks_for(tmp_path: Path, cells: bool, recognise: bool) -> None:
+    found = PictureCues(
+        columns(0, 4)[None],
+        np.ones(1, np.float32),
+        KeywordMaps(np.zeros((1, 1, 2), np.float32), 1.0),
+        InstanceLooks(np.zeros((1, 3), np.float32), np.zeros((1, 1), np.float32)),
+        Cells(np.zeros((2, 3), np.float32), np.arange(2)),
+        recognised=np.zeros(1, np.float32),
+        windows=np.zeros((1, 2, 2), np.float32),
+    )
+    CueStore(tmp_path).save("a", found)
+    plan = LabelPlan({}, {"a": CLASSES.keywords(["cat"])}, CLASSES, Shard(), "graph", cells=cells, recognise=recognise)
+    config = PseudoLabelConfig(images=(tmp_path,), weights=tmp_path / "w.pt", out=tmp_path / "labels")
+    seen = StoredWork(config, plan, tmp_path, "instances").store.load("a", SIZE)
+    assert seen.attention is not None and seen.looks is not None
+    assert (seen.cells is not None, seen.recognised is not None, seen.windows is not None) == (
+        cells,
+        recognise,
+        recognise,
+    )
+    union = StoredWork(config, plan, tmp_path, "saliency").store.load("a", SIZE)
+    assert (union.looks, union.cells, union.recognised, union.windows) == (None, None, None, None)
