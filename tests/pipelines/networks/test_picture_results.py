@@ -64,7 +64,7 @@ def test_a_list_of_pictures_gives_a_list() -> None:
 
 def test_pictures_together_are_the_same_as_one_by_one() -> None:
     torch.manual_seed(0)
-    net = build_s4net(preset="modern", trunk="mobilenetv1_100", trunk_state=None, min_score=0.0, proposals=3)
+    net = build_s4net(preset="modern", trunk="mobilenet_v1", trunk_state=None, min_score=0.0, proposals=3)
     network = S4NetPredictor(net, 64, 0.0, False, "cpu", "fp32")
     draw = np.random.default_rng(0)
     pictures = [draw.integers(0, 256, (*size, 3), np.uint8) for size in ((40, 60), (64, 64), (30, 20))]
