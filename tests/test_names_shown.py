@@ -12,10 +12,10 @@ from PIL import Image
 
 from pipelines.errors import InputError, printable
 from pipelines.events import Events
-from pipelines.report.ablation_table import _cell_text, _code, _plain
 from pipelines.report.charts import chart_text, loss_curves, per_class_bars
 from pipelines.report.explain_figure import _Canvas, _png
 from pipelines.report.html import Picture, Section, Table, render_report
+from pipelines.report.markdown_text import _cell_text, code, plain_text
 from pipelines.report.overlays import _fitted, _font, _legend
 from pipelines.report.speed_plot import speed_plot
 from s4cli.crash import exit_code_of
@@ -155,14 +155,14 @@ def test_json_holds_every_name_unchanged(name: str, capsys: pytest.CaptureFixtur
 
 @each_name
 def test_a_table_of_markdown_keeps_its_cells(name: str) -> None:
-    cell, code = _cell_text(name), _code(name)
+    cell, quoted = _cell_text(name), code(name)
     assert "\n" not in cell and "|" not in cell.replace(r"\|", "")
-    fence = re.match("`+", code)
-    assert fence and code.endswith(fence[0]) and fence[0] not in code[len(fence[0]) : -len(fence[0])]
-    assert not re.search(r"(?<!\\)[`*<>|\[\]]", re.sub(r"\\\\", "", _plain(name)))
+    fence = re.match("`+", quoted)
+    assert fence and quoted.endswith(fence[0]) and fence[0] not in quoted[len(fence[0]) : -len(fence[0])]
+    assert not re.search(r"(?<!\\)[`*<>|\[\]]", re.sub(r"\\\\", "", plain_text(name)))
 
 
 def test_usual_names_of_a_table_stay_as_they_are() -> None:
-    assert (_plain("efficientnet_lite0"), _cell_text("76.3 ± 0.8 [73.5, 79.1]"), _code("a/b.json")) == (
+    assert (plain_text("efficientnet_lite0"), _cell_text("76.3 ± 0.8 [73.5, 79.1]"), code("a/b.json")) == (
         "efficientnet_lite0", "76.3 ± 0.8 [73.5, 79.1]", "`a/b.json`",
     )  # fmt: skip
