@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, _imaging
 from PIL.ExifTags import Base
 
-from pipelines.data.working_size import WORKING_PIXELS, tiles
+from pipelines.data.working_size import WORKING_PIXELS, WorkingSize, tiles
 
 DAMAGE = (
     OSError,
@@ -106,6 +106,34 @@ def to_rgb(image: Image.Image) -> NDArray[np.uint8]:
         part = image if whole else image.crop((columns.start, rows.start, columns.stop, rows.stop))
         pixels[rows, columns] = np.asarray(_rgb(part))
     return pixels
+
+
+def to_working_rgb(image: Image.Image, turn: Image.Transpose | None) -> tuple[NDArray[np.uint8], WorkingSize]:
+    """Decode a picture, turned, at the size at which it is worked on: as `to_rgb`, turned and reduced.
+
+    A picture that is not turned is never held as a whole array beside what Pillow holds.
+
+    Returns:
+        [h, w, 3] RGB, maybe a view, and the sizes.
+
+    Raises:
+        FormatError: As `to_rgb`.
+    """
+    if turn is not None:
+        pixels = turned(to_rgb(image), turn)
+        size = WorkingSize.of((pixels.shape[0], pixels.shape[1]))
+        return size.reduce(pixels), size
+    image.load()
+    width, height = image.size
+    size = WorkingSize.of((height, width))
+    if not size.is_reduced:
+        return to_rgb(image), size
+
+    def read(rows: slice, columns: slice) -> NDArray[np.uint8]:
+        box = (columns.start, rows.start, min(columns.stop, width), min(rows.stop, height))
+        return np.asarray(_rgb(image.crop(box)))
+
+    return size.reduce_parts(read), size
 
 
 def _rgb(image: Image.Image) -> Image.Image:

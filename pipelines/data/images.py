@@ -16,7 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError, features
 
-from pipelines.data.decoding import DAMAGE, FormatError, lies, rotation_of, silence_libtiff, to_rgb, turned
+from pipelines.data.decoding import (
+    DAMAGE,
+    FormatError,
+    lies,
+    rotation_of,
+    silence_libtiff,
+    to_rgb,
+    to_working_rgb,
+    turned,
+)
 from pipelines.data.folder_walk import ignored_suffix, tell_ignored, walk_files
 from pipelines.data.notes import Notes
 from pipelines.data.tar_shards import COMPRESSED_SUFFIXES, TAR_SUFFIX, TarMember, compressed, index_tar, open_member
@@ -83,9 +92,9 @@ def open_working_picture(path: ImageFile, max_pixels: int = MAX_PIXELS) -> tuple
     Raises:
         InputError: As for `open_image`.
     """
-    pixels = _decoded(path, max_pixels)
-    size = WorkingSize.of((pixels.shape[0], pixels.shape[1]))
-    return np.ascontiguousarray(size.reduce(pixels)), size
+    with open_picture(path, max_pixels) as image:
+        pixels, size = to_working_rgb(image, rotation_of(image))
+    return np.ascontiguousarray(pixels), size
 
 
 def _decoded(path: ImageFile, max_pixels: int) -> NDArray[np.uint8]:

@@ -4,9 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.data.decoding import rotation_of, to_rgb, turned
+from pipelines.data.decoding import rotation_of, to_working_rgb
 from pipelines.data.images import ImageFile, open_picture
-from pipelines.data.working_size import WorkingSize
 
 
 def thumbnail(path: ImageFile, longest: int) -> NDArray[np.uint8]:
@@ -22,17 +21,11 @@ def thumbnail(path: ImageFile, longest: int) -> NDArray[np.uint8]:
     Raises:
         InputError: The picture cannot be used.
     """
-    pixels = _decoded(path, longest)
-    large = WorkingSize.of((pixels.shape[0], pixels.shape[1]))  # resizing takes memory for each pixel of a side
-    return reduced(np.ascontiguousarray(large.reduce(pixels)), longest)
-
-
-def _decoded(path: ImageFile, longest: int) -> NDArray[np.uint8]:
-    """Return the picture, maybe as a view. Here, so that what Pillow holds is free afterwards."""
     with open_picture(path) as image:
         turn = rotation_of(image)
         image.draft("RGB", (longest, longest))  # JPEG alone: decodes at 1/2, 1/4 or 1/8, not below the size asked for
-        return turned(to_rgb(image), turn)
+        pixels, _ = to_working_rgb(image, turn)  # resizing takes memory for each pixel of a side
+    return reduced(np.ascontiguousarray(pixels), longest)
 
 
 def reduced(pixels: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ are enlarged when they are written: a pixel of the working size becomes a block 
 worked on as they are.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -70,11 +70,17 @@ class WorkingSize:
 
     def reduce(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return a picture [H, W, 3] at the working size [h, w, 3]; each pixel is the mean of its block."""
-        if not self.is_reduced:
-            return picture
+        return self.reduce_parts(lambda rows, columns: picture[rows, columns]) if self.is_reduced else picture
+
+    def reduce_parts(self, read: Callable[[slice, slice], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+        """Return a picture as `reduce` does, of which only a part is in memory at a time.
+
+        Args:
+            read: Returns rows and columns of the picture [., ., 3]; slices may end behind its last pixel.
+        """
         reduced = np.empty((*self.size, 3), np.uint8)
         for rows, columns in tiles(self.size, WORKING_PIXELS // (self.factors[0] * self.factors[1])):
-            block = picture[_times(rows, self.factors[0]), _times(columns, self.factors[1])]
+            block = read(_times(rows, self.factors[0]), _times(columns, self.factors[1]))
             reduced[rows, columns] = np.asarray(Image.fromarray(np.ascontiguousarray(block)).reduce(self.factors[::-1]))
         return reduced
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pipelines.data import decoding
-from pipelines.data.decoding import to_rgb, turned
+from pipelines.data.decoding import to_rgb, to_working_rgb, turned
 
 
 def picture(mode: str) -> Image.Image:
@@ -64,3 +64,21 @@ def test_libtiff_writes_nothing_to_stderr() -> None:
         said.append(done.stderr)
     assert b"LZW" in said[0] or b"tif" in said[0].lower()
     assert said[1] == b""
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "LA", "P", "I;16"])
+@pytest.mark.parametrize("turn", [None, Image.Transpose.ROTATE_90, Image.Transpose.FLIP_TOP_BOTTOM])
+def test_a_large_picture_is_reduced_as_the_whole_one_would_be(mode: str, turn: Image.Transpose | None) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (1501, 1601), dtype=np.uint8)  # blocks of 2 x 2, and a rest
+    image = Image.fromarray(values.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(values).convert(mode)
+    whole = turned(to_rgb(image), turn)
+    pixels, size = to_working_rgb(image, turn)
+    assert size.shown == whole.shape[:2] and size.factors == (2, 2)
+    np.testing.assert_array_equal(pixels, size.reduce(whole))
+
+
+def test_a_picture_that_is_not_large_is_decoded_as_it_is() -> None:
+    image = Image.fromarray(np.arange(24, dtype=np.uint8).reshape(4, 6))
+    pixels, size = to_working_rgb(image, None)
+    assert size.factors == (1, 1)
+    np.testing.assert_array_equal(pixels, to_rgb(image))
