@@ -13,6 +13,8 @@ from PIL.ExifTags import Base
 from pipelines.data.working_size import WORKING_PIXELS, WorkingSize, tiles
 
 DAMAGE = (
+    ArithmeticError,
+    AssertionError,
     OSError,
     SyntaxError,
     ValueError,

@@ -1,8 +1,10 @@
 """Decoding in tiles gives what decoding in one piece gives, for every mode of Pillow that is read."""
 
 import io
+import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,8 @@ from PIL import Image
 
 from pipelines.data import decoding
 from pipelines.data.decoding import to_rgb, to_working_rgb, turned
+from pipelines.data.images import open_image
+from pipelines.errors import InputError
 
 
 def picture(mode: str) -> Image.Image:
@@ -82,3 +86,15 @@ def test_a_picture_that_is_not_large_is_decoded_as_it_is() -> None:
     pixels, size = to_working_rgb(image, None)
     assert size.factors == (1, 1)
     np.testing.assert_array_equal(pixels, to_rgb(image))
+
+
+def test_numbers_that_a_decoder_cannot_hold_are_damage(tmp_path: Path) -> None:
+    """A TIFF of 8 x 8 pixels whose tile is 2^31 pixels wide: tag, type (4 is a whole number), count, value."""
+    tags = [(256, 4, 1, 8), (257, 4, 1, 8), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1),
+            (322, 4, 1, 2**31), (323, 4, 1, 2**31), (324, 4, 1, 8), (325, 4, 1, 9)]  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    path = tmp_path / "tiles.tif"
+    path.write_bytes(b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(68))
+    with pytest.raises(InputError) as caught:
+        open_image(path)
+    assert caught.value.rule == "image-damaged"
