@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from fastapi import Body, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from pipelines.errors import InputError, S4Error
@@ -32,6 +33,7 @@ def make_app(bench: Workbench, token: str, port: int) -> App:
     _add_pictures(app, bench)
     _add_actions(app, bench)
     app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_exception_handler(S4Error, _failed)
     return Guard(cast(App, app), token, port)
 
@@ -111,6 +113,13 @@ def _answer(status: int, message: str) -> Response:
 
 async def _refused(request: Request, error: Exception) -> Response:
     return _answer(422, str(error))
+
+
+async def _not_understood(request: Request, error: Exception) -> Response:
+    """Answer without what was asked: not everything that JSON takes can be sent back."""
+    assert isinstance(error, RequestValidationError)
+    places = {".".join(map(str, one["loc"]))[:200] for one in error.errors()}
+    return _answer(422, f"not understood: {', '.join(sorted(places)) or 'the request'}")
 
 
 async def _failed(request: Request, error: Exception) -> Response:

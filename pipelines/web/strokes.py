@@ -58,4 +58,5 @@ def _is_point(point: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Return whether a value can be compared; what is compared with NaN is false."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

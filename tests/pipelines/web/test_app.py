@@ -202,3 +202,18 @@ def test_the_overview_has_a_colour_for_each_class(page: Page) -> None:
     assert [one["name"] for one in found["classes"]] == list(CLASSES.names)
     assert len({one["colour"] for one in found["classes"]}) == 3
     assert found["failed"] == 1 and found["reviewer"] == "ann"
+
+
+@pytest.mark.parametrize("path", ["act", "undo"])
+@pytest.mark.parametrize(
+    "body", [b"NaN", b"-Infinity", b"[1e999]", b"{", b"", b"null", b"[" * 3000, b'"\\ud83d"', b"\xff"]
+)
+def test_a_body_that_is_no_action_is_refused_in_words(page: Page, path: str, body: bytes) -> None:
+    answer = page.client.post(BASE + f"api/{path}", content=body, headers={"content-type": "application/json"})
+    assert 400 <= answer.status_code < 500, answer.text
+    assert answer.json().keys() & {"error", "detail"}
+
+
+@pytest.mark.parametrize("more", [{"radius": 10**400}, {"points": [[10**400, 0.5]], "radius": 0.1}])
+def test_a_stroke_of_numbers_that_no_float_holds_is_refused(page: Page, more: dict[str, Any]) -> None:
+    assert "stroke" in page.act("paint", keyword="cat", expect=422, **{"points": [[0.5, 0.5]], **more})["error"]

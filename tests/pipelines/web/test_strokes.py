@@ -47,3 +47,9 @@ def test_the_smallest_brush_paints_one_pixel_and_one_beside_the_picture_none() -
 )  # fmt: skip
 def test_unusable_strokes_are_none(points: Any, radius: Any) -> None:
     assert stroke_mask(points, radius, 50, 100) is None
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400), float("nan"), float("inf"), 1e308, True, "1", None])
+def test_numbers_that_are_none_or_too_large_are_refused(number: Any) -> None:
+    assert stroke_mask([[0.5, 0.5]], number, 20, 30) is None
+    assert stroke_mask([[0.5, 0.5], [number, 0.5]], 0.1, 20, 30) is None
