@@ -27,6 +27,7 @@ from pipelines.stores.address import Address
 
 _TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_LARGEST_NUMBER = 1e100  # libraries of arrays and charts overflow far beyond
 _LONGEST_NAME = 255  # bytes, on nearly every file system
 
 
@@ -190,6 +191,14 @@ def read_json(path: Path) -> Any:
         raise InputError(
             f"{path}: nested too deep or a number too long, expected JSON; restore or rewrite the file", "json-damaged"
         ) from error
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value of a JSON file is a number to count or draw with.
+
+    Truth values, NaN, infinities and numbers beyond 1e100 are none. JSON has whole numbers of any length.
+    """
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST_NUMBER
 
 
 def sha256_file(path: Path) -> str:

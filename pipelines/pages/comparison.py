@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import S4Error
+from pipelines.files import is_number
 from pipelines.pages.page import SECONDS, curve_charts, figure, is_share
 from pipelines.pages.result import Result, Shot, page_of
 from pipelines.report.charts import per_class_bars
@@ -122,7 +123,7 @@ def _row(name: str, values: Sequence[Any], share: bool) -> list[str]:
 
 
 def _difference(first: Any, second: Any, share: bool) -> str:
-    if not isinstance(first, int | float) or not isinstance(second, int | float):
+    if not is_number(first) or not is_number(second):
         return "-"
     return f"{100 * (second - first):+.1f} points" if share else f"{second - first:+,.4g}"
 

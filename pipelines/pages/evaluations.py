@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipelines.config.setting import StageConfig, to_json
 from pipelines.data.thumbnails import thumbnail
-from pipelines.files import plain
+from pipelines.files import is_number, plain
 from pipelines.pages.result import Result, Sheet, Shot, environment, known_pages
 from pipelines.report.overlays import side_by_side
 from pipelines.report.sheet import draw_regions, placed_tags, shrunk
@@ -81,8 +81,7 @@ def _figures(known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_figure(name: str, value: Any) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and name not in ("schema", "crf", "flip", "missing")
+    return is_number(value) and name not in ("schema", "crf", "flip", "missing")
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pipelines.data.picture_folders import find_pictures
 from pipelines.data.record_files import RECORDS, SETTINGS, Record
 from pipelines.data.thumbnails import thumbnail
 from pipelines.errors import S4Error
-from pipelines.files import read_json
+from pipelines.files import is_number, read_json
 from pipelines.journal import Journal
 from pipelines.pages.result import Result, Sheet, Shot, environment, known_pages
 from pipelines.report.sheet import LONGEST, Tag, draw_regions, shrunk
@@ -68,7 +68,7 @@ def labels_result(
     return Result(
         kind="pseudo-label",
         name=str(folder),
-        figures={name: value for name, value in counts.items() if isinstance(value, int | float)},
+        figures={name: value for name, value in counts.items() if is_number(value)},
         left_out=_left_out(records, counts),
         classes=labels.classes.names,
         sheet=Sheet(

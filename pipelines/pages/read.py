@@ -11,7 +11,7 @@ from pipelines.data.images import ImageFile
 from pipelines.data.picture_folders import find_pictures
 from pipelines.data.record_files import RECORDS, SETTINGS
 from pipelines.errors import InputError, S4Error
-from pipelines.files import read_json
+from pipelines.files import is_number, read_json
 from pipelines.journal import Journal
 from pipelines.pages.evaluations import evaluation_result
 from pipelines.pages.labels import labels_result
@@ -36,7 +36,7 @@ def read_result(path: Path, images: Sequence[Path] = ()) -> Result:
     """
     try:
         return _read(path, images)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:  # JSON of another shape
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:  # JSON of another shape
         message = f"{path}: its files are not as s4 writes them ({type(error).__name__}: {error}), {_EXPECTED}"
         raise InputError(f"{message}; restore it", "report-damaged") from error
 
@@ -106,7 +106,7 @@ def _chain(path: Path) -> Result:
     for record in results["stages"]:
         given = record["result"]
         per_class = given["per_class"] if isinstance(given.get("per_class"), dict) else per_class
-        numbers = {name: value for name, value in given.items() if isinstance(value, int | float)}
+        numbers = {name: value for name, value in given.items() if is_number(value)}
         figures |= {f"{record['stage']} {name}": value for name, value in numbers.items()}
     warnings = [f"{each['stage']}: {each['message']} [{each['rule']}]" for each in results.get("warnings", ())]
     return Result(kind="run", name=str(path), figures=figures, per_class=per_class, warnings=warnings)

@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipelines.errors import S4Error
-from pipelines.files import read_json
+from pipelines.files import is_number, read_json
 from pipelines.journal import Journal
 from pipelines.pages.result import Result, known_pages
 
@@ -50,7 +48,7 @@ def _figures(status: Mapping[str, Any], curves: list[dict[str, Any]]) -> dict[st
     losses: dict[str, float] = {}
     for record in curves:
         for name, value in record.items():
-            if not isinstance(value, int | float) or not np.isfinite(value):
+            if not is_number(value):
                 continue
             if name.startswith("val_"):
                 scores.setdefault(name.removeprefix("val_"), []).append(value)

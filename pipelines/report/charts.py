@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pipelines.errors import printable
+from pipelines.files import is_number
 
 _COLORS = ("#1d6fd1", "#e4572e", "#2a9d8f", "#8e44ad", "#f2a900", "#6c757d", "#c2185b", "#558b2f")
 GREY = "#868e96"
@@ -104,8 +105,7 @@ def _series(records: Sequence[Mapping[str, Any]]) -> dict[str, tuple[list[int], 
     curves: dict[str, tuple[list[int], list[float]]] = {}
     for record in records:
         for name, value in record.items():
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if is_number and np.isfinite(value) and name not in _NOT_DRAWN:
+            if is_number(value) and name not in _NOT_DRAWN:
                 steps, values = curves.setdefault(name, ([], []))
                 steps.append(int(record["step"]))
                 values.append(float(value))

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from pipelines.files import is_number
 from pipelines.report.charts import chart_text, new_figure, styled
 
 # Of Okabe and Ito, dark enough for lines on white. The styles tell lines apart without colour.
@@ -27,7 +28,7 @@ def curves(records: Records, name: str) -> tuple[NDArray[np.float64], NDArray[np
         name: The number.
     """
     points: list[tuple[Any, Any]] = [(record.get("step"), record.get(name)) for record in records]
-    known = [(float(step), float(value)) for step, value in points if _is_number(step) and _is_number(value)]
+    known = [(float(step), float(value)) for step, value in points if is_number(step) and is_number(value)]
     array = np.array(known, np.float64).reshape(-1, 2)
     array = array[:: max(1, -(-len(array) // _MOST_POINTS))]
     return array[:, 0], array[:, 1]
@@ -35,7 +36,7 @@ def curves(records: Records, name: str) -> tuple[NDArray[np.float64], NDArray[np
 
 def curve_names(records: Records) -> dict[str, list[str]]:
     """Return the numbers that a training recorded: `loss`, `score` and `rate` with the names of each, in order."""
-    found = dict.fromkeys(name for record in records for name, value in record.items() if _is_number(value))
+    found = dict.fromkeys(name for record in records for name, value in record.items() if is_number(value))
     names = [name for name in found if name != "step"]
     return {
         "loss": [name for name in names if name != "lr" and not name.startswith("val_")],
@@ -127,7 +128,7 @@ def precision_chart(levels: Mapping[str, Sequence[Mapping[str, Any]]]) -> bytes:
     axes: Axes = figure.subplots()
     axes.plot([0, 100], [0, 100], color="#868e96", linewidth=1, linestyle=":", label="as confident as right")
     for number, (name, curve) in enumerate(levels.items()):
-        known = [(50 * sum(at["confidence"]), 100 * at["precision"]) for at in curve if _is_number(at["precision"])]
+        known = [(50 * sum(at["confidence"]), 100 * at["precision"]) for at in curve if is_number(at["precision"])]
         if known:
             style = _STYLES[number % len(_STYLES)]
             colour = _COLOURS[number % len(_COLOURS)]
@@ -145,7 +146,3 @@ def _running_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
     padded = np.pad(values, reach, mode="edge")
     kernel = np.full(2 * reach + 1, 1 / (2 * reach + 1))
     return np.convolve(padded, kernel, mode="valid")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))

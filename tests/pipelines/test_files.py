@@ -17,6 +17,7 @@ from pipelines.errors import ConfigError, InputError, MachineError, S4Error, nea
 from pipelines.files import (
     atomic_write,
     copy_file,
+    is_number,
     open_regular,
     plain,
     read_json,
@@ -374,3 +375,12 @@ def test_only_regular_files_are_read(tmp_path: Path, read: Callable[[Path], obje
     for path, kind in ((tmp_path / "fifo", "a FIFO"), (Path("/dev/zero"), "a device")):
         with pytest.raises(InputError, match=f"is {kind}, expected a file.*not-regular"):
             read(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "is_one"),
+    [(0, True), (-1.5, True), (1e100, True), (10**100, True), (10**101, False), (-1e101, False), (10**400, False),
+     (float("nan"), False), (float("-inf"), False), (True, False), ("1", False), (None, False), ([], False)],
+)  # fmt: skip
+def test_numbers_of_json_files(value: object, is_one: bool) -> None:
+    assert is_number(value) is is_one

@@ -4,12 +4,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pipelines.report.charts import _series, _smooth, loss_curves, per_class_bars
+from pipelines.report.training_charts import curve_chart, curves
 
 ROOT = Path(__file__).parents[3]
 
@@ -98,3 +100,15 @@ def test_charts_need_no_display_and_leave_pyplot_alone() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment, cwd=ROOT
     )
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    "number", [10**400, 10**30, -(10**30), 1e308, -1e308, float("inf"), float("nan"), 5e-324, True, "1"]
+)
+def test_numbers_of_any_size_are_drawn_or_left_out(number: Any) -> None:
+    own = [{"step": 1, "loss": 0.5}, {"step": 2, "loss": number}, {"step": number, "loss": 0.25}]
+    for names in (["loss"], ["val_miou"], ["lr"]):
+        records = [{"step": one["step"], names[0]: one["loss"]} for one in own]
+        assert curve_chart({"run": records}, names, "title").startswith(b"\x89PNG")
+    drawn = {5e-324: 3, 10**30: 3, -(10**30): 3}.get(number, 1)  # 1e100 is the largest number that is drawn
+    assert len(curves(own, "loss")[0]) == drawn
