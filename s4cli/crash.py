@@ -42,6 +42,7 @@ def exit_code_of(work: Callable[[], object], as_json: bool = False) -> int:
     """
     _print_any_name()
     try:
+        _require_current_folder()
         work()
     except click.exceptions.NoArgsIsHelpError as error:
         say(error.format_message())
@@ -60,6 +61,19 @@ def exit_code_of(work: Callable[[], object], as_json: bool = False) -> int:
                 print_error(faults, code)
         return code
     return OK
+
+
+def _require_current_folder() -> None:
+    """Refuse to work in a folder that was removed: no relative path leads anywhere.
+
+    Raises:
+        MachineError: The current folder is not there any more [current-folder].
+    """
+    try:
+        os.getcwd()
+    except OSError as error:
+        message = f"the current folder: {error.strerror}, a folder that is there expected; change into another one"
+        raise MachineError(message, "current-folder") from error
 
 
 def _print_any_name() -> None:
@@ -127,10 +141,11 @@ def _write_crash_file(error: BaseException) -> str:
         ]
     )
     name = f"s4-crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
-    for folder in (Path.cwd(), Path(tempfile.gettempdir())):
+    for folder in (Path.cwd, tempfile.gettempdir):  # neither has to be there
         try:
-            (folder / name).write_text(text, encoding="utf-8")
+            path = Path(folder(), name)
+            path.write_text(text, encoding="utf-8")
         except OSError:
             continue
-        return f"please report it with {folder / name}"
+        return f"please report it with {path}"
     return f"no crash file could be written:\n{text}"

@@ -63,6 +63,11 @@ MACHINE = {
         "memory: used up, more expected",
         "Lower `--batch-size`, the picture size or `--workers`.",
     ),
+    "current-folder": Rule(
+        "The folder in which the command was started is not there any more, or may not be read.",
+        "the current folder: No such file or directory",
+        "Change into another folder.",
+    ),
     "output-unread": Rule(
         "What the command prints goes into a pipe whose reader has ended. The command stops.",
         "stdout: nobody reads it any more",

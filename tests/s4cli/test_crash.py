@@ -8,6 +8,7 @@ import pytest
 
 from pipelines.errors import InputError
 from s4cli.crash import exit_code_of
+from s4cli.main import main
 
 
 def fail_with(error: BaseException) -> int:
@@ -90,3 +91,14 @@ def test_names_that_are_no_text_are_printed(capsys: pytest.CaptureFixture[str]) 
     printed = capsys.readouterr()
     assert printed.out == "caf\\udce9\n"
     assert printed.err == "error: caf\\udce9.jpg: damaged [x]\n"
+
+
+def test_a_current_folder_that_was_removed_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for arguments in (["doctor", "--offline"], ["check"], ["predict", "x.jpg"]):
+        assert main(arguments) == 6
+        assert capsys.readouterr().err.endswith("change into another one [current-folder]\n")
