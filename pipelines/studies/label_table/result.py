@@ -210,7 +210,7 @@ def _shown_labels(outcome: Outcome) -> list[Row]:
     plan = outcome.rows[0].plan
     several = [image_id for image_id, words in plan.keywords.items() if len(words) > 1]
     others = [image_id for image_id in plan.images if image_id not in set(several)]
-    chosen = _spread(several, _SHOWN // 2)
+    chosen = _spread(several, max(_SHOWN // 2, _SHOWN - len(others)))
     shown = []
     for image_id in [*chosen, *_spread(others, _SHOWN - len(chosen))]:
         try:
