@@ -13,8 +13,8 @@ from PIL.ExifTags import Base
 from pipelines.data.working_size import WORKING_PIXELS, WorkingSize, tiles
 
 DAMAGE = (
-    ArithmeticError,
     AssertionError,
+    OverflowError,
     OSError,
     SyntaxError,
     ValueError,

@@ -25,7 +25,7 @@ from pipelines.data.decoding import (
     to_rgb,
     to_working_rgb,
     turned,
-)
+)  # fmt: skip
 from pipelines.data.folder_walk import ignored_suffix, tell_ignored, walk_files
 from pipelines.data.notes import Notes
 from pipelines.data.tar_shards import COMPRESSED_SUFFIXES, TAR_SUFFIX, TarMember, compressed, index_tar, open_member
@@ -53,7 +53,6 @@ _OPTIONAL = {
 # Pictures that nothing here reads.
 _UNREAD = (".arw", ".cr2", ".cr3", ".dng", ".jp2", ".jxl", ".nef", ".ppm", ".psd", ".raw", ".svg", ".tga")
 _MOST_PAIRS = 100  # that a message names
-_XML = ".xml"  # keywords may be read from it
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 # Threads read ahead. Several large pictures at once would fill the memory, so these wait for each other.
 _ONE_LARGE = threading.RLock()
@@ -224,7 +223,7 @@ def find_images(folder: Path, notes: Notes | None = None) -> dict[str, ImageFile
             ignored += others
         elif name.endswith(suffixes):
             found.append(path)
-        elif not name.endswith(_XML) and (suffix := ignored_suffix(path.name)) is not None:
+        elif not name.endswith(".xml") and (suffix := ignored_suffix(path.name)) is not None:  # keywords may lie there
             ignored[suffix] += 1
     tell_ignored(folder, ignored, advice_by_suffix(), notes)
     root = folder.parent if is_tar else folder
