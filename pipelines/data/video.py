@@ -82,7 +82,7 @@ class Video:
             return float(stream.duration * stream.time_base)
         if len(self._container.streams) > 1 or not self._container.duration:
             return None
-        return self._container.duration / 1e6
+        return float(self._container.duration / 1e6)
 
     def frames(self, every: int = 1) -> Iterator[VideoFrame]:
         """Yield frames, one at a time.
