@@ -96,7 +96,9 @@ class PermutohedralLattice:
         nothing = lattice.new_zeros(1, lattice.shape[1])
         for forward, back in zip(self._neighbours, self._neighbours_back, strict=True):
             padded = torch.cat([lattice, nothing])
-            lattice = lattice + (padded[forward] + padded[back]) / 2
+            del lattice  # large: there are up to d + 1 vertices for each point
+            lattice = padded[forward].add_(padded[back]).div_(2).add_(padded[:-1])
+            del padded
         sliced: Tensor = F.embedding_bag(self._of_point, lattice, mode="sum", per_sample_weights=self._weights)
         return sliced * self._scale
 

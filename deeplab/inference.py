@@ -41,15 +41,21 @@ def predict_probabilities(
     for scale in scales:
         scaled = _resized(image[None], scale)
         for mirrored in (False, True) if flip else (False,):
-            logits = _logits_of_pixels(net, scaled.flip(3) if mirrored else scaled)
-            logits = logits.flip(3) if mirrored else logits
-            if scale != 1:
-                logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
-            # Classes come last in memory, as the network makes them: softmax over the first dimension would copy them.
-            part = logits[0].permute(1, 2, 0).softmax(2).permute(2, 0, 1)
+            part = _softmax(net, scaled, mirrored, size)
             total = part if total is None else total.add_(part)
+            del part  # so that the next pass has room
     assert total is not None
     return total.div_(len(scales) * (2 if flip else 1))
+
+
+def _softmax(net: nn.Module, images: Tensor, mirrored: bool, size: tuple[int, int]) -> Tensor:
+    """Return the probabilities [n, H, W] of one pass over [1, 3, h, w], which is read mirrored or as it is."""
+    logits = _logits_of_pixels(net, images.flip(3) if mirrored else images)
+    logits = logits.flip(3) if mirrored else logits
+    if logits.shape[2:] != size:
+        logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+    # Classes come last in memory, as the network makes them: softmax over the first dimension would copy them.
+    return logits[0].permute(1, 2, 0).softmax(2).permute(2, 0, 1)
 
 
 def _logits_of_pixels(net: nn.Module, images: Tensor) -> Tensor:
