@@ -57,6 +57,25 @@ def lost_classes(source: str, matrix: ConfusionMatrix, names: Sequence[str], lab
     return [_warning("class-not-found", f"{found}; {cause}: {_remedy(labels)}")]
 
 
+def background_alone(source: str, overlaps: NDArray[np.int64]) -> Warnings:
+    """Tell of a network that has no pixel of any class but background right.
+
+    Args:
+        source: The network, to begin the message with.
+        overlaps: [N, 2, n] of N pictures, see `pipelines.metrics.confusion.overlap`.
+
+    Returns:
+        Nothing, or `only-background`.
+    """
+    right, union = overlaps.sum(axis=0)[:, 1:]
+    if right.any() or not union.any():
+        return []
+    found = f"{source}: has no pixel of any class but background right, some expected"
+    return [
+        _warning("only-background", f"{found}; it was trained too short, or its labels are empty: {_remedy(False)}")
+    ]
+
+
 def _remedy(labels: bool) -> str:
     if labels:
         return "check the keywords of these classes, or lower --min-score"

@@ -52,7 +52,7 @@ def write_page(path: Path, result: Result, pictures: Sequence[Row]) -> None:
     columns, rows = _per_class(result)
     sections = [
         Section("Reading", "\n\n".join(result["reading"])),
-        Section("Table", tables=[Table(_COLUMNS, _cells(result))], pictures=_chart(result)),
+        Section("Table", tables=_tables(result), pictures=_chart(result)),
         Section("What the columns mean", "\n\n".join([*_legend(result), *map(_unmarked, result["notes"])])),
         Section(
             "Labels of the same pictures",
@@ -88,6 +88,7 @@ def reading(result: Result) -> list[str]:
         f"{row['name']}, seed {failure['seed']}: diverged, in no figure." for row in rows for failure in row["failed"]
     ]
     lines += [f"{row['name']}: {row['lost']} pictures could not be labelled." for row in rows if row["lost"]]
+    lines += [f"{warning['message']}." for warning in result["warnings"]]
     return lines
 
 
@@ -130,6 +131,15 @@ def _legend(result: Result) -> list[str]:
         "paired interval. In Markdown it is bold where the interval excludes 0.",
         "Paper: mIoU in the S4Net paper's Table 5. Paper's difference: minus its 57.4 for salient instances, both with "
         "DeepLab-VGG16.",
+    ]
+
+
+def _tables(result: Result) -> list[Table]:
+    """Return the table in two, since a page is not as wide: the labels, and the DeepLabs."""
+    rows, own = _cells(result), _COLUMNS.index("trainings")
+    return [
+        Table(_COLUMNS[:own], [row[:own] for row in rows]),
+        Table((_COLUMNS[0], *_COLUMNS[own:]), [[row[0], *row[own:]] for row in rows]),
     ]
 
 

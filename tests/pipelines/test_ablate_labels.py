@@ -34,6 +34,7 @@ from tests.pipelines.fake_label_study import (
     OPEN,
     ROWS,
     SIZE,
+    VAL,
     FakeTrainings,
     Networks,
     overlaps,
@@ -189,6 +190,17 @@ def test_the_result_has_labels_differences_and_the_paper(config: AblateConfig, m
     assert "| saliency | 50.0 |" in text and "**-25.0 ± 0.0 [-25.0, -25.0]**" in text
     page = (config.out / "report.html").read_text()
     assert "saliency against instances, graph: -25.0 points [-25.0, -25.0], in 2 of 2 seeds" in page
+
+
+def test_networks_that_find_nothing_are_told(config: AblateConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = np.array([[[3, 0, 0], [4, 2, 2]]] * len(VAL))
+    monkeypatch.setattr(trials, "network_overlaps", lambda *_: nothing)
+    warnings = ablate(replace(config, seeds="0", assign="graph"), Events())["warnings"]
+    assert [warning["rule"] for warning in warnings] == ["only-background"] * 4
+    assert warnings[1]["message"].startswith("attention, seed 0: has no pixel of any class but background right")
+    few = np.array([[[3, 0, 0], [4, 2, 2]], [[3, 1, 0], [4, 2, 2]]])
+    monkeypatch.setattr(trials, "network_overlaps", lambda *_: few)
+    assert ablate(replace(config, seeds="1", assign="graph"), Events())["warnings"] == []
 
 
 def test_all_rows_of_a_seed_come_before_the_next_seed(

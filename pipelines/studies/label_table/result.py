@@ -15,6 +15,7 @@ from pipelines.errors import S4Error
 from pipelines.events import Events
 from pipelines.files import plain, read_json, sha256_lines, write_json, write_text
 from pipelines.metrics.miou_bootstrap import JudgedMaps, compare_miou, miou_interval
+from pipelines.metrics.plausibility import background_alone
 from pipelines.metrics.seed_averages import seed_averages
 from pipelines.report.html import Picture, Row
 from pipelines.report.label_table import markdown, reading, write_page
@@ -71,6 +72,12 @@ def write_table(config: AblateConfig, outcome: Outcome, events: Events) -> dict[
             **_head(config, outcome),
             "reference": first,
             "rows": [_row(row, outcome, judged, figures, first) for row in outcome.rows],
+            "warnings": [
+                warning
+                for row, maps in judged.items()
+                for seed, one in maps.items()
+                for warning in background_alone(f"{row}, seed {seed}", one.overlaps)
+            ],
         }
     )
     result["reading"] = reading(result)
@@ -183,7 +190,18 @@ def _labels(row: RowPlan, outcome: Outcome, first: str) -> dict[str, Any]:
 
 def _short(result: Mapping[str, Any]) -> dict[str, Any]:
     """Return the result without trainings and classes, as a terminal shows it."""
-    names = ("schema", "table", "title", "seeds", "images", "list_sha256", "split", "val_split", "reference")
+    names = (
+        "schema",
+        "table",
+        "title",
+        "seeds",
+        "images",
+        "list_sha256",
+        "split",
+        "val_split",
+        "reference",
+        "warnings",
+    )
     return {**{name: result[name] for name in names}, "rows": [_short_row(row) for row in result["rows"]]}
 
 

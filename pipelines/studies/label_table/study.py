@@ -77,11 +77,12 @@ def label_table(config: AblateConfig, train: TrainCommand, events: Events) -> di
         events: Progress and log lines.
 
     Returns:
-        {schema, table, title, seeds, images, list_sha256, split, val_split, reference, rows [{name, trainings, labels,
-        label_miou, miou, low, high, difference, difference_low, difference_high, differs, paper}], markdown, json,
-        report, out}, and the number of trainings and pictures that failed as `failed`. Scores are fractions 0..1,
-        means over seeds. `difference` is the row minus the reference, with the ends of its paired 95 % interval. With
-        `dry_run`: {table, rows, seeds, pictures, several, trainings, finished, missing, ..}, and nothing is written.
+        {schema, table, title, seeds, images, list_sha256, split, val_split, reference, warnings, rows [{name,
+        trainings, labels, label_miou, miou, low, high, difference, difference_low, difference_high, differs, paper}],
+        markdown, json, report, out}, and the number of trainings and pictures that failed as `failed`. Scores are
+        fractions 0..1, means over seeds. `difference` is the row minus the reference, with the ends of its paired 95 %
+        interval. `warnings` tells of networks that find nothing, see `pipelines.metrics.plausibility`. With `dry_run`:
+        {table, rows, seeds, images, several_keywords, trainings, finished, missing, ..}, and nothing is written.
 
     Raises:
         ConfigError: The folder holds a table of other settings [study-differs] [labels-differ] [resume-differs].

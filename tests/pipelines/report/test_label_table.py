@@ -37,7 +37,7 @@ def result(*rows: dict[str, Any]) -> dict[str, Any]:
         "table": 5, "title": "Labels", "notes": ["A `note`."], "settings": {**settings, "weights": "w"},
         "machine": machine, "seeds": [0, 1], "images": 9, "list_sha256": "0123456789abcdef", "val_split": "val",
         "split": "train", "labelled_images": 4, "several_keywords": 2, "resamples": 7, "s4_version": "0",
-        "reference": "graph", "rows": list(rows),
+        "reference": "graph", "rows": list(rows), "warnings": [{"rule": "only-background", "message": "It is bad"}],
     }  # fmt: skip
     return {**found, "reading": reading(found)}
 
@@ -54,7 +54,7 @@ def test_a_difference_is_shown_where_its_interval_excludes_0() -> None:
     lines = result(WORSE, ALIKE, BASE)["reading"]
     assert lines[0] == "saliency against graph: -5.0 points [-8.0, -2.0], in 2 of 2 seeds in this direction."
     assert lines[1] == "other against graph: -1.0 points [-3.0, +1.0], no difference shown (the interval holds 0)."
-    assert lines[2].startswith("2 comparisons")
+    assert lines[2].startswith("2 comparisons") and lines[3] == "It is bad."
 
 
 def test_the_table_has_the_paper_s_figures_and_differences() -> None:
@@ -75,6 +75,7 @@ def test_what_is_missing_is_told() -> None:
         "saliency against graph: no seed in common, not compared.",
         "graph, seed 0: diverged, in no figure.",
         "graph: 3 pictures could not be labelled.",
+        "It is bad.",
     ]
     assert "| graph | - | - | - | 2 | diverged | - |" in markdown(told)
 
