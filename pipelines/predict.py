@@ -140,7 +140,9 @@ def _compute(
         work = PredictionWork(config, given.root, records, views)
         with open_answers(config, work, [*todo.values()] or [*left.values()], events) as ask:
             work.open()
-            records.claim(settings)  # only now: an unusable network must not claim the folder
+            # Only now: an unusable network must not claim the folder.
+            names = _classes(config.weights).names if records.holds_maps else None
+            records.claim(settings, names)
             remove_stale_temporaries(config.out, ["."])
             if todo:
                 _predict_all(config, len(own), todo, ask, records, events)

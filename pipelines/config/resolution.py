@@ -22,10 +22,27 @@ from pipelines.errors import ConfigError
 from pipelines.files import read_json
 
 
-def _frozen(cls: type[StageConfig], run: Path, given: Mapping[str, Any], places: Mapping[str, str]) -> dict[str, Any]:
+def _require_begun_by(cls: type[StageConfig], run: Path, saved: Any, commands: Mapping[str, type[StageConfig]]) -> None:
+    """Refuse to resume a run whose settings are those of another command."""
+    keys = {key.replace("-", "_") for key in saved} if isinstance(saved, dict) else set()
+    fit = [one.command for one in {cls, *commands.values()} if keys <= set(settings_of(one))]
+    others = [name for name in fit if "run" in settings_of(commands[name])] if cls.command not in fit else []
+    if len(others) == 1:
+        message = f"{run}: begun by `s4 {others[0]}`, a run of `s4 {cls.command}` expected"
+        raise ConfigError(f"{message}; resume it with that command, or choose another --run", "resume-differs")
+
+
+def _frozen(
+    cls: type[StageConfig],
+    run: Path,
+    given: Mapping[str, Any],
+    places: Mapping[str, str],
+    commands: Mapping[str, type[StageConfig]],
+) -> dict[str, Any]:
     """Return the settings of the resumed run; a given value may differ only where the result stays the same."""
     path = run / "config.json"
     saved = read_json(path)
+    _require_begun_by(cls, run, saved, commands)
     values = known_values(cls, saved if isinstance(saved, dict) else {}, str(path))
     settings = settings_of(cls)
     for name, value in given.items():
@@ -75,7 +92,7 @@ def resolve_with(
     places |= {name: flag_of(name) for name in by_flag}
     run = given.get("run", settings["run"].default if "run" in settings else None)
     if given.get("resume") and run is not None and (run / "config.json").exists():
-        given = _frozen(cls, run, given, places) | {"run": run}
+        given = _frozen(cls, run, given, places, commands) | {"run": run}
     return build(cls, given)
 
 

@@ -8,23 +8,39 @@ Shards append to a journal each. The first shard that finds a record of every pi
 twice, even at the same time, gives the same bytes.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pipelines.config.outputs import require_own_folder
+from pipelines.data.classes import ClassList
 from pipelines.data.coco_writer import coco_json
 from pipelines.data.part_journal import open_journal, remove_parts
 from pipelines.data.record_files import INSTANCES, RECORDS, SETTINGS, Record, check_settings, write_records
-from pipelines.files import write_json
+from pipelines.files import read_json, write_json
 from pipelines.journal import Journal
 from pipelines.stores.paths import presence
 
 SALIENT = "salient"
 """The one category of class-agnostic instances."""
 
+_CLASSES = "classes"  # key of settings.json
 _SHARD_RECORDS = "records-*-of-*.jsonl"
+
+
+def noted_classes(folder: Path) -> ClassList | None:
+    """Return the classes of the label maps that `s4 predict` left in a folder; None if the folder does not name them.
+
+    Raises:
+        InputError: The file with the settings is damaged.
+    """
+    path = folder / SETTINGS
+    settings = read_json(path) if path.is_file() else None
+    names = settings.get(_CLASSES) if isinstance(settings, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return None
+    return ClassList.from_names(names, str(path))
 
 
 class PredictionRecords:
@@ -54,11 +70,12 @@ class PredictionRecords:
         """Return the file of a picture's label map."""
         return self.folder / f"{image_id}.png"
 
-    def claim(self, settings: Mapping[str, Any], dry_run: bool = False) -> None:
+    def claim(self, settings: Mapping[str, Any], classes: Sequence[str] | None = None, dry_run: bool = False) -> None:
         """Tie the folder to the settings of its predictions.
 
         Args:
             settings: Settings as JSON values.
+            classes: Names of the classes of the label maps, noted for whoever reads these, see `noted_classes`.
             dry_run: Whether only to check that the folder can be tied to them.
 
         Raises:
@@ -67,11 +84,12 @@ class PredictionRecords:
         """
         path = self.folder / SETTINGS
         if path.exists():
-            check_settings(path, settings, "predictions")
+            # The network decides the classes, so they cannot differ. Older folders do not name them.
+            check_settings(path, settings, "predictions", (_CLASSES,))
             return
         require_own_folder("--out", "predictions", self.folder)
         if not dry_run:
-            write_json(path, dict(settings))
+            write_json(path, dict(settings) if classes is None else {**settings, _CLASSES: list(classes)})
 
     def done(self, retry_failed: bool = False) -> dict[str, Record]:
         """Return the newest record of every finished picture by image_id; its file is in place as well.

@@ -30,19 +30,22 @@ def write_records(folder: Path, records: Sequence[Record]) -> None:
         (folder / FAILURES).unlink(missing_ok=True)
 
 
-def check_settings(path: Path, settings: Mapping[str, Any], what: str = "labels") -> None:
+def check_settings(
+    path: Path, settings: Mapping[str, Any], what: str = "labels", leave_out: Collection[str] = ()
+) -> None:
     """Check that settings are those in a file.
 
     Args:
         path: The settings file, in the folder that is tied to these settings.
         settings: JSON values.
         what: What the folder holds, in one word, such as `labels`.
+        leave_out: Names of settings that may differ.
 
     Raises:
         ConfigError: The settings differ; the message names each difference. `what` is part of the rule
             [labels-differ].
     """
-    differences = settings_differences(read_json(path), settings)
+    differences = settings_differences(read_json(path), settings, leave_out)
     if differences:
         message = f"{path.parent}: holds {what} made otherwise, the same settings expected: {differences}"
         raise ConfigError(f"{message}; choose another --out or remove the folder", f"{what}-differ")

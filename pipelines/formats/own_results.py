@@ -1,6 +1,6 @@
 """What `pseudo-label` and `predict` write, as sources: instances with scores, label maps, and where pictures lie."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config.usual_places import recorded_pictures
-from pipelines.data.classes import ClassList, load_classes
+from pipelines.data.classes import load_classes
 from pipelines.data.images import strip_image_suffix
 from pipelines.data.label_folder import open_labels
 from pipelines.data.label_maps import read_label_map
 from pipelines.data.notes import Notes
-from pipelines.data.prediction_records import SALIENT
+from pipelines.data.prediction_records import SALIENT, noted_classes
 from pipelines.data.record_files import RECORDS, SETTINGS, Record
 from pipelines.data.rle import read_rle
 from pipelines.errors import InputError
@@ -74,7 +74,7 @@ def read_predictions(folder: Path, form: str, classes: str | None, places: Pictu
     Args:
         folder: The folder.
         form: Name of the form.
-        classes: Class list of label maps; None for VOC's.
+        classes: Class list of label maps; None for that of the folder, or VOC's.
         places: Finds the pictures.
         notes: Told what is left out.
 
@@ -84,7 +84,8 @@ def read_predictions(folder: Path, form: str, classes: str | None, places: Pictu
     settings = read_json(folder / SETTINGS)
     if not isinstance(settings, dict) or settings.get("network") != "deeplab":
         return _read(folder, form, None, places, notes, lambda image_id, record, picture: picture)
-    class_list = _classes_of(settings, classes)
+    asked = None if classes in (None, "auto") else load_classes(str(classes))
+    class_list = asked or noted_classes(folder) or load_classes("voc")
 
     def finish(image_id: str, record: Record, picture: AnnotatedPicture) -> AnnotatedPicture:
         label_map = read_label_map(folder / f"{image_id}.png", class_list)
@@ -93,13 +94,6 @@ def read_predictions(folder: Path, form: str, classes: str | None, places: Pictu
         return _with_map(picture, label_map, regions(label_map, class_list.names), False)
 
     return _read(folder, form, class_list.names, places, notes, finish)
-
-
-def _classes_of(settings: Mapping[str, Any], classes: str | None) -> ClassList:
-    noted = settings.get("classes")
-    if classes in (None, "auto") and isinstance(noted, list) and all(isinstance(name, str) for name in noted):
-        return ClassList.from_names(noted, SETTINGS)
-    return load_classes("voc" if classes in (None, "auto") else str(classes))
 
 
 def _read(

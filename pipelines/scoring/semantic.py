@@ -19,6 +19,7 @@ from pipelines.data.classes import VOC_CLASSES, ClassList, load_classes
 from pipelines.data.images import open_working_picture, with_any_case
 from pipelines.data.label_folder import LabelFolder, open_labels
 from pipelines.data.label_maps import read_label_map, tell_reading, write_palette_map
+from pipelines.data.prediction_records import noted_classes
 from pipelines.data.shown_classes import require_classes
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
@@ -99,10 +100,7 @@ def network_overlaps(config: EvaluateConfig, events: Events) -> Overlaps:
 def score_predictions(config: EvaluateConfig, events: Events, worst: WorstPictures | None = None) -> dict[str, Any]:
     """Score the label maps in `config.predictions`; see `score_network`."""
     folder = cast(Path, config.predictions)
-    if config.classes == "auto":
-        message = f"--classes auto: given with {folder}, whose label maps do not name their classes"
-        raise ConfigError(f"{message}, voc or a file expected; pass the list of the training", "classes-numbers")
-    classes = load_classes(config.classes or "voc")
+    classes = _classes_of(folder, config, events)
     ids = listed_ids(config)
     files = {image_id: with_any_case(folder / f"{image_id}.png") for image_id in ids}
     files = existing(files, "predictions of the list", config.allow_missing, events)
@@ -141,6 +139,9 @@ def open_versus(config: EvaluateConfig, classes: ClassList, ids: Sequence[str]) 
         labels = open_pseudo_labels(path, classes)
         files = {image_id: labels.label_path(image_id) for image_id in ids}
     else:
+        noted = noted_classes(path)
+        if noted is not None:
+            _require_same(path, "made", noted, classes)
         files = {image_id: with_any_case(path / f"{image_id}.png") for image_id in ids}
     require_files(files, "label maps to compare with", "make them", "versus-missing")
     return _files(path, files, classes, config.workers)
@@ -200,6 +201,32 @@ def scales_of(config: EvaluateConfig) -> tuple[float, ...]:
     return tuple(float(scale) for scale in config.scales.split(","))
 
 
+def _classes_of(folder: Path, config: EvaluateConfig, events: Events) -> ClassList:
+    """Return the classes of label maps: those that their folder names, else those of `--classes`, else VOC's.
+
+    Raises:
+        ConfigError: The folder names others than `--classes` [class-list-differs], or names none and `--classes` is
+            auto [classes-numbers].
+    """
+    noted, asked = noted_classes(folder), asked_classes(config.classes)
+    if noted is not None:
+        if asked is not None:
+            _require_same(folder, "made", noted, asked)
+        else:
+            tell_classes(folder, noted, events)
+        return noted
+    if config.classes == "auto":
+        message = f"--classes auto: given with {folder}, whose label maps do not name their classes"
+        raise ConfigError(f"{message}, voc or a file expected; pass the list of the training", "classes-numbers")
+    return asked or load_classes("voc")
+
+
+def _require_same(source: Path, done: str, own: ClassList, asked: ClassList) -> None:
+    if own != asked:
+        message = f"{source}: {done} for {_listed(own)}, --classes expects {_listed(asked)}; leave --classes out"
+        raise ConfigError(f"{message}, or evaluate with the class list of the training", "class-list-differs")
+
+
 def _files(folder: Path, files: dict[str, Path], classes: ClassList, workers: int) -> LabelSource:
     def read(image_id: str) -> tuple[Path, NDArray[np.uint8]]:
         return files[image_id], read_label_map(files[image_id], classes)
@@ -245,12 +272,8 @@ def _loaded(weights: Path, config: EvaluateConfig, asked: ClassList | None) -> "
     from pipelines.networks.load import load_deeplab  # brings torch, which scoring files must not need
 
     network = load_deeplab(weights, device=config.device, precision=config.precision)
-    if asked is not None and network.classes != asked:
-        raise ConfigError(
-            f"{weights}: trained for {_listed(network.classes)}, --classes expects {_listed(asked)}; leave --classes "
-            "out, or evaluate with the class list of the training",
-            "class-list-differs",
-        )
+    if asked is not None:
+        _require_same(weights, "trained", network.classes, asked)
     return network
 
 

@@ -122,6 +122,21 @@ def test_label_maps_do_not_name_their_classes(voc: Path, predictions: Path) -> N
         evaluate(EvaluateConfig(voc=voc, predictions=predictions, classes="auto"), Events())
 
 
+@pytest.mark.parametrize("unset", [None, "auto"])
+def test_predictions_that_name_their_classes_are_scored_for_these(
+    voc: Path, predictions: Path, classes: str, unset: str | None
+) -> None:
+    told = evaluate(EvaluateConfig(voc=voc, predictions=predictions, classes=classes), Events())
+    (predictions / "settings.json").write_text(json.dumps({"network": "deeplab", "classes": ["cat", "dog"]}))
+    stream = io.StringIO()
+    result = evaluate(EvaluateConfig(voc=voc, predictions=predictions, classes=unset), Events(stream))
+    assert result.pop("classes") == ["cat", "dog"] and json.dumps(result) == json.dumps(told)
+    assert f"{predictions}: scored for its own 2 classes (cat, dog), and background" in stream.getvalue()
+    with pytest.raises(ConfigError, match=r"made for 2 classes \(cat, dog\).*20 classes \(aeroplane, ") as caught:
+        evaluate(EvaluateConfig(voc=voc, predictions=predictions, classes="voc"), Events())
+    assert caught.value.rule == "class-list-differs"
+
+
 def test_own_class_names_are_numbered_from_1(tmp_path: Path, voc: Path) -> None:
     (tmp_path / "shapes.txt").write_text("star\nring\n")
     for folder in (voc / "SegmentationClass", tmp_path / "predictions"):

@@ -110,6 +110,10 @@ def drop_annotation(content: Any) -> None:
     content["annotations"].pop()
 
 
+def of_other_classes(content: Any) -> None:
+    content["classes"] = ["zebra", *content["classes"][1:]]
+
+
 def of_pictures_that_are_gone(content: Any) -> None:
     content["images"].append({"id": 99, "file_name": "gone.jpg", "width": 64, "height": 64})
 
@@ -152,6 +156,27 @@ CASES: dict[str, tuple[Callable[[], list[str]], int, tuple[str, ...]]] = {
     "labels and true masks of another size": (
         lambda: (resized("labels/labels"), [*EVALUATE, "--split", "train", "--labels", "labels"])[1], 3,
         ("20x30", "64x64", "label-size"),
+    ),
+    "S4Net to resume and the run of a DeepLab": (
+        lambda: [*other(TRAIN, run="deeplab"), "--resume"], 2,
+        ("deeplab: begun by `s4 deeplab-train`", "a run of `s4 train` expected", "resume-differs"),
+    ),
+    "DeepLab to resume and the run of an S4Net": (
+        lambda: [*other(DEEPLAB, run="s4net"), "--resume"], 2,
+        ("s4net: begun by `s4 train`", "a run of `s4 deeplab-train` expected", "resume-differs"),
+    ),
+    "predictions and class list": (
+        lambda: other([*EVALUATE, "--predictions", "predictions"], classes=zebra()), 2,
+        ("predictions: made for", "disc", "zebra", "class-list-differs"),
+    ),
+    "predictions and the order of the class list": (
+        lambda: other([*EVALUATE, "--predictions", "predictions"], classes=lines("other.txt", *classes()[::-1])), 2,
+        ("(disc, ring", "(heart, crescent", "class-list-differs"),
+    ),
+    "predictions to compare with of other classes": (
+        lambda: (altered("predictions/settings.json", of_other_classes),
+                 [*EVALUATE, "--weights", "deeplab", "--versus", "predictions"])[1], 2,
+        ("predictions: made for", "zebra", "class-list-differs"),
     ),
     "predictions and true masks of another size": (
         lambda: (resized("predictions"), [*EVALUATE, "--predictions", "predictions"])[1], 3,
