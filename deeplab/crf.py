@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _LEAST = 1e-8  # of a probability, before its logarithm
+_TOGETHER = 8  # classes that are filtered at a time; there may be six vertices for each pixel, each with its classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +91,9 @@ class PermutohedralLattice:
         Returns:
             [N, C]; each point counts for itself with a weight near 1.
         """
+        return torch.cat([self._filter(some) for some in torch.split(values, _TOGETHER, dim=1)], dim=1)
+
+    def _filter(self, values: Tensor) -> Tensor:
         lattice = F.embedding_bag(
             self._points_of_vertex, values, self._starts, mode="sum", per_sample_weights=self._vertex_weights
         )

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 _GRID = 16  # the coarsest stride of any trunk here
+_ROWS = 64  # rows of pixels of which the probabilities are computed at a time
 _FILL = 127 / 255  # grey, about 0 for a network: as beyond the edges of the pictures in training
 
 
@@ -55,7 +56,12 @@ def _softmax(net: nn.Module, images: Tensor, mirrored: bool, size: tuple[int, in
     if logits.shape[2:] != size:
         logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
     # Classes come last in memory, as the network makes them: softmax over the first dimension would copy them.
-    return logits[0].permute(1, 2, 0).softmax(2).permute(2, 0, 1)
+    pixels = logits[0].permute(1, 2, 0)
+    for top in range(0, len(pixels), _ROWS):
+        # In place, because the probabilities of a large picture take as much memory as its logits.
+        rows = pixels[top : top + _ROWS]
+        rows.copy_(rows.softmax(2))
+    return pixels.permute(2, 0, 1)
 
 
 def _logits_of_pixels(net: nn.Module, images: Tensor) -> Tensor:

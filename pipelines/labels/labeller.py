@@ -30,7 +30,7 @@ from pipelines.labels.missing import fill_keywords, missing_keywords, shown_pixe
 from pipelines.labels.paint import LabelMaps, Painted, near_other_labels, paint_label_map
 from pipelines.labels.plan import LabelPlan
 from pipelines.labels.windows import WINDOW_WEIGHT
-from pipelines.networks.crf import refine
+from pipelines.networks.crf import refined_map
 
 Witness = Callable[[str, NDArray[np.uint8], Keywords], NDArray[np.float32]]
 """(image_id, picture [H, W, 3], its K keywords) -> probabilities [1 + K, H, W], background first.
@@ -181,10 +181,10 @@ class PictureLabeller:
             inside = painted.masks.any(axis=0)
             likelihood = np.where(inside, self.evidence.windows(cues.windows, keywords, size), np.float32(1))
             probabilities = weigh(probabilities, likelihood, WINDOW_WEIGHT)
-        refined = probabilities
         if self.config.refine == "crf":
-            refined = refine(probabilities, picture, self.config.crf_preset, self.device)
-        winner = refined.argmax(axis=0)
+            winner = refined_map(probabilities, picture, self.config.crf_preset, self.device)
+        else:
+            winner = probabilities.argmax(axis=0)
         label_map = np.array([0, *keywords.positions], np.uint8)[winner]
         if not self.witnesses:  # only witnesses can tell what an instance without keyword shows
             label_map[unassigned_pixels(painted, size)] = IGNORE

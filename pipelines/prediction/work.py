@@ -19,7 +19,7 @@ from pipelines.data.video import VideoFrame
 from pipelines.data.working_size import WorkingSize
 from pipelines.errors import InputError
 from pipelines.networks import load
-from pipelines.networks.crf import refine
+from pipelines.networks.crf import semantic_map
 from pipelines.views.picture_result import PicturePixels
 from pipelines.views.picture_views import PictureViews
 
@@ -43,10 +43,9 @@ def _deeplab(config: PredictConfig) -> Answer:
 
     def answer(read: Picture) -> Pixels:
         picture, size = read
-        probabilities = network.probabilities(picture, config.scale_list, config.flip)
-        if config.crf:
-            probabilities = refine(probabilities, picture, config.crf_preset, network.device)
-        return size.enlarge(network.classes.to_palette(probabilities.argmax(axis=0).astype(np.uint8)))
+        preset = config.crf_preset if config.crf else None
+        label_map = semantic_map(network, picture, config.scale_list, config.flip, preset)
+        return size.enlarge(network.classes.to_palette(label_map))
 
     return lambda several: [answer(read) for read in several]
 

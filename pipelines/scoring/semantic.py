@@ -284,16 +284,13 @@ def _network(
     pictures: dict[str, Path],
     save: Path | None,
 ) -> LabelSource:
-    from pipelines.networks.crf import refine  # brings torch
+    from pipelines.networks.crf import semantic_map  # brings torch
 
-    scales = scales_of(config)
+    scales, preset = scales_of(config), config.crf_preset if config.crf else None
 
     def read(image_id: str) -> tuple[Path, NDArray[np.uint8]]:
         picture, size = open_working_picture(pictures[image_id])
-        probabilities = network.probabilities(picture, scales, config.flip)
-        if config.crf:
-            probabilities = refine(probabilities, picture, config.crf_preset, network.device)
-        label_map = size.enlarge(probabilities.argmax(axis=0).astype(np.uint8))
+        label_map = size.enlarge(semantic_map(network, picture, scales, config.flip, preset))
         if save is not None:
             write_palette_map(save / f"{image_id}.png", network.classes.to_palette(label_map))
         return weights, label_map

@@ -15,8 +15,7 @@ from pipelines import predict
 from pipelines.data.label_maps import read_palette_map
 from pipelines.data.palette import voc_palette
 from pipelines.errors import ConfigError, InputError, Stopped
-from pipelines.networks import load
-from pipelines.prediction import work
+from pipelines.networks import crf, load
 from s4cli.main import main
 from tests.pipelines.fake_networks import (
     FOLDERS,
@@ -73,9 +72,9 @@ def test_the_crf_sees_the_probabilities_and_the_picture(
 ) -> None:
     def swap(probabilities: np.ndarray, picture: np.ndarray, preset: str, device: torch.device) -> np.ndarray:
         assert picture.shape == (*SIZE, 3) and preset == "psa"
-        return probabilities[[0, 2, 1]]
+        return probabilities[[0, 2, 1]].argmax(axis=0).astype(np.uint8)
 
-    monkeypatch.setattr(work, "refine", swap)
+    monkeypatch.setattr(crf, "refined_map", swap)
     run(root, crf=True, crf_preset="psa")
     assert read_palette_map(root / "out" / "a.png")[0].tolist() == [12] * 4 + [8] * 4
 
