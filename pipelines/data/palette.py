@@ -17,11 +17,7 @@ def voc_palette() -> list[int]:
     The bits of an index go to the three channels in turn, the lowest bits first. Each channel fills from its highest
     bit, so that neighbouring indices have very different colours.
     """
-    palette = []
-    for index in range(256):
-        for channel in range(3):
-            palette.append(sum((index >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(8)))
-    return palette
+    return list(_voc_colours())
 
 
 def indices_of_colours(
@@ -57,6 +53,15 @@ def _places(rgb: NDArray[np.integer], colours: NDArray[np.integer] | None) -> ND
         row, column = np.argwhere(foreign)[0].tolist()
         return row, column
     return np.asarray(places, np.int64)
+
+
+@cache
+def _voc_colours() -> tuple[int, ...]:
+    return tuple(
+        sum((index >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(8))
+        for index in range(256)
+        for channel in range(3)
+    )
 
 
 @cache

@@ -237,6 +237,7 @@ def test_a_trained_network_is_tuned_and_the_run_remembers_which(config, tmp_path
     assert load_s4net(tuned.run, precision="fp32").image_size == 96
 
 
+@pytest.mark.slow
 def test_a_tuning_resumes_to_the_same_weights_without_its_first_network(config, tmp_path, monkeypatch):
     train(config, Events())
     place = {"start_from": config.run, "trunk": None, "trunk_weights": None}

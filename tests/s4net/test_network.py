@@ -85,6 +85,7 @@ def test_masks_of_resampled_boxes_never_leave_them(roi, images):
         assert not mask[:, outside].any()
 
 
+@pytest.mark.slow
 def test_training_overfits_one_picture():
     torch.manual_seed(0)
     net = build_s4net("modern", SMALL).train()

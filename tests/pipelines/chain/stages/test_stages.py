@@ -109,6 +109,7 @@ def actions(file: Path, stages: FakeStages, **flags: Any) -> dict[str, str]:
     return {record["stage"]: record["action"] for record in result["stages"]}
 
 
+@pytest.mark.slow
 def test_a_fifth_stage_is_planned_done_skipped_and_redone(file: Path) -> None:
     stages = FiveStages()
     assert actions(file, stages, dry_run=True)["predict"] == "planned"
