@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 # commands that tests start take it over.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# To wait until each file is on the disk costs much of the time of all tests, and shows nothing without a power cut. That
+# To wait until files are on the disk takes much of the time of all tests, and shows nothing without a power cut. That
 # files are synced, and in which order, is tested by who calls. Commands in processes of their own do wait.
 os.fsync = lambda descriptor: None
 

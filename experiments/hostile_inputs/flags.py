@@ -143,7 +143,8 @@ def _values(setting: "Field[Any]") -> tuple[str, ...]:
     if type_of(setting) is bool:
         return ("yes", "no")
     if is_path(setting):
-        return _PLACES
+        # All pictures of the machine are much work, and nothing is wrong with them.
+        return _PLACES if limits_of(setting).writes else tuple(place for place in _PLACES if place not in ("/", "//"))
     if choices_of(setting):
         return (*choices_of(setting), "", choices_of(setting)[0].upper(), "x")
     if setting.name == "steps":  # more of them are work, and nothing is wrong with them
@@ -170,9 +171,7 @@ def _flag(command: str, setting: "Field[Any]", value: str) -> Build:
 
 def _moved(setting: "Field[Any]", value: str, place: Place) -> str:
     """Return a relative output inside of `out`, where it may be written."""
-    relative = (
-        limits_of(setting).writes and value and value[0] not in "/~" and "://" not in value and value not in ("..", "-")
-    )
+    relative = limits_of(setting).writes and value and value[0] not in "/~" and "://" not in value and value != ".."
     return f"{place.out}/{value}" if relative else value
 
 

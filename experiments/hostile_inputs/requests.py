@@ -151,7 +151,7 @@ def hostile_requests(choose: random.Random) -> Iterator[Rest]:
         {"upgrade": "websocket", "connection": "upgrade"},
     )
     calls += [
-        ("POST", "/TOKEN/api/act", (b'{"id": "train_00000", "do": "accept"}', head))
+        ("POST", "/TOKEN/api/act", (b'{"id": "train_00000", "do": "accept"}\r\n\r\n', head))
         for head in heads
         if "content-length" not in head
     ]
