@@ -134,10 +134,13 @@ def begin(number: int, trial: Trial, base: Path, world: Path, seed: int, again: 
     except BaseException:  # what escapes from the program is printed as Python does
         os.write(2, traceback.format_exc().encode(errors="replace"))
     finally:
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
+        try:
+            with contextlib.suppress(OSError):
+                for stream in (sys.stdout, sys.stderr):
+                    if stream is not None:
+                        stream.flush()
+        finally:
+            os._exit(code)  # whatever else fails: a child that went on would remove the folder of all
 
 
 def in_child(running: Running) -> int:
@@ -248,10 +251,8 @@ class Pass:
                 seconds = time.monotonic() - running.begin - in_queue(child)
                 if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                     del self.at_work[child]
-                    with contextlib.suppress(
-                        ProcessLookupError
-                    ):  # what it has left behind, while its number is its own
-                        os.killpg(child, signal.SIGKILL)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(child, signal.SIGKILL)  # what it has left behind, while its number is its own
                     _, status, used = os.wait4(child, 0)
                     code = os.waitstatus_to_exitcode(status)
                     return self.judge(running, code, seconds, used.ru_maxrss // 1024)
