@@ -43,7 +43,7 @@ TESTS = {
     "pipelines/file_errors.py": ["tests/pipelines/test_file_errors.py"],
     "pipelines/journal.py": ["tests/pipelines/test_journal.py"],
     "pipelines/engine/checkpoint.py": ["tests/pipelines/engine/test_checkpoint.py"],
-    "pipelines/config/shard.py": [f"{PROPERTIES}/test_shard.py"],
+    "pipelines/config/shard.py": ["tests/pipelines/config/test_shard.py", f"{PROPERTIES}/test_shard.py"],
 }
 # pytest would warn that hypothesis, one of its plugins, was imported before.
 _OPTIONS = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]

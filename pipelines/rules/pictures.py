@@ -49,7 +49,7 @@ PICTURES = {
         "Name one of both.",
     ),
     "name-too-long": Rule(
-        "The name of an output file would be longer than the file system takes.",
+        "The name of an output file would be longer than the file system takes, or in more than 256 folders.",
         "aaaa...aaaa.png: the name has 300 bytes",
         "Give the picture a shorter name.",
     ),

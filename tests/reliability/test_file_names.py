@@ -23,6 +23,7 @@ NAMES = {
     "300 bytes of letters of two": "ü" * 150 + ".png",
     "a folder of 300 bytes": "a" * 300 + "/b.png",
     "a path of 10,000 bytes": "a/" * 5000 + "b.png",
+    "a thousand folders": "a/" * 1000 + "b.png",
     "a NUL": "a\0b.png",
     "half of a character": "\ud800.png",
     "half of a character and long": "\udfff" * 300 + ".png",

@@ -25,3 +25,11 @@ def test_a_path_that_is_too_long_is_refused() -> None:
     path = Path(*["d" * 200] * 21)  # 21 * 200 + 20 bytes
     with pytest.raises(InputError, match=r"4220 bytes, at most 4063 expected"):
         require_short_name(path)
+
+
+def test_folders_that_are_too_many_are_refused(tmp_path: Path) -> None:
+    deepest = Path(*["d"] * 256, "a.png")
+    require_short_name(deepest)
+    (tmp_path / deepest).parent.mkdir(parents=True)
+    with pytest.raises(InputError, match=r"the name has 257 folders, at most 256 expected"):
+        require_short_name("d" / deepest)
