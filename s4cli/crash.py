@@ -19,7 +19,7 @@ from pipelines.errors import MachineError, S4Error, printable
 from pipelines.file_errors import full_disk, write_error
 from s4cli.main import SIGNALLED
 from s4cli.output import PrintedFailure, print_error
-from s4cli.unread import say, unread, until_unread
+from s4cli.unread import as_far_as_taken, say, unread
 
 OK = 0
 FAULT = 1
@@ -57,7 +57,7 @@ def exit_code_of(work: Callable[[], object], as_json: bool = False) -> int:
             shown = printable(message, "" if isinstance(error, S4Error) else "\n\t")
             say(f"error: {shown}" + (f" [{rule}]" if code not in _WITHOUT_RULE else ""))
         if as_json:
-            with until_unread():
+            with as_far_as_taken(1):
                 print_error(faults, code)
         return code
     return OK
@@ -110,7 +110,7 @@ def _described(error: BaseException) -> tuple[list[tuple[str, str]], int]:
         return [SIGNALLED[INTERRUPTED]], INTERRUPTED
     full = full_disk(error)
     if full is not None:
-        fault = write_error(Path(full.filename or "a file"), full)
+        fault = write_error(Path(full.filename or "an output or a file"), full)
         return [(fault.message, fault.rule)], fault.exit_code
     trouble = _machine_trouble(error)
     if trouble:
@@ -122,7 +122,7 @@ def _described(error: BaseException) -> tuple[list[tuple[str, str]], int]:
 def _machine_trouble(error: BaseException) -> str | None:
     """Return a message if the machine is at fault, not the program; else None."""
     if isinstance(error, OSError) and error.errno in _MACHINE_ERRNOS:
-        where = error.filename or "a file"
+        where = error.filename or "an output or a file"
         return f"{where}: {error.strerror}, room and permission to write expected; make room or choose another folder"
     # The error of the GPU is recognised by name. Importing torch for its type would slow every command.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":

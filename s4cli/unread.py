@@ -1,4 +1,4 @@
-"""What happens where nobody reads what a command prints, as behind `s4 check | head -1`."""
+"""What happens where nobody takes what a command prints: behind `s4 check | head -1`, or on a full disk."""
 
 import os
 import select
@@ -31,17 +31,22 @@ class Program(click.Group):
 
 
 @contextmanager
-def until_unread() -> Iterator[None]:
-    """Print inside as far as somebody reads it."""
+def as_far_as_taken(number: int) -> Iterator[None]:
+    """Print inside as far as the output takes it: somebody may have ceased to read, or the disk may be full.
+
+    Args:
+        number: The output, 1 or 2.
+    """
     try:
         yield
-    except BrokenPipeError:
-        unread()
+    except OSError:
+        if unread() is None:
+            _lose(number)
 
 
 def say(text: str) -> None:
     """Print a line on stderr, if somebody reads it."""
-    with until_unread():
+    with as_far_as_taken(2):
         click.echo(text, err=True)
 
 
@@ -55,9 +60,7 @@ def unread() -> MachineError | None:
         poll.register(number, 0)
     broken = [number for number, event in poll.poll(0) if event & select.POLLERR]
     for number in broken:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, number)
-        os.close(nowhere)
+        _lose(number)
     if not broken:
         return None
     names = " and ".join(_STREAMS[number] for number in sorted(broken))
@@ -65,3 +68,10 @@ def unread() -> MachineError | None:
     return MachineError(
         f"{found}; let the program behind the pipe read everything, or write to a file", "output-unread"
     )
+
+
+def _lose(number: int) -> None:
+    """Let what is printed to an output from now on be lost."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)
