@@ -265,6 +265,22 @@ def test_other_settings_are_refused(config: AblateConfig, change: dict[str, Any]
         ablate(replace(config, seeds="0", assign="graph", **change), Events())
 
 
+def test_labels_are_kept_where_trainings_are_to_have_other_settings(
+    config: AblateConfig, trainings: FakeTrainings, networks: Networks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "run_missing", stop)
+        with pytest.raises(KeyboardInterrupt):
+            ablate(config, Events())
+    ablate(replace(config, steps=3), Events())
+    assert len(networks.looked) == 8 and len(trainings.done) == 14
+    with pytest.raises(ConfigError, match=r"--steps: 2 given, 3 expected.*study-differs|resume-differs"):
+        ablate(config, Events())
+
+
 def test_a_training_that_diverges_costs_its_row_alone(config: AblateConfig, trainings: FakeTrainings) -> None:
     trainings.trouble["instances-graph", 0] = DivergedError("loss is nan", "diverged")
     result = ablate(replace(config, seeds="0", assign="graph,single"), Events())

@@ -91,7 +91,7 @@ def label_table(config: AblateConfig, train: TrainCommand, events: Events) -> di
     """
     inputs = _inputs(config, events)
     path = config.out / PLACE / "config.json"
-    require_same_study(path, inputs.frozen)
+    require_same_study(path, _tied(config, inputs.frozen))
     require_claimable(inputs.plans)
     megabytes = _megabytes(inputs)
     if config.dry_run:
@@ -108,6 +108,12 @@ def label_table(config: AblateConfig, train: TrainCommand, events: Events) -> di
     _write_failures(config.out, failures, lost)
     outcome = Outcome(inputs.plans.rows, inputs.trials, labels, inputs.val_ids, failures, lost, inputs.frozen)
     return write_table(config, outcome, events)
+
+
+def _tied(config: AblateConfig, frozen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that cannot change any more: those of trainings can until the first has begun."""
+    begun = any((config.out / PLACE).glob("*/seed*/config.json"))
+    return {name: value for name, value in frozen.items() if begun or name not in training_settings(config)}
 
 
 def _inputs(config: AblateConfig, events: Events) -> _Inputs:
