@@ -16,7 +16,15 @@ from typing import Any
 from pipelines.data.coco_writer import coco_json
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.part_journal import open_journal
-from pipelines.data.record_files import INSTANCES, RECORDS, SETTINGS, Record, check_settings, write_records
+from pipelines.data.record_files import (
+    INSTANCES,
+    RECORDS,
+    SETTINGS,
+    Record,
+    check_settings,
+    intact_records,
+    write_records,
+)
 from pipelines.files import write_json
 from pipelines.journal import Journal
 from pipelines.stores.paths import presence
@@ -105,17 +113,22 @@ class LabelRecords:
 
         Returns:
             Whether the folder is complete.
+
+        Raises:
+            InputError: A record is damaged [records-damaged].
         """
         done = self.done()
         if any(image_id not in done for image_id in image_ids):
             return False
         records = [done[image_id] for image_id in image_ids]
         root = self.folder.path
-        write_records(root, records)
         classes = self.folder.classes
         categories = dict(zip(classes.names, classes.indices, strict=True))
-        write_json(root / INSTANCES, coco_json(records, categories), indent=None)
-        self.folder.write_manifest(**settings, counts=count_records(records))
+        with intact_records(root):
+            instances, counts = coco_json(records, categories), count_records(records)
+        write_records(root, records)
+        write_json(root / INSTANCES, instances, indent=None)
+        self.folder.write_manifest(**settings, counts=counts)
         for journal in root.glob(_SHARD_RECORDS):
             journal.unlink(missing_ok=True)
         return True

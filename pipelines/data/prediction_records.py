@@ -17,7 +17,15 @@ from pipelines.config.outputs import require_own_folder
 from pipelines.data.classes import ClassList
 from pipelines.data.coco_writer import coco_json
 from pipelines.data.part_journal import open_journal, remove_parts
-from pipelines.data.record_files import INSTANCES, RECORDS, SETTINGS, Record, check_settings, write_records
+from pipelines.data.record_files import (
+    INSTANCES,
+    RECORDS,
+    SETTINGS,
+    Record,
+    check_settings,
+    intact_records,
+    write_records,
+)
 from pipelines.files import read_json, write_json
 from pipelines.journal import Journal
 from pipelines.stores.paths import presence
@@ -125,15 +133,20 @@ class PredictionRecords:
 
         Returns:
             Whether that was done.
+
+        Raises:
+            InputError: A record is damaged [records-damaged].
         """
         newest, done = self._newest(presence(self.folder)), self.done()
         if any(image_id not in done for image_id in image_ids):
             return False
         records = [newest[image_id] for image_id in sorted(newest)]
+        with intact_records(self.folder):
+            instances = None if self.holds_maps else coco_json(records, {SALIENT: 1})
         write_records(self.folder, records)
         remove_parts(self.folder / RECORDS)
-        if not self.holds_maps:
-            write_json(self.folder / INSTANCES, coco_json(records, {SALIENT: 1}), indent=None)
+        if instances is not None:
+            write_json(self.folder / INSTANCES, instances, indent=None)
         for journal in self.folder.glob(_SHARD_RECORDS):
             journal.unlink(missing_ok=True)
         return True

@@ -1,11 +1,12 @@
 """Files that label folders and prediction folders have in common: settings, records, failures."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipelines.errors import ConfigError
+from pipelines.errors import ConfigError, InputError
 from pipelines.files import read_json, write_text
 
 Record = dict[str, Any]
@@ -28,6 +29,25 @@ def write_records(folder: Path, records: Sequence[Record]) -> None:
         write_text(folder / FAILURES, _lines(failed))
     else:
         (folder / FAILURES).unlink(missing_ok=True)
+
+
+@contextmanager
+def intact_records(folder: Path) -> Iterator[None]:
+    """Tell records that do not hold what s4 writes, which a block inside takes for granted.
+
+    Args:
+        folder: The folder of the records.
+
+    Raises:
+        InputError: The block met another record [records-damaged].
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        found = f"{folder / RECORDS}: {type(error).__name__} in a record ({error})"
+        raise InputError(
+            f"{found}, records as s4 writes them expected; make the folder anew", "records-damaged"
+        ) from error
 
 
 def check_settings(

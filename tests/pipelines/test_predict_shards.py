@@ -1,7 +1,10 @@
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipelines.errors import InputError
 from pipelines.networks import load
 from tests.pipelines.fake_networks import FakeDeepLab, FakeS4Net, Killed, files_of, run, write_pictures
 
@@ -62,3 +65,16 @@ def test_of_two_records_of_shards_the_one_that_did_not_fail_counts(root: Path, d
     assert run(root, retry_failed=True)["failed"] == 0  # the records of the shard are merged, and gone
     assert sorted(p.name for p in (root / "out").glob("records*")) == ["records.jsonl"]
     assert not (root / "out" / "failures.jsonl").exists()
+
+
+@pytest.mark.parametrize("change", [{"file_name": None}, {"height": "\ud83d"}, {"instances": [{}]}, {"instances": 3}])
+def test_a_damaged_record_of_a_shard_is_told_and_nothing_is_merged(root: Path, change: dict[str, Any]) -> None:
+    run(root, kind="s4net", shard="1/2")
+    journal = root / "out" / "records-1-of-2.jsonl"
+    first, *others = journal.read_text().splitlines()
+    journal.write_text("\n".join([json.dumps({**json.loads(first), **change}), *others, ""]))
+    before = files_of(root / "out")
+    with pytest.raises(InputError, match=r"records\.jsonl: .* in a record .*make the folder anew \[records-damaged\]"):
+        run(root, kind="s4net", shard="2/2")
+    after = files_of(root / "out")
+    assert after.keys() - before.keys() == {"records-2-of-2.jsonl"} and before.items() <= after.items()
