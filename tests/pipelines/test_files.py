@@ -147,6 +147,10 @@ def test_processes_are_known_by_their_number(monkeypatch: pytest.MonkeyPatch) ->
         raise PermissionError
 
     assert files.is_running(os.getpid())
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        assert files.is_running(process.pid)
+        process.communicate(b"\n")
+        assert process.returncode == 0  # nothing was sent to it
     assert not files.is_running(gone_pid())
     assert not files.is_running(10**30)
     monkeypatch.setattr(os, "kill", forbidden)
@@ -172,7 +176,8 @@ def test_bytes_are_on_the_disk_before_the_rename_and_the_folder_after_it(tmp_pat
     fsync, replace = os.fsync, Path.replace
 
     def noted_fsync(descriptor: int) -> None:
-        order.append("folder" if os.path.isdir(f"/proc/self/fd/{descriptor}") else "file")
+        is_folder = os.path.isdir(f"/proc/self/fd/{descriptor}")
+        order.append("folder" if is_folder else f"file of {os.fstat(descriptor).st_size}")
         fsync(descriptor)
 
     def noted_replace(self: Path, target: Path) -> Path:
@@ -182,8 +187,12 @@ def test_bytes_are_on_the_disk_before_the_rename_and_the_folder_after_it(tmp_pat
     monkeypatch.setattr(os, "fsync", noted_fsync)
     monkeypatch.setattr(Path, "replace", noted_replace)
     if sys.platform == "linux":
+        opened = os.listdir("/proc/self/fd")
         write_text(tmp_path / "a", "x")
-        assert order == ["file", "rename", "folder"]
+        assert order == ["file of 1", "rename", "folder"]
+        write_json_in_place(tmp_path / "a", 12)
+        assert order[3:] == ["file of 3"]
+        assert os.listdir("/proc/self/fd") == opened
 
 
 @pytest.mark.parametrize(
@@ -198,6 +207,7 @@ def test_what_the_machine_refuses_is_told_with_the_path(number: int, rule: str, 
         atomic_write(tmp_path / "a.png", write)
     assert caught.value.rule == rule
     assert str(tmp_path / "a.png") in str(caught.value)
+    assert ("room for the file needed" in str(caught.value)) == (rule == "disk-full")  # nobody knows how much
 
 
 def test_a_parent_that_is_a_file_is_a_machine_error(tmp_path: Path) -> None:
@@ -280,8 +290,18 @@ def test_damaged_json_is_located(tmp_path: Path) -> None:
 
 def test_a_missing_text_file_is_an_input_error(tmp_path: Path) -> None:
     for path in (tmp_path / "none.txt", tmp_path):
-        with pytest.raises(InputError, match="file-missing"):
+        with pytest.raises(InputError) as caught:
             read_text(path)
+        assert caught.value.rule == "file-missing"
+
+
+def test_a_text_file_that_the_machine_does_not_give_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(files, "open_regular", refuse)
+    with pytest.raises(MachineError, match=r"a\.txt: .*read-failed"):
+        read_text(tmp_path / "a.txt")
 
 
 def test_hashes_are_those_of_the_bytes(tmp_path: Path) -> None:
@@ -290,6 +310,7 @@ def test_hashes_are_those_of_the_bytes(tmp_path: Path) -> None:
     assert sha256_file(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert sha256_lines(["a", "b"]) == hashlib.sha256(b"a\nb\n").hexdigest()
     assert sha256_lines(["ab"]) != sha256_lines(["a", "b"])
+    assert sha256_lines(["caf\udce9"]) == hashlib.sha256(b"caf\xe9\n").hexdigest()
     with pytest.raises(MachineError, match="read-failed"):
         sha256_file(tmp_path / "none")
 
@@ -357,8 +378,14 @@ def test_temporary_names_stay_short_and_apart_and_are_swept(tmp_path: Path) -> N
     assert seen[0] == b".x.png.%d.tmp" % os.getpid()
     assert all(len(name) <= 255 for name in seen)
     assert len(set(seen)) == 3
+    end = f".{os.getpid()}.tmp".encode()
+    longest = 255 - 1 - len(end)  # with the dot before it
+    for length in (longest, longest + 1):
+        atomic_write(tmp_path / ("b" * length), look)
+    mark = hashlib.sha256(b"b" * (longest + 1)).hexdigest()[:16].encode()
+    assert seen[3:] == [b".%b%b" % (b"b" * longest, end), b".%b%b%b" % (b"b" * (longest - 16), mark, end)]
     gone = gone_pid()
-    for name in seen:
+    for name in seen[:3]:
         stale = os.fsdecode(name).replace(f".{os.getpid()}.tmp", f".{gone}.tmp")
         (tmp_path / (stale if len(stale) <= 255 else f".{stale[4:]}")).touch()  # that id may have more digits
     assert remove_stale_temporaries(tmp_path) == 3
