@@ -12,7 +12,7 @@ from pipelines.report.markdown_text import code, lines_of, table_of
 Result = Mapping[str, Any]
 
 _COLUMNS = (
-    "labels from", "label mIoU", "label coverage", "label precision", "trainings", "DeepLab mIoU", "difference",
+    "labels from", "label mIoU", "label coverage", "label precision", "seeds", "DeepLab mIoU", "difference",
     "paper", "paper's difference",
 )  # fmt: skip
 _PAPER_INSTANCES = 57.4  # DeepLab-VGG16 on salient instances: what the paper's other VGG16 rows are compared with
@@ -136,7 +136,7 @@ def _legend(result: Result) -> list[str]:
 
 def _tables(result: Result) -> list[Table]:
     """Return the table in two, since a page is not as wide: the labels, and the DeepLabs."""
-    rows, own = _cells(result), _COLUMNS.index("trainings")
+    rows, own = _cells(result), _COLUMNS.index("seeds")
     return [
         Table(_COLUMNS[:own], [row[:own] for row in rows]),
         Table((_COLUMNS[0], *_COLUMNS[own:]), [[row[0], *row[own:]] for row in rows]),

@@ -31,7 +31,7 @@ def test_shards_share_out_every_picture_once() -> None:
     # 7 items in 3 shards: 0 3 6, 1 4, 2 5
     assert [Shard(number, 3).own(range(7)) for number in (1, 2, 3)] == [[0, 3, 6], [1, 4], [2, 5]]
     assert Shard.parse(None).own("ab") == ["a", "b"] and Shard.parse("2/3") == (2, 3)
-    with pytest.raises(ConfigError, match="part 4 of 3 given, a part from 1 to 3 expected"):
+    with pytest.raises(ConfigError, match=r"part 4 of 3 given, a part from 1 to 3 expected.*\[setting-value\]"):
         settings(shard="4/3")
 
 
@@ -61,5 +61,13 @@ def test_settings_that_do_not_fit_are_refused(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, str], message: str
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", with_ray)
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=message) as caught:
         settings(**given)
+    assert caught.value.rule == "setting-value"
+
+
+def test_settings_that_fit_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", with_ray)
+    assert settings().ray_address == "auto"
+    for address in ("auto", "head:6379"):
+        assert settings(engine="ray", ray_address=address, device="cuda").ray_address == address
