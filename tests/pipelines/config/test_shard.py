@@ -11,6 +11,7 @@ import pytest
 from pipelines.config import PredictConfig
 from pipelines.config.shard import Shard
 from pipelines.errors import ConfigError
+from pipelines.stores.paths import to_path
 from s4cli.main import main
 
 
@@ -71,3 +72,12 @@ def test_settings_that_fit_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings().ray_address == "auto"
     for address in ("auto", "head:6379"):
         assert settings(engine="ray", ray_address=address, device="cuda").ray_address == address
+
+
+def test_other_processes_do_not_see_the_memory_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", with_ray)
+    place = to_path("memory://pictures")
+    assert PredictConfig(images=(place,)).engine == "local"
+    with pytest.raises(ConfigError, match="--engine ray: memory://pictures is seen by this process alone") as caught:
+        PredictConfig(images=(place,), engine="ray")
+    assert caught.value.rule == "address-unsupported"
