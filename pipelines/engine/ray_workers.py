@@ -200,6 +200,8 @@ def connect(address: str) -> Any:
         MachineError: There is no cluster [ray-unreachable].
     """
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what is lost is told in own words
+    # Threads of Ray Data outlive work that was broken off. Their next call would start a cluster on this machine.
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     address = os.environ.get("RAY_ADDRESS") or address if address == "auto" else address
     handler = signal.getsignal(signal.SIGTERM)
     with warnings.catch_warnings():

@@ -98,10 +98,9 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
     import sys
 
     found = Network(ClassList.from_names(["cat", "dog"]))
-    for name, attribute in (("load", "load_deeplab"), ("crf", "refine")):
-        module = ModuleType(f"pipelines.networks.{name}")
-        setattr(module, attribute, lambda *args, **kwargs: found)
-        monkeypatch.setitem(sys.modules, f"pipelines.networks.{name}", module)
+    module = ModuleType("pipelines.networks.load")
+    module.load_deeplab = lambda *args, **kwargs: found
+    monkeypatch.setitem(sys.modules, "pipelines.networks.load", module)
     return found
 
 

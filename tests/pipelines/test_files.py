@@ -2,7 +2,6 @@ import errno
 import hashlib
 import json
 import os
-import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,8 +11,8 @@ from typing import BinaryIO
 import numpy as np
 import pytest
 
-from pipelines import errors, files
-from pipelines.errors import ConfigError, InputError, MachineError, S4Error, nearest_name
+from pipelines import files
+from pipelines.errors import ConfigError, InputError, MachineError
 from pipelines.files import (
     atomic_write,
     copy_file,
@@ -37,34 +36,6 @@ def gone_pid() -> int:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     return process.pid
-
-
-@pytest.mark.parametrize(
-    ("kind", "code"),
-    [
-        ("ConfigError", 2),
-        ("InputError", 3),
-        ("PartialFailure", 4),
-        ("DivergedError", 5),
-        ("MachineError", 6),
-        ("Stopped", 75),
-    ],
-)
-def test_every_kind_of_error_has_its_exit_code(kind: str, code: int) -> None:
-    error = getattr(errors, kind)("x: a, expected b; do c", "some-rule")
-    assert isinstance(error, S4Error)
-    assert error.exit_code == code
-    assert str(error) == "x: a, expected b; do c [some-rule]"
-
-
-def test_an_error_survives_the_way_out_of_a_worker_process() -> None:
-    error = pickle.loads(pickle.dumps(ConfigError("message", "rule")))
-    assert (type(error), str(error), error.rule) == (ConfigError, "message [rule]", "rule")
-
-
-def test_the_nearest_name_is_found_across_case_and_only_when_it_is_near() -> None:
-    assert nearest_name("Hrose", ["horse", "cow"]) == "horse"
-    assert nearest_name("zebra", ["Horse", "cow"]) is None
 
 
 def test_a_written_file_has_its_content_and_leaves_no_temporary(tmp_path: Path) -> None:
@@ -351,7 +322,7 @@ def test_a_killed_writer_leaves_the_old_file_whole(tmp_path: Path) -> None:
         "import os, sys; from pathlib import Path; from pipelines.files import atomic_write\n"
         "atomic_write(Path(sys.argv[1]), lambda file: (file.write(b'{'), file.flush(), os.kill(os.getpid(), 9)))"
     )
-    root = str(Path(errors.__file__).parents[1])
+    root = str(Path(files.__file__).parents[1])
     process = subprocess.run([sys.executable, "-c", code, str(path)], env={**os.environ, "PYTHONPATH": root})
     assert process.returncode == -9
     assert json.loads(path.read_text()) == {"state": "old"}

@@ -39,6 +39,7 @@ from tests.pipelines.elsewhere import (
     there,
 )
 from tests.pipelines.stores.store_of_tests import copy_in
+from tests.pipelines.weight_files import write_weights
 
 __all__ = ["data", "networks", "stores"]  # fixtures
 
@@ -88,7 +89,7 @@ def deeplab(monkeypatch: pytest.MonkeyPatch, data: Path) -> FakeDeepLab:
     fake = FakeDeepLab()
     monkeypatch.setattr(load, "load_deeplab", lambda weights, **_: fake)
     for kind in ("deeplab", "s4net"):
-        save_checkpoint(data / f"{kind}.pt", {"kind": kind, "model": {"w": torch.ones(2)}})
+        write_weights(data / f"{kind}.pt", kind=kind)
     return fake
 
 

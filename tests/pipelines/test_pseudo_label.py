@@ -311,25 +311,6 @@ def test_attention_fills_keywords_of_pictures_without_instance(tmp_path: Path, n
     assert result["labelled"] == 2 and result["filled_keywords"] == 2 and result["missing_keywords"] == 2
 
 
-@pytest.mark.parametrize("lost", ["file_name", "instances", "rejected", "missing"])
-def test_a_damaged_record_of_a_shard_is_told_and_nothing_is_merged(tmp_path: Path, net: FakeS4Net, lost: str):
-    make_pictures(tmp_path, *MIXED)
-    run(tmp_path, out="shards", shard="1/2")
-    journal = tmp_path / "shards" / "records-1-of-2.jsonl"
-    first, *others = journal.read_text().splitlines()
-    kept = {name: value for name, value in json.loads(first).items() if name != lost}
-    journal.write_text("\n".join([json.dumps(kept), *others, ""]))
-    with pytest.raises(InputError, match=rf"records\.jsonl: KeyError .*{lost}.*\[records-damaged\]"):
-        run(tmp_path, out="shards", shard="2/2")
-    assert not (tmp_path / "shards/manifest.json").exists() and not (tmp_path / "shards/records.jsonl").exists()
-
-
-def test_a_shard_beyond_their_number_is_refused(tmp_path: Path, net: FakeS4Net):
-    make_pictures(tmp_path, [0], ["cat"])
-    with pytest.raises(ConfigError, match="3 of 2"):
-        run(tmp_path, shard="3/2")
-
-
 def test_labels_of_an_earlier_recipe_are_not_mixed_with_new_ones(
     tmp_path: Path, net: FakeS4Net, monkeypatch: pytest.MonkeyPatch
 ):

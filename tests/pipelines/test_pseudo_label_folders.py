@@ -1,4 +1,4 @@
-"""`s4 pseudo-label` on several folders, and with classes that the keywords name."""
+"""`s4 pseudo-label` on several folders, in shards, and with classes that the keywords name."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipelines.data.label_folder import open_labels
-from pipelines.errors import ConfigError
+from pipelines.errors import ConfigError, InputError
 from tests.pipelines.test_pseudo_label import MIXED, FakeS4Net, files_of, make_pictures, net, records_of, run
 
 __all__ = ["net"]  # a fixture
@@ -93,3 +93,16 @@ def test_labelling_again_says_so_and_one_file_alone_says_where_the_pictures_lie(
     texts = {path.name: path.read_text() for path in (tmp_path / "labels").glob("*.json*")}
     placed = {name: json.loads(text) for name, text in texts.items() if str(tmp_path) in text}
     assert placed == {"pictures.json": {"images": str(tmp_path / "images")}}
+
+
+@pytest.mark.parametrize("lost", ["file_name", "instances", "rejected", "missing"])
+def test_a_damaged_record_of_a_shard_is_told_and_nothing_is_merged(tmp_path: Path, net: FakeS4Net, lost: str):
+    make_pictures(tmp_path, *MIXED)
+    run(tmp_path, out="shards", shard="1/2")
+    journal = tmp_path / "shards/records-1-of-2.jsonl"
+    first, *others = map(json.loads, journal.read_text().splitlines())
+    del first[lost]
+    journal.write_text("".join(f"{json.dumps(record)}\n" for record in (first, *others)))
+    with pytest.raises(InputError, match=rf"records\.jsonl: KeyError .*{lost}.*\[records-damaged\]"):
+        run(tmp_path, out="shards", shard="2/2")
+    assert not any((tmp_path / "shards" / name).exists() for name in ("manifest.json", "records.jsonl"))

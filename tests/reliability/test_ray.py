@@ -64,6 +64,7 @@ def cluster() -> Iterator[Machines]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.setenv("RAY_BACKEND_LOG_LEVEL", "fatal")
+        patch.setenv("RAY_ENABLE_AUTO_CONNECT", "0")  # as `connect` does, which comes after the first import here
         patch.setenv("RAY_raylet_start_wait_time_s", "300")
         patch.setenv("RAY_worker_niceness", "0")  # else every other process of the machine goes first
         machines = Machines()
