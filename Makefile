@@ -41,25 +41,25 @@ lint: $(VENV)/dev.stamp
 clean:
 	rm -rf $(VENV) build dist site *.egg-info
 
-$(VENV)/demo.stamp: pyproject.toml constraints.txt
+$(VENV)/demo.stamp: Makefile pyproject.toml constraints.txt
 	$(INSTALL) '.[demo]'
 	touch $@
 
 # What the tests need includes what the demo needs.
-$(VENV)/dev.stamp: pyproject.toml constraints.txt
-	$(INSTALL) '.[dev,demo,heic]'
+$(VENV)/dev.stamp: Makefile pyproject.toml constraints.txt
+	$(INSTALL) '.[dev,demo,heic,video]'
 	touch $@ $(VENV)/demo.stamp
 
 # A cluster of Ray is started by the tests themselves, on this machine.
 $(VENV)/ray.stamp: $(VENV)/dev.stamp
-	$(INSTALL) '.[dev,demo,heic,ray]'
+	$(INSTALL) '.[dev,demo,heic,video,ray]'
 	touch $@
 
 # Playwright brings no browser of its own here: the tests take the system's Chromium.
 $(VENV)/web.stamp: $(VENV)/dev.stamp
-	$(INSTALL) '.[dev,demo,heic,web]' httpx playwright
+	$(INSTALL) '.[dev,demo,heic,video,web]' httpx playwright
 	touch $@
 
 $(VENV)/docs.stamp: $(VENV)/dev.stamp
-	$(INSTALL) '.[dev,demo,heic,docs]'
+	$(INSTALL) '.[dev,demo,heic,video,docs]'
 	touch $@
