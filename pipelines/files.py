@@ -297,6 +297,18 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{name}{end}")
 
 
+def remove_file(path: Path) -> None:
+    """Remove a file of this program; nothing happens if it is not there.
+
+    Raises:
+        MachineError: It may not be removed [no-permission], or is a folder [write-failed].
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
 def _remove_quietly(path: Path) -> None:
     try:
         path.unlink()

@@ -25,7 +25,7 @@ from pipelines.data.record_files import (
     intact_records,
     write_records,
 )
-from pipelines.files import write_json
+from pipelines.files import remove_file, write_json
 from pipelines.journal import Journal
 from pipelines.stores.paths import presence
 
@@ -130,7 +130,7 @@ class LabelRecords:
         write_json(root / INSTANCES, instances, indent=None)
         self.folder.write_manifest(**settings, counts=counts)
         for journal in root.glob(_SHARD_RECORDS):
-            journal.unlink(missing_ok=True)
+            remove_file(journal)
         return True
 
     def _read(self) -> dict[str, Record]:

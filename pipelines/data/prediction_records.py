@@ -26,7 +26,7 @@ from pipelines.data.record_files import (
     intact_records,
     write_records,
 )
-from pipelines.files import read_json, write_json
+from pipelines.files import read_json, remove_file, write_json
 from pipelines.journal import Journal
 from pipelines.stores.paths import presence
 
@@ -148,7 +148,7 @@ class PredictionRecords:
         if instances is not None:
             write_json(self.folder / INSTANCES, instances, indent=None)
         for journal in self.folder.glob(_SHARD_RECORDS):
-            journal.unlink(missing_ok=True)
+            remove_file(journal)
         return True
 
     def _newest(self, is_there: Callable[[Path], bool]) -> dict[str, Record]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import ConfigError, InputError
-from pipelines.files import read_json, write_text
+from pipelines.files import read_json, remove_file, write_text
 
 Record = dict[str, Any]
 """What is known of a picture: image_id, and either failed {rule, message} or what was made of the picture."""
@@ -28,7 +28,7 @@ def write_records(folder: Path, records: Sequence[Record]) -> None:
     if failed:
         write_text(folder / FAILURES, _lines(failed))
     else:
-        (folder / FAILURES).unlink(missing_ok=True)
+        remove_file(folder / FAILURES)
 
 
 @contextmanager

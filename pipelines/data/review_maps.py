@@ -18,7 +18,7 @@ from pipelines.data.record_files import RECORDS, Record
 from pipelines.data.review import NOTHING, REVIEW, PictureReview, Shown, instance_key, read_reviews
 from pipelines.data.rle import decode_masks
 from pipelines.errors import InputError
-from pipelines.files import copy_file
+from pipelines.files import copy_file, remove_file
 from pipelines.journal import Journal
 from pipelines.stores.paths import is_file
 
@@ -147,8 +147,8 @@ class OriginalMaps:
 
     def forget(self, image_id: str) -> None:
         """Take the maps that are in the folder now for the original ones, as they were just made anew."""
-        self._kept.label_path(image_id).unlink(missing_ok=True)
-        self._kept.confidence_path(image_id).unlink(missing_ok=True)
+        remove_file(self._kept.label_path(image_id))
+        remove_file(self._kept.confidence_path(image_id))
 
     @staticmethod
     def _move(image_id: str, source: LabelFolder, target: LabelFolder) -> None:

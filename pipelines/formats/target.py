@@ -17,7 +17,7 @@ from pipelines.data.output_names import require_short_name
 from pipelines.data.tar_shards import TarMember, read_member
 from pipelines.errors import InputError
 from pipelines.file_errors import read_error, write_error
-from pipelines.files import read_json, sync_folder, write_json
+from pipelines.files import read_json, remove_file, sync_folder, write_json
 from pipelines.formats.annotated import AnnotatedPicture
 from pipelines.regular_files import open_regular
 
@@ -151,7 +151,7 @@ def _put_into_place(out: Path, staging: Path, files: list[str]) -> None:
             (out / inside).parent.mkdir(parents=True, exist_ok=True)
             os.replace(staging / inside, out / inside)
         for inside in set(before) - set(files):
-            (out / inside).unlink(missing_ok=True)
+            remove_file(out / inside)
         for folder in {(out / inside).parent for inside in files}:
             sync_folder(folder)
     except OSError as error:

@@ -26,7 +26,7 @@ from pipelines.engine.signals import StopRequest
 from pipelines.engine.write_behind import write_behind
 from pipelines.errors import ConfigError, InputError, Stopped
 from pipelines.events import Events, Progress
-from pipelines.files import atomic_write, read_json, write_json
+from pipelines.files import atomic_write, read_json, remove_file, write_json
 from pipelines.prediction.answers import Ask, batches
 from pipelines.prediction.work import Found
 from pipelines.stores.paths import is_file, presence
@@ -130,7 +130,7 @@ class Films:
                     events.warn(str(error))
                     failed = {"rule": error.rule, "message": error.message}
                     self._records.add({"image_id": self._failed_id(video_id), "failed": failed})
-                    self._note_path(video_id).unlink(missing_ok=True)  # a restored video has other bytes
+                    remove_file(self._note_path(video_id))  # a restored video has other bytes
         return len(_records_of(self._records.done(), {self._name(path) for path in left.values()})) - before
 
     def _predict_one(

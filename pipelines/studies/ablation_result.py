@@ -14,7 +14,7 @@ from pipelines.data.coco import CocoPicture
 from pipelines.engine.run_dir import environment
 from pipelines.engine.version import __version__
 from pipelines.events import Events
-from pipelines.files import plain, sha256_lines, write_json, write_text
+from pipelines.files import plain, remove_file, sha256_lines, write_json, write_text
 from pipelines.metrics.judged_pictures import JudgedPictures, judge
 from pipelines.metrics.occlusion import occluded_subset, strictly_occluded_subset
 from pipelines.metrics.seed_averages import METRICS, seed_averages
@@ -59,7 +59,7 @@ def write_failures(out: Path, failures: Sequence[Failure]) -> None:
     if failures:
         write_text(path, "".join(json.dumps(failure.as_json()) + "\n" for failure in failures))
     else:
-        path.unlink(missing_ok=True)
+        remove_file(path)
 
 
 def write_table(

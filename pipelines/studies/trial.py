@@ -17,7 +17,7 @@ from pipelines.data.coco import CocoPicture
 from pipelines.data.images import open_working_picture
 from pipelines.errors import InputError
 from pipelines.events import Events
-from pipelines.files import plain, read_json, write_json
+from pipelines.files import plain, read_json, remove_file, write_json
 from pipelines.metrics.instance_ap import PictureDetections
 from pipelines.networks.load import load_s4net
 
@@ -107,7 +107,7 @@ def run_trial(trial: Trial, train: TrainCommand, pictures: Sequence[CocoPicture]
     # A channel of its own, because the log file of the training belongs to the training alone.
     summary = train(trial.config, Events(events.stream))
     # A file from before a kill may have the detections of an earlier checkpoint.
-    (trial.folder / "detections.json").unlink(missing_ok=True)
+    remove_file(trial.folder / "detections.json")
     trial.detections(pictures)
     result = {
         "seed": trial.config.seed,
@@ -122,7 +122,7 @@ def run_trial(trial: Trial, train: TrainCommand, pictures: Sequence[CocoPicture]
 
 def drop_state(trial: Training) -> None:
     """Remove the last state, which only an unfinished training needs: it has four times the size of the weights."""
-    (trial.folder / "checkpoints" / "last.pt").unlink(missing_ok=True)
+    remove_file(trial.folder / "checkpoints" / "last.pt")
 
 
 def _detect(config: TrainConfig, pictures: Sequence[CocoPicture]) -> list[PictureDetections]:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.data.record_files import RECORDS, Record
+from pipelines.data.review import instance_key
+from pipelines.data.rle import read_rle
 from pipelines.errors import InputError
 from pipelines.file_errors import read_error
 from pipelines.regular_files import open_regular
@@ -41,8 +43,11 @@ class RecordFile:
             if "failed" in record:
                 self.failed += 1
                 continue
+            words = record.get("keywords")
+            if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+                raise self._damaged()
             self._starts[record["image_id"]] = start
-            self.keywords[record["image_id"]] = tuple(record["keywords"])
+            self.keywords[record["image_id"]] = tuple(words)
 
     def __contains__(self, image_id: str) -> bool:
         """Tell whether a picture has labels."""
@@ -60,7 +65,7 @@ class RecordFile:
         """Return the record of a picture that has labels.
 
         Raises:
-            InputError: The file changed since it was opened [journal-damaged].
+            InputError: The file changed since it was opened, or an instance has no mask [journal-damaged].
         """
         try:
             with open_regular(self._path) as file:
@@ -70,6 +75,12 @@ class RecordFile:
             raise read_error(self._path, error) from error
         if record.get("image_id") != image_id:
             raise self._damaged()
+        try:
+            for instance in record["instances"]:
+                read_rle(instance["segmentation"], record["height"], record["width"])
+                instance_key(instance["segmentation"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._damaged() from error
         return record
 
     def _lines(self) -> Iterator[tuple[int, Record]]:

@@ -21,6 +21,7 @@ from pipelines.files import (
     plain,
     read_json,
     read_text,
+    remove_file,
     remove_stale_temporaries,
     sha256_file,
     sha256_lines,
@@ -185,6 +186,16 @@ def test_a_parent_that_is_a_file_is_a_machine_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MachineError, match="write-failed"):
         write_text(tmp_path / "file" / "a.txt", "x")
+
+
+def test_a_file_is_removed_and_what_is_no_file_is_told(tmp_path: Path) -> None:
+    write_text(tmp_path / "a", "x")
+    for _ in range(2):
+        remove_file(tmp_path / "a")
+        assert not (tmp_path / "a").exists()
+    (tmp_path / "failures.jsonl").mkdir()
+    with pytest.raises(MachineError, match=r"failures\.jsonl: .*\[(write-failed|no-permission)\]"):
+        remove_file(tmp_path / "failures.jsonl")
 
 
 def test_json_comes_back_equal_also_with_names_that_are_not_utf8(tmp_path: Path) -> None:

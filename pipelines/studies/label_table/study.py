@@ -23,7 +23,7 @@ from pipelines.data.checking import check_pictures
 from pipelines.data.shown_classes import require_classes
 from pipelines.data.voc import read_split, truth_path
 from pipelines.events import Events
-from pipelines.files import sha256_lines, write_json, write_text
+from pipelines.files import remove_file, sha256_lines, write_json, write_text
 from pipelines.networks.build import new_deeplab
 from pipelines.networks.trunk_names import resolve_trunk
 from pipelines.networks.trunk_weights import trunk_state
@@ -204,4 +204,4 @@ def _write_failures(out: Path, failures: Sequence[Failure], lost: Sequence[Mappi
     if entries:
         write_text(path, "".join(json.dumps(entry) + "\n" for entry in entries))
     else:
-        path.unlink(missing_ok=True)
+        remove_file(path)

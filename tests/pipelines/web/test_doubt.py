@@ -1,10 +1,13 @@
 import io
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from pipelines.errors import InputError
 from pipelines.events import Events
 from pipelines.web.doubt import Doubt, doubt_of, doubts_of
 from pipelines.web.paging import Ranking, RecordFile, Wanted
@@ -93,3 +96,24 @@ def test_records_are_read_one_at_a_time(tmp_path: Path) -> None:
     records = RecordFile(folder.path)
     assert len(records) == 3 and records.failed == 1 and "broken" not in records
     assert records.read("p1")["image_id"] == "p1" and len(records.all()) == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"keywords": None},
+        {"keywords": [3]},
+        {"height": "high"},
+        {"instances": 5},
+        {"instances": [{}]},
+        {"instances": [{"segmentation": {"size": [1, 2, 3], "counts": ""}}]},
+        {"instances": [{"segmentation": [[0, 0, 4, 0, 4, 4]]}]},
+    ],
+)
+def test_a_damaged_record_is_told_before_anything_is_made_of_it(tmp_path: Path, change: dict[str, Any]) -> None:
+    path = make_folder(tmp_path).path / "records.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = [json.dumps({**record, **change} if record["image_id"] == "p1" else record) for record in records]
+    path.write_text("".join(f"{line}\n" for line in lines))
+    with pytest.raises(InputError, match=r"records\.jsonl: damaged .*\[journal-damaged\]"):
+        RecordFile(path.parent).read("p1")
