@@ -65,7 +65,7 @@ def test_both_commands_of_the_readme_reuse_one_environment() -> None:
     makefile = (ROOT / "Makefile").read_text()
     assert re.search(r"^demo: \$\(VENV\)/demo.stamp$", makefile, re.MULTILINE)
     assert re.search(r"^test: \$\(VENV\)/dev.stamp$", makefile, re.MULTILINE)
-    assert makefile.count("stamp: pyproject.toml constraints.txt") == 2
+    assert makefile.count("stamp: Makefile pyproject.toml constraints.txt") == 2
 
 
 def test_versions_of_python_are_those_that_were_tried() -> None:
