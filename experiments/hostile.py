@@ -47,8 +47,9 @@ import torch  # noqa: E402 - the root of the source must be on the path
 import uvicorn  # noqa: E402, F401
 
 from experiments.hostile_inputs import FAMILIES  # noqa: E402
-from experiments.hostile_inputs.place import Place, Trial, run_here, write_world  # noqa: E402
+from experiments.hostile_inputs.place import Place, Trial, run_here  # noqa: E402
 from experiments.hostile_inputs.talk import converse  # noqa: E402
+from experiments.hostile_inputs.world import write_world  # noqa: E402
 
 CODES = {0, 2, 3, 4, 5, 6, 75, 130}
 LONGEST, KILLED = 10.0, 30.0  # seconds

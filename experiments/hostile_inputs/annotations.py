@@ -5,8 +5,9 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from experiments.hostile_inputs.commands import OVER_PICTURES, encoded, over_pictures, scene, write_pictures
-from experiments.hostile_inputs.place import LABEL, PLAIN, Build, Place, Rest, texts
+from experiments.hostile_inputs.commands import encoded, over_pictures, scene, write_pictures
+from experiments.hostile_inputs.lines import filled
+from experiments.hostile_inputs.place import Build, Place, Rest
 from experiments.hostile_inputs.values import NUMBERS, THINGS, changed_json
 
 RLES: list[Any] = [
@@ -162,55 +163,31 @@ CONTRADICTIONS: dict[str, Change] = {
 }
 
 
+LINES = {
+    "instances": "pseudo-label {pictures} --instances {annotations} --out {out} CLASSES LABEL",
+    "keywords": "pseudo-label {pictures} --keywords {annotations} --instances {masks} --out {out} CLASSES LABEL",
+    "check": "check {pictures} {annotations} --json",
+    "init": "init {given} --out {out}/s4.toml",
+}
+COMMANDS = ["train", "evaluate-instances", "explain", "voc", "labelme", "studio", "ablate", *LINES]
+
+
 def hostile_annotations(choose: random.Random) -> Iterator[Rest]:
     """Yield COCO files that contradict themselves."""
     for name in CONTRADICTIONS:
-        for command in choose.sample(
-            [
-                "train",
-                "evaluate-instances",
-                "explain",
-                "voc",
-                "labelme",
-                "studio",
-                "instances",
-                "ablate",
-                "check",
-                "keywords",
-                "init",
-            ],
-            2,
-        ):
+        for command in choose.sample(COMMANDS, 2):
             yield f"{name}, {command}", _annotated(command, CONTRADICTIONS[name])
 
 
 def _annotated(command: str, change: Change) -> Build:
     def build(place: Place) -> list[str]:
-        pictures = write_pictures(place, {"x.jpg": encoded(scene(3), "JPEG")})
+        write_pictures(place, {"x.jpg": encoded(scene(3), "JPEG")})
         file = place.given / "instances.json"
         content = json.loads(file.read_text())
         changed = change(content, place.choose)
         file.write_text(json.dumps(changed.content if isinstance(changed, Whole) else content))
-        if command in OVER_PICTURES and command != "init" and command != "check":
+        if command not in LINES:
             return over_pictures(command, place)
-        classes, label = ["--classes", place.voc("classes.txt")], [*LABEL, *PLAIN]
-        lines: dict[str, list[object]] = {
-            "instances": ["pseudo-label", pictures, "--instances", file, "--out", place.out, *classes, *label],
-            "keywords": [
-                "pseudo-label",
-                pictures,
-                "--keywords",
-                file,
-                "--instances",
-                place.given / "masks",
-                "--out",
-                place.out,
-                *classes,
-                *label,
-            ],
-            "check": ["check", pictures, file, "--json"],
-            "init": ["init", place.given, "--out", place.out / "s4.toml"],
-        }
-        return texts(*lines[command])
+        return filled(LINES[command], place, given=place.given)
 
     return build

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from experiments.hostile_inputs.place import LABEL, PLAIN, TRUNK, Place
+from experiments.hostile_inputs.lines import filled
+from experiments.hostile_inputs.place import Place
 from pipelines.data.palette import voc_palette
 
 HEIGHT, WIDTH = 48, 64
@@ -88,27 +89,12 @@ def describe(place: Place, folder: Path) -> None:
     (place.given / "instances.json").write_text(json.dumps(content))
 
 
-_SHORT = {
-    "PLAIN": PLAIN,
-    "LABEL": [*LABEL, *PLAIN],
-    "S4NET": [*TRUNK, "--steps", "1", "--batch-size", "2", "--image-size", "64", *PLAIN, "--no-report"],
-    "DEEPLAB": ["--trunk-weights", "none", "--steps", "1", "--batch-size", "2", "--crop", "65", *PLAIN],
-    "STEP": ["--steps", "1", "--batch-size", "2", *PLAIN],
-    "CLASSES": ["--classes", "{voc}/classes.txt"],
-    "ANNOTATED": ["--images", "{pictures}", "--annotations", "{annotations}"],
-    "DRAWN": ["--images", "{drawn}", "--annotations", "{world}/instances/train.json"],
-    "MASKED": ["--images", "{pictures}", "--labels", "{masks}", "--labels-are", "ground-truth"],
-    "TRUE": ["--images", "{voc}/JPEGImages", "--labels", "{voc}/SegmentationClass", "--labels-are", "ground-truth"],
-    "KEYWORDS": ["{voc}/JPEGImages", "--keywords", "{voc}/keywords_train.csv", "--classes", "{voc}/classes.txt"],
-}
-"""Words of the lines below, and what they stand for."""
-
 OVER_PICTURES = {
     "predict-s4net": "predict {pictures} --weights {net} --out {out} --min-score 0 PLAIN",
     "predict-deeplab": "predict {pictures} --weights {deeplab} --out {out} PLAIN",
     "pseudo-label": "pseudo-label {pictures} --weights {net} --out {out} CLASSES LABEL",
     "check": "check {pictures} --json",
-    "train": "train ANNOTATED --run {out} S4NET",
+    "train": "train ANNOTATED --run {out} S4NET --no-report",
     "deeplab-train": "deeplab-train MASKED CLASSES --run {out} DEEPLAB --no-report",
     "evaluate-masks": "evaluate --images {pictures} --masks {masks} --weights {deeplab} PLAIN --json",
     "init": "init {pictures} --out {out}/s4.toml",
@@ -148,28 +134,12 @@ OVER_WEIGHTS = {
     "foreground": "evaluate --voc {voc} --weights {given} --foreground PLAIN",
     "versus": "evaluate --voc {voc} --predictions {world}/predictions --versus {given} PLAIN --allow-missing",
     "start-from": "train DRAWN --run {out} --start-from {given} STEP --no-report",
-    "trunk": "train DRAWN --run {out} S4NET --trunk-weights {given}",
+    "trunk": "train DRAWN --run {out} S4NET --no-report --trunk-weights {given}",
     "deeplab-trunk": "deeplab-train TRUE CLASSES --run {out} DEEPLAB --trunk-weights {given}",
     "explain": "explain DRAWN --weights {net} --compare {given} --out {out} --count 2 --figures 1 PLAIN",
     "export": "export {given} --out {out}/n.onnx",
     "check": "check {given}",
 }
-_SHORT["TRUNK"] = TRUNK
-
-
-def filled(line: str, place: Place, **more: object) -> list[str]:
-    """Return the arguments of a line, with the paths of a place and more in it."""
-    given = place.given
-    paths = {
-        "pictures": given / "pictures", "masks": given / "masks", "annotations": given / "instances.json",
-        "world": place.world, "out": place.out, "voc": place.voc(), "net": place.world / "net.pt",
-        "deeplab": place.world / "runs" / "deeplab", "drawn": place.world / "instances" / "images",
-    }  # fmt: skip
-    words = [part for word in line.split() for part in _SHORT.get(word, [word])]
-    values = {
-        name: os.fspath(value) if isinstance(value, Path) else str(value) for name, value in (paths | more).items()
-    }
-    return [word.format_map(values) if "{" in word else word for word in words]
 
 
 def over_pictures(name: str, place: Place, folder: Path | None = None) -> list[str]:

@@ -11,7 +11,8 @@ from experiments.hostile_inputs.commands import (
     scene,
     write_pictures,
 )
-from experiments.hostile_inputs.place import Build, Place, Rest, texts
+from experiments.hostile_inputs.lines import filled
+from experiments.hostile_inputs.place import Build, Place, Rest
 from pipelines.config import STAGES, CheckConfig, ExportConfig, InitConfig, ReportConfig
 from pipelines.config.setting import choices_of, flag_of, is_path, limits_of, settings_of, type_of
 
@@ -125,6 +126,14 @@ _BY_PICTURES = {
 }
 
 
+OTHERS = {
+    "export": "export {deeplab} --out {out}/n.onnx",
+    "report": "report {world}/labels --out {out}/page.html",
+    "init": "init {voc} --out {out}/s4.toml",
+}
+"""Lines of commands that read no pictures."""
+
+
 def hostile_flags(choose: random.Random) -> Iterator[Rest]:
     """Yield every flag of every command with two values, on a command line that works."""
     for command in _BY_PICTURES:
@@ -133,7 +142,7 @@ def hostile_flags(choose: random.Random) -> Iterator[Rest]:
                 continue
             for value in choose.sample(_values(setting), min(2, len(_values(setting)))):
                 yield f"{command} {flag_of(name)} {value!r}"[:90], _flag(command, setting, value)
-    for command in ("export", "report", "init"):
+    for command in OTHERS:
         for name, setting in settings_of(_SETTINGS[command]).items():
             for value in choose.sample(_values(setting), min(4, len(_values(setting)))):
                 yield f"{command} {flag_of(name)} {value!r}"[:90], _other_flag(command, setting, value)
@@ -177,13 +186,8 @@ def _moved(setting: "Field[Any]", value: str, place: Place) -> str:
 
 def _other_flag(command: str, setting: "Field[Any]", value: str) -> Build:
     def build(place: Place) -> list[str]:
-        lines: dict[str, list[object]] = {
-            "export": ["export", place.world / "runs/deeplab", "--out", place.out / "n.onnx"],
-            "report": ["report", place.world / "labels", "--out", place.out / "page.html"],
-            "init": ["init", place.voc(), "--out", place.out / "s4.toml"],
-        }
         moved = _moved(setting, value, place)
         own = [moved] if limits_of(setting).positional else _given(setting, moved)
-        return [*texts(*lines[command]), *own]
+        return [*filled(OTHERS[command], place), *own]
 
     return build

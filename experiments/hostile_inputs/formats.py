@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from itertools import cycle, product
 
 from experiments.hostile_inputs.commands import FORMS
+from experiments.hostile_inputs.lines import filled
 from experiments.hostile_inputs.made import FILE_DAMAGES
-from experiments.hostile_inputs.place import Build, Place, Rest, texts
+from experiments.hostile_inputs.place import Build, Place, Rest
 
 _BILLION = (
     b'<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a "lol">'
@@ -41,6 +42,9 @@ SOURCES = {
     "found": "predictions",
     "labels": "labels",
 }
+LINE = "convert {given} --from {source} --to {target} --images {voc}/JPEGImages CLASSES --out {out}/x{suffix}"
+POLYGONS = {"labelme", "coco", "label-studio", "cvat-coco"}
+"""Formats that --polygons changes."""
 
 
 def hostile_formats(choose: random.Random) -> Iterator[Rest]:
@@ -63,27 +67,7 @@ def _format(source: str, damage: str, target: str) -> Build:
             FILE_DAMAGES[damage](file, place.choose)
         path = given / "found.json" if source == "coco" else given
         form = SOURCES[source] if place.choose.random() < 0.7 else "auto"
-        more = [
-            *(
-                ["--polygons"]
-                if target in ("labelme", "coco", "label-studio", "cvat-coco") and place.choose.random() < 0.5
-                else []
-            )
-        ]
-        return texts(
-            "convert",
-            path,
-            "--from",
-            form,
-            "--to",
-            target,
-            "--images",
-            place.voc("JPEGImages"),
-            "--classes",
-            place.voc("classes.txt"),
-            "--out",
-            place.out / f"x{FORMS[target]}",
-            *more,
-        )
+        line = filled(LINE, place, given=path, source=form, target=target, suffix=FORMS[target])
+        return [*line, "--polygons"] if target in POLYGONS and place.choose.random() < 0.5 else line
 
     return build

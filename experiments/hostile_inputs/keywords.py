@@ -4,11 +4,13 @@ import io
 import pickle
 import random
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from experiments.hostile_inputs.place import LABEL, PLAIN, Build, Place, Rest, texts
+from experiments.hostile_inputs.lines import filled
+from experiments.hostile_inputs.place import Build, Place, Rest
 
 
 def _npy(value: object, pickled: bool = True) -> bytes:
@@ -167,62 +169,25 @@ def hostile_keywords(choose: random.Random) -> Iterator[Rest]:
             yield f"list: {name}, {command}", _list(name, command)
 
 
-def _label_line(command: str, place: Place, keywords: object, classes: object) -> list[str]:
-    voc, out = place.voc(), place.out
-    asked = ["--keywords", keywords, "--classes", classes]
-    deeplab = [
-        "deeplab-train",
-        "--images",
-        voc / "JPEGImages",
-        "--labels",
-        voc / "SegmentationClass",
-        "--labels-are",
-        "ground-truth",
-        "--classes",
-        classes,
-        "--run",
-        out,
-        "--trunk-weights",
-        "none",
-        "--steps",
-        1,
-        "--batch-size",
-        2,
-        "--crop",
-        65,
-        *PLAIN,
-    ]
-    lines: dict[str, list[object]] = {
-        "label": [
-            "pseudo-label",
-            voc / "JPEGImages",
-            *asked,
-            "--instances",
-            voc / "SegmentationClass",
-            "--out",
-            out,
-            *LABEL,
-            *PLAIN,
-        ],
-        "dry": [
-            "pseudo-label",
-            voc / "JPEGImages",
-            *asked,
-            "--weights",
-            place.world / "net.pt",
-            "--out",
-            out,
-            *LABEL,
-            *PLAIN,
-            "--dry-run",
-            "--json",
-        ],
-        "csv": ["convert", "--to", "csv", "--images", voc / "JPEGImages", *asked, "--out", out / "k.csv"],
-        "check": ["check", voc, keywords, classes],
-        "deeplab": deeplab,
-        "evaluate": ["evaluate", "--voc", voc, "--weights", place.world / "runs/deeplab", "--classes", classes, *PLAIN],
-    }
-    return texts(*lines[command])
+LINES = {
+    "label": "pseudo-label {images} ASKED --instances {voc}/SegmentationClass --out {out} LABEL",
+    "dry": "pseudo-label {images} ASKED --weights {net} --out {out} LABEL --dry-run --json",
+    "csv": "convert --to csv --images {images} ASKED --out {out}/k.csv",
+    "check": "check {voc} {keywords} {classes}",
+    "deeplab": "deeplab-train TRUE --classes {classes} --run {out} DEEPLAB",
+    "evaluate": "evaluate --voc {voc} --weights {deeplab} --classes {classes} PLAIN",
+}
+LIST_LINES = {
+    "evaluate": "evaluate --voc {voc} --split hostile --weights {deeplab} CLASSES PLAIN --json",
+    "predict": "predict --voc {voc} --split hostile --weights {deeplab} --out {out} PLAIN",
+    "deeplab": "deeplab-train TRUE CLASSES --run {out} DEEPLAB --list {list}",
+    "csv": "convert --to csv --images KEYWORDS --split hostile --out {out}/k.csv",
+}
+
+
+def _line(command: str, place: Place, keywords: Path, classes: Path) -> list[str]:
+    line = LINES[command].replace("ASKED", "--keywords {keywords} --classes {classes}")
+    return filled(line, place, images=place.voc("JPEGImages"), keywords=keywords, classes=classes)
 
 
 def _keywords(name: str, command: str) -> Build:
@@ -230,7 +195,7 @@ def _keywords(name: str, command: str) -> Build:
         suffix, make = KEYWORDS[name]
         file = place.given / f"keywords{suffix}"
         file.write_bytes(make())
-        return _label_line(command, place, file, place.voc("classes.txt"))
+        return _line(command, place, file, place.voc("classes.txt"))
 
     return build
 
@@ -239,7 +204,7 @@ def _classes(name: str, command: str) -> Build:
     def build(place: Place) -> list[str]:
         file = place.given / "classes.txt"
         file.write_bytes(CLASSES[name])
-        return _label_line(command, place, place.voc("keywords_train.csv"), file)
+        return _line(command, place, place.voc("keywords_train.csv"), file)
 
     return build
 
@@ -249,49 +214,6 @@ def _list(name: str, command: str) -> Build:
         voc = place.copied("voc")
         file = voc / "ImageSets/Segmentation/hostile.txt"
         file.write_bytes(LISTS[name])
-        lines: dict[str, list[object]] = {
-            "evaluate": [
-                "evaluate",
-                "--voc",
-                voc,
-                "--split",
-                "hostile",
-                "--weights",
-                place.world / "runs/deeplab",
-                "--classes",
-                voc / "classes.txt",
-                *PLAIN,
-                "--json",
-            ],
-            "predict": [
-                "predict",
-                "--voc",
-                voc,
-                "--split",
-                "hostile",
-                "--weights",
-                place.world / "runs/deeplab",
-                "--out",
-                place.out,
-                *PLAIN,
-            ],
-            "deeplab": [*_label_line("deeplab", place, "", voc / "classes.txt"), "--list", file],
-            "csv": [
-                "convert",
-                "--to",
-                "csv",
-                "--images",
-                voc / "JPEGImages",
-                "--keywords",
-                voc / "keywords_train.csv",
-                "--split",
-                "hostile",
-                "--classes",
-                voc / "classes.txt",
-                "--out",
-                place.out / "k.csv",
-            ],
-        }
-        return texts(*lines[command])
+        return filled(LIST_LINES[command], place, voc=voc, list=file)
 
     return build

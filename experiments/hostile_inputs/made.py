@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 
-from experiments.hostile_inputs.commands import OVER_LABELS, OVER_WEIGHTS, over_labels, over_weights
-from experiments.hostile_inputs.place import LABEL, PLAIN, TRUNK, Build, Place, Rest, quietly, texts
+from experiments.hostile_inputs.commands import OVER_LABELS, OVER_WEIGHTS, over_labels
+from experiments.hostile_inputs.lines import filled
+from experiments.hostile_inputs.place import Build, Place, Rest, quietly
 from experiments.hostile_inputs.values import VALUES, changed_json
 
 Damage = Callable[[Path, random.Random], object]
@@ -136,56 +137,15 @@ def _labels(file: str, damage: str, command: str) -> Build:
     return build
 
 
-def _over_run(name: str, place: Place, run: Path, kind: str) -> list[str]:
-    world, data = place.world, place.world / "instances"
-    lines: dict[str, list[object]] = {
-        "resume": [
-            "train",
-            "--images",
-            data / "images",
-            "--annotations",
-            data / "train.json",
-            "--run",
-            run,
-            *TRUNK,
-            "--steps",
-            2,
-            "--batch-size",
-            2,
-            "--image-size",
-            64,
-            *PLAIN,
-            "--resume",
-        ]
-        if kind == "s4net"
-        else [
-            "deeplab-train",
-            "--images",
-            place.voc("JPEGImages"),
-            "--labels",
-            place.voc("SegmentationClass"),
-            "--labels-are",
-            "ground-truth",
-            "--classes",
-            place.voc("classes.txt"),
-            "--run",
-            run,
-            "--trunk-weights",
-            "none",
-            "--steps",
-            2,
-            "--batch-size",
-            2,
-            "--crop",
-            65,
-            *PLAIN,
-            "--resume",
-        ],
-        "report": ["report", run, "--out", place.out / "page.html"],
-        "compare": ["report", run, world / "runs/s4net", world / "labels", "--out", place.out / "page.html"],
-        "check": ["check", run, "--json"],
-    }
-    return texts(*lines[name]) if name in lines else over_weights(name, place, run)
+RESUME = {
+    "s4net": "train DRAWN --run {given} S4NET --steps 2 --resume",
+    "deeplab": "deeplab-train TRUE CLASSES --run {given} DEEPLAB --steps 2 --resume",
+}
+OVER_RUN = {
+    "report": "report {given} --out {out}/page.html",
+    "compare": "report {given} {world}/runs/s4net {world}/labels --out {out}/page.html",
+    "check": "check {given} --json",
+}
 
 
 def damaged_runs(choose: random.Random) -> Iterator[Rest]:
@@ -204,40 +164,33 @@ def _run(kind: str, file: str, damage: str, command: str) -> Build:
     def build(place: Place) -> list[str]:
         run = place.copied(f"runs/{kind}")
         FILE_DAMAGES[damage](_file(run, file, place.choose), place.choose)
-        return _over_run(command, place, run, kind)
+        lines = OVER_WEIGHTS | OVER_RUN | {"resume": RESUME[kind]}
+        return filled(lines[command], place, given=run)
 
     return build
+
+
+SHARDED = {
+    "predict": "predict {voc}/JPEGImages --weights {net} --out {given} PLAIN",
+    "pseudo-label": "pseudo-label KEYWORDS --weights {net} --out {given} LABEL",
+}
 
 
 def damaged_shards(choose: random.Random) -> Iterator[Rest]:
     """Yield label folders of which one part is done and then damaged, and the other part is started."""
     for damage in FILE_DAMAGES:
-        for command in ("pseudo-label", "predict"):
+        for command in SHARDED:
             yield f"part {damage}, {command}", _sharded(damage, command), None, None, "given/parts"
 
 
 def _sharded(damage: str, command: str) -> Build:
     def build(place: Place) -> list[str]:
-        parts, world = place.given / "parts", place.world
-        line = {
-            "predict": ["predict", place.voc("JPEGImages"), "--weights", world / "net.pt"],
-            "pseudo-label": [
-                "pseudo-label",
-                place.voc("JPEGImages"),
-                "--keywords",
-                place.voc("keywords_train.csv"),
-                "--classes",
-                place.voc("classes.txt"),
-                "--weights",
-                world / "net.pt",
-                *LABEL,
-            ],
-        }[command]
-        first = texts(*line, "--out", parts, *PLAIN, "-q", "--shard", "1/2")
-        quietly(first)
+        parts = place.given / "parts"
+        line = filled(SHARDED[command], place, given=parts)
+        quietly([*line, "-q", "--shard", "1/2"])
         files = sorted(path for path in parts.rglob("*") if path.is_file())
         FILE_DAMAGES[damage](place.choose.choice(files), place.choose)
-        return texts(*line, "--out", parts, *PLAIN, "--shard", place.choose.choice(["2/2", "2/2", "1/2", "2/3"]))
+        return [*line, "--shard", place.choose.choice(["2/2", "2/2", "1/2", "2/3"])]
 
     return build
 
@@ -257,8 +210,8 @@ def _result(source: str, file: str, damage: str) -> Build:
     def build(place: Place) -> list[str]:
         given = place.copied(source)
         FILE_DAMAGES[damage.rstrip(" 234")](_file(given, file, place.choose) if file else given, place.choose)
-        more = [place.world / "chain", place.world / "scores.json", place.world / "runs/s4net"]
+        more = ["{world}/chain", "{world}/scores.json", "{world}/runs/s4net"]
         beside = place.choose.sample(more, place.choose.choice([0, 0, 1, 2]))
-        return texts("report", given, *beside, "--out", place.out / "page.html")
+        return filled(" ".join(["report {given}", *beside, "--out {out}/page.html"]), place, given=given)
 
     return build

@@ -7,14 +7,14 @@ import numpy as np
 from PIL import Image
 
 from experiments.hostile_inputs.commands import (
-    OVER_PICTURES,
     encoded,
     mask,
     over_pictures,
     scene,
     write_pictures,
 )
-from experiments.hostile_inputs.place import PLAIN, Build, Place, Rest, texts
+from experiments.hostile_inputs.lines import filled
+from experiments.hostile_inputs.place import Build, Place, Rest
 
 
 def _map(values: np.ndarray, mode: str = "L") -> bytes:
@@ -65,81 +65,37 @@ MASKS: dict[str, Callable[[], bytes]] = {
 }
 
 
+LINES = {
+    "check": "check {pictures} {masks}",
+    "predictions": "evaluate --masks {masks} --predictions {masks} CLASSES PLAIN",
+    "coco": "convert {masks} --from masks --to coco --images {pictures} CLASSES --out {out}/x.json --polygons",
+    "labels": "evaluate --voc {voc} --split train --labels {made} CLASSES PLAIN --allow-missing",
+    "told": "evaluate --voc {voc} --split train --predictions {made} CLASSES PLAIN --allow-missing",
+    "server": "convert --to voc-server --predictions {made} --voc {voc} --split train --out {out}/r.tar.gz",
+}
+OF_PICTURES = ["evaluate-masks", "deeplab-train", "from-masks", "yolo"]
+"""Commands over the pictures that the masks belong to."""
+
+
 def hostile_masks(choose: random.Random) -> Iterator[Rest]:
     """Yield masks of wrong sizes, modes and values, each for some commands."""
-    commands = [
-        "evaluate-masks",
-        "deeplab-train",
-        "from-masks",
-        "yolo",
-        "check",
-        "predictions",
-        "labels",
-        "server",
-        "coco",
-    ]
     for name in MASKS:
-        for command in choose.sample(commands, 3):
+        for command in choose.sample([*OF_PICTURES, "check", "predictions", "labels", "server", "coco"], 3):
             yield f"{name}, {command}", _masked(name, command)
 
 
 def _masked(name: str, command: str) -> Build:
     def build(place: Place) -> list[str]:
-        pictures = write_pictures(place, {"x.jpg": encoded(scene(3), "JPEG")})
-        masks, classes = place.given / "masks", ["--classes", place.voc("classes.txt")]
-        for target in sorted(masks.rglob("*.png"))[: place.choose.choice([1, 1, 9])]:
+        write_pictures(place, {"x.jpg": encoded(scene(3), "JPEG")})
+        for target in sorted((place.given / "masks").rglob("*.png"))[: place.choose.choice([1, 1, 9])]:
             target.write_bytes(MASKS[name]())
-        if command in OVER_PICTURES and command != "check":
+        if command in OF_PICTURES:
             return over_pictures(command, place)
         if command in ("labels", "server"):
             labels = place.copied("labels" if command == "labels" else "predictions")
             sorted(labels.rglob("*.png"))[-1].write_bytes(MASKS[name]())
-            return (
-                texts(
-                    "evaluate",
-                    "--voc",
-                    place.voc(),
-                    "--split",
-                    "train",
-                    f"--{'labels' if command == 'labels' else 'predictions'}",
-                    labels,
-                    *classes,
-                    *PLAIN,
-                    "--allow-missing",
-                )
-                if command == "labels" or place.choose.random() < 0.5
-                else texts(
-                    "convert",
-                    "--to",
-                    "voc-server",
-                    "--predictions",
-                    labels,
-                    "--voc",
-                    place.voc(),
-                    "--split",
-                    "train",
-                    "--out",
-                    place.out / "r.tar.gz",
-                )
-            )
-        lines: dict[str, list[object]] = {
-            "check": ["check", pictures, masks],
-            "predictions": ["evaluate", "--masks", masks, "--predictions", masks, *classes, *PLAIN],
-            "coco": [
-                "convert",
-                masks,
-                "--from",
-                "masks",
-                "--to",
-                "coco",
-                "--images",
-                pictures,
-                *classes,
-                "--out",
-                place.out / "x.json",
-                "--polygons",
-            ],
-        }
-        return texts(*lines[command])
+            line = command if command == "labels" or place.choose.random() >= 0.5 else "told"
+            return filled(LINES[line], place, made=labels)
+        return filled(LINES[command], place)
 
     return build

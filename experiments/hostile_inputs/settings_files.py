@@ -4,7 +4,8 @@ import random
 from collections.abc import Iterator
 
 from experiments.hostile_inputs.commands import encoded, scene
-from experiments.hostile_inputs.place import PLAIN, TRUNK, Build, Place, Rest, texts
+from experiments.hostile_inputs.lines import filled
+from experiments.hostile_inputs.place import Build, Place, Rest
 
 _DEEP = 5000
 TOMLS: dict[str, bytes] = {
@@ -49,6 +50,16 @@ TOMLS: dict[str, bytes] = {
 }
 
 
+LINES = {
+    "config": "config check {file} --json",
+    "run": "run {file} --dry-run",
+    "train": "train --config {file} DRAWN --run {out} S4NET --dry-run",
+    "check": "check {file}",
+    "folder": "predict {voc}/JPEGImages --weights {net} --out {out} PLAIN",
+    "no pictures": "predict --dry-run --weights {net} --out {out} PLAIN",
+}
+
+
 def hostile_settings_files(choose: random.Random) -> Iterator[Rest]:
     """Yield settings files, each for two commands."""
     for name in TOMLS:
@@ -62,37 +73,7 @@ def _toml(name: str, command: str) -> Build:
         file.write_bytes(TOMLS[name])
         if command == "folder":
             (place.cwd / "s4.toml").write_bytes(TOMLS[name])
-        data = place.world / "instances"
-        lines: dict[str, list[object]] = {
-            "config": ["config", "check", file, "--json"],
-            "run": ["run", file, "--dry-run"],
-            "train": [
-                "train",
-                "--config",
-                file,
-                "--images",
-                data / "images",
-                "--annotations",
-                data / "train.json",
-                "--run",
-                place.out,
-                "--dry-run",
-                *TRUNK,
-                "--image-size",
-                64,
-                *PLAIN,
-            ],
-            "check": ["check", file],
-            "folder": [
-                "predict",
-                "--dry-run" if place.choose.random() < 0.1 else place.voc("JPEGImages"),
-                "--weights",
-                place.world / "net.pt",
-                "--out",
-                place.out,
-                *PLAIN,
-            ],
-        }
-        return texts(*lines[command])
+        empty = command == "folder" and place.choose.random() < 0.1
+        return filled(LINES["no pictures" if empty else command], place, file=file)
 
     return build

@@ -11,33 +11,36 @@ from experiments.hostile_inputs.commands import (
     over_labels,
     over_weights,
 )
-from experiments.hostile_inputs.place import Build, Place, Rest, texts
+from experiments.hostile_inputs.lines import filled
+from experiments.hostile_inputs.place import Build, Place, Rest
+
+LINES = {
+    "doctor": "doctor --offline --json",
+    "doctor, shown": "doctor --offline",
+    **{f"completion {shell}": f"completion {shell}" for shell in ("bash", "zsh", "fish", "x")},
+    "help": "help train x",
+    "config show": "config show train",
+    "predict": OVER_WEIGHTS["predict"].replace("{given}", "{net}"),
+    "report": OVER_LABELS["report"].replace("{given}", "{world}/labels"),
+    "check": "check {voc}",
+    "init": "init {voc} --out {out}/s4.toml",
+    "evaluate": OVER_LABELS["evaluate"].replace("{given}", "{world}/labels"),
+    "export": OVER_WEIGHTS["export"].replace("{given}", "{net}"),
+}
+"""Lines that work."""
 
 
 def hostile_surroundings(choose: random.Random) -> Iterator[Rest]:
     """Yield commands in surroundings that are odd: streams, current folder, environment, limits."""
-    lines: dict[str, Callable[[Place], list[str]]] = {
-        "doctor": lambda place: texts("doctor", "--offline", "--json"),
-        "doctor, shown": lambda place: texts("doctor", "--offline"),
-        **{f"completion {shell}": _completion(shell) for shell in ("bash", "zsh", "fish", "x")},
-        "help": lambda place: texts("help", "train", "x"),
-        "config show": lambda place: texts("config", "show", "train"),
-        "predict": lambda place: over_weights("predict", place, place.world / "net.pt"),
-        "report": lambda place: over_labels("report", place, place.world / "labels"),
-        "check": lambda place: texts("check", place.voc()),
-        "init": lambda place: texts("init", place.voc(), "--out", place.out / "s4.toml"),
-        "evaluate": lambda place: over_labels("evaluate", place, place.world / "labels"),
-        "export": lambda place: over_weights("export", place, place.world / "net.pt"),
-    }
     for name in SURROUNDINGS:
-        for line in choose.sample(list(lines), 3):
-            yield f"{name}, {line}", lines[line], None, SURROUNDINGS[name]
+        for line in choose.sample(list(LINES), 3):
+            yield f"{name}, {line}", _plain(line), None, SURROUNDINGS[name]
     for line in (*OVER_WEIGHTS, *(name for name in OVER_LABELS if name != "review")):
         yield f"output taken, {line}", _taken(line)
 
 
-def _completion(shell: str) -> Build:
-    return lambda place: texts("completion", shell)
+def _plain(line: str) -> Build:
+    return lambda place: filled(LINES[line], place)
 
 
 def _stream(number: int, path: str) -> Callable[[Place], None]:

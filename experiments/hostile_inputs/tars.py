@@ -10,7 +10,8 @@ import zipfile
 from collections.abc import Callable, Iterator
 
 from experiments.hostile_inputs.commands import encoded, first_class, over_pictures, scene
-from experiments.hostile_inputs.place import LABEL, PLAIN, TRUNK, Build, Place, Rest, texts
+from experiments.hostile_inputs.lines import filled
+from experiments.hostile_inputs.place import Build, Place, Rest
 
 COMMANDS = ("predict-s4net", "pseudo-label", "check", "init", "csv", "dry")
 
@@ -209,12 +210,23 @@ ADDRESSES = (
 )
 
 
+LINES = {
+    "images": "predict {given} --weights {net} --out {out} PLAIN",
+    "weights": "predict {voc}/JPEGImages --weights {given} --out {out} PLAIN",
+    "keywords": "pseudo-label {voc}/JPEGImages --weights {net} --keywords {given} --out {out} CLASSES LABEL",
+    "out": "predict {voc}/JPEGImages --weights {net} --out {output} PLAIN",
+    "run": "train DRAWN --run {output} S4NET --dry-run",
+    "labels": "evaluate --voc {voc} --labels {given} --split train PLAIN",
+    "predictions": "evaluate --voc {voc} --predictions {given} PLAIN --json",
+    "tar": "pseudo-label {given}/x.tar --weights {net} --out {out} CLASSES LABEL",
+    "config": "config check {given}",
+}
+
+
 def hostile_addresses(choose: random.Random) -> Iterator[Rest]:
     """Yield addresses of stores as inputs and as outputs."""
     for address in ADDRESSES:
-        for role in choose.sample(
-            ["images", "weights", "keywords", "out", "run", "labels", "predictions", "tar", "config"], 2
-        ):
+        for role in choose.sample(list(LINES), 2):
             # What is no address is a path in the current folder. fsspec keeps its caches until the program ends.
             rewrites = "cwd" if role in ("out", "run") else "tmp" if "cache" in address else None
             yield f"{address[:60]!r}, {role}", _address(address, role), None, None, rewrites
@@ -225,34 +237,8 @@ def _address(address: str, role: str) -> Build:
         (place.given / "x.zip").write_bytes(_zip())
         (place.given / "x.jpg").write_bytes(_picture())
         given = address.replace("GIVEN", str(place.given))
-        pictures, net, out = place.voc("JPEGImages"), place.world / "net.pt", place.out
-        label = [*LABEL, *PLAIN, "--classes", place.voc("classes.txt")]
-        data = place.world / "instances"
-        lines: dict[str, list[object]] = {
-            "images": ["predict", given, "--weights", net, "--out", out, *PLAIN],
-            "weights": ["predict", pictures, "--weights", given, "--out", out, *PLAIN],
-            "keywords": ["pseudo-label", pictures, "--weights", net, "--keywords", given, "--out", out, *label],
-            # A local address is a path like any other, and leads to `given`, which is to stay as it is.
-            "out": ["predict", pictures, "--weights", net, "--out", given if "GIVEN" not in address else out, *PLAIN],
-            "run": [
-                "train",
-                "--images",
-                data / "images",
-                "--annotations",
-                data / "train.json",
-                "--run",
-                given if "GIVEN" not in address else out,
-                "--dry-run",
-                *TRUNK,
-                "--image-size",
-                64,
-                *PLAIN,
-            ],
-            "labels": ["evaluate", "--voc", place.voc(), "--labels", given, "--split", "train", *PLAIN],
-            "predictions": ["evaluate", "--voc", place.voc(), "--predictions", given, *PLAIN, "--json"],
-            "tar": ["pseudo-label", f"{given}/x.tar", "--weights", net, "--out", out, *label],
-            "config": ["config", "check", given],
-        }
-        return texts(*(str(part).replace("\0", "\\0") for part in lines[role]))
+        # A local address is a path like any other, and leads to `given`, which is to stay as it is.
+        output = place.out if "GIVEN" in address else given
+        return [part.replace("\0", "\\0") for part in filled(LINES[role], place, given=given, output=output)]
 
     return build

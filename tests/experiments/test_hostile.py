@@ -6,8 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from experiments.hostile_inputs import FAMILIES
-from experiments.hostile_inputs.commands import FORMS, OVER_LABELS, OVER_PICTURES, OVER_WEIGHTS, filled
+from experiments.hostile_inputs import (
+    FAMILIES,
+    annotations,
+    formats,
+    keywords,
+    masks,
+    settings_files,
+    surroundings,
+    tars,
+    world,
+)
+from experiments.hostile_inputs.commands import FORMS, OVER_LABELS, OVER_PICTURES, OVER_WEIGHTS
+from experiments.hostile_inputs.flags import OTHERS
+from experiments.hostile_inputs.keywords import LIST_LINES
+from experiments.hostile_inputs.lines import filled
+from experiments.hostile_inputs.made import OVER_RUN, RESUME, SHARDED
 from experiments.hostile_inputs.place import Place
 from experiments.hostile_inputs.talk import _ADDRESS
 from experiments.hostile_inputs.values import VALUES, changed_json, places_of
@@ -27,11 +41,22 @@ def test_the_inputs_are_many_and_belong_to_the_seed() -> None:
     assert names("flags", 8) != found["flags"]
 
 
+MODULES = (annotations, keywords, masks, settings_files, surroundings, tars)
+LINES = [
+    *(line for module in MODULES for line in module.LINES.values()),
+    *(line for lines in (OVER_PICTURES, OVER_LABELS, OVER_WEIGHTS, LIST_LINES, OTHERS) for line in lines.values()),
+    *(line for lines in (RESUME, OVER_RUN, SHARDED) for line in lines.values()),
+    formats.LINE,
+    *world.LINES,
+]
+MORE = ["chain", "images", "keywords", "classes", "list", "made", "output", "file", "source", "target", "suffix"]
+
+
 def test_every_command_and_every_format_has_inputs(tmp_path: Path) -> None:
     place = Place(tmp_path, tmp_path / "world", random.Random(0))
+    asked = "--keywords {keywords} --classes {classes}"
     lines = [
-        filled(line, place, given=tmp_path, chain=tmp_path)
-        for line in (*OVER_PICTURES.values(), *OVER_LABELS.values(), *OVER_WEIGHTS.values())
+        filled(line.replace("ASKED", asked), place, given=tmp_path, **dict.fromkeys(MORE, tmp_path)) for line in LINES
     ]
     assert not [word for line in lines for word in line if "{" in word or word.isupper()]
     flagged = {name.split()[0] for name in names("flags", 0)}
