@@ -22,8 +22,9 @@ _INTRODUCTION = """\
 
 This page lists every command with all of its flags. `python docs/write_commands.py` writes it.
 
-The flag `--min-score` is the key `min_score` in a settings file for `--config`. `s4 config show` prints such a file.
-A flag without a default is not set unless you give it. A flag with two forms is a switch.
+The flag `--min-score` is the key `min_score` in a settings file for `--config`. `s4 config show train` prints
+such a file for `s4 train`. A flag without a default is not set unless you give it. A flag with two forms is a switch,
+off where the column of defaults says nothing.
 """
 _TYPES = {"text": "text", "integer": "whole number", "float": "number", "path": "path"}
 _DEFAULT = re.compile(r"\s*\[default: (?P<default>.*)\]$|\s*\[(?P<required>required)\]$")

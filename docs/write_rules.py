@@ -16,10 +16,11 @@ PAGE = Path(__file__).parent / "rules.md"
 _INTRODUCTION = """\
 # Troubleshooting by rule
 
-Every error and warning of s4 ends in the id of a rule in brackets, such as `[image-damaged]`. This page tells for each
-rule what is wrong, how its message begins, and what to do. `python docs/write_rules.py` writes it.
+Every error that you can mend ends in the id of a rule in brackets, such as `[image-damaged]`, and so do many warnings.
+This page tells for each rule what is wrong, how its message begins, and what to do. `python docs/write_rules.py` writes
+it.
 
-A message that ends without an id is a fault of s4, or the end by Ctrl-C. After a fault, s4 names a crash file. Please
+An error that ends without an id is a fault of s4, or the end by Ctrl-C. After a fault, s4 names a crash file. Please
 report it.
 """
 

@@ -2,12 +2,17 @@
 # The network that ships: modern on EfficientNet-Lite0, trained on two sets of salient instances.
 # Usage: experiments/shipped.sh SALIENT MORE VOC OUT    (the folders of the data, and one for what is made)
 set -euo pipefail
+if (($# != 4)); then
+    echo "usage: experiments/shipped.sh SALIENT MORE VOC OUT" >&2
+    exit 2
+fi
+join=$(dirname "$0")/join_coco.py
 salient=$1 more=$2 voc=$3 out=$4
 S4=${S4:-s4} PYTHON=${PYTHON:-python}
 
 # The 500 pictures with several instances come three times, so that touching objects stay apart.
-"$PYTHON" experiments/join_coco.py "$out/joined" "several=$salient/images:$salient/train.json:3" "more=$more/images:$more/train.json:1"
-"$PYTHON" experiments/join_coco.py "$out/joined" --name val.json "several=$salient/images:$salient/val.json:1"
+"$PYTHON" "$join" "$out/joined" "several=$salient/images:$salient/train.json:3" "more=$more/images:$more/train.json:1"
+"$PYTHON" "$join" "$out/joined" --name val.json "several=$salient/images:$salient/val.json:1"
 
 # Two processes of one thread each, four pictures a step in each.
 OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -- "$(command -v "$S4")" train --images "$out/joined/images" \

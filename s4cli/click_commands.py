@@ -144,9 +144,8 @@ def stage_command(group: click.Group, config_class: type[Config]) -> Callable[[S
             config = prepared(resolve(config_class, file, flags, tell if takes_file else None), tell)
             run_and_print(config, lambda events: stage(config, events), as_json)
 
-        general = [*(_file_options() if takes_file else ()), *general_options()]
-        # click keeps the lines of a paragraph after a backspace, which a raw docstring spells as two letters.
-        text = inspect.cleandoc(stage.__doc__ or "").replace("\\b\n", "\b\n")
+        general = [*(_file_options(config_class.command) if takes_file else ()), *general_options()]
+        text = kept_lines(stage.__doc__ or "")
         command = StageCommand(
             config_class.command,
             callback=callback,
@@ -163,6 +162,14 @@ def stage_command(group: click.Group, config_class: type[Config]) -> Callable[[S
         return command
 
     return decorate
+
+
+def kept_lines(docstring: str) -> str:
+    """Return a raw docstring as click reads it.
+
+    A backspace before a paragraph keeps its lines. A raw docstring spells it as two letters.
+    """
+    return inspect.cleandoc(docstring).replace("\\b\n", "\b\n")
 
 
 def general_options() -> list[click.Parameter]:
@@ -186,11 +193,11 @@ def loudness_of(flags: dict[str, Any]) -> AbstractContextManager[None]:
     return speaking(Loudness.VERBOSE if verbose else Loudness.QUIET if quiet else Loudness.NORMAL)
 
 
-def _file_options() -> list[click.Parameter]:
+def _file_options(command: str) -> list[click.Parameter]:
     path = AnyPath(path_type=Path)
     config_help = (
-        f"Take settings from this TOML file, and not from {FOLDER_FILE} in the current folder. `s4 config show` prints "
-        "an example. Flags override the file."
+        f"Take settings from this TOML file, and not from {FOLDER_FILE} in the current folder. `s4 config show "
+        f"{command}` prints an example. Flags override the file."
     )
     none_help = f"Take no settings from {FOLDER_FILE} in the current folder."
     return [
@@ -253,6 +260,8 @@ def _default_note(setting: "Field[Any]") -> str:
     default = setting.default
     if default is MISSING:
         return "  [required]"
-    if default is None or isinstance(default, bool):
+    if default is None or default is False:
         return ""
+    if default is True:
+        return "  [default: on]"
     return f"  [default: {f'{default:.4g}' if isinstance(default, float) else default}]"

@@ -36,7 +36,7 @@ from pipelines.config import (
 )
 from pipelines.config.setting import FOLDER_FILE, settings_of
 from pipelines.errors import raise_all
-from s4cli.click_commands import AnyPath, general_options, loudness_of, stage_command
+from s4cli.click_commands import AnyPath, general_options, kept_lines, loudness_of, stage_command
 from s4cli.completion import SHELLS, script_for
 from s4cli.crash import exit_code_of
 from s4cli.output import print_result
@@ -70,7 +70,8 @@ def s4() -> None:
     The chain is train, pseudo-label, deeplab-train, evaluate. "s4 run" does the whole chain from one file. "s4 demo"
     does the whole chain on generated scenes. Results go to stdout, progress goes to stderr.
 
-    A file s4.toml in the current folder gives the settings of every command that is started there. Flags override it.
+    A file s4.toml in the current folder gives the settings of the commands that are started there. Flags override it.
+    init, check, doctor, report and export take flags alone.
     """
 
 
@@ -290,23 +291,21 @@ def config() -> None:
     """Look at the settings of the commands, and check a settings file."""
 
 
-_STAGE = click.Argument(["stage"], type=click.Choice(list(STAGES)), metavar="COMMAND", required=False)
+_COMMAND = click.Argument(["command"], type=click.Choice(list(STAGES)), metavar="COMMAND")
 _FILE = click.Argument(["file"], type=AnyPath(path_type=Path), metavar="[FILE.toml]", default=Path(FOLDER_FILE))
 _SHELL = click.Argument(["shell"], type=click.Choice(SHELLS))
 
 
-@config.command(params=[_STAGE, *general_options()])
-def show(stage: str | None, as_json: bool, **flags: Any) -> None:
+@config.command(params=[_COMMAND, *general_options()])
+def show(command: str, as_json: bool, **flags: Any) -> None:
     """Print the defaults of a command as a commented TOML table for --config."""
-    if stage is None:
-        raise click.UsageError(f"no command given, one of {', '.join(STAGES)} expected")
     with loudness_of(flags):
         if as_json:
-            settings = settings_of(STAGES[stage]).values()
+            settings = settings_of(STAGES[command]).values()
             defaults = {setting.name: None if setting.default is MISSING else setting.default for setting in settings}
-            print_result("config", {"stage": stage, "defaults": defaults}, as_json=True)
+            print_result("config", {"stage": command, "defaults": defaults}, as_json=True)
         else:
-            click.echo(to_toml(STAGES[stage]), nl=False)
+            click.echo(to_toml(STAGES[command]), nl=False)
 
 
 @config.command("check", params=[_FILE, *general_options()])
@@ -338,6 +337,9 @@ def completion(shell: str, as_json: bool, **flags: Any) -> None:
             print_result("completion", {"shell": shell, "script": script}, as_json=True)
         else:
             click.echo(script)
+
+
+completion.help = kept_lines(completion.help or "")
 
 
 @s4.command("help", params=[click.Argument(["words"], metavar="[COMMAND]", nargs=-1)])

@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import platform
+import re
 import sys
 import tempfile
 import time
@@ -53,7 +54,7 @@ def exit_code_of(work: Callable[[], object], as_json: bool = False) -> int:
     except (Exception, KeyboardInterrupt, Interrupted, SystemExit) as error:
         faults, code = _described(_cause(error))
         for message, rule in faults:
-            # Lines are those of click, and of a traceback that no file takes; in a message, they are of a name.
+            # Lines are those of a traceback that no file takes; in a message, they are of a name.
             shown = printable(message, "" if isinstance(error, S4Error) else "\n\t")
             say(f"error: {shown}" + (f" [{rule}]" if code not in _WITHOUT_RULE else ""))
         if as_json:
@@ -97,13 +98,21 @@ def _cause(error: BaseException) -> BaseException:
     return error if signalled is None or isinstance(error, S4Error) else signalled
 
 
+def _on_one_line(error: click.UsageError) -> str:
+    """Return the message of click, which lists choices one a line, or a plainer one."""
+    asked = error.param if isinstance(error, click.MissingParameter) else None
+    if isinstance(asked, click.Argument) and isinstance(asked.type, click.Choice):
+        return f"no {asked.name} given, one of {', '.join(asked.type.choices)} expected"
+    return re.sub(r"\s*\n\s*", " ", error.format_message())
+
+
 def _described(error: BaseException) -> tuple[list[tuple[str, str]], int]:
     """Return the message and the rule of every fault that an error tells, and the exit code."""
     if isinstance(error, S4Error):
         return [(fault.message, fault.rule) for fault in (error, *error.others)], error.exit_code
     if isinstance(error, click.UsageError):
         place = f"{error.ctx.command_path}: " if error.ctx else ""
-        return [(place + error.format_message(), "usage")], USAGE
+        return [(place + _on_one_line(error), "usage")], USAGE
     if isinstance(error, Interrupted):
         return [SIGNALLED[error.exit_code]], error.exit_code
     if isinstance(error, KeyboardInterrupt | click.Abort):

@@ -232,6 +232,7 @@ def test_paths_of_a_chain_lead_from_its_file(
         (["train", "pictures"], "flags name the inputs: --images, --annotations"),
         (["evaluate", "--voc", "pictures"], "pictures: not a VOC folder"),
         (["config", "show"], "error: s4 config show: no command given, one of train, "),
+        (["completion"], "error: s4 completion: no shell given, one of bash, zsh, fish expected"),
         (["train", "--images", "a", "--annotations", "b", "--trunk", "resnet34"], "did you mean resnet50?"),
     ],
 )

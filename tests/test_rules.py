@@ -32,6 +32,7 @@ NO_RULES = {
     # Why a picture or an instance has no label; they stand in records, and behind no message.
     "nothing-found", "too-little-foreground", "too-much-foreground", "low-score",
 }  # fmt: skip
+IN_BRACKETS = re.compile(r" \[([a-z]+(?:-[a-z]+)+)\]$")
 ERRORS = re.compile(r"(Error|Stopped|Failure|Faults)$")
 
 
@@ -42,6 +43,8 @@ def texts(source: str) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and FORM.fullmatch(node.value):
             found.add(node.value)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found |= set(IN_BRACKETS.findall(node.value))  # of a warning
         if isinstance(node, ast.Call) and ERRORS.search(ast.unparse(node.func)) and len(node.args) == 2:
             found |= set(constants(node.args[1]))
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
@@ -84,6 +87,7 @@ def test_every_entry_is_of_a_rule_in_the_source() -> None:
         ('raise InputError(f"{path}: gone", "picture-gone")', "picture-gone"),
         ('raise MachineError("m", "odd" if a else "even-more")', "odd"),
         ('_KINDS = {"file": ("file", "file-gone")}', "file-gone"),
+        ('events.warn(f"{path}: {told} [not-so-good]")', "not-so-good"),
         ('self.refuse(message, rule="no-such-thing")', "no-such-thing"),
         ('def f():\n    """Do.\n\n    Raises:\n        InputError: It is gone [gone-away].\n    """', "gone-away"),
     ],

@@ -80,8 +80,8 @@ STAGES: dict[str, type[StageConfig]] = {
 }
 """The settings of every stage by the name of its command, in the order of the chain.
 
-A settings file may have a table for each. `s4 init`, `s4 check`, `s4 doctor` and `s4 report` take no settings file, and
-are not among them.
+A settings file may have a table for each. `s4 init`, `s4 check`, `s4 doctor`, `s4 report` and `s4 export` take no
+settings file, and are not among them.
 """
 
 

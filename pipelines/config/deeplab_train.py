@@ -83,8 +83,8 @@ class DeepLabTrainConfig(CommonConfig):
     confidence: bool = opt(False, "Weigh each pixel by the confidence map of the label folder.")
     least_confidence: float = opt(
         0.0,
-        "Ignore foreground labels with a lower confidence in the confidence map. Background labels always count. For "
-        "labels made with --cells, 0.9 is a good value.",
+        "Ignore foreground labels with a lower confidence in the confidence map. Background labels always count. "
+        "With --loss soft it gained nothing.",
         at_least=0,
         at_most=1,
     )

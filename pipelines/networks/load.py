@@ -44,7 +44,7 @@ def load_s4net(
     """Load a trained S4Net.
 
     Args:
-        weights: Run folder (its best checkpoint) or checkpoint.
+        weights: Run folder (its best checkpoint), checkpoint, or `builtin` for the network that ships.
         min_score: Boxes whose instances cannot reach this score do not reach the mask branch. This saves their time.
             Instances with a lower score may still be among those returned.
         flip: Whether to read the mirror image too, for twice the time.

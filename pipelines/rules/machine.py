@@ -8,6 +8,11 @@ MACHINE = {
         "--weights runs/s4net: no checkpoints/best.pt in this folder",
         "Check the path, or train the network first.",
     ),
+    "report-failed": Rule(
+        "A page or a sheet of pictures could not be made. The result itself is whole.",
+        "labels/report.html: no report was written (No space left on device)",
+        "Mend what the message tells, and make the page again with `s4 report`.",
+    ),
     "weights-damaged": Rule(
         "A file of weights is damaged, or its tensors are not those of its network.",
         "best.pt: cut off, a checkpoint of s4 expected",

@@ -1,12 +1,13 @@
 """The text of an `s4.toml` for what a folder holds."""
 
+import itertools
 import json
 import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.config.usual_places import LABELS, RUNS
+from pipelines.config.usual_places import DEEPLAB_RUN, LABELS, RUNS, S4NET_RUN
 from pipelines.data.classes import VOC_CLASSES
 from pipelines.survey.folder import Survey
 from pipelines.survey.keyworded import Keyworded
@@ -63,6 +64,18 @@ def _base(survey: Survey, out: Path) -> Path | None:
     return next((images.with_name(f"{images.name}-s4") for images in around), None)
 
 
+def _runs(folder: Path) -> Path:
+    """Return the folder for the chain: the usual one, or `runs-2` and so on where that holds runs of other commands."""
+    names = (RUNS.name if number == 1 else f"{RUNS.name}-{number}" for number in itertools.count(1))
+    return next(folder / name for name in names if not _taken(folder / name))
+
+
+def _taken(runs: Path) -> bool:
+    """Return whether a folder holds runs that no chain has made."""
+    made = [(runs / usual.name / "config.json").exists() for usual in (S4NET_RUN, DEEPLAB_RUN)]
+    return any(made) and not (runs / "state.json").exists()
+
+
 def _lines(survey: Survey, out: Path) -> Iterator[str]:
     base = _base(survey, out)
     yield "# Settings of s4 for this folder, written by `s4 init`. Change what you like."
@@ -73,7 +86,7 @@ def _lines(survey: Survey, out: Path) -> Iterator[str]:
         yield f"classes = {_path(survey.class_file or out.with_name(CLASS_FILE), out)}"
         yield ""
     yield "[run]"
-    yield f"out = {_path(base, out)}" if base else f'out = "{RUNS.as_posix()}"'
+    yield f"out = {_path(base or _runs(out.parent), out)}"
     yield ""
     yield from _train(survey, out, base)
     yield from _pseudo_label(survey, out, base)

@@ -101,6 +101,20 @@ def test_folders_of_class_names_and_what_lies_beside_them() -> None:
     assert planned() == {"pseudo-label": 10, "deeplab-train": 10}
 
 
+def test_runs_of_other_commands_keep_their_folder() -> None:
+    pictures("pictures/dog/a.jpg", "pictures/cat/b.jpg")
+    assert started()[1]["run"] == {"out": "runs"}
+    for folder in ("runs/deeplab", "runs-2/s4net"):
+        Path(folder).mkdir(parents=True)
+        Path(folder, "config.json").write_text("{}")
+    assert main(["init", "--force"]) == 0
+    assert tomllib.loads(Path("s4.toml").read_text())["run"] == {"out": "runs-3"}
+    assert planned() == {"pseudo-label": 2, "deeplab-train": 2}
+    Path("runs-2/state.json").write_text('{"version": 1, "steps": {}}')  # of a chain, which goes on there
+    assert main(["init", "--force"]) == 0
+    assert tomllib.loads(Path("s4.toml").read_text())["run"] == {"out": "runs-2"}
+
+
 def test_folders_of_synsets_and_splits() -> None:
     pictures("imagenet/train/n02084071/a.jpg", "imagenet/val/n02121808/b.jpg", "imagenet/train/n00000001/c.jpg")
     result, _ = started()
