@@ -10,6 +10,7 @@ from pipelines.chain.inputs import (
     file_hash,
     labels_hashes,
     listed_sizes_hash,
+    sizes_hash,
     voc_hashes,
     weights_hash,
 )
@@ -19,6 +20,7 @@ from pipelines.config import DeepLabTrainConfig, EvaluateConfig, PseudoLabelConf
 from pipelines.data.classes import load_classes
 from pipelines.data.images import find_image_files
 from pipelines.data.label_folder import open_labels
+from pipelines.data.notes import first_names
 from pipelines.data.voc import truth_path
 
 _MEASURED = ("weights", "predictions", "labels")  # settings, one of which names what is measured
@@ -68,19 +70,30 @@ class EvaluateStep(Step):
             inspection.same_classes(asked, made.classes, f"[{config.command}] classes {config.classes}")
         if config.annotations is not None and config.images is not None:
             inspection.seen.pictures = inspection.coco(config.annotations, config.images)
+        truths: dict[str, Path] = {}
         if config.voc is not None:
             ids = inspection.voc_pairs(config.voc, config.split)
             inspection.seen.pictures = len(ids)
-            if not config.allow_missing:
-                labelled = made.labelled if made is not None and config.labels is not None else None
-                self._check_none_is_missing(inspection, config.voc, ids, labelled)
+            truths |= {image_id: truth_path(config.voc, image_id) for image_id in ids}
+        if config.masks is not None:
+            with inspection.catching():
+                truths |= self._checked_masks(inspection, config.masks)
+        if not config.allow_missing:
+            labelled = made.labelled if made is not None and config.labels is not None else None
+            self._check_none_is_missing(inspection, truths, labelled)
 
     def inputs(self) -> dict[str, Any]:
         """Return hashes of what is measured, what it is compared with, and the truth."""
         config = self.config
         inputs: dict[str, Any] = {"weights": weights_hash(config.weights)}
         if config.voc is not None:
-            inputs["voc"] = voc_hashes(config.voc, config.split, pictures=config.weights is not None)
+            inputs["voc"] = voc_hashes(config.voc, config.split, pictures=self._has_network)
+        if config.masks is not None:
+            masks = find_image_files(config.masks)
+            inputs["masks"] = contents_hash(masks.items())
+            if self._has_network and config.images is not None:
+                pictures = find_image_files(config.images)
+                inputs["pictures"] = sizes_hash((image_id, pictures.get(image_id)) for image_id in masks)
         if config.annotations is not None and config.images is not None:
             inputs["annotations"] = file_hash(config.annotations)
             inputs["pictures"] = listed_sizes_hash([config.annotations], config.images)
@@ -101,23 +114,58 @@ class EvaluateStep(Step):
         """Return the mIoU; None for an evaluation that has none."""
         return result.get("miou")
 
+    @property
+    def _has_network(self) -> bool:
+        """Whether a network looks at pictures: that which is measured, or the one that it is compared with."""
+        versus = self.config.versus
+        return self.config.weights is not None or (versus is not None and _is_network(versus))
+
+    def _checked_masks(self, inspection: Inspection, masks: Path) -> dict[str, Path]:
+        """Look at a folder of true label maps and, for a network, at their pictures; return the label maps by picture.
+
+        Raises:
+            InputError: A folder is missing, or has no picture in it.
+        """
+        config, truths = self.config, find_image_files(masks)
+        inspection.seen.pictures = len(truths)
+        if not self._has_network:
+            inspection.pictures(truths.values())
+            return truths
+        if config.images is None:
+            message = f"[{config.command}] images: not given, the pictures of {masks} expected for a network"
+            inspection.refuse(f"{message}; name their folder", "setting-missing")
+            return truths
+        pictures = find_image_files(config.images)
+        both = [image_id for image_id in truths if image_id in pictures]
+        inspection.seen.pictures = len(both)
+        inspection.pairs([(pictures[image_id], truths[image_id]) for image_id in both])
+        if not config.allow_missing or not both:
+            orphans = [image_id for image_id in truths if image_id not in pictures]
+            bare = [image_id for image_id in pictures if image_id not in truths] if config.weights else []
+            _refuse_unpaired(inspection, (masks, len(truths), orphans), config.images, "picture", "image-missing")
+            _refuse_unpaired(inspection, (config.images, len(pictures), bare), masks, "label map", "truth-missing")
+        return truths
+
     def _check_none_is_missing(
-        self, inspection: Inspection, voc: Path, ids: list[str], labelled: list[str] | None
+        self, inspection: Inspection, truths: Mapping[str, Path], labelled: list[str] | None
     ) -> None:
-        """Look whether each picture of the list has a prediction, or gets a label.
+        """Look whether each picture with a true label map has a prediction, or gets a label.
 
         Args:
             inspection: Collects faults.
-            voc: The VOC folder.
-            ids: The pictures of the list.
+            truths: image_id -> true label map.
             labelled: The pictures that get a label; None where labels of this chain are not what is measured.
         """
-        predictions = self.config.predictions
-        if predictions is not None:
-            inspection.pairs([(truth_path(voc, image_id), predictions / f"{image_id}.png") for image_id in ids])
-        for image_id in [] if labelled is None else sorted(set(ids) - set(labelled)):
-            message = f"{voc}: {image_id} of {self.config.split} gets no label, a picture with keywords expected"
-            inspection.refuse(f"{message}; set allow_missing, or take another split", "label-missing")
+        config = self.config
+        if config.predictions is not None:
+            given = [(truth, config.predictions / f"{image_id}.png") for image_id, truth in truths.items()]
+            inspection.pairs(given)
+        place, listed, advice = config.voc, f" of {config.split}", "take another split"
+        if config.masks is not None:
+            place, listed, advice = config.masks, "", "take its mask out"
+        for image_id in [] if labelled is None else sorted(truths.keys() - set(labelled)):
+            message = f"{place}: {image_id}{listed} gets no label, a picture with keywords expected"
+            inspection.refuse(f"{message}; set allow_missing, or {advice}", "label-missing")
 
 
 def _measured(wiring: Wiring) -> dict[str, Path]:
@@ -130,8 +178,31 @@ def _measured(wiring: Wiring) -> dict[str, Path]:
     return {} if labels is None else {"labels": labels.out}
 
 
+def _refuse_unpaired(
+    inspection: Inspection, found: tuple[Path, int, list[str]], other: Path, what: str, rule: str
+) -> None:
+    """Note files of a folder that lack their peer in another folder as a fault, if there are any.
+
+    Args:
+        inspection: Collects faults.
+        found: The folder, the number of its files, and the ids of those that lack their peer.
+        other: The folder of the peers.
+        what: What a peer is, in words.
+        rule: The rule of the fault.
+    """
+    folder, total, lacking = found
+    if lacking:
+        message = f"{folder}: {len(lacking)} of {total} files have no {what} of the same name in {other}"
+        expected = f"({first_names(lacking)}), expected one for each; complete the folders, or set allow_missing"
+        inspection.refuse(f"{message} {expected}", rule)
+
+
+def _is_network(versus: Path) -> bool:
+    """Return whether what is compared with is a network, and no folder of predictions or labels."""
+    return versus.is_file() or (versus / "checkpoints").is_dir()
+
+
 def _versus_hash(versus: Path) -> str | None:
     """Return the hash of what is compared with: predictions, labels or a network."""
-    if versus.is_dir() and not (versus / "checkpoints").is_dir():
-        return contents_hash(find_image_files(versus).items())
-    return weights_hash(versus)
+    is_folder = versus.is_dir() and not _is_network(versus)
+    return contents_hash(find_image_files(versus).items()) if is_folder else weights_hash(versus)

@@ -54,6 +54,23 @@ def test_a_network_is_measured_on_pictures_and_predictions_are_not(data: Path) -
     }
 
 
+def test_masks_are_known_by_their_content_and_for_a_network_the_pictures_by_their_size(data: Path) -> None:
+    write_weights(data / "w.pt", "w")
+    masks = data / "SegmentationClass"
+    sizes = [(data / "JPEGImages" / f"{name}.jpg").stat().st_size for name in ("p4", "p5")]
+    pictures = hash_of(f"p4 {sizes[0]}\np5 {sizes[1]}\n")
+    assert step_of(images=data / "JPEGImages", masks=masks, weights=data / "w.pt").inputs() == {
+        "weights": hash_of_weights("w"),
+        "masks": contents(masks, "p4", "p5"),
+        "pictures": pictures,
+    }
+    files = step_of(images=data / "JPEGImages", masks=masks, predictions=masks)  # scored without a look at pictures
+    assert set(files.inputs()) == {"weights", "masks", "predictions"}
+    peer = step_of(images=data / "JPEGImages", masks=masks, predictions=masks, versus=data / "w.pt")
+    assert peer.inputs()["pictures"] == pictures
+    assert step_of(voc=data, predictions=masks, versus=data / "w.pt").inputs()["voc"]["pictures"] == pictures
+
+
 def test_instances_are_measured_on_the_pictures_of_the_annotations(data: Path) -> None:
     write_weights(data / "w.pt", "w")
     sizes = [(data / "salient" / f"s{number}.jpg").stat().st_size for number in range(2)]
@@ -129,3 +146,42 @@ def test_labels_of_the_chain_are_there_for_the_whole_list(data: Path) -> None:
     assert rules(allow_missing=True) == []  # unset, the classes are those of the labels
     (differs,) = rules(classes="voc", allow_missing=True)
     assert differs.startswith("[evaluate] classes voc: 20 classes (aeroplane, bicycle, bird, boat, ...)")
+
+
+def test_masks_and_their_pictures_are_looked_at_before_anything_is_trained(data: Path) -> None:
+    masks, images = data / "SegmentationClass", data / "JPEGImages"
+    write_weights(data / "w.pt")
+
+    def told(**settings: Any) -> list[str]:
+        return [str(fault.error) for fault in checked(step_of(**settings)).faults]
+
+    (missing,) = told(masks=data / "gone", images=images, weights=data / "w.pt")
+    assert missing.startswith(f"{data / 'gone'}: no such folder")
+    (unnamed,) = told(masks=masks, weights=data / "w.pt")
+    assert unnamed.startswith("[evaluate] images: not given")
+    (bare,) = told(masks=masks, images=images, weights=data / "w.pt")
+    assert bare.startswith(f"{images}: 4 of 6 files have no label map of the same name in {masks} (p0, p1, p2, p3)")
+    assert told(masks=masks, images=images, weights=data / "w.pt", allow_missing=True) == []
+    assert told(masks=masks, images=images, predictions=masks, versus=data / "w.pt") == []
+    write_mask(masks / "p6.png")
+    (orphan,) = told(masks=masks, images=images, predictions=masks, versus=data / "w.pt")
+    assert orphan.startswith(f"{masks}: 1 of 3 files have no picture of the same name in {images} (p6)")
+    write_mask(data / "maps" / "p4.png")
+    absent = told(masks=masks, predictions=data / "maps")
+    assert [line.split(":")[0] for line in absent] == [str(data / "maps" / f"{name}.png") for name in ("p5", "p6")]
+    write_mask(masks / "p4.png", (3, 3))
+    (size,) = told(masks=masks, images=images, weights=data / "w.pt", allow_missing=True)
+    assert "p4.png: label map is 3x3, expected 8x6" in size
+
+
+def test_labels_of_the_chain_are_there_for_all_masks(data: Path) -> None:
+    write_weights(data / "w.pt")
+    given = {"keywords": str(data / "keywords.csv"), "weights": data / "w.pt"}
+    labelling = PseudoLabelStep(
+        "pseudo-label", 1, PseudoLabelConfig(images=data / "JPEGImages", out=data / "out", **given)
+    )
+    config = EvaluateConfig(masks=data / "SegmentationClass", labels=data / "out")
+    found = checked(labelling, EvaluateStep("evaluate", 1, config, (labelling,)))
+    lines = [str(fault.error) for fault in found.faults]
+    expected = "gets no label, a picture with keywords expected; set allow_missing, or take its mask out"
+    assert lines == [f"{config.masks}: {name} {expected} [label-missing]" for name in ("p4", "p5")]
