@@ -34,6 +34,7 @@ from pipelines.data.label_summary import manifest_line, pictures_by_class, summa
 from pipelines.data.notes import Notes
 from pipelines.data.picture_folders import find_pictures
 from pipelines.data.record_files import RECORDS
+from pipelines.data.review import review_sha256
 from pipelines.data.shown_classes import require_classes
 from pipelines.data.stand_in_labels import write_stand_ins
 from pipelines.data.voc import image_path, read_id_list, read_split, truth_path
@@ -180,8 +181,10 @@ def identity(config: DeepLabTrainConfig, classes: ClassList) -> dict[str, Any]:
 
 
 def data_of(labels: LabelFolder, pictures: LabelledPictures) -> dict[str, Any]:
-    """Return what a checkpoint says of its labels: which pictures they are of, and how the labels were made."""
-    return described_data(pictures.ids, json.dumps(labels.manifest, sort_keys=True))
+    """Return what a checkpoint says of its labels: which pictures they are of, how they were made and corrected."""
+    corrected = review_sha256(labels.path)
+    facts = [] if corrected is None else [corrected]  # a run on labels without corrections is known as it always was
+    return described_data(pictures.ids, json.dumps(labels.manifest, sort_keys=True), *facts)
 
 
 def longest_side(config: DeepLabTrainConfig) -> int:

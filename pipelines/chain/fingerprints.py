@@ -1,9 +1,9 @@
 """A hash of all that a step depends on: as long as it stays the same, doing the step again would be in vain.
 
 The hash covers the settings that bear on the result, and the content of annotations, keywords, class lists, lists of
-pictures, weights, manifests and records of labels, and true masks. Of pictures it covers the names and the sizes in
-bytes. Reading all pictures would take longer than some stages, and another picture nearly always has another size. The
-hash leaves out the places of files, the device and the number of threads.
+pictures, weights, true masks, and manifests, records and corrections of labels. Of pictures it covers the names and the
+sizes in bytes. Reading all pictures would take longer than some stages, and another picture nearly always has another
+size. The hash leaves out the places of files, the device and the number of threads.
 """
 
 import json

@@ -6,6 +6,7 @@ from pathlib import Path
 from pipelines.data.coco import listed_pictures
 from pipelines.data.images import ImageFile
 from pipelines.data.label_folder import LabelFolder
+from pipelines.data.review import review_sha256
 from pipelines.data.tar_shards import TarMember
 from pipelines.data.voc import image_path, read_split, truth_path
 from pipelines.files import sha256_file, sha256_lines
@@ -42,11 +43,13 @@ def weights_hash(weights: Path | None) -> str | None:
 def labels_hashes(labels: LabelFolder, ids: list[str]) -> list[str | None]:
     """Return the hashes of label maps.
 
-    Pseudo labels are known by their manifest and their records, which say how each label map was made. Masks drawn by
-    people are known by their own content.
+    Pseudo labels are known by their manifest and their records, which say how each label map was made, and by the
+    journal of their corrections, if there are any. Masks drawn by people are known by their own content.
     """
     if labels.manifest:
-        return [file_hash(labels.path / name) for name in ("manifest.json", "records.jsonl")]
+        made = [file_hash(labels.path / name) for name in ("manifest.json", "records.jsonl")]
+        corrected = review_sha256(labels.path)
+        return made if corrected is None else [*made, corrected]
     return [contents_hash((image_id, labels.label_path(image_id)) for image_id in ids)]
 
 

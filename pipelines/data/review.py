@@ -22,7 +22,9 @@ from pipelines.data.classes import ClassList
 from pipelines.data.record_files import Record
 from pipelines.data.rle import Rle, read_rle
 from pipelines.errors import InputError
+from pipelines.files import sha256_file
 from pipelines.journal import Journal
+from pipelines.stores.paths import is_file
 
 REVIEW = "review.jsonl"
 NOTHING = ""
@@ -188,3 +190,17 @@ def read_reviews(labels: Path) -> dict[str, PictureReview]:
     pictures = actions_by_picture(Journal(path).read(), path)
     reviews = {image_id: merged(actions) for image_id, actions in pictures.items()}
     return {image_id: review for image_id, review in reviews.items() if review}
+
+
+def review_sha256(labels: Path) -> str | None:
+    """Return the hash of the journal of a label folder, which stands for its corrections; None where there are none.
+
+    Corrections change label maps and confidence maps, but neither the manifest nor the records. So who has to know
+    whether labels are still the same asks for this hash too. An empty journal, as a look without a correction leaves
+    it, is none.
+
+    Raises:
+        MachineError: The journal cannot be read [read-failed].
+    """
+    path = labels / REVIEW
+    return sha256_file(path) if is_file(path) and path.stat().st_size else None

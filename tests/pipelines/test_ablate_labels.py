@@ -232,6 +232,15 @@ def test_started_again_only_what_is_left_is_done(
     assert len(trainings.done) == 18 and len(networks.looked) == 8
 
 
+def test_labels_that_were_corrected_are_compared_with_the_truth_again(config: AblateConfig) -> None:
+    alone = replace(config, seeds="0", assign="graph")
+    before = ablate(alone, Events())["rows"][0]["label_miou"]
+    labels = LabelFolder(config.out / "table5" / "saliency" / "labels", CLASSES)
+    labels.write_label("a", np.zeros(SIZE, np.uint8))
+    (labels.path / "review.jsonl").write_text("a correction\n")
+    assert ablate(alone, Events())["rows"][0]["label_miou"] < before
+
+
 def test_labels_that_were_begun_go_on(
     config: AblateConfig, networks: Networks, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ from pipelines.data.classes import ClassList
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.label_maps import write_palette_map
 from pipelines.deeplab_train import (
+    data_of,
     deeplab_train,
     loop_settings,
     parameter_groups,
@@ -29,6 +30,7 @@ from pipelines.deeplab_train import (
 )
 from pipelines.engine.checkpoint import load_checkpoint
 from pipelines.engine.distributed import Processes
+from pipelines.engine.resume import described_data
 from pipelines.engine.schedule import lr_factor
 from pipelines.errors import ConfigError, DivergedError, InputError
 from pipelines.events import Events
@@ -325,6 +327,15 @@ def test_only_listed_pictures_are_trained_on(config: DeepLabTrainConfig, tmp_pat
     LabelFolder(config.labels, CLASSES).label_path("p2").unlink()
     with pytest.raises(InputError, match=r"p2\.png: no such file.*\[label-missing\]"):
         deeplab_train(listed, Events(io.StringIO()))
+
+
+def test_corrected_labels_are_other_data(config: DeepLabTrainConfig) -> None:
+    labels = LabelFolder(config.labels, CLASSES, {"kind": "pseudo"})
+    pictures = training_pictures(config, labels)
+    before = data_of(labels, pictures)
+    assert before == described_data(["p0", "p1", "p2", "p3"], '{"kind": "pseudo"}')  # as before there were reviews
+    (config.labels / "review.jsonl").write_text("a correction\n")
+    assert data_of(labels, pictures) != before
 
 
 def test_weights_of_another_trunk_are_refused(config: DeepLabTrainConfig, tmp_path: Path) -> None:

@@ -130,6 +130,19 @@ def picture_bytes(data: Path) -> bytes:
     return (data / "JPEGImages" / "p0.jpg").read_bytes()
 
 
+@pytest.mark.parametrize(("rounds", "again"), [(1, STAGES[2:]), (2, [*STAGES[2:], *STAGES[1:]])])
+def test_what_was_learned_from_labels_is_redone_after_their_review(chain: Chain, rounds: int, again: list[str]) -> None:
+    chain.run(rounds=rounds)
+    chain.stages.names  # noqa: B018
+    journal = chain.out / ("labels" if rounds == 1 else "labels-1") / "review.jsonl"
+    journal.touch()
+    assert set(chain.actions(rounds=rounds).values()) == {"skipped"}  # somebody looked, and corrected nothing
+    journal.write_text("a correction\n")
+    chain.run(rounds=rounds)
+    assert chain.stages.names == again
+    assert set(chain.actions(rounds=rounds).values()) == {"skipped"}
+
+
 def test_old_folders_are_numbered_and_told_of(chain: Chain) -> None:
     for seed in range(3):
         chain.write(tables=TABLES.replace("[deeplab-train]", f"[deeplab-train]\nseed = {seed}"))

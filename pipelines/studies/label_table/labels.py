@@ -18,6 +18,7 @@ from pipelines.data.checking import require_same_size
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.label_maps import read_label_map
 from pipelines.data.label_records import LabelRecords
+from pipelines.data.review import review_sha256
 from pipelines.engine.picture_engine import arithmetic, open_workers
 from pipelines.events import Events
 from pipelines.files import plain, read_json, remove_stale_temporaries, sha256_file, sha256_lines, write_json
@@ -117,7 +118,11 @@ def scored_labels(row: RowPlan, truths: Mapping[str, Path], workers: int, events
     if not image_ids:
         return None
     path = row.config.out.parent / "labels.json"
-    known = {"labels_sha256": sha256_file(row.config.out / "manifest.json"), "list_sha256": sha256_lines(image_ids)}
+    known = {
+        "labels_sha256": sha256_file(row.config.out / "manifest.json"),
+        "list_sha256": sha256_lines(image_ids),
+        "review_sha256": review_sha256(row.config.out),
+    }
     saved = read_json(path) if path.is_file() else None
     if isinstance(saved, dict) and all(saved.get(name) == value for name, value in known.items()):
         return ScoredLabels(image_ids, saved["figures"], np.array(saved["overlaps"], np.int64))

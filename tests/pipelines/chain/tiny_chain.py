@@ -138,9 +138,8 @@ class FakeStages:
 
     def deeplab_train(self, config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
         listed = config.list.read_text() if config.list else ""
-        return self.run(
-            config, *(sha256_file(config.labels / name) for name in ("manifest.json", "records.jsonl")), listed
-        )
+        read = [config.labels / name for name in ("manifest.json", "records.jsonl", "review.jsonl")]
+        return self.run(config, *(sha256_file(path) for path in read if path.exists()), listed)
 
     def pseudo_label(self, config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
         config.out.mkdir(parents=True, exist_ok=True)

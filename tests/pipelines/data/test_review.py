@@ -1,3 +1,4 @@
+import hashlib
 import itertools
 import json
 from pathlib import Path
@@ -15,6 +16,7 @@ from pipelines.data.review import (
     live_actions,
     merged,
     read_reviews,
+    review_sha256,
 )
 from pipelines.data.rle import encode_masks
 from pipelines.errors import InputError
@@ -100,3 +102,11 @@ def test_a_torn_last_line_is_left_out_and_pictures_without_a_live_action_too(tmp
     (tmp_path / REVIEW).write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"id": "x", "do"')
     assert read_reviews(tmp_path) == {"p0": PictureReview("accepted")}
     assert read_reviews(tmp_path / "nowhere") == {}
+
+
+def test_corrections_are_known_by_the_content_of_their_journal(tmp_path: Path) -> None:
+    assert review_sha256(tmp_path) is None
+    (tmp_path / REVIEW).touch()  # so a look without a correction leaves it
+    assert review_sha256(tmp_path) is None
+    (tmp_path / REVIEW).write_text("one\n")
+    assert review_sha256(tmp_path) == hashlib.sha256(b"one\n").hexdigest()

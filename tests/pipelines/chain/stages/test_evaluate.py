@@ -82,11 +82,13 @@ def test_instances_are_measured_on_the_pictures_of_the_annotations(data: Path) -
     }
 
 
-def test_labels_are_known_by_manifest_and_records(data: Path) -> None:
+def test_labels_are_known_by_manifest_records_and_corrections(data: Path) -> None:
     write_mask(data / "out" / "labels" / "p4.png")
     LabelFolder(data / "out", load_classes("voc")).write_manifest()
     manifest = sha256((data / "out" / "manifest.json").read_bytes())
     assert step_of(voc=data, labels=data / "out").inputs()["labels"] == [manifest, None]  # without records
+    (data / "out" / "review.jsonl").write_text("one\n")
+    assert step_of(voc=data, labels=data / "out").inputs()["labels"] == [manifest, None, hash_of("one\n")]
 
 
 def test_the_peer_is_a_folder_of_maps_a_run_or_a_file(data: Path) -> None:
