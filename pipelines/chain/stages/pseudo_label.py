@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from pipelines.chain.findings import Seen
-from pipelines.chain.inputs import file_hash, sizes_hash, weights_hash
+from pipelines.chain.inputs import file_hash, labels_hashes, sizes_hash, weights_hash
 from pipelines.chain.inspection import Inspection
 from pipelines.chain.step import Step, Wiring
 from pipelines.config import DeepLabTrainConfig, PseudoLabelConfig, StageConfig, TrainConfig
 from pipelines.config.usual_places import BUILTIN, builtin_file
-from pipelines.data.classes import VOC_CLASSES, load_classes
+from pipelines.data.classes import VOC_CLASSES, ClassList, load_classes
 from pipelines.data.instance_sources.opening import instance_files, open_instances
 from pipelines.data.keyworded_pictures import KeywordedPictures
+from pipelines.data.label_folder import open_labels
 from pipelines.data.notes import Notes
+from pipelines.data.review_maps import open_reviewed
 from pipelines.events import Events
 from pipelines.files import read_json, sha256_lines
 
@@ -68,7 +70,7 @@ class PseudoLabelStep(Step):
         return self.config.images
 
     def check(self, inspection: Inspection) -> None:
-        """Look at weights, classes, keywords, pictures and given instances."""
+        """Look at weights, classes, keywords, pictures, given instances and earlier labels."""
         config = self.config
         for weights in (config.weights, config.segmenter):
             if self.maker_of(weights) is None:
@@ -80,9 +82,11 @@ class PseudoLabelStep(Step):
         images, faults = pictures.images, pictures.faults(config.classes, config.allow_unplaced)
         inspection.add(*faults)
         if faults:
+            self._check_earlier_labels(inspection, None)
             inspection.trunk_weights(config.trunk, config.trunk_weights)
             return
         inspection.seen.classes, keywords = pictures.read(config.classes, config.allow_unplaced)
+        self._check_earlier_labels(inspection, inspection.seen.classes)
         files = {image_id: images[image_id] for image_id in keywords}
         inspection.seen.labelled, inspection.seen.pictures = list(files), len(files)
         inspection.seen.sizes = inspection.pictures(files.values(), bearable=True)
@@ -96,6 +100,21 @@ class PseudoLabelStep(Step):
         if self._uses_trunk(inspection):
             inspection.trunk_weights(config.trunk, config.trunk_weights)
 
+    def _check_earlier_labels(self, inspection: Inspection, classes: ClassList | None) -> None:
+        """Look at corrected labels, and at the folder whose cues are taken.
+
+        Args:
+            inspection: Collects faults.
+            classes: The class list of the new labels; None where it is unknown.
+        """
+        reviewed, cues_of = self.config.reviewed, self.config.cues_of
+        if reviewed is not None:
+            with inspection.catching():
+                open_reviewed(reviewed, classes)
+        if cues_of is not None and self.maker_of(cues_of) is None and not cues_of.is_dir():
+            message = f"{cues_of}: no such folder, earlier labels expected; check cues_of, or leave it out"
+            inspection.refuse(message, "folder-missing")
+
     def _uses_trunk(self, inspection: Inspection) -> bool:
         """Return whether the labels need the trunk of the attention network; without a thorough look, suppose so."""
         if not inspection.thorough:
@@ -106,7 +125,7 @@ class PseudoLabelStep(Step):
         return plan.uses_attention or plan.recognise
 
     def inputs(self) -> dict[str, Any]:
-        """Return hashes of the networks, the keywords, the pictures that have keywords, and given instances."""
+        """Return hashes of networks, keywords, pictures that have keywords, given instances and corrected labels."""
         config = self.config
         pictures = KeywordedPictures(config.images, config.keywords, config.split, Notes())
         images, (classes, keywords) = pictures.images, pictures.read(config.classes)
@@ -123,6 +142,8 @@ class PseudoLabelStep(Step):
             inputs["instances"] = (
                 sizes_hash(instance_files(config.instances).items()) if is_folder else file_hash(config.instances)
             )
+        if config.reviewed is not None:
+            inputs["reviewed"] = labels_hashes(open_labels(config.reviewed, "pseudo", None), [])
         return inputs
 
     def is_complete(self, result: Mapping[str, Any]) -> bool:

@@ -10,7 +10,9 @@ from pipelines.chain.findings import Seen
 from pipelines.chain.stages.pseudo_label import PseudoLabelStep, label_bytes
 from pipelines.config import PseudoLabelConfig
 from pipelines.files import write_text
+from tests.pipelines.chain.some_step import checked
 from tests.pipelines.chain.tiny_chain import write_data, write_mask
+from tests.pipelines.review_folder import CLASSES, action, make_folder
 from tests.pipelines.weight_files import hash_of_weights, write_weights
 
 
@@ -63,6 +65,40 @@ def test_instances_from_elsewhere_are_an_input(tmp_path: Path) -> None:
     file, folder = (step_of(data, weights=None, instances=data / name) for name in ("masks.json", "masks"))
     assert file.inputs()["instances"] == sha256("{}")
     assert folder.inputs()["instances"] == sha256(f"p0.png {size}\n")
+
+
+def test_corrected_labels_are_an_input(tmp_path: Path) -> None:
+    data = write_data(tmp_path)
+    write_weights(data / "w.pt")
+    labels = make_folder(tmp_path / "before").path
+    made = [sha256((labels / name).read_text()) for name in ("manifest.json", "records.jsonl")]
+    assert "reviewed" not in step_of(data).inputs()
+    assert step_of(data, reviewed=labels).inputs()["reviewed"] == made
+    (labels / "review.jsonl").write_text("a correction\n")
+    assert step_of(data, reviewed=labels).inputs()["reviewed"] == [*made, sha256("a correction\n")]
+
+
+def test_earlier_labels_are_looked_at_before_the_work(tmp_path: Path) -> None:
+    data = write_data(tmp_path)
+    write_weights(data / "w.pt")
+    (data / "keywords.csv").write_text("image,keywords\np0,cat\np1,dog\n")
+    (data / "own.txt").write_text("\n".join(CLASSES.names))
+    own = {"classes": str(data / "own.txt")}
+
+    def told(**settings: object) -> list[str]:
+        return [str(fault.error) for fault in checked(step_of(data, trunk_weights="none", **settings)).faults]
+
+    labels = make_folder(tmp_path / "before").path
+    (strange,) = told(reviewed=labels)
+    assert strange.endswith("[labels-classes]")  # cat, dog and cow are not VOC's twenty
+    (unreviewed,) = told(reviewed=labels, **own)
+    assert unreviewed.startswith(f"{labels}: no correction in it") and unreviewed.endswith("[review-missing]")
+    (labels / "review.jsonl").write_text(json.dumps(action("accept")) + "\n")
+    assert told(reviewed=labels, **own) == []
+    (gone,) = told(reviewed=data / "gone", **own)
+    assert gone.startswith(f"{data / 'gone'}: no such folder")
+    (gone,) = told(cues_of=data / "gone", **own)
+    assert gone.startswith(f"{data / 'gone'}: no such folder, earlier labels expected")
 
 
 def test_labels_are_complete_when_no_label_map_is_missing(tmp_path: Path) -> None:
