@@ -10,7 +10,7 @@ from pipelines.audit.data_set import DataSet, check_data
 from pipelines.audit.findings import Finding, Findings
 from pipelines.audit.made import check_labels, check_weights, is_labels, is_run
 from pipelines.chain.stages.pseudo_label import label_bytes
-from pipelines.config import CheckConfig, RunConfig
+from pipelines.config import CheckConfig, RunConfig, resolve
 from pipelines.config.setting import FOLDER_FILE
 from pipelines.config.whole_file import file_faults, tables_of
 from pipelines.data.tar_shards import TAR_SUFFIX
@@ -148,7 +148,7 @@ class _Check:
             findings.error(fault.rule, fault.message)
         if faults or not set(tables_of(path)) & set(_CHAIN):
             return {"kind": "settings"}
-        plan = run(RunConfig(file=path, dry_run=True), self.events)
+        plan = run(resolve(RunConfig, path, {"file": path, "dry_run": True}), self.events)
         for fault in plan["faults"]:
             stage = f"{fault['stage']}: " if fault["stage"] else ""
             findings.warning(fault["rule"], f"{stage}{fault['message']}")

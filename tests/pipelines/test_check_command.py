@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 from pipelines.audit import findings as findings_module
 from pipelines.audit.pictures import in_threads
 from pipelines.check import check
-from pipelines.config import CheckConfig
+from pipelines.config import CheckConfig, RunConfig
 from pipelines.errors import InputError
 from pipelines.events import Events
 from s4cli.main import main
@@ -119,6 +120,27 @@ def test_of_a_chain_all_inputs_are_checked_with_room_and_time(monkeypatch: pytes
     assert stage["disk_bytes"] > 0 and stage["free_bytes"] > 0
     Path("s4.toml").write_text(settings.replace("masks", "pictures-gone"))
     assert found("s4.toml")["errors"] == ["file-missing"]
+
+
+def test_a_chain_is_checked_with_its_own_rounds_and_its_own_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[RunConfig] = []
+
+    def planned(config: RunConfig, events: Events) -> dict[str, Any]:
+        seen.append(config)
+        return {"faults": [], "stages": [], "weights": []}
+
+    monkeypatch.setattr("pipelines.check.run", planned)
+    class_folders()
+    tables = '[pseudo-label]\nimages = "data"\n[deeplab-train]\n'
+    Path("s4.toml").write_text(f'[run]\nout = "chain"\nrounds = 2\nfirst_round = "single"\n{tables}')
+    assert found("s4.toml") == errors()
+    assert seen == [RunConfig(file=Path("s4.toml"), out=Path("chain"), rounds=2, first_round="single", dry_run=True)]
+
+
+def test_a_chain_with_too_few_tables_for_its_rounds_is_an_error() -> None:
+    class_folders()
+    Path("s4.toml").write_text('[run]\nrounds = 2\n[pseudo-label]\nimages = "data"\n')
+    assert found("s4.toml") == errors("chain-rounds")
 
 
 def test_the_command_ends_with_3_where_a_stage_would_fail(capsys: pytest.CaptureFixture[str]) -> None:
