@@ -58,7 +58,7 @@ def prepared(config: Config, tell: Tell) -> Config:
 def _faults(config: StageConfig) -> Iterator[S4Error]:
     for setting in fields(config):
         limits, value = limits_of(setting), getattr(config, setting.name)
-        unopened = list(_unopened(value))
+        unopened = store_faults(value)
         yield from unopened
         if unopened or limits.must_be is None or value is None or (limits.to_begin and goes_on(config)):
             continue
@@ -77,15 +77,17 @@ def _faults(config: StageConfig) -> Iterator[S4Error]:
     yield from busy or places
 
 
-def _unopened(value: Any) -> Iterator[S4Error]:
-    """Yield what is wrong with the stores of addresses."""
+def store_faults(value: Any) -> list[S4Error]:
+    """Return what is wrong with the stores of a value: an address, a tuple of some, or a value that is no address."""
+    faults = []
     for one in value if isinstance(value, tuple) else (value,):
         path = to_path(one) if is_address(one) else None
         if isinstance(path, Address):
             try:
                 _ = path.store
             except S4Error as error:
-                yield error
+                faults.append(error)
+    return faults
 
 
 def goes_on(config: StageConfig) -> bool:

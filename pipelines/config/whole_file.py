@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.config import STAGES, RunConfig
-from pipelines.config.paths import path_faults
-from pipelines.config.setting import StageConfig, build, checked, limits_of, nearest, settings_of
+from pipelines.config.paths import path_faults, store_faults
+from pipelines.config.setting import StageConfig, build, checked, is_path, limits_of, nearest, settings_of
 from pipelines.config.toml_file import from_toml, led_from, tables_in, toml_content
 from pipelines.errors import ConfigError, S4Error
+from pipelines.stores.paths import lies_in, to_path
 
 
 def file_faults(path: Path) -> list[S4Error]:
@@ -40,7 +41,8 @@ def file_faults(path: Path) -> list[S4Error]:
             key: led_from(path.parent, settings_of(STAGES[name])[key], value) for key, value in values.items()
         }
         faults += [] if wrong else _together(path, STAGES[name], usable[name])
-    return [*faults, *_paths(path, usable)]
+    # Two settings may lead to the same store.
+    return list({str(fault): fault for fault in [*faults, *_paths(path, usable)]}.values())
 
 
 def tables_of(path: Path) -> list[str]:
@@ -110,17 +112,24 @@ def _together(path: Path, cls: type[StageConfig], values: Mapping[str, Any]) -> 
 
 
 def _paths(path: Path, usable: Mapping[str, Mapping[str, Any]]) -> Iterator[S4Error]:
-    """Yield the faults of paths that are to be read, and that no table of the file makes."""
+    """Yield the faults of paths that are to be read, and that no table of the file makes; and of stores."""
     made = list(_made(path, usable))
     for name, values in usable.items():
         settings = settings_of(STAGES[name])
         for key, value in values.items():
+            limits, where = limits_of(settings[key]), f"{path}: [{name}] {key}"
+            unopened = store_faults(value) if is_path(settings[key]) else []
+            yield from unopened
+            if unopened or limits.must_be is None:
+                continue
             for one in value if isinstance(value, tuple) else (value,):
-                limits = limits_of(settings[key])
-                word = str(one) in (limits.words or ())
-                if limits.must_be is None or word or any(Path(one).absolute().is_relative_to(place) for place in made):
+                place = to_path(one)
+                if str(one) in (limits.words or ()) or any(lies_in(place, folder) for folder in made):
                     continue
-                yield from path_faults(f"{path}: [{name}] {key}", limits.must_be, Path(one), values.get("split"))
+                try:
+                    yield from path_faults(where, limits.must_be, place, values.get("split"))
+                except S4Error as error:  # a store that does not answer
+                    yield error
 
 
 def _made(path: Path, usable: Mapping[str, Mapping[str, Any]]) -> Iterator[Path]:

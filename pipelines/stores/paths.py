@@ -42,7 +42,8 @@ def lies_in(path: Path, folder: Path) -> bool:
     """Return whether a path is a folder or lies below it, links followed."""
     if is_address(path) or is_address(folder):
         return is_address(path) and is_address(folder) and path.is_relative_to(folder)
-    return path.resolve().is_relative_to(folder.resolve())
+    # A link that leads to itself has no end; `Path.resolve` would raise.
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def common_folder(folders: Sequence[Path]) -> Path:

@@ -17,6 +17,7 @@ from pipelines.check import check
 from pipelines.config import CheckConfig, RunConfig
 from pipelines.errors import InputError
 from pipelines.events import Events
+from pipelines.stores.paths import to_path
 from s4cli.main import main
 from tests.pipelines.checked_data import (
     ROOT,
@@ -34,7 +35,9 @@ from tests.pipelines.checked_data import (
     shards,
     table,
     voc,
+    warnings,
 )
+from tests.pipelines.stores.store_of_tests import empty_stores
 
 __all__ = ["here"]  # a fixture
 
@@ -141,6 +144,14 @@ def test_a_chain_with_too_few_tables_for_its_rounds_is_an_error() -> None:
     class_folders()
     Path("s4.toml").write_text('[run]\nrounds = 2\n[pseudo-label]\nimages = "data"\n')
     assert found("s4.toml") == errors("chain-rounds")
+
+
+def test_a_file_with_addresses_is_for_single_commands_and_no_error() -> None:
+    Path("s4.toml").write_text('[pseudo-label]\nimages = "memory://b/pictures"\n')
+    with empty_stores():
+        assert found("s4.toml") == errors("folder-missing")
+        to_path("memory://b/pictures/a.jpg").put(b"x")  # type: ignore[attr-defined]
+        assert found("s4.toml") == warnings("address-unsupported")
 
 
 def test_the_command_ends_with_3_where_a_stage_would_fail(capsys: pytest.CaptureFixture[str]) -> None:

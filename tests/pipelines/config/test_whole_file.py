@@ -6,6 +6,8 @@ import pytest
 
 from pipelines.config import STAGES, to_toml
 from pipelines.config.whole_file import file_faults, settings_in
+from pipelines.stores.paths import to_path
+from tests.pipelines.stores.store_of_tests import empty_stores
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +91,46 @@ def test_what_no_table_makes_has_to_be_there() -> None:
     (found,) = faults('[deeplab-train]\nlabels = "my-labels"\n')
     assert "my-labels: no such folder" in found
     assert faults('[pseudo-label]\nout = "my-labels"\n[deeplab-train]\nlabels = "my-labels"\n') == []
+
+
+def test_addresses_are_asked_for_in_their_stores() -> None:
+    settings = """
+[pseudo-label]
+images = "memory://b/pictures"
+keywords = "memory://b/keywords.csv"
+classes = "memory://b/classes.txt"
+trunk_weights = "memory://b/trunk.pt"
+out = "memory://b/labels"
+[deeplab-train]
+labels = "memory://b/labels"
+trunk_weights = "memory://b/labels/trunk.pt"
+"""
+    with empty_stores():
+        told = [fault.partition(";")[0] for fault in faults(settings)]
+        assert told == [
+            f"s4.toml: [pseudo-label] {key} memory://b/{place}: no such {what}, expected one"
+            for key, place, what in (
+                ("images", "pictures", "folder"),
+                ("keywords", "keywords.csv", "file or folder"),
+                ("classes", "classes.txt", "file"),
+                ("trunk_weights", "trunk.pt", "file"),
+            )
+        ]  # what the labels are to be is made by a table
+        for name in ("pictures/a.jpg", "keywords.csv", "classes.txt", "trunk.pt"):
+            to_path(f"memory://b/{name}").put(b"x")  # type: ignore[attr-defined]
+        assert faults(settings) == []
+        assert faults('[pseudo-label]\nimages = "pictures"\nout = "memory://b/labels"\n') == []
+
+
+def test_a_store_that_nobody_knows_is_told_once() -> None:
+    (fault,) = faults('[pseudo-label]\nimages = "nosuch://b/x"\n[predict]\nimages = "nosuch://b/y"\n')
+    assert fault.startswith("nosuch://b: no file system has this protocol")
+
+
+def test_a_link_that_leads_to_itself_is_a_fault() -> None:
+    Path("loop").symlink_to("loop")
+    (fault,) = faults('[pseudo-label]\nimages = "loop"\n')
+    assert "loop: no such folder, expected one; it is a link that leads nowhere" in fault
 
 
 @pytest.mark.parametrize("command", STAGES)

@@ -347,6 +347,8 @@ def test_folders_of_different_places_are_kept_apart(tmp_path: Path) -> None:
     assert lies_in(at("memory://b/x"), at("memory://b")) and not lies_in(at("memory://b"), at("memory://b/x"))
     assert not lies_in(tmp_path, at("memory://b")) and not lies_in(at("memory://b"), tmp_path)
     assert lies_in(tmp_path / "a", tmp_path) and not lies_in(tmp_path, tmp_path / "a")
+    (tmp_path / "loop").symlink_to("loop")
+    assert lies_in(tmp_path / "loop", tmp_path)
 
 
 def test_a_copy_lives_as_long_as_it_is_used(tmp_path: Path) -> None:
