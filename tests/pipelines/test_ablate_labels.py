@@ -13,6 +13,7 @@ from PIL import Image
 from pipelines import ablate as stage
 from pipelines.ablate import ablate
 from pipelines.config import AblateConfig, PseudoLabelConfig
+from pipelines.config.setting import flag_of, settings_of
 from pipelines.data.classes import Keywords
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.outlines import SHAPES
@@ -23,6 +24,7 @@ from pipelines.labels import attention, picture_work
 from pipelines.networks import load
 from pipelines.pseudo_label import pseudo_label
 from pipelines.report.label_table import write_page
+from pipelines.studies.frozen_settings import require_same_study
 from pipelines.studies.label_table import result as table_result
 from pipelines.studies.label_table import study, trials
 from s4cli.main import main
@@ -272,6 +274,26 @@ def test_other_settings_are_refused(config: AblateConfig, change: dict[str, Any]
     ablate(replace(config, seeds="0", assign="graph"), Events())
     with pytest.raises(ConfigError, match=r"given, .* expected.*\[(study|resume|labels)-differs\]"):
         ablate(replace(config, seeds="0", assign="graph", **change), Events())
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_list_that_has_changed_is_named_by_its_flag(config: AblateConfig, split: str) -> None:
+    alone = replace(config, seeds="0", assign="graph")
+    ablate(alone, Events())
+    path = config.voc / "ImageSets" / "Segmentation" / f"{split}.txt"  # type: ignore[operator]
+    path.write_text(path.read_text().split()[0] + "\n")
+    flag = {"train": "--split", "val": "--val-split"}[split]
+    with pytest.raises(ConfigError, match=rf"^{flag}: content with sha256 \w+ given, \w+ expected.*\[study-differs\]"):
+        ablate(alone, Events())
+
+
+def test_a_study_is_kept_by_settings_that_have_flags(config: AblateConfig) -> None:
+    ablate(replace(config, seeds="0", assign="graph"), Events())
+    kept = json.loads((config.out / "table5" / "config.json").read_text())
+    for name in kept:
+        with pytest.raises(ConfigError, match="study-differs") as caught:
+            require_same_study(config.out / "table5" / "config.json", {name: "another"})
+        assert caught.value.message.partition(":")[0] in set(map(flag_of, settings_of(AblateConfig)))
 
 
 def test_labels_are_kept_where_trainings_are_to_have_other_settings(
