@@ -1,6 +1,6 @@
 """The stage that measures what a round has made: a network, predictions, or the labels themselves."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -17,7 +17,7 @@ from pipelines.chain.inputs import (
 from pipelines.chain.inspection import Inspection
 from pipelines.chain.step import Step, Wiring
 from pipelines.config import DeepLabTrainConfig, EvaluateConfig, PseudoLabelConfig, TrainConfig
-from pipelines.data.classes import load_classes
+from pipelines.data.classes import ClassList, load_classes
 from pipelines.data.images import find_image_files
 from pipelines.data.label_folder import open_labels
 from pipelines.data.notes import first_names
@@ -64,9 +64,11 @@ class EvaluateStep(Step):
         if config.versus is not None and not config.versus.exists():
             message = f"{config.versus}: not found, label maps or a network to compare with expected; check versus"
             inspection.refuse(message, "versus-missing")
+        asked = None
+        with inspection.catching():
+            asked = None if config.classes in (None, "auto") else load_classes(config.classes)
         made = inspection.seen_of(maker.name) if maker is not None else None
         if made is not None and made.classes is not None:
-            asked = None if config.classes in (None, "auto") else load_classes(config.classes)
             inspection.same_classes(asked, made.classes, f"[{config.command}] classes {config.classes}")
         if config.annotations is not None and config.images is not None:
             inspection.seen.pictures = inspection.coco(config.annotations, config.images)
@@ -78,9 +80,11 @@ class EvaluateStep(Step):
         if config.masks is not None:
             with inspection.catching():
                 truths |= self._checked_masks(inspection, config.masks)
-        if not config.allow_missing:
-            labelled = made.labelled if made is not None and config.labels is not None else None
-            self._check_none_is_missing(inspection, truths, labelled)
+        labelled = made.labelled if made is not None and config.labels is not None else None
+        with inspection.catching():
+            given = self._given_maps(asked)
+            if not config.allow_missing:
+                self._check_none_is_missing(inspection, truths, given, labelled)
 
     def inputs(self) -> dict[str, Any]:
         """Return hashes of what is measured, what it is compared with, and the truth."""
@@ -146,20 +150,38 @@ class EvaluateStep(Step):
             _refuse_unpaired(inspection, (config.images, len(pictures), bare), masks, "label map", "truth-missing")
         return truths
 
+    def _given_maps(self, asked: ClassList | None) -> Callable[[str], Path] | None:
+        """Return where the label map of a picture lies that no step makes; None where no such label maps are measured.
+
+        Raises:
+            InputError: The label folder cannot be used.
+        """
+        config = self.config
+        if config.predictions is not None:
+            folder = config.predictions
+            return lambda image_id: folder / f"{image_id}.png"
+        if config.labels is not None and self.maker_of(config.labels) is None:
+            return open_labels(config.labels, "pseudo", asked).label_path
+        return None
+
     def _check_none_is_missing(
-        self, inspection: Inspection, truths: Mapping[str, Path], labelled: list[str] | None
+        self,
+        inspection: Inspection,
+        truths: Mapping[str, Path],
+        given: Callable[[str], Path] | None,
+        labelled: list[str] | None,
     ) -> None:
         """Look whether each picture with a true label map has a prediction, or gets a label.
 
         Args:
             inspection: Collects faults.
             truths: image_id -> true label map.
+            given: See `_given_maps`.
             labelled: The pictures that get a label; None where labels of this chain are not what is measured.
         """
         config = self.config
-        if config.predictions is not None:
-            given = [(truth, config.predictions / f"{image_id}.png") for image_id, truth in truths.items()]
-            inspection.pairs(given)
+        if given is not None:
+            inspection.pairs([(truth, given(image_id)) for image_id, truth in truths.items()])
         place, listed, advice = config.voc, f" of {config.split}", "take another split"
         if config.masks is not None:
             place, listed, advice = config.masks, "", "take its mask out"

@@ -176,6 +176,21 @@ def test_masks_and_their_pictures_are_looked_at_before_anything_is_trained(data:
     assert "p4.png: label map is 3x3, expected 8x6" in size
 
 
+def test_labels_from_elsewhere_and_the_class_list_are_looked_at(data: Path) -> None:
+    def told(**settings: Any) -> list[str]:
+        return [str(fault.error) for fault in checked(step_of(voc=data, **settings)).faults]
+
+    write_mask(data / "out" / "labels" / "p4.png")
+    (unmarked,) = told(labels=data / "out")
+    assert unmarked.endswith("[labels-unmarked]")
+    LabelFolder(data / "out", load_classes("voc")).write_manifest()
+    (missing,) = told(labels=data / "out")
+    assert missing.startswith(f"{data / 'out' / 'labels' / 'p5.png'}: no such picture")
+    assert told(labels=data / "out", allow_missing=True) == []
+    (gone,) = told(labels=data / "out", classes=str(data / "gone.txt"), allow_missing=True)
+    assert "gone.txt: no such file" in gone
+
+
 def test_labels_of_the_chain_are_there_for_all_masks(data: Path) -> None:
     write_weights(data / "w.pt")
     given = {"keywords": str(data / "keywords.csv"), "weights": data / "w.pt"}
