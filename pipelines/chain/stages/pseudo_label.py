@@ -129,7 +129,7 @@ class PseudoLabelStep(Step):
         config = self.config
         pictures = KeywordedPictures(config.images, config.keywords, config.split, Notes())
         images, (classes, keywords) = pictures.images, pictures.read(config.classes)
-        inputs = {
+        inputs: dict[str, Any] = {
             "weights": weights_hash(config.weights),
             "segmenter": weights_hash(config.segmenter),
             "keywords": sha256_lines(f"{image_id},{';'.join(words)}" for image_id, words in sorted(keywords.items())),
