@@ -21,6 +21,7 @@ from pipelines.data.shapes import write_instances, write_voc
 from pipelines.errors import ConfigError, DivergedError, InputError, Stopped
 from pipelines.events import Events
 from pipelines.labels import attention, picture_work
+from pipelines.labels import plan as label_plan
 from pipelines.networks import load
 from pipelines.pseudo_label import pseudo_label
 from pipelines.report.label_table import write_page
@@ -39,6 +40,7 @@ from tests.pipelines.fake_label_study import (
     VAL,
     FakeTrainings,
     Networks,
+    Recognised,
     overlaps,
     write_data,
 )
@@ -118,8 +120,8 @@ def test_each_row_has_the_labels_of_what_it_is_made_from(config: AblateConfig) -
     assert label_of(config, "instances-single", "c") == line(*((*part, OPEN) for part in both))
 
 
-@pytest.mark.parametrize("strategy", ["random", "single", "attention", "graph"])
-def test_labels_of_instances_are_those_of_pseudo_label_byte_for_byte(config: AblateConfig, strategy: Any) -> None:
+def both_ways(config: AblateConfig, strategy: Any, **settings: Any) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """The files of the row of a strategy, and those of `s4 pseudo-label`."""
     ablate(replace(config, seeds="0", assign=strategy), Events())
     alone = PseudoLabelConfig(
         images=(config.voc / "JPEGImages",),  # type: ignore[operator]
@@ -129,18 +131,36 @@ def test_labels_of_instances_are_those_of_pseudo_label_byte_for_byte(config: Abl
         weights=config.weights,
         out=config.out.parent / "labels",
         assign=strategy,
-        cells="off",
-        recognise="off",
-        trunk_weights="none",
+        trunk_weights=config.trunk_weights,
         device="cpu",
         precision="fp32",
         workers=0,
         report=False,
+        **settings,
     )
     pseudo_label(alone, Events())
     expected = {name: content for name, content in files(alone.out).items() if not name.startswith((".", "cues/"))}
-    found = files(config.out / "table5" / f"instances-{strategy}" / "labels")
+    return files(config.out / "table5" / f"instances-{strategy}" / "labels"), expected
+
+
+@pytest.mark.parametrize("strategy", ["random", "single", "attention", "graph"])
+def test_labels_of_instances_are_those_of_pseudo_label_byte_for_byte(config: AblateConfig, strategy: Any) -> None:
+    found, expected = both_ways(config, strategy, cells="off", recognise="off")
     assert found == expected
+
+
+@pytest.mark.parametrize("fewest_for_graph", [20, 2])
+def test_labels_of_auto_are_those_of_pseudo_label_in_one_pass_and_in_two(
+    config: AblateConfig, monkeypatch: pytest.MonkeyPatch, fewest_for_graph: int
+) -> None:
+    monkeypatch.setattr(picture_work, "open_recognizer", lambda _: Recognised())
+    monkeypatch.setattr(study, "trunk_state", lambda *_: None)
+    monkeypatch.setattr(label_plan, "_FEWEST_FOR_GRAPH", fewest_for_graph)
+    found, expected = both_ways(replace(config, trunk_weights="imagenet"), "auto")
+    assert found == expected
+    # Whole instances are judged in one pass alone: the right one is no animal there.
+    left_out = line((0, 5, CAT), (10, 15, OPEN)) if fewest_for_graph == 20 else line((0, 5, CAT), (10, 15, CAT))
+    assert label_of(config, "instances-auto", "a") == left_out
 
 
 def test_networks_look_at_each_picture_once(config: AblateConfig, networks: Networks) -> None:

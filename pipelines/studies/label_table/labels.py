@@ -170,11 +170,11 @@ def _label(row: RowPlan, plans: LabelPlans, failed: Mapping[str, Any], events: E
     todo = [image_id for image_id in plan.own if image_id not in done and image_id not in failed]
     stored = StoredWork(config, plan, plans.config.out, row.row.shape)
     work: PictureWork = stored
-    learns = plan.strategy == "graph" or plan.cells or plan.recognise
     # Without a network a picture takes hundredths of a second. To start processes would take longer.
-    own = config if plan.cells else replace(config, workers=0)
+    looks = plan.cells or (plan.recognise and not plan.in_two_passes)
+    own = config if looks else replace(config, workers=0)
     with arithmetic(config), open_workers(own, work, list(plan.images.values()), events) as workers:
-        evidence = learn(config, plan, stored.store) if todo and learns else Evidence()
+        evidence = learn(config, plan, stored.store) if todo and plan.in_two_passes else Evidence()
         PicturePasses(plan, records, workers, events).label(todo, evidence)
     plan.notes.tell()
     record_pictures(config.out, config.images)
