@@ -23,7 +23,7 @@ from pipelines.config.outputs import alone
 from pipelines.config.usual_places import record_pictures
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.label_records import LabelRecords, count_records
-from pipelines.data.review_maps import correct_again
+from pipelines.data.review import read_reviews
 from pipelines.engine.picture_engine import arithmetic, open_workers, together
 from pipelines.engine.rehearsal import Pace, device_in_words, rehearse
 from pipelines.events import Events
@@ -75,6 +75,7 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
     if config.cues_of is not None:
         check_earlier(config.cues_of, settings)
     records.claim(settings, dry_run=True)
+    reviews = read_reviews(config.out)
     done = records.done(config.retry_failed)
     todo = [image_id for image_id in plan.own if image_id not in done]
     if look is not None:
@@ -91,8 +92,11 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
         tell_done(config.out, [done[image_id] for image_id in plan.own], events)
     record_pictures(config.out, config.images)
     plan.notes.tell()
-    complete = _complete(plan, todo, records, settings, events)
+    complete = _complete(plan, records, settings, events)
     done = records.done()
+    again = sum(image_id in reviews and "failed" not in done.get(image_id, {"failed": {}}) for image_id in todo)
+    if again:
+        events.info(f"{config.out}: the corrections of {again} pictures are in their labels again")
     counts = count_records([done[image_id] for image_id in plan.own if image_id in done])
     seconds, warnings = time.monotonic() - start, empty_labels(str(config.out), counts)
     if complete:
@@ -111,16 +115,12 @@ def _leave_page(
         leave_page(path, lambda: labels_result(config.out, plan.images, config, warnings=told), seconds, events)
 
 
-def _complete(
-    plan: LabelPlan, todo: list[str], records: LabelRecords, settings: dict[str, Any], events: Events
-) -> bool:
-    """Complete the label folder if all shards have finished; labels that were made anew are corrected again."""
-    folder = records.folder
+def _complete(plan: LabelPlan, records: LabelRecords, settings: dict[str, Any], events: Events) -> bool:
+    """Complete the label folder if all shards have finished."""
     complete = records.merge(list(plan.images), settings)
     if not complete:
-        events.info(f"{folder.path}: not complete yet; the folder is usable when all shards have finished")
-    elif corrected := correct_again(folder, todo if plan.reviewed is None else []):
-        events.info(f"{folder.path}: the corrections of {corrected} pictures are in their labels again")
+        path = records.folder.path
+        events.info(f"{path}: not complete yet; the folder is usable when all shards have finished")
     return complete
 
 

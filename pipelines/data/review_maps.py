@@ -18,7 +18,7 @@ from pipelines.data.record_files import RECORDS, Record
 from pipelines.data.review import NOTHING, REVIEW, PictureReview, Shown, instance_key, read_reviews
 from pipelines.data.rle import decode_masks
 from pipelines.errors import InputError
-from pipelines.files import copy_file, remove_file
+from pipelines.files import copy_file
 from pipelines.journal import Journal
 from pipelines.stores.paths import is_file
 
@@ -145,10 +145,14 @@ class OriginalMaps:
         self.folder.write_confidence(image_id, confidence)
         self.folder.write_label(image_id, label_map)
 
-    def forget(self, image_id: str) -> None:
-        """Take the maps that are in the folder now for the original ones, as they were just made anew."""
-        remove_file(self._kept.label_path(image_id))
-        remove_file(self._kept.confidence_path(image_id))
+    def keep(self, image_id: str, maps: Maps) -> None:
+        """Write the original maps of a picture that was made anew, before the corrected ones go into the folder.
+
+        Raises:
+            MachineError: A map cannot be written.
+        """
+        self._kept.write_confidence(image_id, maps[1])
+        self._kept.write_label(image_id, maps[0])
 
     @staticmethod
     def _move(image_id: str, source: LabelFolder, target: LabelFolder) -> None:
@@ -186,14 +190,19 @@ class ReviewedLabels:
         """Return the keywords of a picture that somebody has looked at."""
         return self.reviews[image_id].keywords_of(self.records[image_id], self.classes)
 
-    def maps(self, image_id: str) -> Maps:
+    def maps(self, image_id: str, later: PictureReview | None = None) -> Maps:
         """Return the corrected maps of a picture that somebody has looked at.
+
+        Args:
+            image_id: Id of the picture.
+            later: What people said since, which takes the place of what they had said; None for nothing else.
 
         Raises:
             InputError: A map is missing or damaged.
         """
         original = OriginalMaps(LabelFolder(self.path, self.classes)).read(image_id)
-        return corrected_maps(original, self.records[image_id], self.reviews[image_id], self.classes)
+        review = self.reviews[image_id] if later is None else later
+        return corrected_maps(original, self.records[image_id], review, self.classes)
 
     def carry_to(self, out: Path, image_ids: Sequence[str]) -> None:
         """Copy the journal and the original maps to a new label folder; what is there already stays.
@@ -235,26 +244,6 @@ def open_reviewed(labels: Path, classes: ClassList | None = None) -> ReviewedLab
     records = {record["image_id"]: record for record in _label_records(labels) if record["image_id"] in reviews}
     known = {image_id: review for image_id, review in reviews.items() if image_id in records}
     return ReviewedLabels(labels, folder.classes, known, records)
-
-
-def correct_again(folder: LabelFolder, image_ids: Sequence[str]) -> int:
-    """Correct label maps that were just made anew as people had corrected the earlier ones.
-
-    Args:
-        folder: The label folder.
-        image_ids: Pictures whose maps were made anew.
-
-    Returns:
-        The number of pictures that were corrected.
-    """
-    reviews = read_reviews(folder.path)
-    wanted = reviews.keys() & set(image_ids)
-    records = {record["image_id"]: record for record in _label_records(folder.path)} if wanted else {}
-    maps = OriginalMaps(folder)
-    for image_id in sorted(wanted & records.keys()):
-        maps.forget(image_id)
-        maps.correct(records[image_id], reviews[image_id])
-    return len(wanted & records.keys())
 
 
 def _label_records(labels: Path) -> list[dict[str, Any]]:

@@ -14,7 +14,8 @@ from pipelines.data.images import image_size
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.picture_folders import name_below
 from pipelines.data.record_files import Record
-from pipelines.data.review_maps import ReviewedLabels
+from pipelines.data.review import PictureReview
+from pipelines.data.review_maps import Maps, OriginalMaps, ReviewedLabels, corrected_maps
 from pipelines.data.rle import boxes_of
 from pipelines.data.working_size import WorkingSize
 from pipelines.engine.distributed import choose_device
@@ -62,15 +63,25 @@ def gather_witnesses(
 class PictureLabels:
     """What is written for a picture: its record, and two maps [H, W] uint8.
 
-    There are no maps if the picture failed, or if they are written already.
+    There are no maps if the picture failed, or if they are written already. The maps as they were made are there if
+    people have corrected them.
     """
 
     record: Record
     label_map: NDArray[np.uint8] | None = None
     confidence: NDArray[np.uint8] | None = None
+    original: Maps | None = None
+
+    def corrected(self, review: PictureReview, classes: ClassList) -> "PictureLabels":
+        """Return the labels as people had corrected earlier ones of the same picture."""
+        assert self.label_map is not None and self.confidence is not None
+        original = self.label_map, self.confidence
+        return PictureLabels(self.record, *corrected_maps(original, self.record, review, classes), original)
 
     def write(self, folder: LabelFolder) -> None:
         """Write the maps, if there are any."""
+        if self.original is not None:
+            OriginalMaps(folder).keep(self.record["image_id"], self.original)
         if self.label_map is not None and self.confidence is not None:
             folder.write_label(self.record["image_id"], self.label_map)
             folder.write_confidence(self.record["image_id"], self.confidence)

@@ -13,6 +13,8 @@ from pipelines.data.images import open_working_picture
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.notes import Cases
 from pipelines.data.output_names import require_short_name
+from pipelines.data.review import PictureReview, read_reviews
+from pipelines.data.review_maps import ReviewedLabels
 from pipelines.data.working_size import WorkingSize
 from pipelines.engine.picture_steps import Given, Result, Step
 from pipelines.errors import InputError, MachineError
@@ -84,7 +86,7 @@ class PictureWork:
         self._store.save(image_id, self._look(image_id, picture, self.plan.keywords[image_id]))
 
     def label(self, image_id: str, evidence: Evidence) -> PictureLabels:
-        """Label a picture.
+        """Label a picture. If people had corrected its labels in this folder, the new ones are corrected too.
 
         Args:
             image_id: Id of the picture.
@@ -95,14 +97,22 @@ class PictureWork:
         """
         require_short_name(self._folder.label_path(image_id))
         if self.plan.reviewed is not None and image_id in self.plan.reviewed:
-            return self._written(reviewed_labels(self.config, self.plan, self.plan.reviewed, image_id))
+            return self._written(self._reviewed(self.plan.reviewed, image_id))
         picture, size = open_working_picture(self.plan.images[image_id])
         cues = self._cues(image_id, picture, size)
         attention = None if evidence.cells is None else self._attention
         witnesses = gather_witnesses(self.plan, evidence, self._segmenter, attention)
-        return self._written(
-            PictureLabeller(self.config, self.plan, evidence, witnesses)(image_id, picture, cues, size)
-        )
+        labels = PictureLabeller(self.config, self.plan, evidence, witnesses)(image_id, picture, cues, size)
+        review = self._reviews.get(image_id)
+        return self._written(labels if review is None else labels.corrected(review, self.plan.classes))
+
+    def _reviewed(self, reviewed: ReviewedLabels, image_id: str) -> PictureLabels:
+        """Return the labels as they were corrected in the earlier folder, and since then in this one."""
+        labels = reviewed_labels(self.config, self.plan, reviewed, image_id)
+        later = self._reviews.get(image_id, PictureReview())
+        if later == reviewed.reviews[image_id]:
+            return labels
+        return PictureLabels(labels.record, *reviewed.maps(image_id, later))
 
     def _cues(self, image_id: str, picture: NDArray[np.uint8], size: WorkingSize) -> PictureCues:
         """Return the cues of a picture of this working size: from the store, or found now."""
@@ -137,6 +147,12 @@ class PictureWork:
             message = f"{path}: gone or replaced while labels were made, the file as it was expected"
             raise MachineError(f"{message}; start the same command again", "file-missing")
         return found
+
+    @cached_property
+    def _reviews(self) -> dict[str, PictureReview]:
+        """What people said of earlier labels in this folder."""
+        with _opening():
+            return read_reviews(self.config.out)
 
     @cached_property
     def _attention_steps(self) -> AttentionSteps:

@@ -11,16 +11,19 @@ from PIL import Image
 from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import IGNORE, Keywords
 from pipelines.data.label_folder import open_labels
-from pipelines.data.review import REVIEW, instance_key
-from pipelines.data.review_maps import OriginalMaps, open_reviewed
+from pipelines.data.review import REVIEW, PictureReview, instance_key, read_reviews
+from pipelines.data.review_maps import OriginalMaps
 from pipelines.errors import ConfigError, InputError
 from pipelines.labels.cue_store import CueStore
 from pipelines.labels.cues import InstanceLooks, PictureCues
-from pipelines.labels.learn import certain_instances
+from pipelines.labels.learn import Evidence, certain_instances
+from pipelines.labels.picture_work import PictureWork
 from tests.pipelines.test_pseudo_label_graph import (  # the fixture `networks` is used by its name
     SEVERAL,
     SINGLE,
+    Killed,
     Networks,
+    files_of,
     networks,
     run,
     settings_of,
@@ -40,8 +43,8 @@ def say(folder: Path, image_id: str, do: str, **more: Any) -> None:
     with (folder / REVIEW).open("a") as file:
         who = {"id": f"{image_id}-{do}", "time": "now", "reviewer": "ann", "session": ""}
         file.write(json.dumps({**who, "image_id": image_id, "do": do, **more}) + "\n")
-    reviewed = open_reviewed(folder)
-    OriginalMaps(open_labels(folder, "pseudo", None)).correct(reviewed.records[image_id], reviewed.reviews[image_id])
+    review = read_reviews(folder).get(image_id, PictureReview())
+    OriginalMaps(open_labels(folder, "pseudo", None)).correct(records_of(folder)[image_id], review)
 
 
 def rename(folder: Path, image_id: str, keyword: str | None) -> None:
@@ -113,6 +116,51 @@ def test_the_same_command_again_overwrites_no_correction(tmp_path: Path, network
     (tmp_path / "labels/labels/p00.png").unlink()  # labelled again, and corrected again
     run(tmp_path)
     assert (tmp_path / "labels/labels/p00.png").read_bytes() == corrected
+
+
+@pytest.mark.parametrize("assign", ["graph", "single"])
+def test_corrections_return_to_labels_that_several_runs_make_anew(
+    tmp_path: Path, networks: Networks, monkeypatch: pytest.MonkeyPatch, assign: str
+) -> None:
+    names = ["p00", "p01", "p05"]
+    run(tmp_path, assign=assign)
+    for name in names:
+        rename(tmp_path / "labels", name, "dog" if name != "p05" else "cat")
+    corrected = files_of(tmp_path / "labels")
+    for name in names:
+        (tmp_path / f"labels/labels/{name}.png").unlink()
+    label = PictureWork.label
+
+    def die(work: PictureWork, image_id: str, evidence: Evidence) -> Any:
+        if image_id == "p05":
+            raise Killed
+        return label(work, image_id, evidence)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PictureWork, "label", die)
+        with pytest.raises(Killed):
+            run(tmp_path, assign=assign)
+    run(tmp_path, assign=assign, shard="1/2")
+    run(tmp_path, assign=assign, shard="2/2")
+    assert files_of(tmp_path / "labels") == corrected
+
+
+def test_what_people_say_in_the_next_folder_too_returns_to_its_labels(
+    tmp_path: Path, networks: Networks, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path)
+    rename(tmp_path / "labels", "p00", "dog")
+    rename(tmp_path / "labels", "p01", "dog")
+    run(tmp_path, out="next", reviewed=tmp_path / "labels")
+    assert "in their labels again" not in capsys.readouterr().err
+    say(tmp_path / "next", "p01", "undo", of="p01-assign")
+    say(tmp_path / "next", "p02", "reject")
+    corrected = files_of(tmp_path / "next")
+    for name in ("p00", "p01", "p02"):
+        (tmp_path / f"next/labels/{name}.png").unlink()
+    run(tmp_path, out="next", reviewed=tmp_path / "labels")
+    assert files_of(tmp_path / "next") == corrected
+    assert "the corrections of 2 pictures are in their labels again" in capsys.readouterr().err
 
 
 def test_a_folder_cannot_learn_from_itself_or_from_nothing(tmp_path: Path, networks: Networks) -> None:

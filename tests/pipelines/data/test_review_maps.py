@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.data.classes import ClassList
 from pipelines.data.review import NOTHING, REVIEW, PictureReview
-from pipelines.data.review_maps import OriginalMaps, correct_again, corrected_maps, open_reviewed
+from pipelines.data.review_maps import OriginalMaps, corrected_maps, open_reviewed
 from pipelines.data.rle import encode_masks
 from pipelines.errors import InputError
 from tests.pipelines.review_folder import (
@@ -117,15 +117,14 @@ def test_the_original_maps_are_kept_and_come_back_byte_for_byte(tmp_path: Path) 
     assert [path.read_bytes() for path in paths] == before
 
 
-def test_labels_that_are_made_anew_are_corrected_again(tmp_path: Path) -> None:
+def test_original_maps_that_are_made_anew_take_the_place_of_the_kept_ones(tmp_path: Path) -> None:
     folder = make_folder(tmp_path)
-    (folder.path / REVIEW).write_text(json.dumps(action("assign", instance=CAT_KEY, keyword="cow")) + "\n")
+    maps = OriginalMaps(folder)
+    maps.correct(RECORD, PictureReview(None, {}, {CAT_KEY: "cow"}))
     new = np.full((40, 60), DOG, np.uint8)
-    folder.write_label("p0", new)  # as a new run of s4 pseudo-label would
-    assert correct_again(folder, ["p0", "p1"]) == 1
-    assert (folder.read_label("p0")[LEFT] == COW).all() and (folder.read_label("p0")[30:] == DOG).all()
-    np.testing.assert_array_equal(OriginalMaps(folder).read("p0")[0], new)
-    assert correct_again(folder, []) == 0
+    maps.keep("p0", (new, np.full((40, 60), 9, np.uint8)))
+    np.testing.assert_array_equal(maps.read("p0")[0], new)
+    assert (maps.read("p0")[1] == 9).all()
 
 
 def test_a_reviewed_folder_is_read_whole_and_carried_on(tmp_path: Path) -> None:
@@ -141,6 +140,7 @@ def test_a_reviewed_folder_is_read_whole_and_carried_on(tmp_path: Path) -> None:
     assert (reviewed.maps("p0")[0][LEFT] == COW).all() and (reviewed.maps("p1")[0] == 255).all()
     OriginalMaps(folder).correct(RECORD, reviewed.reviews["p0"])
     assert reviewed.maps("p0")[0][35, 0] == 0  # the same once the corrected map is in place
+    assert (reviewed.maps("p0", PictureReview("rejected"))[0] == 255).all()  # said later, in another folder
     reviewed.carry_to(tmp_path / "next", ["p0", "p1", "p2"])
     assert (tmp_path / "next" / REVIEW).read_bytes() == (folder.path / REVIEW).read_bytes()
     assert sorted(p.name for p in (tmp_path / "next/original").rglob("*.png")) == ["p0.png", "p0.png"]
