@@ -35,15 +35,22 @@ class Assignment:
         margin: [N] float32, lead of the instance's keyword over the best other keyword, in units of the affinity. It is
             below 0 for an instance that was given to a keyword which no other instance could take. It is 1 if there is
             no other keyword.
-        rule: How the keywords were chosen: `single`, `attention`, `graph`, `random`, `named` or `none`. `named` stands
-            for keywords that come with the instances. `none` stands for no instance, or for several keywords that
-            nothing tells apart.
+        rule: How the keywords were chosen: `single`, `attention`, `graph`, `random` or `none`. `none` stands for no
+            instance, or for several keywords that nothing tells apart.
+        named: [N] bool, whether the keyword comes with the instance, so that the rule does not hold for it; None if no
+            keyword does.
     """
 
     keyword: NDArray[np.int64]
     affinity: NDArray[np.float32]
     margin: NDArray[np.float32]
     rule: str
+    named: NDArray[np.bool_] | None = None
+
+    @property
+    def is_named(self) -> NDArray[np.bool_]:
+        """[N] bool, whether the keyword comes with the instance."""
+        return np.zeros(len(self.keyword), bool) if self.named is None else self.named
 
 
 def assign_single(n: int, keywords: Keywords) -> Assignment:
@@ -65,13 +72,15 @@ def assign_single(n: int, keywords: Keywords) -> Assignment:
 def assign_named(assignment: Assignment, named: NDArray[np.int64]) -> Assignment:
     """Give instances the keyword that their source names, whatever an assignment says of them.
 
+    The margin of such an instance is 1.
+
     Args:
         assignment: Keywords of the picture's N instances.
         named: [N], position of the named keyword; 0 leaves the assignment as it is.
     """
     known = named > 0
     keyword, margin = np.where(known, named, assignment.keyword), np.where(known, np.float32(1), assignment.margin)
-    return Assignment(keyword, assignment.affinity, margin, "named" if known.any() else assignment.rule)
+    return Assignment(keyword, assignment.affinity, margin, assignment.rule, known if known.any() else None)
 
 
 def assign_random(n: int, keywords: Keywords, generator: np.random.Generator) -> Assignment:

@@ -1,10 +1,13 @@
-"""Divides instances that show several keywords into parts of one keyword each."""
+"""Divides instances that show several keywords into parts of one keyword each.
+
+An instance whose source names its keyword stays whole, with the margin 1.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.classes import Keywords
-from pipelines.labels.assign_in_picture import UNASSIGNED, Assignment, assigned, leads
+from pipelines.labels.assign_in_picture import UNASSIGNED, Assignment, assign_named, assigned, leads
 from pipelines.labels.coarse_maps import enlarge, mean_inside
 
 _LEAST_PROBABILITY = 1e-6  # so that its logarithm is finite
@@ -40,10 +43,10 @@ def split_fused(
     if not len(masks) or not missing:
         return masks, parents, assignment
     strongest = enlarge(maps, masks.shape[1:]).argmax(axis=0)  # [H, W]
-    masks = masks.copy()
+    masks, named = masks.copy(), assignment.is_named
     areas = masks.sum(axis=(1, 2))
     for index in missing:
-        parts = masks[: len(areas)] & (strongest == index)
+        parts = masks[: len(areas)] & (strongest == index) & ~named[:, None, None]
         sizes = parts.sum(axis=(1, 2))
         parent = int(sizes.argmax())
         rest = masks[parent].sum() - sizes[parent]
@@ -57,7 +60,8 @@ def split_fused(
     was_cut = np.isin(np.arange(len(masks)), parents[len(areas) :])
     column = np.where((column < 0) & was_cut, best, column)
     lead = leads(affinity, np.where(column < 0, best, column))
-    return masks, parents, Assignment(keywords.positions_of(column), affinity, lead, assignment.rule)
+    divided = Assignment(keywords.positions_of(column), affinity, lead, assignment.rule)
+    return masks, parents, _still_named(divided, assignment, parents)
 
 
 def divide_by_evidence(
@@ -84,7 +88,7 @@ def divide_by_evidence(
     prior = np.log(np.maximum(assignment.affinity, _LEAST_PROBABILITY))
     whole, column = masks.copy(), keywords.columns(assignment.keyword)
     parts: list[tuple[NDArray[np.bool_], int, int]] = []
-    for instance in np.flatnonzero(assignment.keyword != UNASSIGNED):
+    for instance in np.flatnonzero((assignment.keyword != UNASSIGNED) & ~assignment.is_named):
         inside = masks[instance]
         best = (prior[instance][:, None] + scaled[:, inside]).argmax(axis=0)
         large = np.bincount(best, minlength=len(maps)) >= _SMALLEST_SHARE * len(best)
@@ -102,4 +106,12 @@ def divide_by_evidence(
     column = np.append(column, np.array([other for *_, other in parts], np.int64))
     divided = np.concatenate([whole, *(part[None] for part, *_ in parts)])
     keyword = keywords.positions_of(column)
-    return divided, parents, assigned(keyword, assignment.affinity[parents], keywords, assignment.rule)
+    found = assigned(keyword, assignment.affinity[parents], keywords, assignment.rule)
+    return divided, parents, _still_named(found, assignment, parents)
+
+
+def _still_named(divided: Assignment, before: Assignment, parents: NDArray[np.int64]) -> Assignment:
+    """Return the assignment of instances and parts, with what the source names as it was before."""
+    return (
+        divided if before.named is None else assign_named(divided, np.where(before.named, before.keyword, 0)[parents])
+    )

@@ -227,14 +227,15 @@ class PictureLabeller:
 def _instance_records(named: NamedInstances, classes: ClassList, size: WorkingSize) -> Sequence[dict[str, Any]]:
     """Describe each instance as a JSON object, in the order of the masks.
 
-    `box` is the half-open box of the mask. `rule` is that of the assignment, or `split` for a part that was cut out.
+    `box` is the half-open box of the mask. `rule` is that of the assignment, `named` for an instance whose source names
+    its keyword, or `split` for a part that was cut out.
     `doubt` says why an instance is not labelled: `unrecognised` or `low-score`. It is None if the instance is sure.
     """
     masks, scores, assignment = named.masks, named.scores, named.assignment
     doubts = np.where(named.strange, "unrecognised", np.where(named.low, "low-score", "")).tolist()
     rles = size.encode(masks)
     boxes = boxes_of(rles).tolist()
-    n_whole = len(set(named.parents.tolist()))
+    n_whole, comes_named = len(set(named.parents.tolist())), assignment.is_named
     instances = []
     for number, rle in enumerate(rles):
         keyword = int(assignment.keyword[number])
@@ -244,7 +245,7 @@ def _instance_records(named: NamedInstances, classes: ClassList, size: WorkingSi
                 "score": round(float(scores[number]), 6),
                 "keyword": None if keyword == UNASSIGNED else classes.name_of(keyword),
                 "margin": round(float(assignment.margin[number]), 6),
-                "rule": "split" if number >= n_whole else assignment.rule,
+                "rule": "split" if number >= n_whole else "named" if comes_named[number] else assignment.rule,
                 "recognised": None if named.recognised is None else round(float(named.recognised[number]), 6),
                 "sure": not doubts[number],
                 "doubt": doubts[number] or None,

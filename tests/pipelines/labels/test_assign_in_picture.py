@@ -99,5 +99,5 @@ def test_a_keyword_that_comes_with_an_instance_goes_before_all_others():
     named = assign_named(found, np.array([2, 0, 5]))
     assert named.keyword.tolist() == [2, 2, 5]
     assert named.margin.tolist() == [1, found.margin[1], 1]
-    assert named.rule == "named"  # so that no instance of the picture is divided
-    assert assign_named(found, np.zeros(3, np.int64)).rule == "attention"
+    assert named.rule == "attention" and named.is_named.tolist() == [True, False, True]
+    assert assign_named(found, np.zeros(3, np.int64)).is_named.tolist() == [False] * 3

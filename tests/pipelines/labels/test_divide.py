@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from pipelines.data.classes import Keywords
-from pipelines.labels.assign_in_picture import UNASSIGNED, Assignment, assign_attention
+from pipelines.labels.assign_in_picture import UNASSIGNED, Assignment, assign_attention, assign_named
 from pipelines.labels.divide import divide_by_evidence, split_fused
 from tests.pipelines.labels.column_masks import columns
 
@@ -10,6 +12,7 @@ from tests.pipelines.labels.column_masks import columns
 ONE = Keywords(("cat",), (5,))
 TWO = Keywords(("cat", "dog"), (5, 2))
 THREE = Keywords(("cat", "dog", "cow"), (5, 2, 9))
+NAMED = np.array([5, 0])  # the source names the first of two instances
 
 
 def test_a_keyword_without_instance_is_cut_out_of_the_instance_that_shows_it():
@@ -77,6 +80,20 @@ def test_an_instance_that_looks_like_another_keyword_throughout_becomes_it_whole
     given = Assignment(np.array([5]), np.array([[0.9, 0.1]], np.float32), np.array([0.8], np.float32), "graph")
     divided, parents, found = divide_by_evidence(np.ones((1, 1, 4), bool), given, maps, TWO)
     assert divided.sum() == 4 and parents.tolist() == [0] and found.keyword.tolist() == [2]
+
+
+def test_an_instance_that_its_source_names_stays_whole_and_the_others_are_divided():
+    # Both instances show keyword 0 on the left and keyword 1 on the right. The larger one is named.
+    masks = columns((0, 6), (6, 10), width=10)
+    maps = np.array([[[1, 1, 1, 0, 0, 0, 1, 1, 0, 0]], [[0, 0, 0, 1, 1, 1, 0, 0, 1, 1]]], np.float32)
+    given = assign_named(Assignment(np.array([5, 5]), np.zeros((2, 2), np.float32), np.zeros(2), "attention"), NAMED)
+    for divided, parents, found in (
+        split_fused(masks, given, maps, TWO),
+        divide_by_evidence(masks, replace(given, affinity=np.full((2, 2), 0.5, np.float32)), maps, TWO),
+    ):
+        assert divided[:, 0].sum(axis=1).tolist() == [6, 2, 2] and parents.tolist() == [0, 1, 1]
+        assert found.keyword.tolist() == [5, 5, 2] and found.is_named.tolist() == [True, False, False]
+        assert found.margin[0] == 1
 
 
 def test_instances_without_keyword_are_not_divided():

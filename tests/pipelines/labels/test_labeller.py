@@ -97,6 +97,15 @@ def test_an_instance_that_shows_two_keywords_is_divided_by_the_maps():
     assert labels.record["missing"] == []
 
 
+def test_an_instance_that_comes_with_its_keyword_leaves_the_rule_of_the_others_as_it_is():
+    maps = np.float32([[[2, 2, 2, -2]], [[-2, -2, -2, 2]]])  # cells of two pixels; the dog is on the right
+    found = replace(cues(slice(0, 2), slice(2, 8), maps=maps), named=np.array([DOG, 0]))
+    labels = labeller("cat", "dog")("a", PICTURE, found, given(CAT, CAT))
+    assert row(labels) == [DOG] * 2 + [CAT] * 4 + [DOG] * 2
+    rules = [(part["keyword"], part["rule"]) for part in labels.record["instances"]]
+    assert rules == [("dog", "named"), ("cat", "graph"), ("dog", "split")]
+
+
 def test_with_cells_a_keyword_without_instance_is_expected_where_attention_shows_it():
     maps = np.float32([[[1, 1, -1, -1]], [[-1, -1, -1, 1]]])  # the dog is on the right
     nothing = np.full((3, 4, 8), 1 / 3, np.float32)
