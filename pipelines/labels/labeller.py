@@ -214,7 +214,10 @@ class PictureLabeller:
     def _rejected(self, label_map: NDArray[np.uint8]) -> str | None:
         """Return the rule that makes the whole picture 255, if one holds.
 
-        A keyword says that the picture shows it. A label map without foreground would teach that it is background.
+        A keyword says that the picture shows it. A label map that is background throughout would teach that it is not
+        there. Where an instance without keyword or an unsure one is 255, the thing may be that instance, and training
+        ignores its pixels. Such a map still teaches what is background, so it stays, unless `least_foreground` is
+        above 0.
         """
         foreground = float(((label_map != 0) & (label_map != IGNORE)).mean())
         if (label_map == 0).all() or (label_map == IGNORE).all():

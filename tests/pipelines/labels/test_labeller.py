@@ -164,6 +164,14 @@ def test_pictures_are_rejected_by_rule(settings: dict[str, float], width: int, r
     assert (labels.label_map == 255).all() == (rule is not None)
 
 
+@pytest.mark.parametrize(("least", "rule"), [(0.0, None), (0.01, "too-little-foreground")])
+def test_where_all_instances_are_without_keyword_the_rest_is_background(least: float, rule: str | None):
+    found = cues(slice(0, 3), slice(5, 7))
+    labels = labeller("cat", "dog", least_foreground=least)("a", PICTURE, found, given(UNASSIGNED, UNASSIGNED))
+    assert labels.record["rejected"] == rule
+    assert row(labels) == ([255] * 3 + [0] * 2 + [255] * 2 + [0] if rule is None else [255] * 8)
+
+
 class Network:
     """A DeepLab that sees a dog on the right half, with probability `sure`, and hardly any cat anywhere."""
 
