@@ -190,4 +190,4 @@ def _label_all(
                 "shards have none yet; start this shard again when the other shards have found theirs"
             )
             return
-        passes.label([image_id for image_id in todo if has(image_id)], learn(config, plan, store))
+        passes.label([image_id for image_id in todo if has(image_id)], learn(config, plan, store, has))

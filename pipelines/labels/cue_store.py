@@ -50,10 +50,6 @@ class CueStore:
         """Return the path of a picture's cues."""
         return self.folder / _cue_name(image_id)
 
-    def has(self, image_id: str) -> bool:
-        """Tell whether there is a file with the cues of a picture."""
-        return is_file(self.path(image_id))  # also for a name that is too long
-
     def presence(self) -> Callable[[str], bool]:
         """Return a function that tells of many pictures whether there are cues now; see `presence`."""
         is_there = presence(self.folder / "cues")

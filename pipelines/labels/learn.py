@@ -1,6 +1,6 @@
 """Learns from the cues of all pictures, before the first picture is labelled."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -41,7 +41,9 @@ class Evidence:
         return replace(self, assignments=own)
 
 
-def learn(config: PseudoLabelConfig, plan: LabelPlan, store: CueStore) -> Evidence:
+def learn(
+    config: PseudoLabelConfig, plan: LabelPlan, store: CueStore, has: Callable[[str], bool] | None = None
+) -> Evidence:
     """Learn from all pictures whose cues are in the store.
 
     Windows and cells are learned from the label maps that instances alone give, and attention maps for keywords without
@@ -51,11 +53,12 @@ def learn(config: PseudoLabelConfig, plan: LabelPlan, store: CueStore) -> Eviden
         config: Settings of the labels.
         plan: The pictures, and how to label them.
         store: The cues of the pictures.
+        has: Tells of which pictures there are cues, if the caller knows already; see `CueStore.presence`.
 
     Raises:
         InputError: A file of cues is damaged [cues-damaged].
     """
-    lesson = _Lesson(config, plan, store)
+    lesson = _Lesson(config, plan, store, has or store.presence())
     assignments = lesson.assignments() if plan.strategy == "graph" else {}
     windows = lesson.windows(assignments) if plan.recognise else None
     return Evidence(assignments, windows, lesson.cells(assignments) if plan.cells else None)
@@ -64,10 +67,10 @@ def learn(config: PseudoLabelConfig, plan: LabelPlan, store: CueStore) -> Eviden
 class _Lesson:
     """The pictures whose cues are in the store, and what can be learned from them."""
 
-    def __init__(self, config: PseudoLabelConfig, plan: LabelPlan, store: CueStore) -> None:
+    def __init__(self, config: PseudoLabelConfig, plan: LabelPlan, store: CueStore, has: Callable[[str], bool]) -> None:
         self.config, self.plan, self.store = config, plan, store
         rejected = plan.reviewed.is_rejected if plan.reviewed is not None else lambda image_id: False
-        self.image_ids = [image_id for image_id in plan.images if store.has(image_id) and not rejected(image_id)]
+        self.image_ids = [image_id for image_id in plan.images if has(image_id) and not rejected(image_id)]
         self.n_classes = len(plan.classes.names)
 
     def assignments(self) -> dict[str, Assignment]:

@@ -122,6 +122,14 @@ def test_a_store_that_fails_ends_the_run_which_goes_on_later(data: Path, network
     assert left[0] > 0 and not any(".tmp" in name for name in there(place, "labels"))
 
 
+def test_which_cues_are_there_is_asked_of_no_single_picture(data: Path, networks: Networks) -> None:
+    place, asked = store_of("flaky://data", data), []
+    FlakyStore.before = staticmethod(lambda question, key: asked.append((question, "/cues/" in key)))
+    assert label(place)["labelled"] == N
+    # Cues are read for the lessons of keywords and cells, and for the labels. Each reading asks twice what the file is.
+    assert (asked.count(("cat_file", True)), asked.count(("info", True))) == (3 * N, 2 * 3 * N)
+
+
 def test_a_damaged_picture_elsewhere_is_one_failure(data: Path, networks: Networks) -> None:
     (data / "images" / "cat" / "p00.png").write_bytes(b"no picture")
     place = store_of("memory://data", data)
