@@ -178,21 +178,31 @@ def open_attention(
         ConfigError: The trunk is unknown [trunk-unusable].
         InputError: No picture can be read [keywords-none].
     """
-    stored = stored_attention(config, plan)
+    state, fingerprint = _trunk_of(config, plan)
+    stored = _stored(config, plan, state, fingerprint)
     if stored is not None:
         return stored
-    state = trunk_state(resolve_trunk(config.trunk), config.trunk_weights)
     given = plan.images, plan.keywords, plan.classes, config.trunk, state, events, config.seed
     trained = train_attention(*given, choose_device(config.device), config.precision, passes)
-    fingerprint = attention_fingerprint(plan.keywords, plan.classes, config.trunk, state, config.seed)
     trained.save(config.out / ATTENTION, fingerprint)
     return trained
 
 
 def stored_attention(config: PseudoLabelConfig, plan: LabelPlan) -> AttentionMaps | None:
     """Read the attention network of a label folder; return None if it was not trained yet, or with other settings."""
+    return _stored(config, plan, *_trunk_of(config, plan))
+
+
+def _trunk_of(config: PseudoLabelConfig, plan: LabelPlan) -> tuple[dict[str, Tensor] | None, str]:
+    """Return the weights of the trunk, and the fingerprint of the classifier on them."""
     state = trunk_state(resolve_trunk(config.trunk), config.trunk_weights)
-    fingerprint = attention_fingerprint(plan.keywords, plan.classes, config.trunk, state, config.seed)
+    return state, attention_fingerprint(plan.keywords, plan.classes, config.trunk, state, config.seed)
+
+
+def _stored(
+    config: PseudoLabelConfig, plan: LabelPlan, state: dict[str, Tensor] | None, fingerprint: str
+) -> AttentionMaps | None:
+    """Read the attention network of a label folder, as `stored_attention` does."""
     network = plan.classes, config.trunk, state, config.seed
     return load_attention(config.out / ATTENTION, fingerprint, *network, choose_device(config.device), config.precision)
 

@@ -14,7 +14,7 @@ from pipelines.data.rle import encode_masks
 from pipelines.errors import InputError, MachineError
 from pipelines.events import Events
 from pipelines.files import write_json
-from pipelines.labels import picture_work
+from pipelines.labels import attention, picture_work
 from pipelines.labels.attention import stored_attention
 from pipelines.labels.learn import Evidence
 from pipelines.labels.picture_work import PictureWork
@@ -102,6 +102,19 @@ def test_a_missing_attention_network_is_no_fault_of_a_picture(root: Path, monkey
     monkeypatch.setattr(picture_work, "stored_attention", unreadable)
     with pytest.raises(MachineError, match=r"\[weights-damaged\]"):
         work.label("a", Evidence())
+
+
+def test_the_weights_of_the_trunk_are_read_and_hashed_once_for_the_training(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    for name in ("trunk_state", "attention_fingerprint"):
+        real = getattr(attention, name)
+        monkeypatch.setattr(attention, name, lambda *given, name=name, real=real: (read.append(name), real(*given))[1])
+    work = work_in(root, fill=True, trunk="timm/mobilenetv3_small_050", precision="fp32")
+    trained = attention.open_attention(work.config, work.plan, Events())
+    assert sorted(read) == ["attention_fingerprint", "trunk_state"]
+    assert attention.open_attention(work.config, work.plan, Events()).unit == trained.unit  # that of the file
 
 
 def test_the_steps_of_the_training_give_another_process_the_same_network(root: Path):
