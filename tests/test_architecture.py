@@ -4,6 +4,7 @@ Each test of all files lists every breach at once, with the module that it is in
 """
 
 import ast
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -250,3 +251,22 @@ def test_product_code_prints_through_the_command_line_only() -> None:
 def test_every_folder_with_modules_is_a_package(package: str) -> None:
     for folder in {path.parent for path in (ROOT / package).rglob("*.py")}:
         assert (folder / "__init__.py").exists(), folder
+
+
+def of_any_name(function: ast.FunctionDef) -> str:
+    """What a function does, without its docstring, with its own names replaced by numbers."""
+    own = [node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)]
+    own += [node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+    numbers = {name: f"own{number}" for number, name in enumerate(dict.fromkeys(own))}
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    return re.sub(r"\w+", lambda found: numbers.get(found[0], found[0]), "\n".join(map(ast.unparse, body)))
+
+
+def test_no_function_is_written_twice() -> None:
+    places: dict[str, list[str]] = {}
+    for path in PRODUCT:
+        for node in nodes(path)[0].body:  # type: ignore[attr-defined]
+            # A function of one line may be the same by chance.
+            if isinstance(node, ast.FunctionDef) and len(node.body) > 1 + bool(ast.get_docstring(node)):
+                places.setdefault(of_any_name(node), []).append(f"{module_name(path)}.{node.name}")
+    assert [names for names in places.values() if len(names) > 1] == []

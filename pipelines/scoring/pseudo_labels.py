@@ -22,10 +22,11 @@ from pipelines.data.rle import decode_masks
 from pipelines.events import Events
 from pipelines.journal import Journal
 from pipelines.metrics.boundary_iou import boundary_counts, boundary_iou
-from pipelines.metrics.confusion import ConfusionMatrix, confusion, mean_of_known, miou_of, overlap
+from pipelines.metrics.confusion import ConfusionMatrix, confusion, mean_of_known, miou_of, overlap, quotients
 from pipelines.metrics.label_quality import label_quality
 from pipelines.metrics.miou_bootstrap import Overlaps, miou_interval
 from pipelines.metrics.plausibility import Warnings, empty_labels, lost_classes
+from pipelines.scoring.semantic import confusion_entry
 
 _LEVELS = 10  # of confidence, in the reliability curve
 _LEVEL_OF = np.minimum(np.arange(256) * _LEVELS // 255, _LEVELS - 1).astype(np.uint8)
@@ -159,8 +160,8 @@ def _result(
         "precision_kept": quality.precision_kept,
         "per_class": _by_name(classes, quality.iou),
         "per_class_kept": _by_name(classes, matrix.iou_kept()),
-        "false_positives": _by_name(classes, _shares(called - right, union)),
-        "false_negatives": _by_name(classes, _shares(of_class - right, union)),
+        "false_positives": _by_name(classes, quotients(called - right, union)),
+        "false_negatives": _by_name(classes, quotients(of_class - right, union)),
         "boundary_iou": mean_of_known(outlines),
         "boundary_per_class": _by_name(classes, outlines),
         "worst": [{"image_id": image_id, "miou": score} for score, image_id in worst],
@@ -176,7 +177,7 @@ def _result(
         "reliability": _curve(total.levels[1]),
         "background_reliability": _curve(total.levels[0]),
         "images": images,
-        "confusion": {"classes": ["background", *classes.names], "pixels": total.confusion.tolist()},
+        "confusion": confusion_entry(classes, matrix),
     }
 
 
@@ -241,12 +242,6 @@ def _assignment(truth: NDArray[np.uint8], record: dict[str, Any] | None, classes
         else:
             counts[0 if classes.names[best - 1] == instance["keyword"] else 1] += 1
     return counts
-
-
-def _shares(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    result = np.full(len(part), np.nan)
-    np.divide(part, whole, out=result, where=whole > 0)
-    return result
 
 
 def _share(part: int, whole: int) -> float:

@@ -11,6 +11,7 @@ from PIL import Image
 from pipelines.data.classes import IGNORE
 from pipelines.data.decoding import rotation_of, to_rgb, turned
 from pipelines.data.images import ImageFile, open_picture
+from pipelines.data.label_crops import reduced_size
 from pipelines.web.colours import class_colour
 
 THUMBNAIL, LARGE = 256, 1600  # pixels of the longer side
@@ -18,12 +19,6 @@ _QUALITY = {THUMBNAIL: 78, LARGE: 88}
 _MOST_KEPT = 64 * 2**20  # bytes of pictures in memory
 _OPACITY = {THUMBNAIL: 120, LARGE: 130}  # of 255
 _UNKNOWN = (128, 128, 128)
-
-
-def shown_size(height: int, width: int, longest: int) -> tuple[int, int]:
-    """Return the (height, width) at which a picture is shown: at most `longest` pixels a side, never enlarged."""
-    factor = min(1.0, longest / max(height, width))
-    return max(1, round(height * factor)), max(1, round(width * factor))
 
 
 def reduced_picture(path: ImageFile, longest: int) -> bytes:
@@ -46,7 +41,7 @@ def reduced_picture(path: ImageFile, longest: int) -> bytes:
 def overlay(label_map: NDArray[np.uint8], longest: int) -> bytes:
     """Return a label map [H, W] as PNG with transparency: clear on background, grey stripes where it is unknown."""
     height, width = label_map.shape
-    rows, columns = shown_size(height, width, longest)
+    rows, columns = reduced_size(height, width, longest)
     small = label_map[(np.arange(rows) * height // rows)[:, None], (np.arange(columns) * width // columns)[None]]
     table = np.zeros((256, 4), np.uint8)
     for position in range(1, int(small[small != IGNORE].max(initial=0)) + 1):

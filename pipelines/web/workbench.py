@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipelines.data.classes import ClassList
 from pipelines.data.images import ImageFile
+from pipelines.data.label_crops import reduced_size
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.record_files import Record
 from pipelines.data.review import PictureReview, Shown, check_action, instance_key, merged
@@ -20,7 +21,7 @@ from pipelines.web.doubt import Doubt
 from pipelines.web.journal import SharedJournal
 from pipelines.web.paging import Ranking, RecordFile, Wanted
 from pipelines.web.strokes import stroke_mask
-from pipelines.web.thumbnails import LARGE, THUMBNAIL, Kept, overlay, reduced_picture, shown_size
+from pipelines.web.thumbnails import LARGE, THUMBNAIL, Kept, overlay, reduced_picture
 
 _MOST_ON_PAGE = 200
 _LOOKED_AFTER = 64  # last actions whose label maps are written again at the start: a kill came between, or not
@@ -173,7 +174,7 @@ class Workbench:
         self._require(image_id)
         self._look()
         record, review = self._records.read(image_id), self._review(image_id)
-        size = shown_size(record["height"], record["width"], LARGE)
+        size = reduced_size(record["height"], record["width"], LARGE)
         return {
             **self._card(image_id, self._states.get(image_id)),
             "doubts": {name: round(value, 3) for name, value in asdict(self._ranking.doubts[image_id]).items()},
