@@ -8,7 +8,8 @@ from pipelines.errors import InputError, MachineError, S4Error
 from pipelines.stores.address import Address
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the disk, a quota, or a limit on the size of a file
-_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+"""Numbers of errors by which a system says that it does not allow something."""
 
 
 def free_bytes(place: Path) -> int | None:
@@ -67,7 +68,7 @@ def write_error(path: Path, error: OSError, needed: int | None = None) -> S4Erro
             f"{path}: {error.strerror}, a shorter one expected; rename the picture or choose another folder",
             "name-too-long",
         )
-    if error.errno in _FORBIDDEN:
+    if error.errno in FORBIDDEN:
         return MachineError(
             f"{path}: {error.strerror}, expected a folder that may be written to; change its rights or the path",
             "no-permission",

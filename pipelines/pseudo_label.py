@@ -29,7 +29,7 @@ from pipelines.engine.rehearsal import Pace, device_in_words, rehearse
 from pipelines.events import Events
 from pipelines.files import remove_stale_temporaries
 from pipelines.folder_lock import is_held_elsewhere
-from pipelines.labels.cue_store import CueStore, take_over
+from pipelines.labels.cue_store import PARTS, CueStore, take_over
 from pipelines.labels.learn import Evidence, learn
 from pipelines.labels.passes import PicturePasses
 from pipelines.labels.picture_work import PictureWork
@@ -39,7 +39,6 @@ from pipelines.pages.labels import labels_result
 from pipelines.pages.leave import leave_page
 from pipelines.pages.result import REPORT
 
-_PARTS = ("labels", "confidence", "cues")  # sub-folders of a label folder
 _TRIED = 8  # pictures that a dry run labels
 
 
@@ -83,7 +82,7 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
         counts = {"images": len(plan.own), "to_label": len(todo)}
         return {**counts, **dry_run(step, look, len(todo), labelling_pace, events), "out": str(config.out)}
     # The number of a process says nothing about one on another machine, which may label another shard.
-    remove_stale_temporaries(config.out, _PARTS, lambda: not is_held_elsewhere(config.out))
+    remove_stale_temporaries(config.out, PARTS, lambda: not is_held_elsewhere(config.out))
     if todo:
         events.info(f"keywords by strategy {plan.strategy}")
         _label_all(config, plan, todo, records, settings, events)

@@ -1,6 +1,5 @@
 """How a command ends: the exit code of every kind of failure, and the crash file of a bug."""
 
-import errno
 import io
 import os
 import platform
@@ -17,7 +16,7 @@ import click
 from pipelines import __version__
 from pipelines.engine.signals import INTERRUPTED, Interrupted, Watch
 from pipelines.errors import MachineError, S4Error, printable
-from pipelines.file_errors import full_disk, write_error
+from pipelines.file_errors import FORBIDDEN, full_disk, write_error
 from s4cli.main import SIGNALLED
 from s4cli.output import PrintedFailure, print_error
 from s4cli.unread import as_far_as_taken, say, unread
@@ -26,8 +25,6 @@ OK = 0
 FAULT = 1
 USAGE = 2
 _WITHOUT_RULE = (FAULT, INTERRUPTED)  # the user has broken none
-
-_MACHINE_ERRNOS = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def exit_code_of(work: Callable[[], object], as_json: bool = False) -> int:
@@ -130,7 +127,7 @@ def _described(error: BaseException) -> tuple[list[tuple[str, str]], int]:
 
 def _machine_trouble(error: BaseException) -> str | None:
     """Return a message if the machine is at fault, not the program; else None."""
-    if isinstance(error, OSError) and error.errno in _MACHINE_ERRNOS:
+    if isinstance(error, OSError) and error.errno in FORBIDDEN:
         where = error.filename or "an output or a file"
         return f"{where}: {error.strerror}, room and permission to write expected; make room or choose another folder"
     # The error of the GPU is recognised by name. Importing torch for its type would slow every command.

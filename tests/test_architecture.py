@@ -262,11 +262,13 @@ def of_any_name(function: ast.FunctionDef) -> str:
     return re.sub(r"\w+", lambda found: numbers.get(found[0], found[0]), "\n".join(map(ast.unparse, body)))
 
 
-def test_no_function_is_written_twice() -> None:
+def test_no_function_and_no_table_is_written_twice() -> None:
     places: dict[str, list[str]] = {}
     for path in PRODUCT:
         for node in nodes(path)[0].body:  # type: ignore[attr-defined]
-            # A function of one line may be the same by chance.
+            # A function of one line, or a single value, may be the same by chance.
             if isinstance(node, ast.FunctionDef) and len(node.body) > 1 + bool(ast.get_docstring(node)):
                 places.setdefault(of_any_name(node), []).append(f"{module_name(path)}.{node.name}")
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple | ast.Dict | ast.Set):
+                places.setdefault(ast.unparse(node.value), []).append(f"{module_name(path)}:{node.lineno}")
     assert [names for names in places.values() if len(names) > 1] == []

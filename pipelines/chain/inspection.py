@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines.chain.findings import Fault, Findings, Seen
+from pipelines.config.base import TRUNK_WEIGHT_WORDS
 from pipelines.data.checking import Headers, require_same_size
 from pipelines.data.classes import ClassList
 from pipelines.data.coco import listed_pictures, load_coco
@@ -13,8 +14,6 @@ from pipelines.data.voc import image_path, read_split, truth_path
 from pipelines.errors import InputError, S4Error
 from pipelines.events import Events
 from pipelines.stores.paths import to_path
-
-_TRUNK_WORDS = ("imagenet", "none")
 
 
 class Inspection:
@@ -135,7 +134,7 @@ class Inspection:
             trunk: Name of the trunk, as in `--trunk`.
             source: Value of `--trunk-weights`.
         """
-        if source not in _TRUNK_WORDS and not to_path(source).is_file():
+        if source not in TRUNK_WEIGHT_WORDS and not to_path(source).is_file():
             message = f"{source}: no such file, imagenet, none or a file of trunk weights expected; check the path"
             self.refuse(message, "weights-missing")
         elif self.thorough:

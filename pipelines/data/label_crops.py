@@ -18,7 +18,8 @@ from pipelines.errors import InputError, raise_all
 from pipelines.stores.paths import presence
 
 _CACHE_BYTES = 2**30  # a thousand pictures of 500 x 375 fill three quarters
-_FILL = (124, 116, 104)  # ImageNet's mean: about 0 for the network
+FILL = (124, 116, 104)
+"""Colour outside a picture: ImageNet's mean, which normalisation turns into about 0."""
 _SCALES = (0.5, 1.5)  # least and largest
 _COLOUR = (0.85, 1.15)  # least and largest factor of brightness, contrast and colour
 _SHOWN = 5  # ids or values that a message names
@@ -279,7 +280,7 @@ def random_crop(
         return result
 
     colours = Image.fromarray(sample.picture).resize((columns, rows), Image.Resampling.BILINEAR, box=box)
-    crop = np.full((size, size, 3), _FILL, np.uint8)
+    crop = np.full((size, size, 3), FILL, np.uint8)
     crop[place] = np.asarray(_recoloured(colours, generator) if recolour else colours)
     confidence = None if sample.confidence is None else cut(sample.confidence, 0)
     result = Sample(crop, cut(sample.label, IGNORE), confidence, sample.in_picture)

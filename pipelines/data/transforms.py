@@ -9,8 +9,8 @@ from torch import Tensor
 from torchvision.ops import masks_to_boxes
 from torchvision.transforms.v2 import functional as TF
 
-# Outside the picture: the mean of ImageNet, which normalisation turns into about 0.
-FILL = (124, 116, 104)
+from pipelines.data.label_crops import FILL
+
 _MIN_VISIBLE, _MIN_PIXELS = 0.25, 64
 
 

@@ -9,6 +9,9 @@ from pipelines.labels.attention import ATTENTION
 from pipelines.labels.cues import PictureCues, load_cues
 from pipelines.stores.paths import is_file, presence
 
+PARTS = ("labels", "confidence", "cues")
+"""Sub-folders of a label folder, in which a killed process may leave temporary files."""
+
 
 def take_over(earlier: Path, folder: Path, image_ids: Iterable[str]) -> int:
     """Copy the attention network and the cues of an earlier label folder to a new one.

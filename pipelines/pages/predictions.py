@@ -18,16 +18,18 @@ from pipelines.data.thumbnails import thumbnail
 from pipelines.files import read_json
 from pipelines.journal import Journal
 from pipelines.pages.result import Result, Sheet, Shot, environment, known_pages
+from pipelines.report.overlays import FAINT
 from pipelines.report.sheet import LONGEST, Tag, draw_regions, placed_tags, shrunk
 from pipelines.stores.paths import is_address, is_file
 
 _DRAWN = 12  # instances of a picture, the best ones
-_SURE = 0.3  # instances scored below are not drawn
 _MAPS = (
     "A picture in which nothing was found comes first, then those with the least outline: their label maps are the "
     "smallest files for their size."
 )
-_INSTANCES = "A picture is as certain as the score of its best instance. Instances scored below 0.3 are not drawn."
+_INSTANCES = (
+    f"A picture is as certain as the score of its best instance. Instances scored below {FAINT:g} are not drawn."
+)
 
 
 def predictions_result(
@@ -108,7 +110,7 @@ def _map_shots(folder: Path, there: Sequence[tuple[Record, ImageFile]], classes:
 def _drawn_instances(record: Record, picture: ImageFile) -> NDArray[np.uint8]:
     small = thumbnail(picture, LONGEST)
     best = sorted(record["instances"], key=lambda each: -each["score"])[:_DRAWN]
-    best = [each for each in best if each["score"] >= _SURE]
+    best = [each for each in best if each["score"] >= FAINT]
     regions: NDArray[np.uint8] = np.zeros(small.shape[:2], np.uint8)
     tags = []
     for number, each in reversed(list(enumerate(best, start=1))):  # the best one on top

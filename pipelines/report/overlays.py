@@ -17,6 +17,9 @@ from pipelines.report.display_colours import class_colours
 Picture = NDArray[np.uint8]
 Color = tuple[int, int, int]
 
+FAINT = 0.3
+"""Instances scored below are not drawn, neither on pages nor by `s4 predict --what overlay`."""
+
 # Hues far apart, and none near skin, grass or sky; neighbours in the list differ most.
 _INSTANCE_COLORS: tuple[Color, ...] = (
     (230, 57, 70),

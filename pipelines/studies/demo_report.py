@@ -19,11 +19,10 @@ from pipelines.journal import Journal
 from pipelines.networks.load import load_deeplab, load_s4net
 from pipelines.report.charts import loss_curves, per_class_bars
 from pipelines.report.html import Picture, Section, Table, render_report
-from pipelines.report.overlays import draw_label_map, side_by_side
+from pipelines.report.overlays import FAINT, draw_label_map, side_by_side
 from pipelines.studies.demo_photographs import drawn, shipped_section
 
 _SHOWN = 8
-_SURE = 0.3  # instances scored below are not drawn
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def write_report(
         found: Result of `evaluate` for S4Net.
     """
     sections = [
-        shipped_section(_SURE),
+        shipped_section(FAINT),
         _instances(paths, found),
         _labels(paths, scores["labels"]),
         _networks(paths, scores),
@@ -129,12 +128,12 @@ def _instances(paths: DemoPaths, found: Mapping[str, Any]) -> Section:
     pictures = []
     for scene in load_coco(paths.instances / "test.json", paths.instances / "images")[:_SHOWN]:
         picture = open_image(scene.path)
-        row = [drawn(picture, network(picture).above(_SURE)) for network in networks.values()]
+        row = [drawn(picture, network(picture).above(FAINT)) for network in networks.values()]
         pictures.append(Picture.from_array(side_by_side([picture, *row], ["scene", *networks]), scene.image_id))
     curve = loss_curves(Journal(paths.s4net / "metrics.jsonl").read(), "S4Net")
     return Section(
         "2. Salient instances of scenes",
-        f"Instances scored {_SURE:g} or more, on scenes that S4Net has not seen. AP is COCO's, over all pictures and "
+        f"Instances scored {FAINT:g} or more, on scenes that S4Net has not seen. AP is COCO's, over all pictures and "
         "20 detections each; the released metric is a mean over pictures, and more lenient.",
         [Table(keys, [[_percent(found[key]) for key in keys]])],
         [*pictures, Picture(curve, "losses over the steps")],

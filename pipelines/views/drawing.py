@@ -6,12 +6,9 @@ from numpy.typing import NDArray
 from pipelines.data.classes import IGNORE
 from pipelines.data.rle import boxes_of
 from pipelines.data.working_size import working_masks
-from pipelines.report.overlays import draw_instances
+from pipelines.report.overlays import FAINT, draw_instances
 from pipelines.report.sheet import draw_regions, placed_tags
 from pipelines.views.picture_result import PicturePixels, PictureResult
-
-FAINT = 0.3
-"""Instances scored below are not drawn: the page of predictions leaves them out as well."""
 
 
 def overlay(result: PictureResult, picture: PicturePixels) -> NDArray[np.uint8]:

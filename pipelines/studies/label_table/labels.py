@@ -22,7 +22,7 @@ from pipelines.data.review import review_sha256
 from pipelines.engine.picture_engine import arithmetic, open_workers
 from pipelines.events import Events
 from pipelines.files import plain, read_json, remove_stale_temporaries, sha256_file, sha256_lines, write_json
-from pipelines.labels.cue_store import CueStore, take_over
+from pipelines.labels.cue_store import PARTS, CueStore, take_over
 from pipelines.labels.learn import Evidence, learn
 from pipelines.labels.passes import PicturePasses
 from pipelines.labels.picture_work import PictureWork
@@ -31,7 +31,6 @@ from pipelines.metrics.miou_bootstrap import Overlaps
 from pipelines.scoring.pseudo_labels import score_label_folder
 from pipelines.studies.label_table.plans import LabelPlans, RowPlan
 
-_PARTS = ("labels", "confidence", "cues")  # sub-folders in which a killed process leaves temporary files
 _FIGURES = ("miou", "miou_kept", "coverage", "precision_kept", "per_class")
 
 
@@ -141,7 +140,7 @@ def scored_labels(row: RowPlan, truths: Mapping[str, Path], workers: int, events
 def _find(plans: LabelPlans, events: Events) -> dict[str, Any]:
     """Find the cues of all pictures, and return the records of those that cannot be used by image id."""
     config, plan, records = plans.config, plans.plan, _records(plans)
-    remove_stale_temporaries(config.out, _PARTS)
+    remove_stale_temporaries(config.out, PARTS)
     work, store = PictureWork(config, plan), CueStore(config.out)
     with arithmetic(config), open_workers(config, work, list(plan.images.values()), events) as workers:
         work.open()
@@ -160,7 +159,7 @@ def _find(plans: LabelPlans, events: Events) -> dict[str, Any]:
 def _label(row: RowPlan, plans: LabelPlans, failed: Mapping[str, Any], events: Events) -> None:
     """Label the pictures of a row from the cues."""
     config, plan, records = row.config, row.plan, _records(row)
-    remove_stale_temporaries(config.out, _PARTS)
+    remove_stale_temporaries(config.out, PARTS)
     records.claim(row.settings)
     take_over(plans.config.out, config.out, ())  # the attention network, which cells are shown to
     done = records.done()

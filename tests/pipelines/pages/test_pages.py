@@ -20,6 +20,7 @@ from pipelines.data.label_records import LabelRecords
 from pipelines.data.rle import encode_masks
 from pipelines.errors import InputError
 from pipelines.events import Events
+from pipelines.pages import predictions
 from pipelines.pages.comparison import differing, short_names
 from pipelines.pages.evaluations import evaluation_result
 from pipelines.pages.labels import certainty, labels_result
@@ -27,8 +28,11 @@ from pipelines.pages.leave import leave_page
 from pipelines.pages.page import MOST_PICTURES, chosen, figure, write_page
 from pipelines.pages.read import read_result
 from pipelines.pages.result import Result, Sheet, Shot
+from pipelines.report import overlays
 from pipelines.report.html import Link, add_link, read_facts
 from pipelines.report_command import report
+from pipelines.studies import demo_report
+from pipelines.views import drawing
 
 EVIL = '<b onload="x">&amp;'
 
@@ -272,3 +276,7 @@ def test_the_legend_has_the_classes_that_are_shown() -> None:
     assert every == ["cat", "dog", "cow", "unknown"]
     assert some == [Sheet((), names).legend()[1], ("unknown", "")]  # its colour stays
     assert Sheet(()).legend() == []
+
+
+def test_all_that_draws_instances_leaves_out_the_same_ones() -> None:
+    assert all(module.FAINT is overlays.FAINT for module in (predictions, drawing, demo_report))
