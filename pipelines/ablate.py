@@ -22,12 +22,13 @@ from pipelines.config.recipes import TRAIN_SCHEDULES
 from pipelines.config.setting import flag_of, settings_of
 from pipelines.data.checking import check_pictures
 from pipelines.data.coco import CocoPicture, load_coco
+from pipelines.data.record_files import write_failures
 from pipelines.deeplab_train import deeplab_train
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
 from pipelines.files import sha256_file, write_json
 from pipelines.networks.build import new_s4net
-from pipelines.studies.ablation_result import Trials, write_failures, write_table
+from pipelines.studies.ablation_result import Trials, write_table
 from pipelines.studies.frozen_settings import require_same_study, saved_settings
 from pipelines.studies.label_table.study import label_table
 from pipelines.studies.missing_trials import run_missing
@@ -85,7 +86,7 @@ def ablate(config: AblateConfig, events: Events) -> dict[str, Any]:
         return _plan(config, table, trials, weights)
     write_json(path, {**saved_settings(path), **frozen})
     failures = run_missing(config.out, trials, lambda trial: run_trial(trial, train, pictures, events), events)
-    write_failures(config.out, failures)
+    write_failures(config.out, [failure.as_json() for failure in failures])
     return write_table(config, frozen, table, trials, pictures, failures, events)
 
 

@@ -9,6 +9,7 @@ from pipelines.data.checking import Headers
 from pipelines.data.images import ImageFile
 from pipelines.data.label_folder import LabelFolder, open_labels
 from pipelines.data.picture_folders import find_pictures
+from pipelines.data.record_files import MANIFEST
 from pipelines.errors import InputError, S4Error
 from pipelines.events import Events
 from pipelines.files import read_json
@@ -22,9 +23,7 @@ def is_run(folder: Path) -> bool:
 
 def is_labels(folder: Path) -> bool:
     """Return whether a folder is one of labels, finished or not."""
-    return (folder / "labels").is_dir() and any(
-        (folder / name).is_file() for name in ("manifest.json", "settings.json")
-    )
+    return (folder / "labels").is_dir() and any((folder / name).is_file() for name in (MANIFEST, "settings.json"))
 
 
 def check_labels(folder: Path, findings: Findings, threads: int, events: Events) -> int:
@@ -39,7 +38,7 @@ def check_labels(folder: Path, findings: Findings, threads: int, events: Events)
     Returns:
         The number of label maps.
     """
-    if not (folder / "manifest.json").is_file():
+    if not (folder / MANIFEST).is_file():
         message = f"{folder}: no manifest.json, finished labels expected; start the same s4 pseudo-label again"
         findings.error("labels-unmarked", message)
         return 0

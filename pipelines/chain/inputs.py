@@ -6,6 +6,7 @@ from pathlib import Path
 from pipelines.data.coco import listed_pictures
 from pipelines.data.images import ImageFile
 from pipelines.data.label_folder import LabelFolder
+from pipelines.data.record_files import MANIFEST, RECORDS
 from pipelines.data.review import review_sha256
 from pipelines.data.tar_shards import TarMember
 from pipelines.data.voc import image_path, read_split, truth_path
@@ -47,7 +48,7 @@ def labels_hashes(labels: LabelFolder, ids: list[str]) -> list[str | None]:
     journal of their corrections, if there are any. Masks drawn by people are known by their own content.
     """
     if labels.manifest:
-        made = [file_hash(labels.path / name) for name in ("manifest.json", "records.jsonl")]
+        made = [file_hash(labels.path / name) for name in (MANIFEST, RECORDS)]
         corrected = review_sha256(labels.path)
         return made if corrected is None else [*made, corrected]
     return [contents_hash((image_id, labels.label_path(image_id)) for image_id in ids)]

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from pipelines.data.classes import VOC_CLASSES, ClassList
 from pipelines.data.images import find_image_files, open_picture, write_png
 from pipelines.data.label_maps import read_palette_map, write_palette_map
+from pipelines.data.record_files import MANIFEST
 from pipelines.errors import InputError
 from pipelines.files import read_json, write_json
 
 PSEUDO = "pseudo"
-_MANIFEST = "manifest.json"
 
 
 class LabelFolder:
@@ -118,7 +118,7 @@ class LabelFolder:
             facts: More entries of the manifest, as JSON values.
         """
         self.manifest = {"kind": PSEUDO, "classes": self.classes.to_json(), **facts}
-        write_json(self.path / _MANIFEST, self.manifest)
+        write_json(self.path / MANIFEST, self.manifest)
 
 
 def open_labels(path: Path, kind: Literal["pseudo", "ground-truth"], classes: ClassList | None) -> LabelFolder:
@@ -138,22 +138,22 @@ def open_labels(path: Path, kind: Literal["pseudo", "ground-truth"], classes: Cl
     """
     if not path.is_dir():
         raise InputError(f"{path}: no such folder, expected label maps; check the path", "folder-missing")
-    marked = (path / _MANIFEST).is_file()
+    marked = (path / MANIFEST).is_file()
     if kind == "ground-truth":
         if marked:
             raise InputError(
-                f"{path}: {_MANIFEST} says pseudo labels, expected ground truth; leave out --labels-are ground-truth",
+                f"{path}: {MANIFEST} says pseudo labels, expected ground truth; leave out --labels-are ground-truth",
                 "labels-kind",
             )
         folder = LabelFolder(path, classes or ClassList.from_names(VOC_CLASSES), flat=True)
     else:
         if not marked:
             raise InputError(
-                f"{path}: no {_MANIFEST}, expected pseudo labels made by this program; name their folder, or pass "
+                f"{path}: no {MANIFEST}, expected pseudo labels made by this program; name their folder, or pass "
                 "--labels-are ground-truth to use masks drawn by people",
                 "labels-unmarked",
             )
-        manifest = _read_manifest(path / _MANIFEST)
+        manifest = _read_manifest(path / MANIFEST)
         folder = LabelFolder(path, _manifest_classes(path, manifest, classes), manifest)
     if not folder.ids():
         raise InputError(f"{path}: no label map in it, expected PNG files; check the path", "folder-empty")
@@ -171,9 +171,9 @@ def _manifest_classes(path: Path, manifest: dict[str, Any], expected: ClassList 
     names = manifest.get("classes")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise InputError(
-            f"{path / _MANIFEST}: no list of classes, expected the names; make the labels anew", "labels-classes"
+            f"{path / MANIFEST}: no list of classes, expected the names; make the labels anew", "labels-classes"
         )
-    classes = ClassList.from_names(names, f"{path / _MANIFEST}")
+    classes = ClassList.from_names(names, f"{path / MANIFEST}")
     if expected is not None and expected != classes:
         raise InputError(
             f"{path}: labels are of {_listed(names)}, expected {_listed(expected.names)}; pass the list that they were "

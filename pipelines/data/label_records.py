@@ -23,13 +23,13 @@ from pipelines.data.record_files import (
     Record,
     check_settings,
     intact_records,
+    records_of_shards,
+    remove_journals,
     write_records,
 )
-from pipelines.files import remove_file, write_json
+from pipelines.files import write_json
 from pipelines.journal import Journal
 from pipelines.stores.paths import presence
-
-_SHARD_RECORDS = "records-*-of-*.jsonl"
 
 
 class LabelRecords:
@@ -129,19 +129,12 @@ class LabelRecords:
         write_records(root, records)
         write_json(root / INSTANCES, instances, indent=None)
         self.folder.write_manifest(**settings, counts=counts)
-        for journal in root.glob(_SHARD_RECORDS):
-            remove_file(journal)
+        remove_journals(root)
         return True
 
     def _read(self) -> dict[str, Record]:
         """Return the newest record of every picture, by image id."""
-        newest: dict[str, Record] = {}
-        for path in sorted(self.folder.path.glob(_SHARD_RECORDS)):
-            for record in Journal(path).read():  # empty if another shard has just merged and removed the journal
-                # Records of two shards are in no order of time. Of one picture, the record that did not fail counts.
-                known = newest.get(record["image_id"])
-                if known is None or "failed" in known or "failed" not in record:
-                    newest[record["image_id"]] = record
+        newest = records_of_shards(self.folder.path)
         # The merged records are written before the journals are removed, so they are read last to miss none. But a
         # journal that is still there is newer.
         merged = {record["image_id"]: record for record in Journal(self.folder.path / RECORDS).read()}

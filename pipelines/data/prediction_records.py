@@ -24,17 +24,17 @@ from pipelines.data.record_files import (
     Record,
     check_settings,
     intact_records,
+    records_of_shards,
+    remove_journals,
     write_records,
 )
-from pipelines.files import read_json, remove_file, write_json
-from pipelines.journal import Journal
+from pipelines.files import read_json, write_json
 from pipelines.stores.paths import presence
 
 SALIENT = "salient"
 """The one category of class-agnostic instances."""
 
 _CLASSES = "classes"  # key of settings.json
-_SHARD_RECORDS = "records-*-of-*.jsonl"
 
 
 def noted_classes(folder: Path) -> ClassList | None:
@@ -147,20 +147,13 @@ class PredictionRecords:
         remove_parts(self.folder / RECORDS)
         if instances is not None:
             write_json(self.folder / INSTANCES, instances, indent=None)
-        for journal in self.folder.glob(_SHARD_RECORDS):
-            remove_file(journal)
+        remove_journals(self.folder)
         return True
 
     def _newest(self, is_there: Callable[[Path], bool]) -> dict[str, Record]:
         """Return the newest record of every picture, by image id."""
-        shards: dict[str, Record] = {}
-        for path in sorted(self.folder.glob(_SHARD_RECORDS)):
-            for record in Journal(path).read():  # empty if another shard has just merged and removed the journal
-                # Records of two shards are in no order of time. Of one picture, the record that did not fail counts.
-                known = shards.get(record["image_id"])
-                if known is None or "failed" in known or "failed" not in record:
-                    shards[record["image_id"]] = record
         # The merged records are written before the journals are removed, so they are read last to miss none.
+        shards = records_of_shards(self.folder)
         newest = {record["image_id"]: record for record in open_journal(self.folder / RECORDS).read()}
         for image_id, record in shards.items():
             if not ("failed" in record and image_id in newest and self._is_done(newest[image_id], is_there)):

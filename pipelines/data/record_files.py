@@ -8,11 +8,15 @@ from typing import Any
 
 from pipelines.errors import ConfigError, InputError
 from pipelines.files import read_json, remove_file, write_text
+from pipelines.journal import Journal
 
 Record = dict[str, Any]
 """What is known of a picture: image_id, and either failed {rule, message} or what was made of the picture."""
 
 RECORDS, FAILURES, SETTINGS, INSTANCES = "records.jsonl", "failures.jsonl", "settings.json", "instances.json"
+MANIFEST = "manifest.json"
+"""The file that makes a folder of label maps a label folder."""
+_OF_SHARDS = "records-*-of-*.jsonl"
 
 
 def write_records(folder: Path, records: Sequence[Record]) -> None:
@@ -25,8 +29,31 @@ def write_records(folder: Path, records: Sequence[Record]) -> None:
     """
     write_text(folder / RECORDS, _lines(records))
     failed = [{"image_id": record["image_id"], **record["failed"]} for record in records if "failed" in record]
-    if failed:
-        write_text(folder / FAILURES, _lines(failed))
+    write_failures(folder, failed)
+
+
+def records_of_shards(folder: Path) -> dict[str, Record]:
+    """Return by image id what the journals of shards that are not merged yet say last of a picture."""
+    newest: dict[str, Record] = {}
+    for path in sorted(folder.glob(_OF_SHARDS)):
+        for record in Journal(path).read():  # empty if another shard has just merged and removed the journal
+            # Records of two shards are in no order of time. Of one picture, the record that did not fail counts.
+            known = newest.get(record["image_id"])
+            if known is None or "failed" in known or "failed" not in record:
+                newest[record["image_id"]] = record
+    return newest
+
+
+def remove_journals(folder: Path) -> None:
+    """Remove the journals of shards, which were merged."""
+    for journal in folder.glob(_OF_SHARDS):
+        remove_file(journal)
+
+
+def write_failures(folder: Path, failures: Sequence[Mapping[str, Any]]) -> None:
+    """Write what failed to a file of its own; without a failure, remove the file of an earlier command."""
+    if failures:
+        write_text(folder / FAILURES, _lines(failures))
     else:
         remove_file(folder / FAILURES)
 
@@ -84,7 +111,7 @@ def settings_differences(saved: Any, settings: Mapping[str, Any], leave_out: Col
     return "; ".join(f"{name} {_shown(now.get(name))} (there {_shown(there.get(name))})" for name in names)
 
 
-def _lines(records: Iterable[Record]) -> str:
+def _lines(records: Iterable[Mapping[str, Any]]) -> str:
     return "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
 
 

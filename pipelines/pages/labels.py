@@ -14,7 +14,7 @@ from pipelines.data.classes import ClassList
 from pipelines.data.images import ImageFile
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.picture_folders import find_pictures
-from pipelines.data.record_files import RECORDS, SETTINGS, Record
+from pipelines.data.record_files import MANIFEST, RECORDS, SETTINGS, Record
 from pipelines.data.thumbnails import thumbnail
 from pipelines.errors import S4Error
 from pipelines.files import is_number, read_json
@@ -51,7 +51,7 @@ def labels_result(
     """
     saved = read_json(folder / SETTINGS)
     records = Journal(folder / RECORDS).read()
-    manifest = read_json(folder / "manifest.json")
+    manifest = read_json(folder / MANIFEST)
     labels = LabelFolder(folder, ClassList.from_names(manifest["classes"], str(folder)), manifest)
     if pictures is None:
         pictures = _recorded(folder)

@@ -9,7 +9,7 @@ from typing import Any
 from pipelines.data.classes import ClassList
 from pipelines.data.images import ImageFile
 from pipelines.data.picture_folders import find_pictures
-from pipelines.data.record_files import RECORDS, SETTINGS
+from pipelines.data.record_files import MANIFEST, RECORDS, SETTINGS
 from pipelines.errors import InputError, S4Error
 from pipelines.files import is_number, read_json
 from pipelines.journal import Journal
@@ -44,7 +44,7 @@ def read_result(path: Path, images: Sequence[Path] = ()) -> Result:
 def _read(path: Path, images: Sequence[Path]) -> Result:
     if path.is_file():
         return _from_file(path)
-    if (path / "manifest.json").is_file():
+    if (path / MANIFEST).is_file():
         return _labels(path, images)
     if (path / SETTINGS).is_file() and (path / RECORDS).is_file():
         return _predictions(path, images)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.data.record_files import MANIFEST
 from pipelines.errors import S4Error
 from pipelines.files import is_number, read_json
 from pipelines.journal import Journal
@@ -25,7 +26,7 @@ def run_result(run: Path, warnings: list[str] | None = None) -> Result:
     trains_on_labels = "labels" in settings
     first = run / FIRST_BATCH
     labels = _path(settings.get("labels"))
-    names = _mapping(labels / "manifest.json").get("classes") if labels is not None else None
+    names = _mapping(labels / MANIFEST).get("classes") if labels is not None else None
     return Result(
         kind="deeplab-train" if trains_on_labels else "train",
         name=str(run),

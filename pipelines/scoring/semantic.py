@@ -20,6 +20,7 @@ from pipelines.data.images import open_working_picture, with_any_case
 from pipelines.data.label_folder import LabelFolder, open_labels
 from pipelines.data.label_maps import read_label_map, tell_reading, write_palette_map
 from pipelines.data.prediction_records import noted_classes
+from pipelines.data.record_files import MANIFEST
 from pipelines.data.shown_classes import require_classes
 from pipelines.errors import ConfigError, InputError
 from pipelines.events import Events
@@ -135,7 +136,7 @@ def open_versus(config: EvaluateConfig, classes: ClassList, ids: Sequence[str]) 
     if not path.is_dir():
         message = f"--versus: {path} not found, label maps or a DeepLab expected; check the path"
         raise InputError(message, "folder-missing")
-    if (path / "manifest.json").is_file():
+    if (path / MANIFEST).is_file():
         labels = open_pseudo_labels(path, classes)
         files = {image_id: labels.label_path(image_id) for image_id in ids}
     else:

@@ -1,6 +1,5 @@
 """What `s4 ablate` writes when its trainings are done: figures with intervals, paired differences, speed."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from pipelines.data.coco import CocoPicture
 from pipelines.engine.run_dir import environment
 from pipelines.engine.version import __version__
 from pipelines.events import Events
-from pipelines.files import plain, remove_file, sha256_lines, write_json, write_text
+from pipelines.files import plain, sha256_lines, write_json, write_text
 from pipelines.metrics.judged_pictures import JudgedPictures, judge
 from pipelines.metrics.occlusion import occluded_subset, strictly_occluded_subset
 from pipelines.metrics.seed_averages import METRICS, seed_averages
@@ -51,15 +50,6 @@ class Failure:
     def as_json(self) -> dict[str, Any]:
         """Return the record of failures.jsonl."""
         return {**asdict(self), "run": self.run.as_posix()}
-
-
-def write_failures(out: Path, failures: Sequence[Failure]) -> None:
-    """Write OUT/failures.jsonl; without failures, remove the file of an earlier command."""
-    path = out / "failures.jsonl"
-    if failures:
-        write_text(path, "".join(json.dumps(failure.as_json()) + "\n" for failure in failures))
-    else:
-        remove_file(path)
 
 
 def write_table(

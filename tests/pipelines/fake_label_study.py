@@ -105,3 +105,8 @@ def write_data(root: Path) -> Path:
     (root / "classes.txt").write_text("cat\ndog\n")
     write_weights(root / "weights.pt")
     return voc
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """What a folder holds, by relative path."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -18,6 +18,7 @@ from pipelines.data.instance_sources.opening import instance_files, open_instanc
 from pipelines.data.keyworded_pictures import KeywordedPictures
 from pipelines.data.label_folder import open_labels
 from pipelines.data.notes import Notes
+from pipelines.data.record_files import MANIFEST
 from pipelines.data.review_maps import open_reviewed
 from pipelines.events import Events
 from pipelines.files import read_json, sha256_lines
@@ -172,7 +173,7 @@ class PseudoLabelStep(Step):
         return int(result.get("failed", 0))
 
     def _all_labels_are_there(self) -> bool:
-        manifest = self.place / "manifest.json"
+        manifest = self.place / MANIFEST
         if not manifest.is_file():
             return False
         counts: dict[str, int] = read_json(manifest).get("counts", {})

@@ -18,6 +18,7 @@ from pipelines.data.checking import require_same_size
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.label_maps import read_label_map
 from pipelines.data.label_records import LabelRecords
+from pipelines.data.record_files import MANIFEST
 from pipelines.data.review import review_sha256
 from pipelines.engine.picture_engine import arithmetic, open_workers
 from pipelines.events import Events
@@ -84,7 +85,7 @@ def require_claimable(plans: LabelPlans) -> None:
 
 def is_labelled(row: RowPlan) -> bool:
     """Return whether the labels of a row are complete."""
-    return (row.config.out / "manifest.json").is_file()
+    return (row.config.out / MANIFEST).is_file()
 
 
 def failures_of(row: RowPlan) -> list[dict[str, str]]:
@@ -118,7 +119,7 @@ def scored_labels(row: RowPlan, truths: Mapping[str, Path], workers: int, events
         return None
     path = row.config.out.parent / "labels.json"
     known = {
-        "labels_sha256": sha256_file(row.config.out / "manifest.json"),
+        "labels_sha256": sha256_file(row.config.out / MANIFEST),
         "list_sha256": sha256_lines(image_ids),
         "review_sha256": review_sha256(row.config.out),
     }

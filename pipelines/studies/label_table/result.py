@@ -8,6 +8,7 @@ import numpy as np
 
 from pipelines.config import AblateConfig
 from pipelines.data.label_folder import LabelFolder
+from pipelines.data.record_files import MANIFEST
 from pipelines.data.thumbnails import thumbnail
 from pipelines.engine.run_dir import environment
 from pipelines.engine.version import __version__
@@ -175,7 +176,7 @@ def _mean(values: Sequence[float]) -> float:
 
 def _labels(row: RowPlan, outcome: Outcome, first: str) -> dict[str, Any]:
     """Return what the labels of a row are worth, and how they differ from those of the reference."""
-    counts = read_json(row.config.out / "manifest.json")["counts"]
+    counts = read_json(row.config.out / MANIFEST)["counts"]
     entry: dict[str, Any] = {"folder": row.config.out, "counts": counts, "scored": 0}
     scored, base = outcome.labels.get(row.row.name), outcome.labels.get(first)
     if scored is None:

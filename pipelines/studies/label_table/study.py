@@ -9,7 +9,6 @@ OUT/  table5/config.json      settings that the whole table shares
       failures.jsonl          trainings that diverged and pictures that failed, if any did
 """
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,15 +19,15 @@ from typing import Any, cast
 
 from pipelines.config import AblateConfig
 from pipelines.data.checking import check_pictures
+from pipelines.data.record_files import write_failures
 from pipelines.data.shown_classes import require_classes
 from pipelines.data.voc import read_split, truth_path
 from pipelines.events import Events
-from pipelines.files import remove_file, sha256_lines, write_json, write_text
+from pipelines.files import sha256_lines, write_json
 from pipelines.networks.build import new_deeplab
 from pipelines.networks.trunk_names import resolve_trunk
 from pipelines.networks.trunk_weights import trunk_state
 from pipelines.scoring.files import list_pictures, list_truths, require_equal_sizes
-from pipelines.studies.ablation_result import Failure
 from pipelines.studies.frozen_settings import require_same_study, saved_settings
 from pipelines.studies.label_table.labels import (
     failures_of,
@@ -105,7 +104,7 @@ def label_table(config: AblateConfig, train: TrainCommand, events: Events) -> di
     run = partial(run_trial, train=train, config=config, image_ids=inputs.val_ids, events=events)
     failures = run_missing(config.out, inputs.trials, run, events)
     lost = [failure for row in inputs.plans.rows for failure in failures_of(row)]
-    _write_failures(config.out, failures, lost)
+    write_failures(config.out, [*(failure.as_json() for failure in failures), *lost])
     outcome = Outcome(inputs.plans.rows, inputs.trials, labels, inputs.val_ids, failures, lost, inputs.frozen)
     return write_table(config, outcome, events)
 
@@ -195,13 +194,3 @@ def _plan(config: AblateConfig, inputs: _Inputs, megabytes: int) -> dict[str, An
         "megabytes": megabytes,
         "out": config.out,
     }
-
-
-def _write_failures(out: Path, failures: Sequence[Failure], lost: Sequence[Mapping[str, str]]) -> None:
-    """Write OUT/failures.jsonl; without failures, remove the file of an earlier command."""
-    path = out / "failures.jsonl"
-    entries: list[Mapping[str, Any]] = [*(failure.as_json() for failure in failures), *lost]
-    if entries:
-        write_text(path, "".join(json.dumps(entry) + "\n" for entry in entries))
-    else:
-        remove_file(path)
