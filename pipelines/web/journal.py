@@ -29,6 +29,8 @@ class SharedJournal:
     Attributes:
         path: The journal file.
         order: Image ids in the order of the actions, so that a reader can ask what is new since action N.
+        lock: Held by the thread that reads or writes. Whoever keeps what follows from the actions takes this one too:
+            of two locks, two threads could each hold one and wait for the other.
     """
 
     def __init__(self, labels: Path) -> None:
@@ -46,7 +48,7 @@ class SharedJournal:
         self._of: dict[str, list[Record]] = defaultdict(list)
         self._of_session: dict[str, list[Record]] = defaultdict(list)
         self._read_to = 0
-        self._thread = threading.RLock()
+        self.lock = threading.RLock()
         self.refresh()
 
     def about(self, image_id: str) -> list[Record]:
@@ -63,7 +65,7 @@ class SharedJournal:
         Raises:
             InputError: The journal is damaged.
         """
-        with self._thread:
+        with self.lock:
             size = self._size()
             if size < self._read_to:  # somebody put another file there
                 self.order, self._read_to = [], 0
@@ -96,7 +98,7 @@ class SharedJournal:
         Raises:
             MachineError: The journal cannot be written to.
         """
-        with self._thread:
+        with self.lock:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 file = open_to_append(self.path)

@@ -1,6 +1,5 @@
 """What the page can ask and do: pictures in pages, one picture with its instances, actions that are saved at once."""
 
-import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -70,13 +69,12 @@ class Workbench:
         self._merged_to = 0
         self._keywords: dict[str, tuple[str, ...]] = dict(records.keywords)
         self._kept = Kept()
-        self._lock = threading.RLock()
         self._look()
         self._write_again()
 
-    def _look(self) -> None:
-        """Take over what this server or another one has added to the journal."""
-        with self._lock:
+    def _look(self) -> int:
+        """Take over what this server or another one has added to the journal, and return the number of its actions."""
+        with self._journal.lock:
             self._journal.refresh()
             order = self._journal.order
             changed = set(order[self._merged_to :]) if self._merged_to <= len(order) else set(self._journal.pictures())
@@ -87,6 +85,7 @@ class Workbench:
                 self._states.pop(image_id, None)
                 if self._reviews[image_id]:
                     self._states[image_id] = self._reviews[image_id].state or "corrected"
+            return self._merged_to
 
     def _keywords_of(self, image_id: str) -> list[str]:
         record = {"keywords": self._records.keywords[image_id]}
@@ -153,12 +152,12 @@ class Workbench:
 
     def changed(self, since: int) -> dict[str, Any]:
         """Return the cards of the pictures that anybody changed since action number `since`, and the number now."""
-        self._look()
+        now = self._look()  # an action that comes after this is new at the next time
         states = self._states
-        new = dict.fromkeys(self._journal.order[max(0, since) :]) if since >= 0 else {}
+        new = dict.fromkeys(self._journal.order[max(0, since) : now]) if since >= 0 else {}
         recent = [one for one in new if one in self._records][-_MOST_ON_PAGE:]
         return {
-            "now": len(self._journal.order),
+            "now": now,
             "pictures": [self._card(one, states.get(one)) for one in recent],
             "progress": self._progress(),
         }

@@ -1,6 +1,8 @@
 """The addresses of the page, asked without a browser."""
 
 import io
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from pipelines.data.review import REVIEW, read_reviews
 from pipelines.events import Events
 from pipelines.journal import Journal
 from pipelines.review import open_workbench
+from pipelines.web.workbench import Workbench
 from tests.pipelines.review_folder import CLASSES, COW, DOG, LEFT, RIGHT, SIZE, keys, make_folder, usual_record
 
 pytest.importorskip("fastapi", reason="the extra web is not installed")
@@ -50,14 +53,16 @@ def folder(tmp_path: Path) -> LabelFolder:
     return make_folder(tmp_path)
 
 
+def open_bench(folder: LabelFolder, reviewer: str = "ann") -> Workbench:
+    return open_workbench(ReviewConfig(labels=folder.path, reviewer=reviewer).located(), Events(io.StringIO()))
+
+
 def serve(folder: LabelFolder, reviewer: str = "ann") -> Any:
     from starlette.testclient import TestClient
 
     from pipelines.web.app import make_app
 
-    config = ReviewConfig(labels=folder.path, reviewer=reviewer).located()
-    bench = open_workbench(config, Events(io.StringIO()))
-    return TestClient(make_app(bench, "token", 81), base_url="http://127.0.0.1:81")
+    return TestClient(make_app(open_bench(folder, reviewer), "token", 81), base_url="http://127.0.0.1:81")
 
 
 @pytest.fixture
@@ -143,6 +148,57 @@ def test_two_servers_lose_nothing_of_each_other(page: Page, folder: LabelFolder)
         assert other.undo()["instances"][0]["keyword"] == "cat"
     reviewers = [line["reviewer"] for line in Journal(folder.path / REVIEW).read()]
     assert reviewers == ["ann", "ben", "ben", "ben", "ann", "ben"]
+
+
+def test_actions_of_several_threads_and_polls_stop_nobody(folder: LabelFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync = Journal.sync
+    monkeypatch.setattr(Journal, "sync", lambda journal: (time.sleep(0.005), sync(journal)))  # a slow disk
+    bench = open_bench(folder)
+    heard, ended = set[str](), threading.Event()
+
+    def act(image_id: str) -> None:
+        for _ in range(3):
+            bench.act(image_id, {"do": "accept", "session": image_id})
+            bench.undo("", image_id)
+            bench.act(image_id, {"do": "reject", "session": image_id})
+
+    def poll() -> None:
+        now = 0
+        while not ended.is_set() or bench.changed(now)["pictures"]:
+            answer = bench.changed(now)
+            now = answer["now"]
+            heard.update(one["id"] for one in answer["pictures"])
+            bench.overview()
+
+    actors = [threading.Thread(target=act, args=(each,), daemon=True) for each in ("p0", "p1", "p2")]
+    polls = [threading.Thread(target=poll, daemon=True) for _ in range(3)]
+    for each in [*actors, *polls]:
+        each.start()
+    limit = time.monotonic() + 20
+    for each in [*actors, *polls]:
+        each.join(max(0.0, limit - time.monotonic()))
+        if not any(one.is_alive() for one in actors):
+            ended.set()
+    assert not any(each.is_alive() for each in [*actors, *polls])
+    assert heard == {"p0", "p1", "p2"} and bench.overview()["progress"]["rejected"] == 3
+
+
+def test_a_poll_misses_nothing_of_an_action_that_comes_meanwhile(
+    folder: LabelFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = open_bench(folder)
+    look = bench._look
+
+    def look_before_another_adds() -> int:
+        now = look()
+        monkeypatch.undo()
+        with bench._journal.turn():
+            bench._journal.add({"reviewer": "ann", "session": "one", "image_id": "p0", "do": "accept"})
+        return now
+
+    monkeypatch.setattr(bench, "_look", look_before_another_adds)
+    now = bench.changed(0)["now"]
+    assert [(one["id"], one["state"]) for one in bench.changed(now)["pictures"]] == [("p0", "accepted")]
 
 
 def test_two_pages_of_one_server_undo_what_they_did_themselves(page: Page) -> None:
