@@ -20,6 +20,7 @@ _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
+_USUAL_PORT = 80  # of http
 _REFUSED = b"This address is not valid any more. Take the one that s4 review prints.\n"
 
 
@@ -40,7 +41,9 @@ class Guard:
             port: The port of the server.
         """
         self._app, self._token = app, token
-        self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
+        # A browser leaves out the port that an address without one means.
+        ports = (f":{port}", "") if port == _USUAL_PORT else (f":{port}",)
+        self._hosts = {f"{name}{end}" for name in ("127.0.0.1", "localhost") for end in ports}
         self._origins = {f"http://{host}" for host in self._hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,7 +8,7 @@ from pipelines.web.tokens import Guard, new_token
 TOKEN = "secret"
 
 
-def ask(path: str, kind: str = "http", **headers: str) -> tuple[int, str | None, dict[str, str]]:
+def ask(path: str, kind: str = "http", port: int = 81, **headers: str) -> tuple[int, str | None, dict[str, str]]:
     """The status of an answer, the path that the application saw, and the headers of the answer."""
     seen: list[str] = []
     sent: list[Any] = []
@@ -24,9 +24,9 @@ def ask(path: str, kind: str = "http", **headers: str) -> tuple[int, str | None,
     async def send(message: Any) -> None:
         sent.append(message)
 
-    given = {"host": "127.0.0.1:81", **headers}
+    given = {"host": f"127.0.0.1:{port}", **headers}
     pairs = [(name.encode(), value.encode()) for name, value in given.items()]
-    asyncio.run(Guard(app, TOKEN, 81)({"type": kind, "path": path, "headers": pairs}, receive, send))
+    asyncio.run(Guard(app, TOKEN, port)({"type": kind, "path": path, "headers": pairs}, receive, send))
     names = {name.decode(): value.decode() for name, value in sent[0].get("headers", [])}
     return sent[0].get("status", sent[0].get("code")), seen[0] if seen else None, names
 
@@ -55,6 +55,13 @@ def test_a_page_that_pretends_to_be_this_machine_is_refused(host: str) -> None:
 )
 def test_another_page_cannot_send(origin: str, status: int) -> None:
     assert ask("/secret/api/act", origin=origin)[0] == status
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "127.0.0.1:80"])
+def test_a_browser_leaves_out_port_80(name: str) -> None:
+    assert ask("/secret/api/act", port=80, host=name, origin=f"http://{name}")[:2] == (200, "/api/act")
+    assert ask("/secret/", port=80, host=f"{name}.evil.example")[0] == 403
+    assert ask("/secret/", port=80, host=name, origin="http://evil.example")[0] == 403
 
 
 def test_web_sockets_are_closed_and_answers_carry_the_policy() -> None:
