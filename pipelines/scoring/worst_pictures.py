@@ -1,5 +1,6 @@
 """The pictures with the lowest mIoU of their own, kept small while all are scored."""
 
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,7 @@ class Judged:
 
 
 class WorstPictures:
-    """Receives every picture, and keeps the worst ones.
+    """Receives every picture, from several threads at once, and keeps the worst ones.
 
     Attributes:
         names: Names of the classes 1..n of the label maps.
@@ -38,6 +39,7 @@ class WorstPictures:
         """Keep none yet."""
         self.names: tuple[str, ...] = ()
         self._kept: list[Judged] = []
+        self._lock = threading.Lock()  # what is added while the list is cut short would be lost
 
     def reduced(self, label_map: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return every n-th pixel of a label map [H, W], so that no side is longer than 320 pixels."""
@@ -55,9 +57,10 @@ class WorstPictures:
         """
         if np.isnan(miou):
             return
-        self._kept.append(Judged(image_id, miou, given, truth))
-        if len(self._kept) >= 2 * MOST:
-            self._kept = self.sorted()
+        with self._lock:
+            self._kept.append(Judged(image_id, miou, given, truth))
+            if len(self._kept) >= 2 * MOST:
+                self._kept = self.sorted()
 
     def sorted(self) -> list[Judged]:
         """Return the worst pictures, the worst one first."""
