@@ -8,5 +8,5 @@
 - `places`: where the pictures of a source lie. `target`: where a writer puts its files.
 
 A module for each form has its reader, its writer, or both: `voc` (also CVAT's), `coco`, `labelme`, `label_studio`,
-`yolo_seg`, `mask_files`, `s4net_pickle`, `own_results`.
+`yolo_seg`, `mask_files`, `s4net_pickle`, `own_results`. `reviewed_labels` tells what of a label folder counts.
 """

@@ -57,6 +57,7 @@ class AnnotatedPicture:
             has instances alone.
         pixels: [H, W, 3] RGB of a picture that is no file of its own.
         confidence: Whether a map of confidence lies beside the label map.
+        strokes: Number of brush strokes that somebody painted over the label map, and that no instance shows.
     """
 
     image_id: str
@@ -68,6 +69,7 @@ class AnnotatedPicture:
     label_map: NDArray[np.uint8] | None = None
     pixels: NDArray[np.uint8] | None = None
     confidence: bool = False
+    strokes: int = 0
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ _WORDS = {
     "too-many": "instances beyond the 254 that a picture can have",
     "unknown": "pictures with unknown pixels (255)",
     "confidence": "maps of confidence",
+    "strokes": "brush strokes of a review, which belong to no instance",
     "classes": "names of classes",
     "names": "names of pictures",
     "pictures": "pictures themselves, which lie in the source alone",
@@ -52,6 +53,8 @@ class Losses:
         image_id = picture.image_id
         if picture.confidence:
             self.add("confidence", image_id)
+        for number in range(1, picture.strokes + 1):
+            self.add("strokes", f"{image_id} {number}")
         if self._form != "voc" and picture.label_map is not None and (picture.label_map == IGNORE).any():
             self.add("unknown", image_id)
         if self._form in _NO_PICTURES and picture.pixels is not None:

@@ -1,6 +1,10 @@
-"""What `pseudo-label` and `predict` write, as sources: instances with scores, label maps, and where pictures lie."""
+"""What `pseudo-label` and `predict` write, as sources: instances with scores, label maps, and where pictures lie.
+
+Labels are those that people corrected with `review`.
+"""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +19,14 @@ from pipelines.data.label_maps import read_label_map
 from pipelines.data.notes import Notes
 from pipelines.data.prediction_records import SALIENT, noted_classes
 from pipelines.data.record_files import RECORDS, SETTINGS, Record
+from pipelines.data.review import read_reviews
 from pipelines.data.rle import read_rle
 from pipelines.errors import InputError
 from pipelines.files import read_json
 from pipelines.formats.annotated import AnnotatedPicture, AnnotatedSet, Instance, class_name, regions
 from pipelines.formats.coco import score_of
 from pipelines.formats.places import PicturePlaces, frame_of
+from pipelines.formats.reviewed_labels import NO_CLASS, ReviewedInstances
 from pipelines.journal import Journal
 from pipelines.stores.paths import is_file
 
@@ -44,7 +50,7 @@ def pictures_of_labels(folder: Path) -> tuple[Path, ...] | None:
 
 
 def read_labels(folder: Path, form: str, classes: str | None, places: PicturePlaces, notes: Notes) -> AnnotatedSet:
-    """Read a label folder.
+    """Read a label folder with its corrections; pictures and instances that the labels leave out are left out.
 
     Args:
         folder: The folder.
@@ -54,18 +60,20 @@ def read_labels(folder: Path, form: str, classes: str | None, places: PicturePla
         notes: Told what is left out.
 
     Raises:
-        InputError: As `open_labels`; or the records are missing or damaged [records-missing].
+        InputError: As `open_labels` or `read_reviews`; or the records are missing or damaged [records-missing].
     """
     asked = None if classes in (None, "auto") else load_classes(str(classes))
     labels = open_labels(folder, "pseudo", asked)
     names = labels.classes.names
+    reviewed = ReviewedInstances(names, read_reviews(folder))
 
     def finish(image_id: str, record: Record, picture: AnnotatedPicture) -> AnnotatedPicture:
         label_map = labels.read_label(image_id)
         _require_size(labels.label_path(image_id), label_map, picture)
-        return _with_map(picture, label_map, picture.instances, is_file(labels.confidence_path(image_id)))
+        finished = _with_map(picture, label_map, picture.instances, is_file(labels.confidence_path(image_id)))
+        return replace(finished, strokes=len(reviewed.of(image_id).strokes))
 
-    return _read(folder, form, names, places, notes, finish)
+    return _read(folder, form, names, places, notes, finish, reviewed)
 
 
 def read_predictions(folder: Path, form: str, classes: str | None, places: PicturePlaces, notes: Notes) -> AnnotatedSet:
@@ -97,16 +105,25 @@ def read_predictions(folder: Path, form: str, classes: str | None, places: Pictu
 
 
 def _read(
-    folder: Path, form: str, names: Sequence[str] | None, places: PicturePlaces, notes: Notes, finish: Any
+    folder: Path,
+    form: str,
+    names: Sequence[str] | None,
+    places: PicturePlaces,
+    notes: Notes,
+    finish: Any,
+    reviewed: ReviewedInstances | None = None,
 ) -> AnnotatedSet:
     """Read the records of a folder; `finish` (image_id, record, picture) adds what is no record."""
     records = {record["image_id"]: record for record in Journal(folder / RECORDS).read()}
     if not records:
         raise InputError(f"{folder}: no record of a picture, {RECORDS} expected; make them anew", "records-missing")
+    done = {}
     for image_id, record in records.items():
-        if "failed" in record:
-            notes.left_out(f"{folder}: pictures left out, because they failed", image_id)
-    done = {image_id: record for image_id, record in records.items() if "failed" not in record}
+        fault = "they failed" if "failed" in record else reviewed and reviewed.picture_fault(record)
+        if fault:
+            notes.left_out(f"{folder}: pictures left out, because {fault}", image_id)
+        else:
+            done[image_id] = record
     wanted = {image_id: str(record.get("file_name", image_id)) for image_id, record in done.items()}
     found = places.find(wanted.values(), folder)
 
@@ -120,7 +137,7 @@ def _read(
                 f"{frame.shown[1]}x{frame.shown[0]} now; name the same pictures with --images",
                 "label-size",
             )
-        instances = tuple(_instances(record, folder, notes))
+        instances = tuple(_instances(record, folder, notes, reviewed))
         suffix = name[len(strip_image_suffix(name)) :] or ".jpg"
         picture = AnnotatedPicture(image_id, image_id + suffix, *size, instances, found.get(name))
         result: AnnotatedPicture = finish(image_id, record, picture)
@@ -131,7 +148,7 @@ def _read(
     return AnnotatedSet(form, tuple(names) or (SALIENT,), list(done), read)
 
 
-def _instances(record: Record, folder: Path, notes: Notes) -> list[Instance]:
+def _instances(record: Record, folder: Path, notes: Notes, reviewed: ReviewedInstances | None = None) -> list[Instance]:
     found = []
     for number, instance in enumerate(record.get("instances", ()), start=1):
         where = f"{record['image_id']} {number}"
@@ -142,8 +159,9 @@ def _instances(record: Record, folder: Path, notes: Notes) -> list[Instance]:
                 f"{folder / RECORDS}: {where}: {error}, an instance with a mask expected; make the folder anew",
                 "records-damaged",
             ) from error
+        keyword, fault = (keyword, NO_CLASS) if reviewed is None else reviewed.shown(record, instance)
         if keyword is None:
-            notes.left_out(f"{folder}: instances left out, because they got no class", where)
+            notes.left_out(f"{folder}: instances left out, because {fault}", where)
         else:
             score = score_of(instance.get("score"), folder / RECORDS, where)
             found.append(Instance(rle, class_name(str(keyword)), score))

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,9 +10,12 @@ from PIL import Image
 
 from pipelines.config.usual_places import record_pictures
 from pipelines.data.label_maps import write_palette_map
+from pipelines.data.review import REVIEW, merged
+from pipelines.data.review_maps import OriginalMaps
 from pipelines.data.rle import encode_masks
 from pipelines.errors import InputError
 from tests.pipelines.formats.annotated_scene import read, run
+from tests.pipelines.review_folder import LEFT, SPOT, action, keys, make_folder, usual_record
 
 SIZE = (6, 9)
 
@@ -66,6 +70,80 @@ def test_labels_become_voc_with_the_label_maps_as_they_are(labels: Path, tmp_pat
         expected = np.asarray(Image.open(labels / "labels" / f"{name}.png"))
         np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / f"voc/SegmentationClass/{name}.png")), expected)
     assert (tmp_path / "voc/ImageSets/Segmentation/train.txt").read_text() == "a\nb\n"
+
+
+def review(root: Path, *actions: dict[str, Any]) -> Path:
+    """Return a label folder of the pictures p0, p1 and p2 with these corrections, as `s4 review` leaves it."""
+    folder = make_folder(root)
+    (folder.path / REVIEW).write_text("".join(json.dumps(each) + "\n" for each in actions))
+    for image_id in {each["image_id"] for each in actions}:
+        own = [each for each in actions if each["image_id"] == image_id]
+        OriginalMaps(folder).correct(usual_record(image_id), merged(own))
+    return folder.path
+
+
+def shown(folder: Path) -> dict[str, list[str]]:
+    return {image_id: [each.name for each in picture.instances] for image_id, picture in read(folder).items()}
+
+
+CAT_KEY, DOG_KEY, SPOT_KEY = keys(usual_record())
+
+
+def test_an_instance_that_the_labels_leave_out_is_left_out(tmp_path: Path) -> None:
+    # In each picture the third instance is unsure.
+    folder = review(tmp_path)
+    assert shown(folder) == {each: ["cat", "dog"] for each in ("p0", "p1", "p2")}
+    result, told = run(folder, "coco", tmp_path / "c.json")
+    assert result["instances"] == 6 and "because the labels leave them out: 3 (p0 3, p1 3, p2 3)" in told
+
+
+def test_labels_are_converted_as_people_corrected_them(tmp_path: Path) -> None:
+    folder = review(
+        tmp_path,
+        action("assign", 1, "p0", instance=CAT_KEY, keyword="cow"),
+        action("assign", 2, "p0", instance=DOG_KEY, keyword=""),
+        action("assign", 3, "p0", instance=SPOT_KEY, keyword="dog"),
+        action("reject", 4, "p1"),
+        action("assign", 5, "p2", instance=CAT_KEY, keyword=None),
+        action("assign", 6, "p2", instance=DOG_KEY, keyword="unicorn"),
+    )
+    assert shown(folder) == {"p0": ["cow", "dog"], "p2": []}
+    found = read(folder)["p0"]
+    assert found.instances[0].mask[LEFT].all() and found.instances[1].mask[SPOT].all()
+    result, told = run(folder, "voc", tmp_path / "voc")
+    assert (result["images"], result["instances"], "strokes" in result["lost"]) == (2, 2, False)
+    assert "pictures left out, because somebody rejected them: 1 (p1)" in told
+    assert "because somebody said that they show nothing: 1 (p0 2)" in told
+    assert "because somebody said that they are unknown: 2 (p2 1, p2 2)" in told
+    classes, objects = (
+        np.asarray(Image.open(tmp_path / f"voc/Segmentation{kind}/p0.png")) for kind in ("Class", "Object")
+    )
+    np.testing.assert_array_equal(classes > 0, objects > 0)  # both are of the same corrections
+
+
+def test_what_was_undone_does_not_count(tmp_path: Path) -> None:
+    said = action("assign", 1, instance=CAT_KEY, keyword="cow"), action("reject", 2, "p1")
+    undone = action("undo", 3, of="id1"), action("undo", 4, "p1", of="id2")
+    assert shown(review(tmp_path, *said, *undone)) == {each: ["cat", "dog"] for each in ("p0", "p1", "p2")}
+
+
+@pytest.mark.parametrize("to", ["coco", "voc"])
+def test_brush_strokes_are_counted_as_lost(tmp_path: Path, to: str) -> None:
+    stroke = usual_record()["instances"][2]["segmentation"]
+    strokes = [action("paint", number, keyword="cow", segmentation=stroke) for number in (1, 2)]
+    result, told = run(review(tmp_path, *strokes), to, tmp_path / "out.json")
+    assert result["lost"]["strokes"] == 2 and f"{to} cannot express brush strokes" in told
+
+
+@pytest.mark.parametrize(("said", "expected"), [([], None), ([CAT_KEY], ["cow"])])
+def test_a_picture_without_a_label_is_left_out_unless_somebody_gave_it_one(
+    tmp_path: Path, said: list[str], expected: list[str] | None
+) -> None:
+    folder = review(tmp_path, *(action("assign", instance=key, keyword="cow") for key in said))
+    lines = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
+    lines[0]["rejected"] = "too-little-foreground"
+    (folder / "records.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert shown(folder).get("p0") == expected
 
 
 def test_predictions_of_both_networks_are_sources(tmp_path: Path, labels: Path) -> None:
