@@ -90,16 +90,16 @@ def predict(config: PredictConfig, events: Events) -> dict[str, Any]:
         events.info(f"{config.out}: not complete yet; the last shard that ends completes the folder")
     done = records.done()
     own = config.part.own(list(given.pictures))
-    failed = sum("failed" in done.get(image_id, {}) for image_id in own)
+    failed = sum("failed" in done[image_id] for image_id in own if image_id in done)
+    written = sum("failed" not in done[image_id] for image_id in own if image_id in done)
     frames, failed_frames = films.counts(done)
-    images, failed = len(own) + frames, failed + failed_frames
     seconds = time.monotonic() - start
     if config.report and complete and (computed is not None or not (config.out / REPORT).is_file()):
         leave_page(config.out / REPORT, lambda: _shown(config, kind, given.root, given.pictures), seconds, events)
     return {
-        "images": images,
-        "written": images - failed,
-        "failed": failed,
+        "images": len(own) + frames,
+        "written": written + frames - failed_frames,
+        "failed": failed + failed_frames,
         "seconds": seconds,
         "images_per_second": (computed or 0) / seconds,
         "out": str(config.out),

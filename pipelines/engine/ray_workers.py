@@ -138,7 +138,7 @@ class RayWorkers(Generic[W]):
                 "worker-died",
             )
         for number in left:
-            yield items[number][0], _deadly(items[number][0])
+            yield items[number][0], deadly(items[number][0])
 
     def _inputs(self, step: Step[W, Given, Result], items: Sequence[tuple[str, Given]]) -> list[Any]:
         """Put into the cluster what the actors need: what is the same for all pictures, and the pictures in chunks."""
@@ -387,7 +387,8 @@ class _Actor:
         return item
 
 
-def _deadly(image_id: str) -> InputError:
+def deadly(image_id: str) -> InputError:
+    """Return the error of a picture that ended its process at every try."""
     return InputError(
         f"{image_id}: {_TRIES} processes died at work on this picture alone, perhaps because memory ran out; make it "
         "smaller, or give it more memory and add --retry-failed",

@@ -13,7 +13,8 @@ from pipelines.data.video import VideoFrame
 from pipelines.engine.distributed import choose_device
 from pipelines.engine.picture_engine import arithmetic, open_workers
 from pipelines.engine.picture_steps import one_by_one
-from pipelines.errors import InputError
+from pipelines.engine.ray_workers import deadly
+from pipelines.errors import InputError, MachineError
 from pipelines.events import Events
 from pipelines.prediction.work import Ahead, Found, PredictionWork, Source
 
@@ -43,7 +44,8 @@ def open_answers(config: PredictConfig, work: PredictionWork, pictures: Sequence
             yield lambda items, stop: _asked(here, _read_ahead(readers, items, ahead), config.batch_size, stop)
         return
     with arithmetic(config), open_workers(config, work, pictures, events) as workers:
-        yield lambda items, stop: _asked(workers.answers, items, config.batch_size, stop)
+        replaced = config.engine == "ray"
+        yield lambda items, stop: _asked(workers.answers, items, config.batch_size, stop, replaced)
 
 
 def batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
@@ -53,14 +55,72 @@ def batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
         yield batch
 
 
-def _asked(answers: Callable[..., Any], items: Iterable[Any], size: int, stop: Callable[[], bool]) -> Answers:
+def _asked(
+    answers: Callable[..., Any], items: Iterable[Any], size: int, stop: Callable[[], bool], replaced: bool = False
+) -> Answers:
+    """Yield the answers for pictures, which are handed out in batches.
+
+    Args:
+        answers: Does a step with items, see `Workers.answers`.
+        items: (image_id, picture) of each.
+        size: Pictures of a batch.
+        stop: Asked after each batch whether to leave out the others.
+        replaced: Whether there are processes for other pictures after one has died.
+    """
     if size == 1:
         yield from answers(PredictionWork.predict, items, stop)
         return
-    groups: Iterable[Any] = ((batch[0][0], batch) for batch in batches(items, size))
+    waiting: dict[str, list[Any]] = {}
+    groups: Iterable[Any] = _named(batches(items, size), waiting)
     groups = list(groups) if isinstance(items, Sequence) else groups  # processes are counted by their work
-    for first, found in answers(PredictionWork.predict_together, groups, stop):
-        yield from [(first, found)] if isinstance(found, InputError) else found
+    alone: list[Any] = []
+    try:
+        for name, found in answers(PredictionWork.predict_together, groups, stop):
+            batch = waiting.pop(name)
+            if not isinstance(found, InputError):
+                yield from found
+            elif len(batch) == 1:
+                yield name, found
+            else:  # the fault of one of them
+                alone += batch
+    except MachineError as error:
+        if not replaced or error.rule != "worker-died":
+            raise
+        replaced = False  # nothing was answered, so it may be the machines that are to blame
+        alone += [item for batch in waiting.values() for item in batch]
+    if alone and not stop():
+        yield from _one_by_one(answers, alone, stop, replaced)
+
+
+def _named(groups: Iterable[list[Any]], waiting: dict[str, list[Any]]) -> Iterator[tuple[str, list[Any]]]:
+    """Yield batches with names for messages, and note what each holds until its answer comes."""
+    for batch in groups:
+        first, others = batch[0][0], len(batch) - 1
+        name = f"{first} with {others} other{'s' * (others > 1)}" if others else first
+        waiting[name] = batch
+        yield name, batch
+
+
+def _one_by_one(
+    answers: Callable[..., Any], items: Sequence[Any], stop: Callable[[], bool], are_deadly: bool
+) -> Answers:
+    """Yield the answers for the pictures of batches that gave none.
+
+    Args:
+        answers: As for `_asked`.
+        items: The pictures.
+        stop: As for `_asked`.
+        are_deadly: Whether the pictures are to blame if each of them ends its process, since others did not.
+    """
+    left = dict.fromkeys(image_id for image_id, _ in items)
+    try:
+        for image_id, found in answers(PredictionWork.predict, items, stop):
+            left.pop(image_id)
+            yield image_id, found
+    except MachineError as error:
+        if not are_deadly or error.rule != "worker-died":
+            raise
+        yield from ((image_id, deadly(image_id)) for image_id in left)
 
 
 def _read_ahead(
