@@ -129,3 +129,12 @@ def test_a_dead_process_of_this_machine_ends_the_command_with_the_size_of_its_ba
     with pytest.raises(MachineError, match="at work on one of a with 2 others"):
         run(root, kind="s4net", batch_size=3)
     assert Local.calls == 1
+
+
+def test_a_picture_without_a_record_does_not_count_as_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Forgetful(RayLike):
+        def answers(self, step: Any, items: Sequence[Any], stop: Callable[[], bool]) -> Iterator[tuple[str, Any]]:
+            yield from one_by_one(step, self._work, items[1:], stop)
+
+    monkeypatch.setattr(answers, "open_workers", lambda config, work, *given: Forgetful(work, ()))
+    assert counts(run(root, kind="s4net")) == (5, 4, 0)
