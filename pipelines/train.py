@@ -1,5 +1,6 @@
 """Stage `s4 train`: S4Net on pictures with instance masks."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -110,6 +111,9 @@ def _train(config: TrainConfig, events: Events, decoded: bool = False) -> dict[s
             run = RunDir.open(config.run, config, config.resume, here, start.record if start else None)
             if here.writes:
                 events.attach(run.path / "log.txt")
+            if config.val_annotations and not any(len(p.boxes) for p in val):
+                found = f"{config.val_annotations}: no instance in {len(val)} pictures, one or more expected"
+                events.warn(f"{found}; the last step counts as the best: check the file [coco-empty]")
             events.info(f"{len(pictures)} pictures, {sum(len(p.boxes) for p in pictures)} instances; {here.device}")
             if start is not None:
                 events.info(f"fine-tunes {start.record['from']}")
@@ -217,7 +221,7 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 def validator(
     pictures: list[CocoPicture], config: TrainConfig, device: torch.device
 ) -> Callable[[nn.Module], dict[str, float]]:
-    """Return the function network -> COCO mask AP on `pictures`."""
+    """Return the function network -> COCO mask AP on `pictures`; it returns {} if they have no instance."""
 
     def evaluate(net: nn.Module) -> dict[str, float]:
         assert isinstance(net, S4Net)
@@ -231,6 +235,7 @@ def validator(
             instances = to_picture(raw, config.image_size, working.size, net.settings.mask_slack)
             rles = working.encode(instances.masks.cpu().numpy())
             found.append(PictureDetections(picture.image_id, instances.scores.cpu().numpy(), rles))
-        return dict(coco_ap(pictures, found))
+        figures = coco_ap(pictures, found)
+        return {} if math.isnan(figures["ap50"]) else figures
 
     return evaluate

@@ -1,5 +1,6 @@
 """The training loop of both networks: it counts steps, and resumes at any step to the same bits (CPU, same threads)."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -47,7 +48,7 @@ def train_loop(
         groups: Parameters that learn, and how fast.
         make_batch: Pure function step -> batch, called in loader threads.
         compute_losses: Function (model, batch) -> scalars, of which "total" is minimised.
-        evaluate: Function model -> figures. None: the last weights are the best.
+        evaluate: Function model -> figures. None: the last weights are the best, as where no figure could be judged.
         settings: See `LoopSettings`.
         run_dir: An open run.
         processes: This process among those of the training.
@@ -241,12 +242,12 @@ class _Training:
         if self.processes.writes:
             with self._averaged():
                 figures = self.evaluate(self.model.eval()) if self.evaluate else {}
-                value = figures.get(self.settings.metric)
+                value, best = _judged(figures.get(self.settings.metric)), _judged(self.best["value"])
                 if figures:
                     self.run_dir.record({"step": self.step, **{f"val_{k}": v for k, v in figures.items()}})
                     shown = ", ".join(f"{k} {v:.4f}" for k, v in figures.items())
                     self.events.info(f"step {self.step}: {shown}")
-                if value is None or self.best["value"] is None or value > self.best["value"]:
+                if best is None or (value is not None and value > best):
                     self.best |= {"value": value, "step": self.step}
                     content = {"step": self.step, "model": self.model.state_dict(), "metrics": figures}
                     save_checkpoint(self.run_dir.best, self.identity | content)
@@ -303,6 +304,11 @@ class _Training:
             "best": self.best,
             "losses": self.losses,
         }
+
+
+def _judged(value: float | None) -> float | None:
+    """Return a score; None for nan, than which no later score would be better."""
+    return None if value is None or math.isnan(value) else value
 
 
 def _named(pictures: Sequence[str]) -> str:

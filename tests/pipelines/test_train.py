@@ -204,6 +204,16 @@ def test_unknown_trunks_and_wrong_weights_are_refused(config, tmp_path):
         train(replace(config, trunk_weights=str(tmp_path / "absent.pt")), Events())
 
 
+def test_validation_pictures_without_any_instance_choose_the_last_step_and_are_told(config, tmp_path):
+    empty, told = json.loads(config.annotations.read_text()), io.StringIO()
+    (tmp_path / "empty.json").write_text(json.dumps({**empty, "annotations": []}))
+    unjudged = replace(config, val_annotations=tmp_path / "empty.json", evaluate_every=1, steps=2, preset="paper")
+    result = train(unjudged, Events(told))
+    assert result["best"] == {"metric": "ap50", "value": None, "step": 2} and result["warnings"] == []
+    assert load_checkpoint(config.run / "checkpoints" / "best.pt")["metrics"] == {}
+    assert "empty.json: no instance in 8 pictures, one or more expected; " in told.getvalue()
+
+
 def test_a_run_that_exists_is_refused(config):
     train(config, Events())
     with pytest.raises(ConfigError, match="run-exists"):

@@ -165,6 +165,16 @@ def test_the_best_checkpoint_is_the_best_evaluation(tmp_path):
     assert load_checkpoint(tmp_path / "run" / "checkpoints" / "best.pt")["step"] == 6
 
 
+def test_a_score_that_could_not_be_judged_is_the_best_only_where_none_could(tmp_path):
+    scores, settings = iter([float("nan"), 0.5, float("nan"), 0.4]), replace(SETTINGS, evaluate_every=3)
+    summary = train(tmp_path / "some", settings, evaluate=lambda net: {"score": next(scores)})
+    assert summary["best"] == {"metric": "score", "value": 0.5, "step": 6}
+    for name, figures in (("nan", {"score": float("nan")}), ("nothing", {})):
+        summary = train(tmp_path / name, settings, evaluate=lambda net, figures=figures: figures)
+        assert summary["best"] == {"metric": "score", "value": None, "step": 12}
+        assert load_checkpoint(tmp_path / name / "run" / "checkpoints" / "best.pt")["step"] == 12
+
+
 def test_the_last_step_is_always_evaluated_and_early_ones_may_be_spared(tmp_path):
     seen = []
     settings = replace(SETTINGS, evaluate_every=5, evaluate_from=0.5)
