@@ -30,12 +30,14 @@ class RunDir:
         path: The folder.
         writes: Whether this process writes, as that of rank 0 does.
         listener: Receives every line of metrics.jsonl as well; None for most runs.
+        goes_on_after: The step from which a resumed run goes on; 0 for a new one.
     """
 
     def __init__(self, path: Path, writes: bool = True) -> None:
         """Name the folder; nothing is written yet."""
         self.path, self.writes = path, writes
         self.listener: Callable[[Mapping[str, Any]], None] | None = None
+        self.goes_on_after = 0
         self.metrics = Journal(path / "metrics.jsonl")
 
     @classmethod
@@ -84,6 +86,7 @@ class RunDir:
 
     def forget_after(self, step: int) -> None:
         """Drop the metrics of steps after this one, the step from which a resumed run goes on."""
+        self.goes_on_after = step
         if not self.writes or not self.metrics.path.exists():
             return
         kept = [record for record in self.metrics.read() if record["step"] <= step]

@@ -14,7 +14,7 @@ FOLDER = "tensorboard"
 def tensorboard(run: RunDir, wanted: bool) -> Iterator[None]:
     """Write every line of the run's metrics.jsonl as events as well, inside the context.
 
-    A resumed run goes on in the same folder. TensorBoard drops the events of steps that are done again.
+    A resumed run goes on in the same folder. TensorBoard drops the events of all steps after the checkpoint.
 
     Args:
         run: The run.
@@ -25,18 +25,20 @@ def tensorboard(run: RunDir, wanted: bool) -> Iterator[None]:
         return
     from torch.utils.tensorboard import SummaryWriter
 
-    before = [record["step"] for record in run.metrics.read()]
-    writer = SummaryWriter(str(run.path / FOLDER), purge_step=max(before) + 1 if before else None)
+    writers: list[SummaryWriter] = []
 
     def listen(values: Mapping[str, Any]) -> None:
+        if not writers:  # only now is it known from which checkpoint the run goes on
+            writers.append(SummaryWriter(str(run.path / FOLDER), purge_step=run.goes_on_after + 1))
         for name, value in values.items():
             if name != "step" and isinstance(value, int | float):
                 group = "score" if name.startswith("val_") else "rate" if name == "lr" else "loss"
-                writer.add_scalar(f"{group}/{name.removeprefix('val_')}", value, values["step"])
+                writers[0].add_scalar(f"{group}/{name.removeprefix('val_')}", value, values["step"])
 
     run.listener = listen
     try:
         yield
     finally:
         run.listener = None
-        writer.close()
+        for writer in writers:
+            writer.close()
