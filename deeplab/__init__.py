@@ -4,7 +4,7 @@
 """
 
 from deeplab.attention import AttentionNet
-from deeplab.build import NETWORKS, build_attention, build_deeplab
+from deeplab.build import NETWORKS, PRETRAINED_HEADS, build_attention, build_deeplab
 from deeplab.inference import predict_probabilities
 from deeplab.losses import pixel_loss, presence_loss, sharpened, soft_loss
 from deeplab.multi_scale import MultiScale
@@ -12,6 +12,7 @@ from deeplab.network import DeepLab
 
 __all__ = [
     "NETWORKS",
+    "PRETRAINED_HEADS",
     "AttentionNet",
     "DeepLab",
     "MultiScale",

@@ -18,6 +18,9 @@ _Constants = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard de
 _IMAGENET: _Constants = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _LITE0: _Constants = ((127 / 255,) * 3, (128 / 255,) * 3)  # (x - 127) / 128 of values 0..255
 
+PRETRAINED_HEADS: dict[str, tuple[str, ...]] = {"vgg16": ("fc6", "fc7")}
+"""For a network, the layers of the head that weights with ImageNet's classifier fill too."""
+
 _LITE0_NAME = "tf_efficientnet_lite0"  # timm's
 # Up to stride 4: generic filters, and the largest maps to go back through.
 _LITE0_FROZEN = ("conv_stem", "bn1", "blocks.0", "blocks.1")
@@ -44,7 +47,7 @@ def build_deeplab(network: str, n_outputs: int, trunk_state: TrunkState | None =
 def _large_fov(n_outputs: int, state: TrunkState | None) -> DeepLab:
     trunk, head = LargeFovTrunk(), LargeFovHead(n_outputs)
     load_trunk(trunk, state)
-    pretrained = ("fc6", "fc7") if state is not None and head.load_classifier(state) else ()
+    pretrained = PRETRAINED_HEADS["vgg16"] if state is not None and head.load_classifier(state) else ()
     return DeepLab(FrozenTrunk(trunk, Normalise(*_IMAGENET)), head, 8, n_outputs, pretrained)
 
 

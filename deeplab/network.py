@@ -132,6 +132,12 @@ class DeepLab(nn.Module):
         net = DeepLab(self.trunk, self.head, self.output_stride, self.n_outputs, self._pretrained)
         return net.train(self.training)
 
+    def with_pretrained(self, names: Iterable[str]) -> "DeepLab":
+        """Return a network of the same layers, of whose head those of these names learn at the rate of the trunk."""
+        net = DeepLab(self.trunk, self.head, self.output_stride, self.n_outputs, names)
+        net.presence = self.presence
+        return net.train(self.training)
+
     def prepare_for_inference(self) -> "DeepLab":
         """Make the network fast for inference, in place, see `prepare_for_inference`; return itself."""
         prepare_for_inference(self)

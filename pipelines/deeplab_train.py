@@ -12,16 +12,13 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from deeplab import (
-    DeepLab,
-    MultiScale,
-    predict_probabilities,
-)
+from deeplab import PRETRAINED_HEADS, DeepLab, MultiScale, predict_probabilities
 from pipelines.chain.findings import Seen
 from pipelines.chain.stages.deeplab_train import DeepLabTrainStep
 from pipelines.chain.stages.training import dry_run_training
 from pipelines.config import DeepLabTrainConfig
 from pipelines.config.outputs import alone
+from pipelines.config.paths import goes_on
 from pipelines.config.recipes import NETWORK_RECIPES, DeepLabRecipe, deeplab_recipe
 from pipelines.config.setting import LEFT_TO_COMMAND, without_places
 from pipelines.data.checking import require_same_size
@@ -38,6 +35,7 @@ from pipelines.data.review import review_sha256
 from pipelines.data.shown_classes import require_classes
 from pipelines.data.stand_in_labels import write_stand_ins
 from pipelines.data.voc import image_path, read_id_list, read_split, truth_path
+from pipelines.engine.checkpoint import load_checkpoint
 from pipelines.engine.distributed import processes
 from pipelines.engine.launch import launch, own_batch_size
 from pipelines.engine.loop import train_loop
@@ -124,7 +122,7 @@ def _train(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
     recipe = deeplab_recipe(config.network, config.recipe)
     settings = loop_settings(config, recipe)
     with processes(config.device) as here:
-        net = new_deeplab(config, labels.classes).to(here.device).to(memory_format=torch.channels_last)
+        net = first_network(config, labels.classes, recipe).to(here.device).to(memory_format=torch.channels_last)
         groups = parameter_groups(net, recipe)
         require_ready(config.run, net, groups, settings)
         with StopRequest():  # from here on there is a run, which only a checkpoint lets go on
@@ -150,6 +148,31 @@ def _train(config: DeepLabTrainConfig, events: Events) -> dict[str, Any]:
                     batches.pictures_of,
                 )
         return {**result, "warnings": warnings}
+
+
+def first_network(config: DeepLabTrainConfig, classes: ClassList, recipe: DeepLabRecipe) -> DeepLab | MultiScale:
+    """Return the network before the first step; of a run that has a checkpoint, the loop loads all weights from there.
+
+    Layers of the head that the weights of `--trunk-weights` filled learn at another rate. Whether they were filled, the
+    groups of the checkpoint's optimiser tell.
+
+    Raises:
+        S4Error: The weights cannot be had, do not fit, or the checkpoint is damaged.
+    """
+    if not goes_on(config):
+        return new_deeplab(config, classes)
+    net = new_deeplab(config, classes, pretrained=False)
+    filled = PRETRAINED_HEADS.get(config.network)
+    if filled is None:
+        return net
+    saved = load_checkpoint(RunDir(config.run).last).get("optimizer")
+    groups = saved.get("param_groups") if isinstance(saved, dict) else None
+    other = new_deeplab(config, classes, pretrained=False, pretrained_head=filled)
+    sizes = [len(group.parameters) for group in parameter_groups(other, recipe)]
+    try:
+        return other if [len(group["params"]) for group in groups or ()] == sizes else net
+    except (KeyError, TypeError):  # damaged, which the loop tells
+        return net
 
 
 def taught(batch: Batch) -> list[Taught]:

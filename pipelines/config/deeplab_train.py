@@ -66,7 +66,9 @@ class DeepLabTrainConfig(CommonConfig):
     )
     run: Path = opt(DEEPLAB_RUN, "Folder of this run. The command creates the folder.", may_change=True, writes="run")
     network: Literal["vgg16", "resnet101", "efficientnet_lite0"] = opt("efficientnet_lite0", "Network variant.")
-    trunk_weights: str = opt("imagenet", TRUNK_WEIGHTS, words=TRUNK_WEIGHT_WORDS, must_be="tensors", elsewhere=True)
+    trunk_weights: str = opt(
+        "imagenet", TRUNK_WEIGHTS, words=TRUNK_WEIGHT_WORDS, must_be="tensors", to_begin=True, elsewhere=True
+    )
     recipe: Literal["largefov", "v2-resnet101", "lite"] | None = opt(
         None,
         "Schedule, crops and loss. lite is short enough for a processor. The others are as published. Unset: the "

@@ -1,5 +1,7 @@
 """Networks built anew, with ImageNet weights in their trunks."""
 
+from collections.abc import Sequence
+
 import torch
 
 from deeplab import DeepLab, build_deeplab
@@ -43,15 +45,23 @@ def new_s4net(config: TrainConfig, pretrained: bool = True) -> S4Net:
         raise ConfigError(f"--trunk {config.trunk}: {error}", "trunk-unusable") from error
 
 
-def new_deeplab(config: DeepLabTrainConfig, classes: ClassList) -> DeepLab | MultiScale:
-    """Build the network of a run, with the weights of `--trunk-weights` and the scales of the recipe.
+def new_deeplab(
+    config: DeepLabTrainConfig, classes: ClassList, pretrained: bool = True, pretrained_head: Sequence[str] = ()
+) -> DeepLab | MultiScale:
+    """Build the network of a run, with the scales of the recipe.
+
+    Args:
+        config: Settings of `s4 deeplab-train`.
+        classes: The classes to tell apart.
+        pretrained: Whether the trunk gets the weights of `--trunk-weights`. A network that is loaded next needs none.
+        pretrained_head: Without these weights: layers of the head that they filled when the run began.
 
     Raises:
         ConfigError: The weights do not fit the trunk [trunk-unusable].
     """
     torch.manual_seed(config.seed)
     trunk = resolve_trunk(config.network)  # the networks are named after their trunks
-    state = trunk_state(trunk, config.trunk_weights)
+    state = trunk_state(trunk, config.trunk_weights) if pretrained else None
     try:
         net = build_deeplab(config.network, classes.n_outputs, state)
     except ValueError as error:
@@ -59,5 +69,7 @@ def new_deeplab(config: DeepLabTrainConfig, classes: ClassList) -> DeepLab | Mul
             f"--trunk-weights {config.trunk_weights}: {error}; give the weights of {trunk}",
             "trunk-unusable",
         ) from error
+    if pretrained_head:
+        net = net.with_pretrained(pretrained_head)
     speed_up_depthwise(net)
     return MultiScale(net) if deeplab_recipe(config.network, config.recipe).multi_scale else net

@@ -10,6 +10,7 @@ from pipelines.chain.inspection import Inspection
 from pipelines.chain.stages.training import TrainingStep
 from pipelines.chain.step import Wiring
 from pipelines.config import DeepLabTrainConfig, PseudoLabelConfig
+from pipelines.config.paths import goes_on
 from pipelines.config.recipes import DeepLabRecipe, deeplab_recipe
 from pipelines.data.classes import ClassList, load_classes
 from pipelines.data.label_folder import open_labels
@@ -77,7 +78,8 @@ class DeepLabTrainStep(TrainingStep):
     def check(self, inspection: Inspection) -> None:
         """Look at the trunk weights, the validation list, the labels and their pictures."""
         config = self.config
-        inspection.trunk_weights(config.network, config.trunk_weights)
+        if not goes_on(config):
+            inspection.trunk_weights(config.network, config.trunk_weights)
         if config.val_voc is not None:
             with inspection.catching():
                 inspection.voc_pairs(config.val_voc, "val")

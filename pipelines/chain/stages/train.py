@@ -9,6 +9,7 @@ from pipelines.chain.inspection import Inspection
 from pipelines.chain.stages.training import TrainingStep
 from pipelines.chain.step import Wiring
 from pipelines.config import TrainConfig
+from pipelines.config.paths import goes_on
 from pipelines.config.recipes import TRAIN_SCHEDULES, TrainSchedule
 from pipelines.errors import S4Error
 from pipelines.files import sha256_file
@@ -64,7 +65,7 @@ class TrainStep(TrainingStep):
 
     def check(self, inspection: Inspection) -> None:
         """Look at the weights to start from, and at both COCO files with their pictures."""
-        if self.config.start_from is None:
+        if self.config.start_from is None and not goes_on(self.config):
             inspection.trunk_weights(self.config.trunk, self.config.trunk_weights)
         with inspection.catching():
             self._settled()

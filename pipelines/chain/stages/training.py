@@ -11,6 +11,7 @@ from pipelines.chain.estimate import PaceOf
 from pipelines.chain.findings import Seen
 from pipelines.chain.step import Step
 from pipelines.config import DeepLabTrainConfig, StageConfig, TrainConfig
+from pipelines.config.paths import goes_on
 from pipelines.errors import ConfigError, S4Error
 from pipelines.events import Events
 from pipelines.files import read_json
@@ -66,9 +67,10 @@ class TrainingStep(Step):
         return replace(self.config, resume=(self.place / "config.json").exists())
 
     def config_to_try(self, seen: Seen) -> StageConfig:
-        """Return the settings without what would be downloaded: random weights take the same time."""
+        """Return the settings without what would be downloaded, or may be gone: random weights take the same time."""
         is_here = seen.trunk is None or seen.trunk.where != "hub"
-        return self.config if is_here else replace(self.config, trunk_weights="none")
+        is_needed = self.config.trunk_weights is None or not goes_on(self.config)
+        return self.config if is_here and is_needed else replace(self.config, trunk_weights="none")
 
     def work(self, pictures: int | None, resumed: bool) -> int:
         """Return how many pictures the steps still to be done see together."""

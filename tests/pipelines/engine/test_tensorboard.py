@@ -33,9 +33,7 @@ def train(folder: Path, killed_at: int | None = None) -> None:
     run = RunDir.open(config.run, config, (config.run / "config.json").exists())
     groups = [ParameterGroup(list(net.parameters()))]
     with tensorboard(run, True):
-        train_loop(
-            net, groups, batch, lambda net, x: {"total": net(x).sum()}, None, SETTINGS, run, ALONE, {}, Events()
-        )
+        train_loop(net, groups, batch, lambda net, x: {"total": net(x).sum()}, None, SETTINGS, run, ALONE, {}, Events())
 
 
 @pytest.mark.parametrize("killed_at", [1, 3, 5])  # before the first checkpoint, and a step after the first and second
