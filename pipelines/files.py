@@ -9,6 +9,7 @@ such numbers. Code that computes a number therefore returns NaN where the number
 """
 
 import codecs
+import errno
 import hashlib
 import io
 import json
@@ -16,6 +17,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -99,16 +101,39 @@ def write_json_in_place(path: Path, value: Any) -> None:
     A file system gives whole blocks, so a few bytes more fit as well. A crash may tear the file.
 
     Raises:
-        MachineError: The file is missing, or cannot be written.
+        MachineError: The file is missing, or cannot be written. It then has its old bytes again, as far as the disk
+            allows.
     """
     content = (json.dumps(plain(value), indent=2) + "\n").encode()
     try:
         with path.open("r+b", buffering=0) as file:
-            file.write(content.ljust(os.fstat(file.fileno()).st_size))  # blanks behind the JSON: no moment without it
+            before = file.read()
+            try:
+                _write_whole(file, content.ljust(len(before)))  # blanks behind the JSON: no moment without it
+            except OSError:
+                with suppress(OSError):
+                    _write_whole(file, before)
+                    file.truncate(len(before))
+                raise
             file.truncate(len(content))
             os.fsync(file.fileno())
     except OSError as error:
         raise write_error(path, error, len(content)) from error
+
+
+def _write_whole(file: io.FileIO, content: bytes) -> None:
+    """Write bytes from the start of a file on; a disk that is nearly full takes a part of them, without an error.
+
+    Raises:
+        OSError: The disk takes no more.
+    """
+    file.seek(0)
+    done = 0
+    while done < len(content):
+        taken = file.write(content[done:])
+        if not taken:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        done += taken
 
 
 def write_text(path: Path, text: str) -> None:

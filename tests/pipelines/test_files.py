@@ -87,18 +87,6 @@ def test_what_a_failed_write_took_counts_as_free(tmp_path: Path, monkeypatch: py
     assert there == [[]]
 
 
-def test_json_is_written_over_the_bytes_that_are_there(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    for before in ("x" * 100, ""):
-        path.write_text(before)
-        number = path.stat().st_ino
-        write_json_in_place(path, {"a": [1, float("nan")]})
-        assert path.read_text() == '{\n  "a": [\n    1,\n    null\n  ]\n}\n'
-        assert path.stat().st_ino == number
-    with pytest.raises(MachineError, match="write-failed"):
-        write_json_in_place(tmp_path / "none.json", {})
-
-
 def test_a_copy_has_the_bytes_of_its_source(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"\xff1")
     (tmp_path / "b").write_bytes(b"old")
