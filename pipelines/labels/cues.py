@@ -5,8 +5,6 @@ In that case the cues of each picture are kept in a file of some ten kilobytes, 
 """
 
 import io
-import zipfile
-import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,6 @@ from numpy.typing import NDArray
 
 from pipelines.data.classes import Keywords
 from pipelines.data.rle import decode_masks, encode_masks
-from pipelines.errors import InputError
 from pipelines.files import atomic_write
 from pipelines.labels.attention import AttentionMaps
 from pipelines.labels.cells import Cells, sample_cells
@@ -110,21 +107,28 @@ _GROUPS: dict[str, tuple[type, dict[str, str]]] = {
     "cells": (Cells, {"features": "cells", "places": "places"}),
 }
 _ARRAYS = ("recognised", "windows", "named")
+_MEMBERS = slice(-12, -10)  # bytes of a zip archive without a comment that count its members
 
 
 def load_cues(path: Path) -> PictureCues | None:
     """Read what `PictureCues.save` wrote; return None if the file is missing or damaged."""
     try:
-        with open_regular(path) as file, np.load(file, allow_pickle=False) as content:
+        with open_regular(path) as file:
+            archive = file.read()
+        with np.load(io.BytesIO(archive), allow_pickle=False) as content:
             height, width = content["size"].tolist()
             rles = [{"size": [height, width], "counts": str(counts)} for counts in content["masks"]]
             masks = decode_masks(rles, height, width).astype(bool)
             rest: dict[str, Any] = {name: content[name] for name in _ARRAYS if name in content}
+            known = {"size", "masks", "scores", *rest}
             for name, (group, keys) in _GROUPS.items():
                 if all(key in content for key in keys.values()):
+                    known |= set(keys.values())
                     rest[name] = group(**{field: _number_or_array(content[key]) for field, key in keys.items()})
-            return PictureCues(masks, content["scores"], **rest)
-    except (InputError, OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+            # A damaged directory must not make a field look as if it had never been written.
+            is_whole = set(content.files) == known and len(known) == int.from_bytes(archive[_MEMBERS], "little")
+            return PictureCues(masks, content["scores"], **rest) if is_whole else None
+    except Exception:  # a damaged archive fails in as many ways as there are headers
         return None
 
 

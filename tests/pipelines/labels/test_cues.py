@@ -1,3 +1,4 @@
+import random
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -65,9 +66,10 @@ def equal(first: Any, second: Any) -> bool:
     return bool(np.array_equal(first, second, equal_nan=np.asarray(first).dtype.kind == "f"))
 
 
-def test_cues_come_back_from_their_file_as_they_were(tmp_path: Path):
+def whole_cues() -> PictureCues:
+    """Make cues with every field."""
     generator = np.random.default_rng(0)
-    cues = PictureCues(
+    return PictureCues(
         generator.random((3, 6, 8)) < 0.5,
         generator.random(3).astype(np.float32),
         KeywordMaps(generator.random((2, 3, 4)).astype(np.float32), 12.5),
@@ -77,6 +79,10 @@ def test_cues_come_back_from_their_file_as_they_were(tmp_path: Path):
         np.float32([[[0.5, -7]], [[np.nan, np.nan]]]),
         np.int64([0, 12, 8]),
     )
+
+
+def test_cues_come_back_from_their_file_as_they_were(tmp_path: Path):
+    cues = whole_cues()
     # Every field is set, or this test could not see that the file forgets one that was added later.
     assert not any(value is None for value in vars(cues).values())
     cues.save(tmp_path / "folder" / "a.npz")
@@ -99,3 +105,20 @@ def test_a_missing_or_damaged_file_holds_no_cues(tmp_path: Path):
     assert load_cues(tmp_path / "none.npz") is None
     (tmp_path / "half.npz").write_bytes(b"PK\x03\x04 half a file")
     assert load_cues(tmp_path / "half.npz") is None
+    np.save(tmp_path / "plain.npy", np.zeros(3))
+    (tmp_path / "plain.npy").rename(tmp_path / "plain.npz")
+    assert load_cues(tmp_path / "plain.npz") is None
+    np.savez(tmp_path / "flat.npz", size=np.array(6), masks=np.array([], np.str_), scores=np.zeros(0, np.float32))
+    assert load_cues(tmp_path / "flat.npz") is None
+
+
+def test_a_damaged_byte_makes_a_file_without_cues_or_changes_nothing(tmp_path: Path):
+    cues, path, dice = whole_cues(), tmp_path / "a.npz", random.Random(0)
+    cues.save(path)
+    content = path.read_bytes()
+    directory = content.index(b"PK\x01\x02")  # the members before it have checksums of their own
+    places = dice.sample(range(directory, len(content)), 200) + dice.sample(range(directory), 50)
+    for place in places:
+        path.write_bytes(content[:place] + bytes([content[place] ^ dice.randrange(1, 256)]) + content[place + 1 :])
+        loaded = load_cues(path)
+        assert loaded is None or equal(loaded, cues), place
