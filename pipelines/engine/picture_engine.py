@@ -72,5 +72,7 @@ def _read_by_workers(config: Config, pictures: Sequence[Any]) -> Iterator[tuple[
             yield "--trunk-weights", trunk_weights
         if config.instances is not None:
             yield "--instances", config.instances
+        if config.reviewed is not None:
+            yield "--reviewed", config.reviewed
     for picture in {str(pictures[place]): pictures[place] for place in (0, len(pictures) // 2, -1)}.values():
         yield "--images", getattr(picture, "tar", picture)

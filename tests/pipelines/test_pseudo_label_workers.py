@@ -85,3 +85,24 @@ def test_a_signal_during_the_training_of_attention_stops_the_command(
         with pytest.raises(Stopped, match="before the attention network was trained; start the same command again"):
             pseudo_label.pseudo_label(settings_of(tmp_path, fill=True), Events())
     assert pseudo_label.pseudo_label(settings_of(tmp_path, fill=True), Events())["labelled"] == 2
+
+
+def test_every_file_that_a_worker_opens_is_compared_between_machines(tmp_path: Path):
+    files = {
+        "weights": tmp_path / "weights.pt",
+        "segmenter": tmp_path / "deeplab.pt",
+        "trunk_weights": str(tmp_path / "trunk.pt"),
+        "reviewed": tmp_path / "reviewed",
+    }
+    for name in ("weights.pt", "deeplab.pt", "trunk.pt"):
+        (tmp_path / name).touch()
+    pictures = [tmp_path / f"{number}.png" for number in range(5)]
+    assert set(picture_engine._read_by_workers(settings_of(tmp_path, **files), pictures)) == {
+        ("--weights", tmp_path / "weights.pt"),
+        ("--segmenter", tmp_path / "deeplab.pt"),
+        ("--trunk-weights", tmp_path / "trunk.pt"),
+        ("--reviewed", tmp_path / "reviewed"),
+        *(("--images", pictures[number]) for number in (0, 2, 4)),
+    }
+    masks = settings_of(tmp_path, weights=None, instances=tmp_path / "masks.json")
+    assert ("--instances", tmp_path / "masks.json") in picture_engine._read_by_workers(masks, pictures)
