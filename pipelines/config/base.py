@@ -66,8 +66,8 @@ PRESET_STEPS = "Optimiser steps. Unset: the number of the preset."
 REPORT = "Write report.html beside the result: pictures, curves, figures and settings in one file."
 RESUME = "Continue the run in --run with the settings saved there."
 SALIENT_WEIGHTS = (
-    "Salient-instance network: run folder (its best checkpoint), file, or builtin for the one that ships. Unset: "
-    "runs/s4net if it has a network, else builtin."
+    "Salient-instance network: run folder (its best checkpoint, else the last), file, or builtin for the one that "
+    "ships. Unset: runs/s4net if it has a network, else builtin."
 )
 RETRY_FAILED = "Try pictures again that failed before."
 SEED = "Seed of every random choice."

@@ -32,7 +32,8 @@ class BenchConfig(CommonConfig):
     trunk: str = opt("resnet50", f"Trunk of S4Net if --weights is not given. {TRUNK_WORDS}", check=require_trunks)
     weights: Path | None = opt(
         None,
-        "Trained network to time: run folder (its best checkpoint) or file. Unset: random weights, equally fast.",
+        "Trained network to time: run folder (its best checkpoint, else the last) or file. Unset: random weights, "
+        "equally fast.",
         words=WEIGHT_WORDS,
         must_be="weights",
     )

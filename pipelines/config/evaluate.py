@@ -22,8 +22,8 @@ class EvaluateConfig(CommonConfig):
     split: str = opt("val", "List of the VOC folder to evaluate on.", check=require_list_name)
     weights: Path | None = opt(
         None,
-        "Network to evaluate: run folder (its best checkpoint) or file. Unset: runs/deeplab for label maps, the "
-        "network that pseudo-label takes for instances.",
+        "Network to evaluate: run folder (its best checkpoint, else the last) or file. Unset: runs/deeplab for label "
+        "maps, the network that pseudo-label takes for instances.",
         words=WEIGHT_WORDS,
         must_be="weights",
     )

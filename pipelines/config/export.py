@@ -19,8 +19,8 @@ class ExportConfig(StageConfig):
 
     weights: Path = opt(
         None,
-        "DeepLab or S4Net: run folder (its best checkpoint), file, or builtin for the S4Net that ships. Unset: the "
-        "newest run in runs, else builtin.",
+        "DeepLab or S4Net: run folder (its best checkpoint, else the last), file, or builtin for the S4Net that ships. "
+        "Unset: the newest run in runs, else builtin.",
         words=WEIGHT_WORDS,
         must_be="weights",
         found=True,

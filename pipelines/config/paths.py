@@ -11,7 +11,7 @@ from typing import Any
 
 from pipelines.config.outputs import place_faults
 from pipelines.config.setting import Config, Existing, StageConfig, Tell, flag_of, limits_of
-from pipelines.config.usual_places import weights_file
+from pipelines.config.usual_places import has_last_alone, weights_file
 from pipelines.errors import ConfigError, InputError, S4Error, nearest_name, raise_all
 from pipelines.files import read_json
 from pipelines.stores.address import Address
@@ -37,7 +37,8 @@ def prepared(config: Config, tell: Tell) -> Config:
 
     Args:
         config: Settings of a command.
-        tell: Receives a line for each path that was found; see `StageConfig.located`.
+        tell: Receives a line for each path that was found, see `StageConfig.located`, and for each run without a best
+            checkpoint.
 
     Raises:
         InputError: Paths lead nowhere. The error tells all of them.
@@ -52,7 +53,18 @@ def prepared(config: Config, tell: Tell) -> Config:
         missing.append(error)
     # Two settings may lead to the same store.
     raise_all(list({str(fault): fault for fault in [*_faults(config), *missing]}.values()))
+    for flag, run in _unevaluated(config):
+        tell(f"{flag} {run}: no checkpoints/best.pt, so checkpoints/last.pt is taken")
     return config
+
+
+def _unevaluated(config: StageConfig) -> Iterator[tuple[str, Path]]:
+    """Yield flag and folder of the runs that have a last checkpoint alone."""
+    for setting in fields(config):
+        limits, value = limits_of(setting), getattr(config, setting.name)
+        if limits.must_be == "weights" and value is not None and not (limits.to_begin and goes_on(config)):
+            runs = map(to_path, value if isinstance(value, tuple) else (value,))
+            yield from ((flag_of(setting.name), run) for run in runs if has_last_alone(run))
 
 
 def _faults(config: StageConfig) -> Iterator[S4Error]:

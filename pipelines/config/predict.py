@@ -60,8 +60,8 @@ class PredictConfig(CommonConfig):
     split: str = opt("test", "With --voc: the name of the list.", check=require_list_name)
     weights: Path = opt(
         None,
-        "DeepLab or S4Net: run folder (its best checkpoint), file, or builtin for the S4Net that ships. Unset: the "
-        "newest run in runs, else builtin.",
+        "DeepLab or S4Net: run folder (its best checkpoint, else the last), file, or builtin for the S4Net that ships. "
+        "Unset: the newest run in runs, else builtin.",
         words=WEIGHT_WORDS,
         must_be="weights",
         found=True,

@@ -96,8 +96,8 @@ class PseudoLabelConfig(CommonConfig):
     flip: bool = opt(False, "Average the salient-instance network over the picture and its mirror image.")
     segmenter: Path | None = opt(
         None,
-        "DeepLab of an earlier round: run folder (its best checkpoint) or file. Labels then combine the instances with "
-        "the probabilities that the DeepLab gives to the keywords of the picture.",
+        "DeepLab of an earlier round: run folder (its best checkpoint, else the last) or file. Labels then combine the "
+        "instances with the probabilities that the DeepLab gives to the keywords of the picture.",
         must_be="weights",
         elsewhere=True,
     )

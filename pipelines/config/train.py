@@ -82,8 +82,8 @@ class TrainConfig(CommonConfig):
     run: Path = opt(S4NET_RUN, "Folder of this run. The command creates the folder.", may_change=True, writes="run")
     start_from: Path | None = opt(
         None,
-        "Trained S4Net to fine-tune: run folder (its best checkpoint), file, or builtin for the one that ships. "
-        "--preset, --trunk, --roi and --alpha are those of this network.",
+        "Trained S4Net to fine-tune: run folder (its best checkpoint, else the last), file, or builtin for the one "
+        "that ships. --preset, --trunk, --roi and --alpha are those of this network.",
         words=WEIGHT_WORDS,
         must_be="weights",
         to_begin=True,

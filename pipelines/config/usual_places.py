@@ -19,6 +19,7 @@ BUILTIN = "builtin"
 
 _BUILTIN_FILE = Path(__file__).parent.parent / "networks" / "s4net-lite0.safetensors"
 _PICTURES = "pictures.json"
+_LAST = "last.pt"
 
 
 def builtin_file() -> Path | None:
@@ -28,6 +29,8 @@ def builtin_file() -> Path | None:
 
 def weights_file(weights: Path) -> Path:
     """Return the checkpoint that `--weights` means: the best one of a run folder, the file itself, or what ships.
+
+    A run that was stopped before its first evaluation has no best checkpoint. Its last one is taken then.
 
     Raises:
         InputError: There is no such file, or the run has no checkpoint yet [weights-missing].
@@ -46,7 +49,7 @@ def weights_file(weights: Path) -> Path:
     found = _checkpoint(weights)
     if found is None:
         raise InputError(
-            f"{weights}: no checkpoints/best.pt in this folder, a run folder expected; train it first",
+            f"{weights}: no checkpoints/best.pt or last.pt in this folder, a run folder expected; train it first",
             "weights-missing",
         )
     return found
@@ -54,8 +57,14 @@ def weights_file(weights: Path) -> Path:
 
 def _checkpoint(run: Path) -> Path | None:
     """Return the best checkpoint of a run folder, or else the last one."""
-    paths = (run / "checkpoints" / name for name in ("best.pt", "last.pt"))
+    paths = (run / "checkpoints" / name for name in ("best.pt", _LAST))
     return next((path for path in paths if path.is_file()), None)
+
+
+def has_last_alone(weights: Path) -> bool:
+    """Return whether a network is a run folder with a last checkpoint and no best one."""
+    found = _checkpoint(weights) if weights.is_dir() else None
+    return found is not None and found.name == _LAST
 
 
 def salient_network(flag: str, example: str, tell: Tell) -> Path:

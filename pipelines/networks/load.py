@@ -44,7 +44,7 @@ def load_s4net(
     """Load a trained S4Net.
 
     Args:
-        weights: Run folder (its best checkpoint), checkpoint, or `builtin` for the network that ships.
+        weights: Run folder (its best checkpoint, else the last), checkpoint, or `builtin` for the network that ships.
         min_score: Boxes whose instances cannot reach this score do not reach the mask branch. This saves their time.
             Instances with a lower score may still be among those returned.
         flip: Whether to read the mirror image too, for twice the time.
@@ -148,7 +148,7 @@ def load_deeplab(
     """Load a trained DeepLab.
 
     Args:
-        weights: Run folder (its best checkpoint) or checkpoint.
+        weights: Run folder (its best checkpoint, else the last) or checkpoint.
         ignore_presence: Whether pixels alone decide. Else the network holds down the classes that it does not see in
             the picture as a whole, which is of no use where it is known what a picture shows.
         device: auto, cpu, cuda or cuda:N.

@@ -5,7 +5,7 @@ from pipelines.rules.entry import Rule
 MACHINE = {
     "weights-missing": Rule(
         "There are no weights at this path, or the run has no checkpoint yet.",
-        "--weights runs/s4net: no checkpoints/best.pt in this folder",
+        "--weights runs/s4net: no checkpoints/best.pt or last.pt in this folder",
         "Check the path, or train the network first.",
     ),
     "report-failed": Rule(

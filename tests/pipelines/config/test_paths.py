@@ -79,9 +79,21 @@ def test_what_was_left_out_and_is_not_there_is_told_with_the_rest(monkeypatch: p
 def test_weights_are_a_file_or_a_run_with_a_checkpoint() -> None:
     assert faults(PseudoLabelConfig(images=Path("pictures"), weights=Path("net.pt"))) == []
     (fault,) = faults(PseudoLabelConfig(images=Path("pictures"), weights=Path("pictures")))
-    assert fault.startswith("--weights pictures: no checkpoints/best.pt in this folder")
+    assert fault.startswith("--weights pictures: no checkpoints/best.pt or last.pt in this folder")
     (fault,) = faults(PseudoLabelConfig(images=Path("pictures"), weights=Path("met.pt")))
     assert fault.endswith("did you mean net.pt? [weights-missing]")
+
+
+def test_a_run_without_a_best_checkpoint_is_taken_with_a_word() -> None:
+    told: list[str] = []
+    for folder, name in (("stopped", "last.pt"), ("done", "last.pt"), ("done", "best.pt")):
+        Path(folder, "checkpoints").mkdir(parents=True, exist_ok=True)
+        Path(folder, "checkpoints", name).touch()
+    for weights in ("done", "net.pt", "builtin"):
+        prepared(PseudoLabelConfig(images=Path("pictures"), weights=Path(weights)), told.append)
+    assert told == []
+    prepared(PseudoLabelConfig(images=Path("pictures"), weights=Path("stopped")), told.append)
+    assert told == ["--weights stopped: no checkpoints/best.pt, so checkpoints/last.pt is taken"]
 
 
 def test_a_folder_that_is_no_voc_folder_is_said_to_be_none() -> None:
