@@ -92,7 +92,11 @@ class YoloFolder:
             elif values:
                 number, *shares = values
                 corners = np.reshape(shares[: len(shares) // 2 * 2], (-1, 2))
-                found.append((int(number), corners, shares[-1] if len(shares) % 2 else None))
+                score = shares[-1] if len(shares) % 2 else None
+                if score is not None and not 0 <= score <= 1:  # a corner may lie outside, a score may not
+                    self._notes.left_out(f"{self.path}: lines left out, because their score is not 0 to 1", where)
+                    continue
+                found.append((int(number), corners, score))
         return found
 
 

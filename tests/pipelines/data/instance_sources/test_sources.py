@@ -235,6 +235,22 @@ def test_names_of_yolo_are_read_in_every_form(name: str, text: str, tmp_path: Pa
     assert found.scores.tolist() == [1, 0.25, 1]  # an odd number at the end is the score
 
 
+@pytest.mark.parametrize("score", ["1.05", "-0.05"])  # a corner may lie as far outside
+def test_lines_of_yolo_with_a_score_beyond_0_to_1_are_left_out(score: str, tmp_path: Path) -> None:
+    shares = "0.0 0.0 1.0 0.0 1.0 1.05"
+    write(tmp_path / "yolo" / "a.txt", f"0 {shares} {score}\n0 {shares} 1.0\n0 {shares} 0\n")
+    _, found, told = look(tmp_path, tmp_path / "yolo", "sub/a")
+    assert found.scores.tolist() == [1, 0]
+    assert "warning: yolo: lines left out, because their score is not 0 to 1: 1 (sub/a, line 1)" in told
+
+
+@pytest.mark.parametrize("score", [1.05, -0.05, float("nan"), 1e300])
+def test_a_list_of_results_with_a_score_beyond_0_to_1_is_refused(score: float, tmp_path: Path) -> None:
+    entry = {"image_id": "a", "segmentation": RLES[0], "score": score}
+    with pytest.raises(InputError, match=r"scores are .*scores of 0 to 1 expected.*coco-mask"):
+        look(tmp_path, write(tmp_path / "r.json", [entry]), "a")
+
+
 def test_lines_of_yolo_without_a_mask_are_left_out(tmp_path: Path) -> None:
     shares = " ".join(map(str, SHARES[0]))
     write(tmp_path / "yolo" / "a.txt", f"0 0.5 0.5 0.2 0.2\n0 {shares}\n\n0 a b\n0 {shares.replace('0.0', '7')}\n")
