@@ -215,7 +215,7 @@ def label_settings(config: PseudoLabelConfig, plan: LabelPlan) -> dict[str, Any]
         configuration["crf_preset"] = config.crf_preset
     if plan.recognise:
         configuration["recognise"] = "imagenet"
-    if plan.strategy != "single":
+    if plan.strategy != "single" or _has_other_random_trunk(config, plan):
         configuration["seed"] = config.seed
     if plan.uses_attention or plan.recognise:
         source = config.trunk_weights
@@ -236,6 +236,14 @@ def label_settings(config: PseudoLabelConfig, plan: LabelPlan) -> dict[str, Any]
     if config.segmenter is not None:
         settings["segmenter_sha256"] = weights_sha256(weights_file(config.segmenter))
     return settings
+
+
+def _has_other_random_trunk(config: PseudoLabelConfig, plan: LabelPlan) -> bool:
+    """Return whether attention reads a trunk whose random weights are not those of the usual seed.
+
+    Settings of folders with the usual seed, of strategy single, have never named it.
+    """
+    return plan.uses_attention and config.trunk_weights == "none" and config.seed != PseudoLabelConfig.seed
 
 
 def check_earlier(folder: Path, settings: Mapping[str, Any]) -> None:

@@ -56,3 +56,31 @@ def test_instances_are_recognised_by_default_where_every_keyword_can_be(
     assert ("recognise" in label_settings(config, plan)["configuration"]) is expected
     err = capsys.readouterr().err
     assert err.startswith(told) if told else err == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "strategy", "named"),
+    [
+        ({}, "single", False),  # nothing is drawn
+        ({"fill": True, "trunk_weights": "imagenet"}, "single", False),
+        ({"fill": True}, "single", True),
+        ({"cells": "on"}, "single", True),
+        ({"assign": "random"}, "random", True),
+        ({"fill": True, "seed": 0}, "single", False),  # the usual seed, which no folder of this strategy has named
+    ],
+)
+def test_the_seed_is_a_setting_of_the_labels_where_they_depend_on_it(
+    tmp_path: Path, given: dict[str, object], strategy: str, named: bool
+) -> None:
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (4, 3)).save(tmp_path / "images" / "p0.png")
+    write_weights(tmp_path / "weights.pt")
+    (tmp_path / "keywords.csv").write_text("image,keywords\np0,cat\n")
+    settings: dict[str, object] = {
+        "images": tmp_path / "images", "weights": tmp_path / "weights.pt", "keywords": str(tmp_path / "keywords.csv"),
+        "out": tmp_path / "labels", "trunk_weights": "none", "seed": 5,
+    }  # fmt: skip
+    config = PseudoLabelConfig(**settings | given)  # type: ignore[arg-type]
+    plan = make_plan(config, Events())
+    assert plan.strategy == strategy
+    assert ("seed" in label_settings(config, plan)["configuration"]) is named
