@@ -1,5 +1,6 @@
 import os
 import pickle
+import random
 from pathlib import Path
 
 import numpy as np
@@ -78,3 +79,26 @@ def test_other_content_is_refused(tmp_path: Path) -> None:
             load_npy_dict(tmp_path / name)
     with pytest.raises(InputError, match="file-missing"):
         load_npy_dict(tmp_path / "none.npy")
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
+def test_a_damaged_byte_is_refused_or_changes_the_content_alone(protocol: int, tmp_path: Path) -> None:
+    """NumPy's own parts would read foreign memory here, and Python's fast reader would take memory without end."""
+    path, dice = tmp_path / "a.npy", random.Random(protocol)
+    save(path, {"a": np.array([0, 1], np.float32), "b": np.array(["x"]), "c": np.float64(1)}, protocol)
+    content = path.read_bytes()
+    for place in dice.sample(range(118, len(content)), 200):  # what lies before is the header of the format
+        path.write_bytes(content[:place] + bytes([content[place] ^ dice.randrange(1, 256)]) + content[place + 1 :])
+        try:
+            assert isinstance(load_npy_dict(path), dict)
+        except InputError as error:
+            assert error.rule in ("npy-damaged", "npy-unsafe"), place
+
+
+def test_an_array_has_the_values_that_its_shape_says(tmp_path: Path) -> None:
+    save(tmp_path / "a.npy", {"x": np.array([1, 2], np.float32)}, 2)
+    content = (tmp_path / "a.npy").read_bytes()
+    one = content.index(b"K\x01K\x02\x85") + 3  # version 1, shape (2,)
+    (tmp_path / "a.npy").write_bytes(content[:one] + b"\x03" + content[one + 1 :])
+    with pytest.raises(InputError, match="npy-damaged"):
+        load_npy_dict(tmp_path / "a.npy")
