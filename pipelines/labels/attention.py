@@ -18,7 +18,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -27,6 +27,7 @@ from deeplab.build import build_attention
 from pipelines.config import PseudoLabelConfig
 from pipelines.data.classes import ClassList, Keywords
 from pipelines.data.images import ImageFile, open_working_picture
+from pipelines.engine.checkpoint import tensors_sha256
 from pipelines.engine.distributed import choose_device
 from pipelines.engine.picture_steps import Step, one_by_one
 from pipelines.engine.precision import autocast
@@ -119,7 +120,7 @@ class AttentionMaps:
             "bias": _bias(self.net).detach().cpu(),
             "unit": torch.tensor(self.unit, dtype=torch.float64),
         }
-        content = save(tensors, metadata={"fingerprint": fingerprint})
+        content = save(tensors, metadata={"fingerprint": f"{fingerprint} {tensors_sha256(tensors)}"})
         atomic_write(path, lambda file: file.write(content))
 
 
@@ -239,10 +240,14 @@ def load_attention(
     try:
         require_regular(path)
         with local_copy(path) as copy, safe_open(copy, framework="pt") as file:
-            if (file.metadata() or {}).get("fingerprint") != fingerprint:
+            # One entry for both: entries of a header have no order, and equal networks shall give equal bytes.
+            written, _, sha256 = (file.metadata() or {}).get("fingerprint", "").partition(" ")
+            if written != fingerprint:
                 return None
             tensors = {name: file.get_tensor(name) for name in ("weight", "bias", "unit")}
-    except (InputError, OSError, SafetensorError):
+    except Exception:  # the reader's own errors, and those of types that torch does not know
+        return None
+    if sha256 and sha256 != tensors_sha256(tensors):  # older files are without
         return None
     net = _new_net(trunk, len(classes.names), trunk_state, seed, device)
     _set_classifier(net, tensors["weight"], tensors["bias"])

@@ -1,9 +1,11 @@
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from deeplab.build import build_attention
 from pipelines.data.classes import ClassList, Keywords
@@ -117,6 +119,27 @@ def test_a_file_of_another_fingerprint_or_none_is_not_loaded(data, tmp_path: Pat
     assert load_attention(path, "other", CLASSES, TRUNK, None, 0, CPU) is None
     path.write_bytes(path.read_bytes()[:50])
     assert load_attention(path, "print", CLASSES, TRUNK, None, 0, CPU) is None
+
+
+def test_a_damaged_byte_makes_a_file_that_is_not_loaded_or_changes_nothing(tmp_path: Path, monkeypatch):
+    net = attention_maps._new_net(TRUNK, 2, None, 0, CPU)
+    monkeypatch.setattr(attention_maps, "_new_net", lambda *_: net)
+    weight, path, dice = net.classifier.weight.clone(), tmp_path / "a.safetensors", random.Random(0)
+    AttentionMaps(net, 2.5, CPU, "fp32").save(path, "print")
+    content = path.read_bytes()
+    header = 8 + int.from_bytes(content[:8], "little")
+    for place in dice.sample(range(header), 200) + dice.sample(range(header, len(content)), 100):
+        path.write_bytes(content[:place] + bytes([content[place] ^ dice.randrange(1, 256)]) + content[place + 1 :])
+        loaded = load_attention(path, "print", CLASSES, TRUNK, None, 0, CPU)
+        assert loaded is None or (loaded.unit == 2.5 and torch.equal(loaded.net.classifier.weight, weight)), place
+
+
+def test_a_file_of_an_earlier_version_has_no_hash_and_is_loaded(tmp_path: Path):
+    net = attention_maps._new_net(TRUNK, 2, None, 0, CPU)
+    tensors = {"weight": net.classifier.weight.clone(), "bias": torch.zeros(2), "unit": torch.tensor(2.5)}
+    save_file(tensors, tmp_path / "a.safetensors", metadata={"fingerprint": "print"})
+    loaded = load_attention(tmp_path / "a.safetensors", "print", CLASSES, TRUNK, None, 0, CPU)
+    assert loaded is not None and loaded.unit == 2.5
 
 
 def test_the_fingerprint_follows_every_input():
