@@ -2,6 +2,7 @@ import bz2
 import gzip
 import io
 import lzma
+import random
 import subprocess
 import sys
 import tarfile
@@ -258,3 +259,15 @@ def test_names_that_are_not_utf8_are_found(tmp_path: Path) -> None:
     content[148:156] = b"%06o\0 " % sum(content[:512])
     path.write_bytes(content)
     assert list(find_images(tmp_path)) == ["s/bild\udcff"]
+
+
+def test_a_damaged_byte_of_a_header_is_an_error_or_changes_what_it_says(tmp_path: Path) -> None:
+    path, dice = write_tar(tmp_path / "a.tar", ("a.png", b"x" * 20), ("a.cls", b"1")), random.Random(0)
+    whole = path.read_bytes()
+    for place in dice.sample(range(512), 150) + dice.sample(range(1024, 1536), 50):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ dice.randrange(1, 256)]) + whole[place + 1 :])
+        try:
+            pictures, _ = index_tar(path, (".png",))
+            assert all(len(read_member(one, 100)) <= 100 for one in pictures)
+        except InputError as error:
+            assert error.rule.startswith(("shard-", "image-id-")), place

@@ -5,6 +5,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -341,3 +342,17 @@ def test_tensors_of_which_torch_warns_are_refused_without_its_warning(
             load_checkpoint(path)
     assert told == []
     assert caught.value.rule == "weights-damaged" and str(path) in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["a.pt", "a.safetensors"])
+def test_a_damaged_byte_is_an_error_or_leaves_the_tensors_as_they_were(tmp_path, name):
+    content, path, dice = {"kind": "s4net", "model": {"w": torch.arange(6.0).reshape(2, 3)}}, tmp_path / name, Random(0)
+    pack_checkpoint(content, path) if path.suffix == ".safetensors" else save_checkpoint(path, content)
+    whole = path.read_bytes()
+    for place in dice.sample(range(len(whole)), 150):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ dice.randrange(1, 256)]) + whole[place + 1 :])
+        try:
+            model = load_checkpoint(path).get("model", {})  # without tensors, every user of the file refuses it
+            assert not model or torch.equal(model["w"], content["model"]["w"]), place
+        except InputError as error:
+            assert error.rule in ("weights-damaged", "weights-unsafe"), place
