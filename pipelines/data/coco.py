@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.coco_file import CocoImage, read_coco_file
+from pipelines.data.coco_file import CocoImage, read_coco_file, reject_doubled
 from pipelines.data.coco_masks import MaskReader, any_drawn_before_exif
 from pipelines.data.images import Frame, picture_files, picture_frame, strip_image_suffix
 from pipelines.data.notes import Notes, first_names
@@ -120,7 +120,7 @@ def _find_pictures(file: Path, names: Sequence[str], images: Path, notes: Notes)
             "expected all of them; check --images",
             "coco-picture-missing",
         )
-    _reject_doubled(file, [(name, strip_image_suffix(found[name].relative_to(images).as_posix())) for name in names])
+    reject_doubled(file, [(name, strip_image_suffix(found[name].relative_to(images).as_posix())) for name in names])
     return [found[name] for name in names]
 
 
@@ -132,26 +132,13 @@ def _matched(file: Path, names: Sequence[str], images: Path, notes: Notes) -> di
     by_id: dict[str, list[Path]] = {}
     for path in picture_files(images):
         by_id.setdefault(strip_image_suffix(path.relative_to(images).as_posix()), []).append(path)
-    matched = PictureNames(by_id, notes).match(names, str(file))
+    matched = PictureNames({image_id: paths[0] for image_id, paths in by_id.items()}, notes).match(names, str(file))
     return {name: by_id[image_id][0] for name, image_id in matched.items() if len(by_id[image_id]) == 1} | found
 
 
 def _is_inside(name: str) -> bool:
     inside = PurePosixPath(name)
     return not inside.is_absolute() and ".." not in inside.parts
-
-
-def _reject_doubled(file: Path, names: Sequence[tuple[str, str]]) -> None:
-    """Refuse pairs (name in the file, image_id) of which two share an image_id."""
-    first: dict[str, str] = {}
-    for name, image_id in names:
-        if image_id in first:
-            raise InputError(
-                f"{file}: {first[image_id]} and {name} share the name {image_id!r}, expected one entry per picture; "
-                "remove or rename one",
-                "coco-image-twice",
-            )
-        first[image_id] = name
 
 
 def _reject_sizes(file: Path, listed: Sequence[CocoImage], frames: Sequence[Frame]) -> None:

@@ -6,6 +6,7 @@ that polygons cannot express, such as one with a hole or of two parts.
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,23 @@ def read_coco_file(path: Path, notes: Notes, content: Any = None, crowds: bool =
     for key, image in images.items():
         image.annotations.extend(a for a in annotations[key] if crowds or not _is_crowd(path, a, own, notes))
     return list(images.values())
+
+
+def reject_doubled(file: Path, names: Iterable[tuple[str, str]]) -> None:
+    """Refuse pairs (name in the file, image_id) of which two share an image_id.
+
+    Raises:
+        InputError: Two do [coco-image-twice].
+    """
+    first: dict[str, str] = {}
+    for name, image_id in names:
+        if image_id in first:
+            raise InputError(
+                f"{file}: {first[image_id]} and {name} share the name {image_id!r}, expected one entry per picture; "
+                "remove or rename one",
+                "coco-image-twice",
+            )
+        first[image_id] = name
 
 
 def as_key(value: Any) -> Key | None:

@@ -118,10 +118,11 @@ def _read_coco(path: Path, notes: Notes) -> Named:
         if not error.rule.startswith("coco"):
             raise
         raise InputError(error.message, "keywords-file") from error
-    words = {image.file_name: {a.category for a in image.annotations if a.category} for image in listed}
-    if any(image.annotations for image in listed) and not any(words.values()):
+    # A picture that is listed twice comes twice, and the words of both are its own.
+    words = [(image.file_name, {a.category for a in image.annotations if a.category}) for image in listed]
+    if any(image.annotations for image in listed) and not any(some for _, some in words):
         raise damaged(f"{path}: no annotation has a category with a name", "categories with id and name")
-    yield from ((name, some) for name, some in words.items() if some)
+    yield from ((name, some) for name, some in words if some)
 
 
 def _read_sbd(folder: Path, images: Iterable[str]) -> Named:

@@ -236,9 +236,12 @@ class _Source:
     def _sort(self, said: _Said, named: Sequence[tuple[str, Iterable[str]]]) -> None:
         """Give the words to the pictures that are meant."""
         wanted = self.wanted()
-        matched = PictureNames(self.images, self.notes).match([name for name, _ in named], said.where)
-        missing = dict.fromkeys(_plain(name) for name, _ in named if name not in matched)
-        said.missing += [image_id for image_id in missing if wanted is None or image_id in wanted]
+        names = [name for name, _ in named]
+        matched = PictureNames(self.images, self.notes).match(names, said.where, spellings=True)
+        missing = {name: _plain(name) for name in names if name not in matched}
+        asked = [(name, image_id) for name, image_id in missing.items() if wanted is None or image_id in wanted]
+        # Of `a.jpg` and `a.png` one may be here: then the whole name tells which one is not.
+        said.missing += dict.fromkeys(name if image_id in self.images else image_id for name, image_id in asked)
         for name, some in named:
             image_id = matched.get(name)
             if image_id is not None and (wanted is None or image_id in wanted):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.data.coco_file import read_coco_file
+from pipelines.data.coco_file import read_coco_file, reject_doubled
 from pipelines.data.images import ImageFile
 from pipelines.data.instance_sources.annotations import AnnotatedPicture, AnnotationSource
 from pipelines.data.instance_sources.picture_masks import reject_strangers
@@ -22,9 +22,12 @@ def open_coco(path: Path, content: Any, images: Mapping[str, ImageFile], notes: 
         notes: Told what is left out, matched, scaled or turned.
 
     Raises:
-        InputError: The content is no COCO JSON [coco-*], or it lists none of the pictures [masks-none].
+        InputError: The content is no COCO JSON [coco-*], it lists a picture twice [coco-image-twice], or none of the
+            pictures [masks-none].
     """
-    listed = {image.file_name: image for image in read_coco_file(path, notes, content)}
+    several = read_coco_file(path, notes, content)
+    listed = {image.file_name: image for image in several}
+    reject_doubled(path, [(image.file_name, image.file_name) for image in several])
     matched = PictureNames(images, notes).match(listed, str(path))
     reject_strangers(path, matched, listed, images)
     pictures = {

@@ -52,15 +52,18 @@ def open_result_list(path: Path, content: list[Any], images: Mapping[str, ImageF
             "results-boxes",
         )
     matched = _pictures_of(path, found, images, notes)
-    pictures = {image_id: AnnotatedPicture(path, None, []) for image_id in images}
-    pictures |= {image_id: AnnotatedPicture(path, None, found[key]) for key, image_id in matched.items()}
+    results: dict[str, list[Annotation]] = {image_id: [] for image_id in images}
+    for key, image_id in matched.items():  # a picture may be named in several ways
+        results[image_id] += found[key]
+    pictures = {image_id: AnnotatedPicture(path, None, own) for image_id, own in results.items()}
     return AnnotationSource(path, [path], pictures, images, notes)
 
 
 def _pictures_of(path: Path, keys: Iterable[Key], images: Mapping[str, ImageFile], notes: Notes) -> dict[Key, str]:
     """Return the image id of each key that means a picture."""
     names = {str(key): key for key in keys}
-    matched = {names[name]: image_id for name, image_id in PictureNames(images, notes).match(names, str(path)).items()}
+    known = PictureNames(images, notes).match(names, str(path), spellings=True)
+    matched = {names[name]: image_id for name, image_id in known.items()}
     numbered: dict[int, list[str]] = defaultdict(list)
     for image_id in images:
         stem = PurePosixPath(image_id).name

@@ -182,6 +182,19 @@ def test_every_format_gives_the_same_table_for_the_same_pictures(layout: Layout,
         assert {PurePosixPath(image_id).name: words for image_id, words in found.items()} == table
 
 
+def test_a_picture_that_coco_lists_twice_has_the_categories_of_both(tmp_path: Path) -> None:
+    touch(tmp_path / "pictures" / "a.jpg")
+    content = {
+        "images": [{"id": n, "file_name": "a.jpg"} for n in (1, 2)],
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+        "annotations": [{"image_id": n, "category_id": n} for n in (1, 2)],
+    }
+    assert read(tmp_path, touch(tmp_path / "k.json", json.dumps(content))) == {"a": ("cat", "dog")}
+    content["images"][1]["file_name"] = "a.png"  # another picture, which is not here
+    with pytest.raises(InputError, match=r"1 of 2 pictures are not in the folder \(a\.png\)"):
+        read(tmp_path, touch(tmp_path / "k.json", json.dumps(content)))
+
+
 # --- what only shards have
 
 

@@ -1,4 +1,5 @@
 import io
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +37,34 @@ def test_a_base_name_must_be_unique_in_the_file_too() -> None:
     assert PictureNames(IDS).match(["p/b.jpg", "q/b.jpg"], "file") == {}
     # A picture that is named exactly takes no second name.
     assert PictureNames(IDS).match(["sub/b.jpg", "q/b.jpg"], "file") == {"sub/b.jpg": "sub/b"}
+
+
+@pytest.mark.parametrize(
+    ("file", "names", "own"),
+    [
+        (None, ["a.jpg", "a.png"], []),
+        ("a.jpg", ["a.jpg", "a.png"], ["a.jpg"]),
+        ("a.jpg", ["a.PNG", "a.JPG"], ["a.JPG"]),
+        ("a.bmp", ["a.jpg", "a.png"], []),
+        ("a.bmp", ["a.jpg"], ["a.jpg"]),  # another suffix, and nothing else that it could be
+        (None, ["a", "a.jpg"], []),
+        (None, ["JPEGImages/a.jpg", "a.jpg"], []),
+    ],
+)
+def test_two_names_never_mean_one_picture(file: str | None, names: list[str], own: list[str]) -> None:
+    stream = io.StringIO()
+    notes = Notes(Events(stream))
+    ids = ["a"] if file is None else {"a": Path(file)}
+    assert PictureNames(ids, notes).match(names, "found.json") == dict.fromkeys(own, "a")
+    notes.tell()
+    left = [name for name in names if name not in own]
+    what = "warning: found.json: names left out, because another one means the same picture"
+    assert stream.getvalue() == (f"{what}: {len(left)} ({', '.join(left)})\n" if left else "")
+
+
+def test_several_spellings_count_where_they_are_asked_for() -> None:
+    names = PictureNames({"a": Path("a.jpg")})
+    assert names.match(["a", "a.jpg", "./a.jpg", "a.png"], "file", spellings=True).keys() == {"a", "a.jpg", "./a.jpg"}
 
 
 def test_what_was_matched_by_its_base_name_is_told() -> None:

@@ -165,7 +165,33 @@ def test_categories_come_with_coco_and_yolo(tmp_path: Path) -> None:
     assert found.categories == ("cat", "dog") == tuple(source.categories("sub/a"))
 
 
+# --- COCO
+
+
+def test_masks_of_a_picture_with_another_suffix_are_not_taken(tmp_path: Path) -> None:
+    images = [{"id": n, "file_name": f"sub/a.{end}", "height": 6, "width": 8} for n, end in enumerate(("jpg", "png"))]
+    annotations = [{"id": n, "image_id": n, "segmentation": rle} for n, rle in enumerate(RLES)]
+    path = write(tmp_path / "found.json", listed(images=images, annotations=annotations))
+    _, found, told = look(tmp_path, path, "sub/a")
+    np.testing.assert_array_equal(found.masks, LEFT[None])
+    assert told == [
+        "warning: found.json: names left out, because another one means the same picture: 1 (sub/a.png)",
+    ]
+
+
+def test_a_picture_that_is_listed_twice_is_refused(tmp_path: Path) -> None:
+    images = [{"id": n, "file_name": "sub/a.jpg", "height": 6, "width": 8} for n in (1, 2)]
+    with pytest.raises(InputError, match=r"found\.json: sub/a\.jpg and sub/a\.jpg share.*coco-image-twice"):
+        look(tmp_path, write(tmp_path / "found.json", listed(images=images)), "sub/a")
+
+
 # --- lists of results
+
+
+def test_results_of_all_spellings_of_a_name_are_taken(tmp_path: Path) -> None:
+    entries = [{"image_id": n, "segmentation": r} for n, r in zip(("sub/a", "sub/a.jpg"), RLES, strict=True)]
+    _, found, _ = look(tmp_path, write(tmp_path / "r.json", entries), "sub/a")
+    np.testing.assert_array_equal(found.masks, np.stack([LEFT, RIGHT]))
 
 
 def test_numbers_are_those_in_the_names_of_the_pictures(tmp_path: Path) -> None:
