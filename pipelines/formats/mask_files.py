@@ -20,7 +20,8 @@ from pipelines.formats.losses import Losses
 from pipelines.formats.places import PicturePlaces, frame_of
 from pipelines.formats.target import TargetFolder
 
-_OF_INSTANCE = re.compile(r"\d+(?:_(.+))?")  # name of a file that holds one instance
+_WORD = r"(?=.*[^0-9_. -])"  # `001_cat` has a class, and `2007_000032` is the name of a picture
+_OF_INSTANCE = re.compile(rf"[0-9]+(?:_({_WORD}.+))?")  # name of a file that holds one instance
 _DIGITS = 3
 
 
@@ -40,15 +41,21 @@ def read_masks(folder: Path, form: str, places: PicturePlaces, notes: Notes) -> 
     pictures: Mapping[str, ImageFile]
     pictures = places.given if places.given is not None else {_id_of(name): file for name, file in files.items()}
     source = MaskFolder(folder, files, pictures, notes)
-    found = pictures if places.given is not None else places.find(source.ids, folder, [folder])
-    names = {class_name(_name_in(file)): None for file in source.files}
+    known = pictures if places.given is not None else places.find(source.ids, folder, [folder])
+    masks = set(source.files)
+    found = {image_id: file for image_id, file in known.items() if file not in masks}
+
+    def name_of(image_id: str, file: Path) -> str:
+        return class_name(_name_in(file) if source.is_folder(image_id) else "")
+
+    names = {name_of(image_id, file) for image_id in source.ids for file in source.files_of(image_id)}
 
     def read(image_id: str) -> AnnotatedPicture:
         file = found.get(image_id)
         values = open_mask(source.files_of(image_id)[0]).values
         frame = frame_of(file, (values.shape[0], values.shape[1]), image_id, folder)
         instances = [
-            Instance(encode_masks(mask[None])[0], class_name(_name_in(of_mask)))
+            Instance(encode_masks(mask[None])[0], name_of(image_id, of_mask))
             for of_mask, mask in source.masks(image_id, frame)
         ]
         name = image_id + (".jpg" if file is None else PurePosixPath(file.name).suffix)
@@ -66,6 +73,12 @@ def _id_of(name: str) -> str:
 def _name_in(file: Path) -> str:
     match = _OF_INSTANCE.fullmatch(file.stem)
     return unquote(match.group(1) or "") if match else ""
+
+
+def _quoted(name: str) -> str:
+    """Return the name of a class for a file; one of digits alone gets a mark that tells it from a number."""
+    text = quote(name, safe=" ")
+    return text if re.match(_WORD, text) else f"%{ord(text[0]):02X}{text[1:]}"
 
 
 class MaskFilesWriter:
@@ -86,8 +99,7 @@ class MaskFilesWriter:
                 continue
             written += 1
             pixels = np.where(instance.mask, np.uint8(255), np.uint8(0))
-            name = quote(instance.name, safe=" ")
-            self._target.add(f"{image_id}/{number:0{_DIGITS}d}_{name}.png", encode_png(pixels))
+            self._target.add(f"{image_id}/{number:0{_DIGITS}d}_{_quoted(instance.name)}.png", encode_png(pixels))
         if not written:
             losses.add("no-instance", image_id)
 

@@ -67,6 +67,10 @@ class MaskFolder:
         """Return the files of a picture that has masks."""
         return self._known[image_id]
 
+    def is_folder(self, image_id: str) -> bool:
+        """Return whether a picture has a folder of masks, and not a single file."""
+        return image_id in self._several
+
     def masks(self, image_id: str, frame: Frame) -> Iterator[tuple[Path, NDArray[np.bool_]]]:
         """Yield each mask of a picture [H, W], of the size that is shown, with its file.
 
@@ -75,7 +79,7 @@ class MaskFolder:
         """
         if image_id not in self._known:
             raise unlisted(self.path, image_id)
-        single = image_id not in self._several
+        single = not self.is_folder(image_id)
         for file in self._known[image_id]:
             picture = open_mask(file)
             try:

@@ -52,6 +52,39 @@ def test_every_mask_comes_back_to_the_pixel(tmp_path: Path, form: str) -> None:
     assert to == "masks" or found["b"].instances == ()
 
 
+NUMBERS = ("2007_000032", "train/2007_000033", "20240115_103000")
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form != "s4net-pickle"])
+def test_ids_and_classes_of_digits_come_back(tmp_path: Path, form: str) -> None:
+    source, (name, more) = write_scene(tmp_path), FORMS[form]
+    content = json.loads(source.read_text())
+    content["images"] = [content["images"][0] | {"id": n, "file_name": f"{i}.png"} for n, i in enumerate(NUMBERS)]
+    content["annotations"] = [content["annotations"][n] | {"image_id": n} for n in range(3)]
+    for category, new in zip(content["categories"], ("000032", "7", "1_2", "x"), strict=True):
+        category["name"] = new
+    source.write_text(json.dumps(content))
+    for image_id in NUMBERS:
+        (tmp_path / "pictures" / "train").mkdir(exist_ok=True)
+        Image.new("RGB", SIZE[::-1]).save(tmp_path / "pictures" / f"{image_id}.png")
+    run(source, form.split(",")[0], tmp_path / name, images=(tmp_path / "pictures",), **more)
+    found = {image_id: [i.name for i in picture.instances] for image_id, picture in read(tmp_path / name).items()}
+    assert found == dict(zip(NUMBERS, (["000032"], ["7"], ["1_2"]), strict=True))
+
+
+def test_maps_of_numbers_are_no_pictures_and_their_names_no_classes(tmp_path: Path) -> None:
+    for image_id in NUMBERS:
+        path = tmp_path / "maps" / f"{image_id}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(scene()["ring"] * np.uint8(1) + scene()["dot"] * np.uint8(2)).save(path)
+    found = read(tmp_path / "maps")
+    assert {image_id: [i.name for i in picture.instances] for image_id, picture in found.items()} == {
+        image_id: ["salient"] * 2 for image_id in NUMBERS
+    }
+    with pytest.raises(InputError, match=r"2007_000032.jpg: no such picture.*\[image-missing\]"):
+        run(tmp_path / "maps", "yolo-seg", tmp_path / "yolo")
+
+
 def test_scores_and_crowds_are_kept_where_the_form_has_a_place_for_them(tmp_path: Path) -> None:
     source, images = write_scene(tmp_path, scores=True), (tmp_path / "pictures",)
     for to, name in {"coco": "c.json", "cvat-coco": "cc", "labelme": "lm"}.items():
