@@ -40,6 +40,10 @@ class Notes:
         self._told.add(line)
         (self._events.warn if warn else self._events.info)(line)
 
+    def count_left_out(self, apart: str) -> int:
+        """Return the number of cases left out that nobody was told of, without the kinds that begin with `apart`."""
+        return sum(len(names) for (what, warn), names in self._cases.items() if warn and not what.startswith(apart))
+
     def taken(self) -> Cases:
         """Return all that was noted since the last time, for the notes of another process."""
         cases, self._cases = self._cases, {}

@@ -36,8 +36,9 @@ def convert_annotations(config: ConvertConfig, events: Events) -> dict[str, Any]
         events: Receives progress, and what could not be expressed.
 
     Returns:
-        {from, to, images, instances, classes, lost, out}: `lost` counts what the form cannot express, by kind (see
-        `pipelines.formats.losses`). For YOLO also `train` and `val`, the number of pictures of each.
+        {from, to, images, instances, classes, lost, out}: `lost` counts by kind what the form cannot express, and
+        what was left out while reading (see `pipelines.formats.losses`). For YOLO also `train` and `val`, the number of
+        pictures of each.
 
     Raises:
         InputError: The source cannot be read or has no picture, or the form needs pictures that are not there.
@@ -59,6 +60,7 @@ def convert_annotations(config: ConvertConfig, events: Events) -> dict[str, Any]
                 progress.advance()
 
         more = _FORMS[config.to](config, source, pictures(), losses)
+    lost = losses.counts
     notes.tell()
     return {
         "from": source.form,
@@ -67,7 +69,7 @@ def convert_annotations(config: ConvertConfig, events: Events) -> dict[str, Any]
         **counted,
         **more,
         "classes": list(source.names),
-        "lost": losses.counts,
+        "lost": lost,
         "out": str(config.out),
     }
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ from pipelines.formats.polygons import outline
 _BRUSH, _POLYGON = "brushlabels", "polygonlabels"
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")  # Label Studio puts a mark before the name of a picture that it was given
 _SERVED = "/data/local-files/?d="
+_ERRORS = "surrogateescape"  # a name of a file may be no UTF-8
 _VERSION = "s4"  # of the model, beside predictions
 
 
@@ -61,12 +62,12 @@ def read_label_studio(path: Path, form: str, places: PicturePlaces, notes: Notes
             f"{path}: no list of tasks with data, an export of Label Studio as JSON expected; export it anew",
             "label-studio-structure",
         )
-    named = [(_picture_name(path, task), task) for task in content]
-    plain = {name: _without_mark(name, places) for name, _ in named}
-    found = places.find(dict.fromkeys(plain.values()), path, [path.parent])
-    tasks = [(id_of_name(plain[name], path), plain[name], task) for name, task in named]
+    names = [_picture_name(path, task) for task in content]
+    plain = [_without_mark(name, places) if uploaded else name for name, uploaded in names]
+    found = places.find(dict.fromkeys(plain), path, [path.parent])
+    tasks = [(id_of_name(name, path), name, task) for name, task in zip(plain, content, strict=True)]
     require_ids_once([image_id for image_id, _, _ in tasks], path)
-    by_id = {image_id: (name, _results(task), task["data"]) for image_id, name, task in tasks}
+    by_id = {i: (name, _results(path, i, task, notes), task["data"]) for i, name, task in tasks}
     used = (class_name(_label(result)) for _, results, _ in by_id.values() for result in results if _kind(result))
 
     def read(image_id: str) -> AnnotatedPicture:
@@ -79,15 +80,17 @@ def read_label_studio(path: Path, form: str, places: PicturePlaces, notes: Notes
     return AnnotatedSet(form, tuple(sorted(set(used))), list(by_id), read)
 
 
-def _picture_name(path: Path, task: Mapping[str, Any]) -> str:
-    """Return the name of a task's picture below the folder of the pictures."""
+def _picture_name(path: Path, task: Mapping[str, Any]) -> tuple[str, bool]:
+    """Return the name of a task's picture below the folder of the pictures, and whether it was uploaded."""
     data = task["data"]
     for value in data.values() if isinstance(data, dict) else ():
         if isinstance(value, str):
             parts = _address_parts(value)
-            name = parse_qs(parts.query).get("d", [unquote(parts.path)])[0]
+            inside = unquote(parts.path, errors=_ERRORS)
+            name = parse_qs(parts.query, errors=_ERRORS).get("d", [inside])[0]
             if name.lower().endswith(readable_suffixes()):
-                return PurePosixPath(name).name if parts.scheme or "/upload/" in name else name.lstrip("/")
+                uploaded = "/upload/" in inside
+                return PurePosixPath(name).name if parts.scheme or uploaded else name.lstrip("/"), uploaded
     raise InputError(
         f"{path}: task {task.get('id', '')} names no picture, a path or an address in data expected; correct it",
         "label-studio-structure",
@@ -108,13 +111,18 @@ def _without_mark(name: str, places: PicturePlaces) -> str:
     return name if match is None or known else match.group(1)
 
 
-def _results(task: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _results(path: Path, image_id: str, task: Mapping[str, Any], notes: Notes) -> list[dict[str, Any]]:
     """Return the results of the first annotation that nobody cancelled, or else of the first prediction."""
-    given = [task.get(key) for key in ("annotations", "completions", "predictions")]
-    several = [item for items in given if isinstance(items, list) for item in items if isinstance(item, dict)]
-    whole = [item for item in several if not item.get("was_cancelled") and isinstance(item.get("result"), list)]
-    results = whole[0]["result"] if whole else []
-    return [result for result in results if isinstance(result, dict) and isinstance(result.get("value"), dict)]
+    for key in ("annotations", "completions", "predictions"):
+        several = task.get(key) if isinstance(task.get(key), list) else []
+        own = [item for item in several if isinstance(item, dict) and isinstance(item.get("result"), list)]
+        whole = [item for item in own if not item.get("was_cancelled")]
+        for number in range(2, len(whole) + 1):
+            notes.left_out(f"{path}: {key} left out, because the picture has an earlier one", f"{image_id} {number}")
+        if whole:
+            results = whole[0]["result"]
+            return [result for result in results if isinstance(result, dict) and isinstance(result.get("value"), dict)]
+    return []
 
 
 def _kind(result: Mapping[str, Any]) -> str | None:
@@ -200,7 +208,11 @@ class LabelStudioWriter:
         """Take a picture."""
         results = list(self._written(picture))
         scores = [result["score"] for result in results if "score" in result]
-        data = {"image": _SERVED + picture.file_name, "width": picture.width, "height": picture.height}
+        data = {
+            "image": _SERVED + quote(picture.file_name, errors=_ERRORS),
+            "width": picture.width,
+            "height": picture.height,
+        }
         task: dict[str, Any] = {"data": data}
         if scores:
             score = sum(scores) / len(scores)

@@ -21,6 +21,7 @@ _WORDS = {
     "no-instance": "pictures without an instance",
     "empty": "instances without a pixel",
 }
+_LEFT_OUT = "left-out"  # what the source holds and its reader gave to nobody
 _NO_SCORES = {"voc", "cvat-voc", "yolo-seg", "masks", "s4net-pickle"}
 _NO_PICTURES = {"coco", "cvat-coco", "label-studio", "masks"}
 
@@ -35,7 +36,8 @@ class Losses:
             form: The form that is written, for messages.
             notes: Told of every case.
         """
-        self._form, self._notes = form, notes
+        self._notes = notes
+        self._form, self._words = form, f"{form} cannot express "
         self._counts: Counter[str] = Counter()
 
     def add(self, kind: str, case: str) -> None:
@@ -46,7 +48,7 @@ class Losses:
             case: Name of the picture or instance, different for each case.
         """
         self._counts[kind] += 1
-        self._notes.left_out(f"{self._form} cannot express {_WORDS[kind]}", case)
+        self._notes.left_out(f"{self._words}{_WORDS[kind]}", case)
 
     def look_at(self, picture: AnnotatedPicture) -> None:
         """Count what the form cannot express of any picture; what depends on its way to write is left to the writer."""
@@ -65,5 +67,6 @@ class Losses:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The number of cases of each kind."""
-        return dict(sorted(self._counts.items()))
+        """The number of cases of each kind; with those that the reader of the source noted, as long as they wait."""
+        left_out = self._notes.count_left_out(self._words)
+        return dict(sorted({**self._counts, **({_LEFT_OUT: left_out} if left_out else {})}.items()))

@@ -16,7 +16,7 @@ from PIL import Image
 
 from pipelines.errors import InputError
 from pipelines.formats.brush import decode_brush, encode_brush
-from tests.pipelines.formats.annotated_scene import masks_of, read
+from tests.pipelines.formats.annotated_scene import masks_of, read, run
 
 RING = np.zeros((12, 16), bool)
 RING[2:9, 2:9] = True
@@ -165,6 +165,41 @@ def test_label_studio(folder: Path) -> None:
     np.testing.assert_array_equal(found["cat"], RING)
     np.testing.assert_array_equal(found["dog"], BOX)
     assert encode_brush(RING) == BRUSH
+
+
+def _brush(name: str) -> dict[str, Any]:
+    value = {"format": "rle", "rle": BRUSH, "brushlabels": [name]}
+    return {"type": "brushlabels", "original_width": 16, "original_height": 12, "value": value}
+
+
+def test_further_annotations_of_label_studio_are_told_and_counted(folder: Path, tmp_path: Path) -> None:
+    several = [{"was_cancelled": True, "result": []}, *({"result": [_brush(name)]} for name in ("cat", "dog", "cow"))]
+    task = {"data": {"image": "p.png"}, "annotations": several, "predictions": [{"result": [_brush("hen")]}]}
+    (folder / "export.json").write_text(json.dumps([task]))
+    result, told = run(folder / "export.json", "coco", tmp_path / "c.json")
+    assert (result["classes"], result["instances"], result["lost"]) == (["cat"], 1, {"left-out": 2})
+    assert "export.json: annotations left out, because the picture has an earlier one: 2 (p 2, p 3)" in told
+
+
+UUID = "0123abcd-89ab-4cde-8f01-23456789abcd.png"
+
+
+@pytest.mark.parametrize(
+    ("address", "image_id"),
+    [
+        (f"/data/local-files/?d={UUID}", UUID[:-4]),
+        (f"/data/local-files/?d=sub/{UUID}", f"sub/{UUID[:-4]}"),
+        (f"/data/upload/1/{UUID}", UUID[9:-4]),  # the mark is what Label Studio put before the name
+        (f"http://host/data/upload/1/{UUID}", UUID[9:-4]),
+        (UUID, UUID[:-4]),
+        ("/data/local-files/?d=upload/a%2Bb%26.png", "upload/a+b&"),
+        ("/data/local-files/?d=x/upload/a.png", "x/upload/a"),
+    ],
+)
+def test_only_what_was_uploaded_to_label_studio_loses_its_mark(tmp_path: Path, address: str, image_id: str) -> None:
+    task = {"data": {"image": address}, "annotations": [{"result": [_brush("cat")]}]}
+    (tmp_path / "export.json").write_text(json.dumps([task]))
+    assert list(read(tmp_path / "export.json")) == [image_id]
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,8 @@ def test_labels_become_yolo_with_their_pictures_and_their_class_list(labels: Pat
         1,
         ["cat", "dog"],
     )
-    assert result["lost"] == {"scores": 1, "unknown": 2}
+    # The picture that failed, and the instance without a class.
+    assert result["lost"] == {"left-out": 2, "scores": 1, "unknown": 2}
     assert "instances left out, because they got no class: 1 (a 2)" in told
     assert "pictures left out, because they failed: 1 (c)" in told
     text = next((tmp_path / "yolo" / "labels").rglob("a.txt")).read_text()

@@ -1,6 +1,7 @@
 """Every form keeps every mask to the pixel, with holes and parts, and says what it does not keep."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,20 @@ def test_ids_and_classes_of_digits_come_back(tmp_path: Path, form: str) -> None:
     run(source, form.split(",")[0], tmp_path / name, images=(tmp_path / "pictures",), **more)
     found = {image_id: [i.name for i in picture.instances] for image_id, picture in read(tmp_path / name).items()}
     assert found == dict(zip(NUMBERS, (["000032"], ["7"], ["1_2"]), strict=True))
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form != "s4net-pickle"])
+def test_names_that_mean_something_in_an_address_come_back(tmp_path: Path, form: str) -> None:
+    source, (name, more) = write_scene(tmp_path), FORMS[form]
+    content = json.loads(source.read_text())
+    names = ["a+b", "100%25", "a&b", "a#b", "a?b", "a;d=b", "é ü", "c%2Fd", os.fsdecode(b"caf\xe9")]
+    content["images"] = [content["images"][0] | {"id": n, "file_name": f"{i}.png"} for n, i in enumerate(names)]
+    content["annotations"] = [content["annotations"][0] | {"image_id": n} for n in range(len(names))]
+    source.write_text(json.dumps(content))
+    for image_id in names:
+        Image.new("RGB", SIZE[::-1]).save(tmp_path / "pictures" / f"{image_id}.png")
+    run(source, form.split(",")[0], tmp_path / name, images=(tmp_path / "pictures",), **more)
+    assert sorted(read(tmp_path / name)) == sorted(names)
 
 
 def test_maps_of_numbers_are_no_pictures_and_their_names_no_classes(tmp_path: Path) -> None:
