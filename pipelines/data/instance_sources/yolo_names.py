@@ -15,8 +15,12 @@ _MOST_NAMES = 100_000  # a list has a place for every number up to the highest
 _LEVELS_UP = 2  # folders above the texts in which the names may stand
 
 _START = re.compile(r"^names:[ \t]*(.*)$", re.MULTILINE)
-_LINE = re.compile(r"\s*-\s+(.+)|\s+(\d{1,18})\s*:\s*(.+)")  # "- cat" or "  0: cat"
-_PAIR = re.compile(r"(\d{1,18})\s*:\s*(.+)")  # "0: cat"
+_QUOTED = r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\n]|'')*'"""
+_COMMENT = re.compile(rf"(?:^|(?<=[\s\[{{,:]))({_QUOTED})|(?:^|(?<=\s))\#.*", re.MULTILINE)
+_KEY = r"""["']?([0-9]{1,18})["']?\s*+:"""
+_LINE = re.compile(rf"\s*+-(?:\s+(.*))?|\s++{_KEY}\s*(.*)")  # "- cat" or "  0: cat"
+# Of [cat, dog] or {0: cat, 1: "salt, pepper"}, with what comes after it.
+_ITEM = re.compile(rf"\s*+(?:{_KEY}\s*+)?((?:{_QUOTED})\s*+|[^,\[\]{{}}]*+)(.?)", re.DOTALL)
 
 
 def find_names(folder: Path) -> Path | None:
@@ -46,31 +50,44 @@ def read_names(path: Path) -> list[str]:
 
 def _names_in_table(text: str) -> Iterator[tuple[int, str]]:
     """Yield number and name of each class in the part `names` of a YAML file."""
+    text = _COMMENT.sub(lambda found: found.group(1) or "", text)
     start = _START.search(text)
     if start is None:
         return
-    if start.group(1)[:1] in ("[", "{"):  # [cat, dog] or {0: cat, 1: dog}, maybe over several lines
-        inside = re.split(r"[\]}]", text[start.start(1) + 1 :])[0]
-        for position, item in enumerate(inside.split(",")):
-            pair = _PAIR.fullmatch(item.strip())
-            if pair is not None:
-                yield int(pair.group(1)), _plain(pair.group(2))
-            elif item.strip():
-                yield position, _plain(item)
-        return
-    below = text[start.end() :].strip("\n").splitlines()
-    for position, line in enumerate(below):
+    items = (
+        _in_brackets(text, start.start(1) + 1) if start.group(1)[:1] in ("[", "{") else _in_lines(text[start.end() :])
+    )
+    for position, (number, name) in enumerate(items):
+        if name.strip():
+            yield position if number is None else int(number), _plain(name)
+
+
+def _in_brackets(text: str, place: int) -> Iterator[tuple[str | None, str]]:
+    """Yield number, if there is one, and name of the items of a list in brackets, maybe over several lines."""
+    end = ","
+    while end == "," and (item := _ITEM.match(text, place)) is not None:
+        number, name, end = item.groups()
+        yield number, name
+        place = item.end()
+
+
+def _in_lines(text: str) -> Iterator[tuple[str | None, str]]:
+    """Yield number, if there is one, and name of the items of a list with a line for each."""
+    for line in filter(str.strip, text.splitlines()):
         item = _LINE.fullmatch(line)
         if item is None:
             return
-        yield (position, _plain(item.group(1))) if item.group(1) else (int(item.group(2)), _plain(item.group(3)))
+        yield item.group(2), item.group(1) or item.group(3) or ""
 
 
 def _plain(text: str) -> str:
+    """Return a text of YAML without its quotes; one with escapes is nearly one of JSON."""
     text = text.strip()
-    if text.startswith('"') and "\\" in text:  # a text in YAML with escapes is one in JSON
-        try:
-            return str(json.loads(text))
-        except ValueError:
-            pass
-    return text.strip("'\"")
+    if len(text) < 2 or text[0] != text[-1] or text[0] not in "\"'":
+        return text
+    if text[0] == "'":
+        return text[1:-1].replace("''", "'")
+    try:
+        return str(json.loads(text, strict=False))
+    except ValueError:
+        return text[1:-1]

@@ -16,6 +16,7 @@ from PIL import Image
 from pipelines.data.images import picture_frame
 from pipelines.data.instance_sources.opening import instance_files, open_instances
 from pipelines.data.instance_sources.picture_masks import InstanceSource, PictureMasks
+from pipelines.data.instance_sources.yolo_names import read_names
 from pipelines.data.notes import Notes
 from pipelines.data.palette import voc_palette
 from pipelines.data.rle import encode_masks
@@ -275,6 +276,24 @@ def test_a_list_of_results_with_a_score_beyond_0_to_1_is_refused(score: float, t
     entry = {"image_id": "a", "segmentation": RLES[0], "score": score}
     with pytest.raises(InputError, match=r"scores are .*scores of 0 to 1 expected.*coco-mask"):
         look(tmp_path, write(tmp_path / "r.json", [entry]), "a")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ('names: ["salt, pepper", "cat"]', ["salt, pepper", "cat"]),
+        ("names: ['a [b]', 'it''s', c]  # three", ["a [b]", "it's", "c"]),
+        ('names: {0: "a: b, c", 1: "d}"}', ["a: b, c", "d}"]),
+        ("names: [  # all\n  a, # first\n\n  b #2 c,\n]\nnc: 3", ["a", "b"]),
+        ("names:  # of COCO\n  0: person  # people\n\n  # vehicles\n  1: car\nnc: 2", ["person", "car"]),
+        ("names:\n- cat\n\n# pets\n- 'a # b'\n- c#\n- dog's\n", ["cat", "a # b", "c#", "dog's"]),
+        ('names:\n  \'0\': cat\n  2: "\\u00e9 \\"x\\""\n', ["cat", "", 'é "x"']),
+        ("# names: [x]\nnames: [a]\n", ["a"]),
+        ("names: [a, , b]", ["a", "", "b"]),
+    ],
+)
+def test_names_of_yolo_are_read_as_yaml_has_them(text: str, names: list[str], tmp_path: Path) -> None:
+    assert read_names(write(tmp_path / "data.yaml", text)) == names
 
 
 def test_lines_of_yolo_without_a_mask_are_left_out(tmp_path: Path) -> None:
