@@ -1,6 +1,7 @@
 """Pictures with their instances: what every reader of a form gives, and every writer takes."""
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -16,6 +17,7 @@ from pipelines.data.rle import Rle, decode_masks, encode_masks
 from pipelines.errors import InputError
 
 _NEIGHBOURS = np.ones((3, 3), int)  # regions that touch at a corner are one
+_DRIVE = re.compile("[A-Za-z]:")
 SOURCE = "SOURCE"
 """How messages call the argument that names what is read."""
 
@@ -124,7 +126,7 @@ def id_of_name(name: str, where: Path) -> str:
         InputError: The name leads out of the folder of the pictures, or is none [path-outside].
     """
     inside = PurePosixPath(name.replace("\\", "/"))
-    if inside.is_absolute() or ":" in inside.parts[:1]:
+    if is_rooted(inside):
         inside = PurePosixPath(inside.name)
     if ".." in inside.parts or not inside.name or not _is_text(name):
         raise InputError(
@@ -132,6 +134,11 @@ def id_of_name(name: str, where: Path) -> str:
             "path-outside",
         )
     return strip_image_suffix(inside.as_posix())
+
+
+def is_rooted(path: PurePosixPath) -> bool:
+    """Return whether a path begins with a root or a drive, such as `C:/`; nobody else has the folders that follow."""
+    return path.is_absolute() or (len(path.parts) > 1 and _DRIVE.fullmatch(path.parts[0]) is not None)
 
 
 def _is_text(name: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from pipelines.data.coco_file import CocoImage, category_names, is_marked_crowd, read_coco_file
 from pipelines.data.coco_masks import MaskReader, any_drawn_before_exif
 from pipelines.data.coco_writer import coco_json
-from pipelines.data.images import ImageFile
+from pipelines.data.images import ImageFile, strip_image_suffix
 from pipelines.data.notes import Notes
 from pipelines.data.rle import MaskSizeError, boxes_of
 from pipelines.errors import InputError
@@ -113,7 +113,7 @@ class _CocoReader:
             for mask in placed
         ]
         file: ImageFile | None = self._found.get(image.file_name)
-        name = image.file_name.replace("\\", "/")
+        name = image_id + image.file_name[len(strip_image_suffix(image.file_name)) :]
         return AnnotatedPicture(image_id, name, *frame.shown, tuple(instances), file)
 
 

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.images import MAX_PIXELS, ImageFile, readable_suffixes
+from pipelines.data.images import MAX_PIXELS, ImageFile, readable_suffixes, strip_image_suffix
 from pipelines.data.notes import Notes
 from pipelines.data.rle import decode_masks, encode_masks, read_rle, usable_polygons
 from pipelines.errors import InputError
@@ -154,7 +154,8 @@ def _picture(
         if mask is not None:
             score = score_of(result.get("score"), path, where)
             instances.append(Instance(encode_masks(mask[None])[0], class_name(_label(result)), score))
-    return AnnotatedPicture(image_id, name, *shown, tuple(instances), file)
+    file_name = image_id + name[len(strip_image_suffix(name)) :]
+    return AnnotatedPicture(image_id, file_name, *shown, tuple(instances), file)
 
 
 def _size(results: Sequence[Mapping[str, Any]]) -> tuple[int, int] | None:

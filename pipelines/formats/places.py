@@ -9,6 +9,7 @@ from pipelines.data.notes import Notes, first_names
 from pipelines.data.picture_folders import find_pictures
 from pipelines.data.picture_names import PictureNames
 from pipelines.errors import InputError
+from pipelines.formats.annotated import is_rooted
 
 _BESIDE = ("", "images", "JPEGImages")  # folders beside a file in which its pictures may lie
 
@@ -85,7 +86,7 @@ def _beside(name: str, folders: Sequence[Path]) -> Path | None:
     inside = PurePosixPath(name.replace("\\", "/"))
     if not inside.name or "\0" in name:
         return None
-    if inside.is_absolute() or ".." in inside.parts:
+    if is_rooted(inside) or ".." in inside.parts:
         inside = PurePosixPath(inside.name)
     for folder in folders:
         for below in _BESIDE:

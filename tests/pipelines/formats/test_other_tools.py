@@ -262,6 +262,27 @@ def test_a_damaged_pickle_is_refused(tmp_path: Path, changes: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize(
+    ("name", "file_name"),
+    [
+        ("C:\\data\\a.jpg", "a.jpg"),
+        ("c:/data/a.jpg", "a.jpg"),
+        ("\\\\host\\data\\a.jpg", "a.jpg"),
+        ("/data/a.jpg", "a.jpg"),
+        ("data\\a.jpg", "data/a.jpg"),
+        ("a:b/a.jpg", "a:b/a.jpg"),  # no drive
+    ],
+)
+def test_drives_and_roots_are_no_part_of_an_id(tmp_path: Path, name: str, file_name: str) -> None:
+    place = tmp_path / file_name
+    place.parent.mkdir(exist_ok=True)
+    Image.new("RGB", (16, 12)).save(place)
+    image = SUPERVISION_COCO["images"][0] | {"file_name": name}
+    (tmp_path / "c.json").write_text(json.dumps(SUPERVISION_COCO | {"images": [image]}))
+    (picture,) = read(tmp_path / "c.json").values()
+    assert (picture.image_id, picture.file_name, picture.file) == (file_name[:-4], file_name, place)
+
+
+@pytest.mark.parametrize(
     ("name", "text", "rule"),
     [
         ("a.json", "{}", "source-form"),
