@@ -87,6 +87,9 @@ def boxes_of(rles: Sequence[Rle]) -> NDArray[np.float32]:
         return np.zeros((0, 4), np.float32)
     boxes = np.asarray(coco_mask.toBbox(list(rles)), np.float32)  # xywh
     boxes[:, 2:] += boxes[:, :2]
+    boxes[np.asarray(coco_mask.area(list(rles))) == 0] = (
+        0  # toBbox gives sides of 4e9 where a run of such a mask is empty
+    )
     return boxes
 
 

@@ -69,9 +69,9 @@ def test_pictures_come_with_their_instances_in_file_order(tmp_path: Path, data: 
 def test_crowds_and_empty_masks_are_no_instances(tmp_path: Path, data: dict[str, Any]) -> None:
     data["info"] = {"description": "COCO 2017 Dataset", "url": "http://cocodataset.org"}
     data["annotations"][0]["iscrowd"] = 1
-    data["annotations"].append(
-        {"id": 9, "image_id": 7, "segmentation": {"size": [HEIGHT, WIDTH], "counts": [HEIGHT * WIDTH]}}
-    )
+    for number, counts in enumerate(([HEIGHT * WIDTH], [HEIGHT * WIDTH, 0]), start=9):
+        mask = {"size": [HEIGHT, WIDTH], "counts": counts}
+        data["annotations"].append({"id": number, "image_id": 7, "segmentation": mask})
     first, _ = load(tmp_path, data)
     assert first.boxes.tolist() == [[6, 5, 29, 18]]
     assert len(first.masks()) == 1

@@ -97,6 +97,32 @@ def test_segmentations_that_cannot_be_are_refused(segmentation: object) -> None:
         read_rle(segmentation, 4, 6)
 
 
+@pytest.mark.parametrize(
+    ("runs", "box"),
+    [
+        ([20], [0, 0, 0, 0]),
+        ([20, 0], [0, 0, 0, 0]),  # pycocotools: 4e9
+        ([7, 0, 13], [0, 0, 0, 0]),
+        ([0, 0, 20, 0], [0, 0, 0, 0]),
+        # 4 high and 5 wide: the pixels 13 and 14 are rows 1 and 2 of column 3.
+        ([13, 2, 5], [3, 1, 4, 3]),
+        ([5, 0, 8, 2, 5, 0], [3, 1, 4, 3]),
+        ([13, 1, 0, 1, 5], [3, 1, 4, 3]),
+        ([0, 0, 13, 2, 2, 0, 3], [3, 1, 4, 3]),
+        ([0, 2, 18], [0, 0, 1, 2]),
+    ],
+)
+def test_empty_runs_change_no_box(runs: list[int], box: list[int]) -> None:
+    text = coco_mask.frPyObjects({"size": [4, 5], "counts": runs}, 4, 5)["counts"].decode()
+    for counts in (runs, text):
+        rle = read_rle({"size": [4, 5], "counts": counts}, 4, 5)
+        assert boxes_of([rle]).tolist() == [box]
+        mask = np.repeat(np.arange(len(runs)) % 2, runs).reshape(5, 4).T
+        np.testing.assert_array_equal(decode_masks([rle], 4, 5)[0], mask)
+    if not any(box):
+        assert boxes_of([{"size": [4, 5], "counts": text}]).tolist() == [box]
+
+
 def test_damaged_text_is_refused_or_describes_a_whole_mask() -> None:
     good = encode_masks(random_masks(1, 30, 40, 0.1))[0]["counts"]
     random = np.random.default_rng(0)
