@@ -9,13 +9,13 @@ from pycocotools import mask as coco_mask
 from pipelines.audit.findings import Findings, Heard
 from pipelines.data.coco import listed_pictures, load_coco
 from pipelines.data.coco_file import as_key, read_coco_file
-from pipelines.data.coco_masks import MaskReader, any_drawn_before_exif
+from pipelines.data.coco_masks import MaskReader, any_drawn_before_exif, size_of
 from pipelines.data.images import picture_frame
 from pipelines.data.notes import Notes
 from pipelines.data.placement import placement
-from pipelines.data.rle import MaskSizeError
+from pipelines.data.rle import MaskSizeError, read_rle
 from pipelines.errors import InputError, S4Error
-from pipelines.files import read_json
+from pipelines.files import is_number, read_json
 from pipelines.stores.paths import is_file
 
 _UNKNOWN_PICTURE = "image_id is that of no picture"  # of a line of `read_coco_file`
@@ -93,7 +93,8 @@ def _check_each(file: Path, images: Path, findings: Findings) -> None:
 
 def _check_ids(file: Path, content: dict[str, Any], findings: Findings) -> None:
     categories = content.get("categories")
-    known = {as_key(one.get("id")) for one in categories or () if isinstance(one, dict)}
+    listed = categories if isinstance(categories, list) else []
+    known = {as_key(one.get("id")) for one in listed if isinstance(one, dict)}
     if known:
         strange = [str(one.get("id")) for one in content["annotations"] if as_key(one.get("category_id")) not in known]
         what = f"{file}: annotations whose category_id is in no list of the file, one of {len(known)} expected"
@@ -118,20 +119,15 @@ def _is_empty(segmentation: Any) -> bool:
         return all(isinstance(one, list) and _area(one) == 0 for one in segmentation)
     if not isinstance(segmentation, dict):
         return False
-    counts = segmentation.get("counts")
-    if isinstance(counts, list):
-        return not any(counts[1::2])
-    if not isinstance(counts, str | bytes):
-        return False
     try:
-        return int(coco_mask.area({**segmentation, "counts": counts})) == 0
-    except (ValueError, TypeError, KeyError):
+        return int(coco_mask.area(read_rle(segmentation, *size_of(segmentation)))) == 0
+    except ValueError:
         return False
 
 
 def _area(polygon: list[Any]) -> float:
     """Return the area of a polygon x1, y1, x2, y2, ... by the shoelace formula; 1 for what is no polygon."""
-    if len(polygon) % 2 or not all(isinstance(one, int | float) for one in polygon):
+    if len(polygon) % 2 or not all(map(is_number, polygon)):
         return 1.0
     if len(polygon) < 6:
         return 0.0

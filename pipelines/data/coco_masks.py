@@ -70,7 +70,7 @@ class MaskReader:
             raise ValueError("they have no mask")
         if isinstance(segmentation, list):
             return self._polygons(name, where, segmentation, listed, frame)
-        drawn = _size_of(segmentation)
+        drawn = size_of(segmentation)
         way = self._way(name, drawn, frame)
         rle = read_rle(segmentation, *drawn)
         return rle if way == Placement(frame.shown, frame.shown) else _placed(rle, way)
@@ -102,7 +102,12 @@ def any_drawn_before_exif(listed: Iterable[tuple[Size | None, Frame]]) -> bool:
     return any(size is not None and drawn_before_exif(size, frame) for size, frame in listed)
 
 
-def _size_of(segmentation: Any) -> Size:
+def size_of(segmentation: Any) -> Size:
+    """Return the size (height, width) that run lengths name.
+
+    Raises:
+        ValueError: They name none, or one that no picture has.
+    """
     size = segmentation.get("size") if isinstance(segmentation, dict) else None
     if not isinstance(size, list) or len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
         raise ValueError("the segmentation is neither run lengths nor polygons")

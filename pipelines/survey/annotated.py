@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.data.coco import load_coco
+from pipelines.data.coco_file import category_names
 from pipelines.data.voc import read_split, truth_path
 from pipelines.errors import InputError, S4Error
 from pipelines.files import read_json
@@ -78,11 +79,12 @@ def _content(path: Path) -> dict[str, Any] | None:
 def _coco_file(path: Path, content: dict[str, Any], listing: Listing) -> CocoFile:
     names = [str(image.get("file_name", "")) for image in content["images"] if isinstance(image, dict)]
     annotations = [one for one in content["annotations"] if isinstance(one, dict)]
-    categories = [one["name"] for one in content.get("categories", ()) if isinstance(one, dict) and "name" in one]
     images = _folder_of(names[:_SAMPLES], path, listing)
     has_masks = any(one.get("segmentation") for one in annotations)
     fault = _fault(path, images) if has_masks and images is not None else ""
-    return CocoFile(path, images, len(names), len(annotations), has_masks, tuple(map(str, categories)), fault)
+    return CocoFile(
+        path, images, len(names), len(annotations), has_masks, tuple(category_names(content).values()), fault
+    )
 
 
 def _folder_of(names: list[str], path: Path, listing: Listing) -> Path | None:
