@@ -33,7 +33,8 @@ def knows_split(voc: Path, split: str) -> bool:
 
 
 def _lists(voc: Path, split: str) -> Iterator[Path]:
-    return (voc / _MAIN).glob(f"*_{split}.txt")
+    """Yield the lists of classes; `train_aug.txt` itself is a list of pictures."""
+    return (path for path in (voc / _MAIN).glob(f"*_{split}.txt") if path.stem not in _SPLITS)
 
 
 def class_lists(voc: Path, matcher: NameMatcher, split: str | None) -> list[tuple[str, Path]]:

@@ -11,6 +11,7 @@ from pipelines.data.class_names import NameMatcher
 from pipelines.data.classes import VOC_CLASSES, ClassList
 from pipelines.data.images import IMAGE_SUFFIXES, find_images, strip_image_suffix
 from pipelines.data.keyword_tables import read_table
+from pipelines.data.keyword_voc import lists_by_own_names
 from pipelines.data.keywords_files import keyword_faults, read_keywords
 from pipelines.data.notes import Notes
 from pipelines.data.synsets import class_of_synset, is_synset
@@ -164,8 +165,7 @@ def _voc(voc: Path, candidates: Candidates) -> None:
 
 def _voc_names(voc: Path) -> list[str]:
     """Return the class names of a VOC folder: those of the lists in `Main`, or those of VOC that its XML names."""
-    lists = sorted((voc / "ImageSets" / "Main").glob("*_*.txt"))
-    found = {path.stem.rpartition("_")[0] for path in lists}
+    found = {name for name, _ in lists_by_own_names(voc, None)}
     if not found:
         found = {name for path in sorted((voc / "Annotations").glob("*.xml")) for name in _xml_names(path)}
     return _in_order(found)

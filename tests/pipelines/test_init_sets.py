@@ -59,3 +59,12 @@ def test_sets_that_hold_the_same_path_are_not_joined() -> None:
     pictures("boxes/cat/1.jpg")
     init(InitConfig(), Events())
     assert isinstance(tomllib.loads(Path("s4.toml").read_text())["pseudo-label"]["images"], str)
+
+
+def test_splits_with_an_underscore_are_no_part_of_a_class() -> None:
+    voc_with_lists("VOC", "train", {"a": "person", "b": "sea_lion"})
+    main = Path("VOC/ImageSets/Main")
+    for word in ("person", "sea_lion"):
+        (main / f"{word}_train_aug.txt").write_text((main / f"{word}_train.txt").read_text())
+    (main / "train_aug.txt").write_text("a\nb\n")  # a list of pictures, and not of trains
+    assert init(InitConfig(), Events())["classes"] == ["person", "sea_lion"]
