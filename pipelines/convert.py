@@ -1,11 +1,10 @@
 """Stage `s4 convert`: results and annotations in the file formats that other programs expect."""
 
-import csv
-import io
 from typing import Any
 
 from pipelines.config import ConvertConfig
 from pipelines.config.outputs import alone
+from pipelines.data.keyword_csv import keyword_csv
 from pipelines.data.keyworded_pictures import KeywordedPictures
 from pipelines.data.notes import Notes
 from pipelines.events import Events
@@ -41,9 +40,5 @@ def _write_keywords(config: ConvertConfig, events: Events) -> dict[str, Any]:
     pictures = KeywordedPictures(config.images, config.keywords, config.split, notes)
     _, table = pictures.read(config.classes, config.allow_unplaced)
     notes.tell()
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("image", "keywords"))
-    rows.writerows((image_id, ";".join(words)) for image_id, words in table.items())
-    write_text(config.out, text.getvalue())
+    write_text(config.out, keyword_csv(table))
     return {"images": len(table), "out": str(config.out)}

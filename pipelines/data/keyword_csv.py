@@ -1,18 +1,20 @@
 """Tables `image,keywords` as people and spreadsheets save them.
 
 Columns are parted by `,`, `;` or a tab; the first line tells by which. Several keywords stand in one field, parted by
-`;`, `,` or `|`, or in further fields.
+`;`, `,` or `|`, or in further fields. A keyword with such a sign in it stands in quotes of its own inside the field.
 """
 
 import csv
 import io
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipelines.files import read_text
 
 _DELIMITERS = (",", ";", "\t")
-_BETWEEN = re.compile(r"[;,|\t]")
+_PART = re.compile(r"""[^\S\t]*"((?:[^"]|"")*)"[^\S\t]*(?=[;,|\t]|\Z)|[^;,|\t]+""")
+_NEEDS_QUOTES = re.compile(r'[;,|\t"]')
 _HEADER = ("image", "keywords")
 _SPREADSHEET = re.compile(r"sep=.\r?\n")  # Excel's own first line
 
@@ -59,4 +61,24 @@ def _cells(line: str, delimiter: str) -> tuple[str, ...]:
 
 
 def _words(cell: str) -> list[str]:
-    return [word.strip() for word in _BETWEEN.split(cell) if word.strip()]
+    parts = (
+        part.group() if part.group(1) is None else part.group(1).replace('""', '"') for part in _PART.finditer(cell)
+    )
+    return [word.strip() for word in parts if word.strip()]
+
+
+def keyword_csv(table: Mapping[str, Sequence[str]]) -> str:
+    """Return the text of a table, from which `read_keyword_csv` reads the same.
+
+    Args:
+        table: Names of pictures, and the keywords of each.
+    """
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(_HEADER)
+    rows.writerows((name, ";".join(map(_quoted, words))) for name, words in table.items())
+    return text.getvalue()
+
+
+def _quoted(word: str) -> str:
+    return '"' + word.replace('"', '""') + '"' if _NEEDS_QUOTES.search(word) else word

@@ -15,8 +15,10 @@ from pipelines.config import ConvertConfig
 from pipelines.convert import convert
 from pipelines.data.classes import load_classes
 from pipelines.data.images import find_images
+from pipelines.data.keyworded_pictures import KeywordedPictures
 from pipelines.data.keywords_files import read_keywords
 from pipelines.data.label_maps import write_palette_map
+from pipelines.data.notes import Notes
 from pipelines.data.palette import voc_palette
 from pipelines.errors import InputError
 from pipelines.events import Events
@@ -214,6 +216,18 @@ def test_several_keywords_share_a_cell_and_a_split_chooses(tmp_path: Path) -> No
     assert (tmp_path / "k.csv").read_text() == "image,keywords\nx,cat;dog\ny,cat\n"
     convert(ConvertConfig(to="csv", images=folder, split="val", out=tmp_path / "k.csv"), Events())
     assert (tmp_path / "k.csv").read_text() == "image,keywords\ny,cat\n"
+
+
+def test_names_of_classes_with_signs_that_part_keywords_come_back(tmp_path: Path) -> None:
+    folder, names = tmp_path / "pictures", ("cup", "pot | pan", 'salt, "pepper"', "tea; mint")
+    for number, name in enumerate(names):
+        (folder / name).mkdir(parents=True)
+        Image.new("RGB", SIZE).save(folder / name / f"{number}.png")
+    out = tmp_path / "k.csv"
+    convert(ConvertConfig(to="csv", images=folder, out=out, classes="auto"), Events())
+    classes, table = KeywordedPictures([folder], [str(out)], None, Notes()).read("auto")
+    assert classes.names == tuple(sorted(names))
+    assert table == {f"{name}/{number}": (name,) for number, name in enumerate(names)}
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from pipelines.data.class_names import NameMatcher, name_key
 from pipelines.data.classes import VOC_CLASSES, ClassList, load_classes
-from pipelines.data.keyword_csv import read_keyword_csv
+from pipelines.data.keyword_csv import keyword_csv, read_keyword_csv
 from pipelines.errors import InputError
 
 ENCODINGS = {"utf-8": b"", "utf-8-sig": b"", "utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE}
@@ -51,6 +51,15 @@ def test_a_table_reads_the_same_in_every_dialect_and_encoding(
     rows, faults = read(ENCODINGS[encoding] + whole.encode(encoding))
     assert faults == []
     assert rows == table
+
+
+ANY_WORDS = st.text(st.one_of(LETTERS, st.sampled_from(",;|\t\"'")), min_size=1, max_size=8).map(str.strip).filter(bool)
+
+
+@given(st.dictionaries(NAMES, st.lists(ANY_WORDS, min_size=1, max_size=4), min_size=1, max_size=6))
+@example({"a": ["salt, pepper", "x;y|z", '"', 'a "b", c', "cat"]})
+def test_what_is_written_is_read_whatever_the_words_hold(table: dict[str, list[str]]) -> None:
+    assert read(keyword_csv(table).encode()) == (list(table.items()), [])
 
 
 @given(
