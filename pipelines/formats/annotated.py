@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -60,6 +60,7 @@ class AnnotatedPicture:
         pixels: [H, W, 3] RGB of a picture that is no file of its own.
         confidence: Whether a map of confidence lies beside the label map.
         strokes: Number of brush strokes that somebody painted over the label map, and that no instance shows.
+        number: Its id in COCO JSON; None where the source has none that is a number.
     """
 
     image_id: str
@@ -72,6 +73,7 @@ class AnnotatedPicture:
     pixels: NDArray[np.uint8] | None = None
     confidence: bool = False
     strokes: int = 0
+    number: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,12 +85,14 @@ class AnnotatedSet:
         names: Names of the classes, in the order of the source.
         ids: Image ids, each once.
         read: image_id -> the picture.
+        numbers: Names of classes -> their ids in COCO JSON, as far as they are numbers; None if the source is none.
     """
 
     form: str
     names: tuple[str, ...]
     ids: Sequence[str]
     read: Callable[[str], AnnotatedPicture] = field(repr=False)
+    numbers: Mapping[str, int] | None = None
 
     def __iter__(self) -> Iterator[AnnotatedPicture]:
         """Yield the pictures in the order of their ids."""

@@ -5,11 +5,11 @@ other programs mark with `iscrowd` every mask that polygons cannot express.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.data.coco_file import CocoImage, category_names, is_marked_crowd, read_coco_file
+from pipelines.data.coco_file import CocoImage, as_key, category_names, is_marked_crowd, read_coco_file
 from pipelines.data.coco_masks import MaskReader, any_drawn_before_exif
 from pipelines.data.coco_writer import coco_json
 from pipelines.data.images import ImageFile, strip_image_suffix
@@ -25,10 +25,17 @@ from pipelines.formats.annotated import (
     id_of_name,
     require_ids_once,
 )
+from pipelines.formats.losses import Losses
 from pipelines.formats.places import PicturePlaces, frame_of
 from pipelines.formats.polygons import outlines
 
 CVAT_FILE = "annotations/instances_default.json"
+_READ = {
+    "images": {"id", "file_name", "height", "width"},
+    "annotations": {"id", "image_id", "category_id", "segmentation", "iscrowd", "score", "area", "bbox"},
+    "categories": {"id", "name"},
+}
+"""The fields of COCO JSON that are kept; areas and boxes are measured anew."""
 _CROWD_ID = 900_000_000_000  # COCO numbers its crowds from here on
 
 
@@ -55,11 +62,15 @@ def read_coco(path: Path, form: str, places: PicturePlaces, notes: Notes) -> Ann
             f"{path}: no annotations/instances_*.json in it, COCO JSON expected; name the file", "file-missing"
         )
     names: dict[str, None] = {}
+    numbers: dict[str, int] = {}
     entries: dict[str, tuple[_CocoReader, CocoImage]] = {}
     ids: list[str] = []
     for file in files:
         reader = _CocoReader(file, path, places, notes)
         names |= dict.fromkeys(reader.names)
+        for name, number in reader.numbers.items():
+            if numbers.setdefault(name, number) != number:
+                notes.left_out(f"{file}: ids of categories left out, because an earlier file has others", name)
         ids += reader.entries
         entries |= {image_id: (reader, image) for image_id, image in reader.entries.items()}
     require_ids_once(ids, path)
@@ -68,7 +79,7 @@ def read_coco(path: Path, form: str, places: PicturePlaces, notes: Notes) -> Ann
         reader, image = entries[image_id]
         return reader.picture(image_id, image)
 
-    return AnnotatedSet(form, tuple(names), ids, read)
+    return AnnotatedSet(form, tuple(names), ids, read, numbers)
 
 
 class _CocoReader:
@@ -83,6 +94,14 @@ class _CocoReader:
         ids = [id_of_name(image.file_name, file) for image in images]
         require_ids_once(ids, file)
         self.entries = dict(zip(ids, images, strict=True))
+        keys = [as_key(item["id"]) for item in content["images"]]
+        self._numbers = {i: key for i, key in zip(ids, keys, strict=True) if isinstance(key, int)}
+        self.numbers: dict[str, int] = {}
+        for key, name in listed.items():
+            if isinstance(key, int) and self.numbers.setdefault(class_name(name), key) != key:
+                notes.left_out(f"{file}: categories left out, because another one has their name", f"{key} {name}")
+        for name in _other_fields(content):
+            notes.left_out(f"{file}: fields left out, because no form has a place for them", name)
         base = root if root.is_dir() else file.parent
         subset = file.stem.removeprefix("instances_")
         beside = [base, base / "images" / subset, base / subset]
@@ -114,7 +133,8 @@ class _CocoReader:
         ]
         file: ImageFile | None = self._found.get(image.file_name)
         name = image_id + image.file_name[len(strip_image_suffix(image.file_name)) :]
-        return AnnotatedPicture(image_id, name, *frame.shown, tuple(instances), file)
+        number = self._numbers.get(image_id)
+        return AnnotatedPicture(image_id, name, *frame.shown, tuple(instances), file, number=number)
 
 
 def score_of(value: Any, file: Path, where: str) -> float | None:
@@ -130,21 +150,41 @@ def score_of(value: Any, file: Path, where: str) -> float | None:
     return float(value)
 
 
-def coco_text(pictures: Iterable[AnnotatedPicture], names: Sequence[str], as_polygons: bool) -> str:
+def coco_text(
+    pictures: Iterable[AnnotatedPicture],
+    names: Sequence[str],
+    as_polygons: bool,
+    numbers: Mapping[str, int] | None = None,
+    losses: Losses | None = None,
+) -> str:
     """Return the content of a COCO file.
+
+    Pictures and classes keep the ids that they have in COCO JSON. Where one has none, or two have the same, all count
+    from 1. Annotations always do.
 
     Args:
         pictures: The pictures.
-        names: Names of the classes; their ids count from 1.
+        names: Names of the classes.
         as_polygons: Whether masks become polygons; crowds remain run lengths.
+        numbers: The ids of the classes, as `AnnotatedSet` has them.
+        losses: Told what is lost.
     """
     records: list[dict[str, Any]] = []
     written: list[Instance] = []
+    own: list[int | None] = []
     for picture in pictures:
-        records.append(_record(picture))
-        written += picture.instances
-    content = coco_json(records, {name: number for number, name in enumerate(names, start=1)})
+        instances = list(_written(picture, as_polygons, losses))
+        records.append(_record(picture, instances))
+        written += instances
+        own.append(picture.number)
+    of_coco = losses if numbers is not None else None  # else no id is lost
+    new = _kept(own, "pictures", of_coco)
+    classes = _kept([(numbers or {}).get(name) for name in names], "classes", of_coco)
+    content = coco_json(records, dict(zip(names, classes, strict=True)))
+    for image, number in zip(content["images"], new, strict=True):
+        image["id"] = number
     for annotation, instance in zip(content["annotations"], written, strict=True):
+        annotation["image_id"] = new[annotation["image_id"] - 1]
         if instance.score is None:
             del annotation["score"]
         if instance.crowd:
@@ -154,8 +194,27 @@ def coco_text(pictures: Iterable[AnnotatedPicture], names: Sequence[str], as_pol
     return json.dumps(content) + "\n"
 
 
-def _record(picture: AnnotatedPicture) -> dict[str, Any]:
-    rles = [instance.rle for instance in picture.instances]
+def _kept(numbers: Sequence[int | None], what: str, losses: Losses | None) -> list[int]:
+    """Return the ids where each is one of its own, and else those from 1 on."""
+    own = [number for number in numbers if number is not None]
+    if len(set(own)) == len(numbers):
+        return own
+    if losses is not None:
+        losses.add("ids", what)
+    return list(range(1, len(numbers) + 1))
+
+
+def _written(picture: AnnotatedPicture, as_polygons: bool, losses: Losses | None) -> Iterator[Instance]:
+    """Yield the instances that can be written: an outline needs a pixel."""
+    for number, instance in enumerate(picture.instances, start=1):
+        if not as_polygons or instance.crowd or instance.mask.any():
+            yield instance
+        elif losses is not None:
+            losses.add("empty", f"{picture.image_id} {number}")
+
+
+def _record(picture: AnnotatedPicture, instances: Sequence[Instance]) -> dict[str, Any]:
+    rles = [instance.rle for instance in instances]
     return {
         "file_name": picture.file_name,
         "height": picture.height,
@@ -168,9 +227,20 @@ def _record(picture: AnnotatedPicture) -> dict[str, Any]:
                 "area": int(instance.mask.sum()),
                 "segmentation": instance.rle,
             }
-            for instance, box in zip(picture.instances, boxes_of(rles), strict=True)
+            for instance, box in zip(instances, boxes_of(rles), strict=True)
         ],
     }
+
+
+def _other_fields(content: Mapping[str, Any]) -> list[str]:
+    """Return the names of fields that say something and that are not read, such as `categories.supercategory`."""
+    names = dict.fromkeys(name for name, value in content.items() if value and name not in _READ)
+    for name, own in _READ.items():
+        items = content.get(name)
+        for item in items if isinstance(items, list) else ():
+            if isinstance(item, dict):
+                names |= dict.fromkeys(f"{name}.{key}" for key, value in item.items() if value and key not in own)
+    return list(names)
 
 
 def _is_read(content: dict[str, Any]) -> bool:

@@ -112,12 +112,12 @@ def _masks(config: ConvertConfig, source: AnnotatedSet, pictures: _Pictures, los
 
 def _cvat_coco(config: ConvertConfig, source: AnnotatedSet, pictures: _Pictures, losses: Losses) -> dict[str, int]:
     with open_folder(config.out) as target:
-        target.add(CVAT_FILE, coco_text(pictures, source.names, config.polygons))
+        target.add(CVAT_FILE, coco_text(pictures, source.names, config.polygons, source.numbers, losses))
     return {}
 
 
 def _coco(config: ConvertConfig, source: AnnotatedSet, pictures: _Pictures, losses: Losses) -> dict[str, int]:
-    write_text(config.out, coco_text(pictures, source.names, config.polygons))
+    write_text(config.out, coco_text(pictures, source.names, config.polygons, source.numbers, losses))
     return {}
 
 

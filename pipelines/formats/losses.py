@@ -20,6 +20,7 @@ _WORDS = {
     "pictures": "pictures themselves, which lie in the source alone",
     "no-instance": "pictures without an instance",
     "empty": "instances without a pixel",
+    "ids": "ids of pictures or classes, which it counts from 1",
 }
 _LEFT_OUT = "left-out"  # what the source holds and its reader gave to nobody
 _NO_SCORES = {"voc", "cvat-voc", "yolo-seg", "masks", "s4net-pickle"}

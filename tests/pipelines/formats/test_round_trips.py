@@ -100,6 +100,42 @@ def test_maps_of_numbers_are_no_pictures_and_their_names_no_classes(tmp_path: Pa
         run(tmp_path / "maps", "yolo-seg", tmp_path / "yolo")
 
 
+@pytest.mark.parametrize("polygons", [False, True])
+def test_ids_of_coco_are_kept_and_what_is_not_read_is_counted(tmp_path: Path, polygons: bool) -> None:
+    source = write_scene(tmp_path)
+    content = json.loads(source.read_text())
+    moved = {"images": {1: 139, 2: 7}, "categories": {1: 90, 2: 3, 3: 1, 4: 20}}
+    for kind, new in moved.items():
+        for item in content[kind]:
+            item["id"] = new[item["id"]]
+    for item in content["annotations"]:
+        item |= {"image_id": 139, "category_id": moved["categories"][item["category_id"]]}
+    source.write_text(json.dumps(content))
+    result, told = run(source, "coco", tmp_path / "same.json", polygons=polygons)
+    same = json.loads((tmp_path / "same.json").read_text())
+    assert (result["lost"], same["images"], same["categories"]) == ({}, content["images"], content["categories"])
+    pairs = [[(a["image_id"], a["category_id"]) for a in one["annotations"]] for one in (content, same)]
+    assert pairs[0] == pairs[1] and "warning" not in told
+
+    content |= {"info": {"year": 2017}, "licenses": []}
+    content["categories"][1]["supercategory"] = "thing"
+    content["images"][1] |= {"license": 3, "flickr_url": ""}
+    content["images"][0]["id"] = "a"
+    empty = {"size": list(SIZE), "counts": [SIZE[0] * SIZE[1]]}
+    for number, item in enumerate([{"bbox": [0, 0, 2, 2]}, {"segmentation": empty}], start=5):
+        content["annotations"].append({"id": number, "image_id": 7, "category_id": 3, **item})
+    for item in content["annotations"][:4]:
+        item["image_id"] = "a"
+    source.write_text(json.dumps(content))
+    result, told = run(source, "coco", tmp_path / "less.json", polygons=polygons)
+    # The box, and three fields; ids of pictures count from 1, as one of them is no number.
+    assert result["lost"] == {"ids": 1, "left-out": 4} | ({"empty": 1} if polygons else {})
+    assert "no form has a place for them: 3 (info, images.license, categories.supercategory)" in told
+    less = json.loads((tmp_path / "less.json").read_text())
+    assert [image["id"] for image in less["images"]] == [1, 2]
+    assert len(less["annotations"]) == (4 if polygons else 5) and all(a["segmentation"] for a in less["annotations"])
+
+
 def test_scores_and_crowds_are_kept_where_the_form_has_a_place_for_them(tmp_path: Path) -> None:
     source, images = write_scene(tmp_path, scores=True), (tmp_path / "pictures",)
     for to, name in {"coco": "c.json", "cvat-coco": "cc", "labelme": "lm"}.items():
