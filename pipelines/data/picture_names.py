@@ -60,12 +60,12 @@ class PictureNames:
             left = _unique([name for name in names if name not in settled and name not in found], key)
             table = _unique(self._ids, key) if left else {}
             for written, name in left.items():
-                image_id = table.get(written)
-                if image_id is not None and image_id not in known:
-                    found[name] = image_id
-                    known.add(image_id)
+                meant = table.get(written)
+                if meant is not None and meant not in known:
+                    found[name] = meant
+                    known.add(meant)
                     what = f"{where}: names of pictures matched without their folder, case or suffix"
-                    self._notes.decided(what, f"{name} is {image_id}")
+                    self._notes.decided(what, f"{name} is {meant}")
         return found
 
     def _exact(self, names: Iterable[str], taken: Collection[str]) -> dict[str, dict[str, str]]:

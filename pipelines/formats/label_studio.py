@@ -114,8 +114,9 @@ def _without_mark(name: str, places: PicturePlaces) -> str:
 def _results(path: Path, image_id: str, task: Mapping[str, Any], notes: Notes) -> list[dict[str, Any]]:
     """Return the results of the first annotation that nobody cancelled, or else of the first prediction."""
     for key in ("annotations", "completions", "predictions"):
-        several = task.get(key) if isinstance(task.get(key), list) else []
-        own = [item for item in several if isinstance(item, dict) and isinstance(item.get("result"), list)]
+        several = task.get(key)
+        items = several if isinstance(several, list) else []
+        own = [item for item in items if isinstance(item, dict) and isinstance(item.get("result"), list)]
         whole = [item for item in own if not item.get("was_cancelled")]
         for number in range(2, len(whole) + 1):
             notes.left_out(f"{path}: {key} left out, because the picture has an earlier one", f"{image_id} {number}")
