@@ -111,10 +111,18 @@ _MEMBERS = slice(-12, -10)  # bytes of a zip archive without a comment that coun
 
 
 def load_cues(path: Path) -> PictureCues | None:
-    """Read what `PictureCues.save` wrote; return None if the file is missing or damaged."""
+    """Read what `PictureCues.save` wrote; return None if the file is missing or damaged.
+
+    Raises:
+        InputError: A FIFO or a device lies there [not-regular].
+        MachineError: The store that the file lies in does not answer.
+    """
     try:
         with open_regular(path) as file:
             archive = file.read()
+    except OSError:
+        return None
+    try:
         with np.load(io.BytesIO(archive), allow_pickle=False) as content:
             height, width = content["size"].tolist()
             rles = [{"size": [height, width], "counts": str(counts)} for counts in content["masks"]]
