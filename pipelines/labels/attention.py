@@ -31,7 +31,7 @@ from pipelines.engine.checkpoint import tensors_sha256
 from pipelines.engine.distributed import choose_device
 from pipelines.engine.picture_steps import Step, one_by_one
 from pipelines.engine.precision import autocast
-from pipelines.errors import ConfigError, InputError
+from pipelines.errors import ConfigError, InputError, MachineError
 from pipelines.events import Events
 from pipelines.files import atomic_write, sha256_lines
 from pipelines.labels.linear_probe import fit_probe
@@ -236,6 +236,9 @@ def load_attention(
 
     Returns:
         None if the file is missing or damaged, or if its fingerprint is another one.
+
+    Raises:
+        MachineError: The store that the file lies in does not answer.
     """
     try:
         require_regular(path)
@@ -245,6 +248,8 @@ def load_attention(
             if written != fingerprint:
                 return None
             tensors = {name: file.get_tensor(name) for name in ("weight", "bias", "unit")}
+    except MachineError:  # a store that does not answer: the network may be there
+        raise
     except Exception:  # the reader's own errors, and those of types that torch does not know
         return None
     if sha256 and sha256 != tensors_sha256(tensors):  # older files are without

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from deeplab.build import build_attention
 from pipelines.data.classes import ClassList, Keywords
-from pipelines.errors import ConfigError, InputError
+from pipelines.errors import ConfigError, InputError, MachineError
 from pipelines.events import Events
 from pipelines.labels import attention as attention_maps
 from pipelines.labels.attention import AttentionMaps, attention_fingerprint, load_attention, train_attention
@@ -132,6 +132,16 @@ def test_a_damaged_byte_makes_a_file_that_is_not_loaded_or_changes_nothing(tmp_p
         path.write_bytes(content[:place] + bytes([content[place] ^ dice.randrange(1, 256)]) + content[place + 1 :])
         loaded = load_attention(path, "print", CLASSES, TRUNK, None, 0, CPU)
         assert loaded is None or (loaded.unit == 2.5 and torch.equal(loaded.net.classifier.weight, weight)), place
+
+
+def test_a_store_that_does_not_answer_is_no_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(path: Path) -> None:
+        raise MachineError(f"{path}: network gone", "address-failed")
+
+    (tmp_path / "a.safetensors").touch()
+    monkeypatch.setattr(attention_maps, "local_copy", fails)
+    with pytest.raises(MachineError, match="address-failed"):
+        load_attention(tmp_path / "a.safetensors", "print", CLASSES, TRUNK, None, 0, CPU)
 
 
 def test_a_file_of_an_earlier_version_has_no_hash_and_is_loaded(tmp_path: Path):
