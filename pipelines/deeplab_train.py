@@ -205,9 +205,8 @@ def identity(config: DeepLabTrainConfig, classes: ClassList) -> dict[str, Any]:
 
 def data_of(labels: LabelFolder, pictures: LabelledPictures) -> dict[str, Any]:
     """Return what a checkpoint says of its labels: which pictures they are of, how they were made and corrected."""
-    corrected = review_sha256(labels.path)
-    facts = [] if corrected is None else [corrected]  # a run on labels without corrections is known as it always was
-    return described_data(pictures.ids, json.dumps(labels.manifest, sort_keys=True), *facts)
+    made = json.dumps(labels.manifest, sort_keys=True)
+    return described_data(pictures.ids, made, corrections=review_sha256(labels.path))
 
 
 def longest_side(config: DeepLabTrainConfig) -> int:

@@ -23,7 +23,7 @@ from pipelines.config.outputs import alone
 from pipelines.config.usual_places import record_pictures
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.label_records import LabelRecords, count_records
-from pipelines.data.review import read_reviews
+from pipelines.data.review import REVIEW, read_reviews
 from pipelines.engine.picture_engine import arithmetic, open_workers, together
 from pipelines.engine.rehearsal import Pace, device_in_words, rehearse
 from pipelines.events import Events
@@ -93,9 +93,10 @@ def pseudo_label(config: PseudoLabelConfig, events: Events) -> dict[str, Any]:
     plan.notes.tell()
     complete = _complete(plan, records, settings, events)
     done = records.done()
-    again = sum(image_id in reviews and "failed" not in done.get(image_id, {"failed": {}}) for image_id in todo)
+    corrected = reviews.keys() - set(plan.reviewed.reviews if plan.reviewed is not None else ())  # here, not elsewhere
+    again = sum(image_id in corrected and "failed" not in done.get(image_id, {"failed": {}}) for image_id in todo)
     if again:
-        events.info(f"{config.out}: the corrections of {again} pictures are in their labels again")
+        events.info(f"{config.out}: pictures that were made anew, and corrected again as in {REVIEW}: {again}")
     counts = count_records([done[image_id] for image_id in plan.own if image_id in done])
     seconds, warnings = time.monotonic() - start, empty_labels(str(config.out), counts)
     if complete:

@@ -51,10 +51,12 @@ class PictureNames:
         found: dict[str, str] = {}
         known = {*taken, *exact}
         for image_id, forms in exact.items():
-            own = self._own(image_id, forms)
+            own = self._own(image_id, forms, spellings)
             found |= dict.fromkeys(own, image_id) if spellings or len(own) == 1 else {}
+            is_meant = any(name in found for name in forms)
+            why = "another one means the same picture" if is_meant else "several mean one picture, and none is its file"
             for name in [name for name in forms if name not in found]:
-                self._notes.left_out(f"{where}: names left out, because another one means the same picture", name)
+                self._notes.left_out(f"{where}: names left out, because {why}", name)
         settled = {name for forms in exact.values() for name in forms}
         for key in (_path_key, _base_key):
             left = _unique([name for name in names if name not in settled and name not in found], key)
@@ -80,13 +82,18 @@ class PictureNames:
                 found[image_id][name] = "" if inside.endswith(image_id) else _suffix(inside)
         return found
 
-    def _own(self, image_id: str, forms: Mapping[str, str]) -> Sequence[str]:
-        """Return the names that may stand for one file: that of the picture if one of them does."""
+    def _own(self, image_id: str, forms: Mapping[str, str], spellings: bool) -> Sequence[str]:
+        """Return the names that may stand for one file: that of the picture if one of them does.
+
+        Unless several `spellings` of it count, the one without a folder of its own comes before the others.
+        """
         suffixes = set(forms.values()) - {""}
         file = self._files.get(image_id)
         own = "" if file is None else _suffix(file.name)
         right = own if own in suffixes else next(iter(suffixes)) if len(suffixes) == 1 else ""
-        return [name for name, suffix in forms.items() if suffix in ("", right)]
+        names = [name for name, suffix in forms.items() if suffix in ("", right)]
+        plain = [name for name in names if own and name.casefold() == f"{image_id}{own}".casefold()]
+        return plain if len(plain) == 1 and not spellings else names
 
 
 def _suffix(name: str) -> str:

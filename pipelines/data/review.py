@@ -13,18 +13,18 @@ several people may add to one journal: what they say of different things all cou
 """
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pipelines.data.classes import ClassList
 from pipelines.data.record_files import Record
 from pipelines.data.rle import Rle, read_rle
 from pipelines.errors import InputError
-from pipelines.files import sha256_file
+from pipelines.files import sha256_lines
 from pipelines.journal import Journal
-from pipelines.stores.paths import is_file
 
 REVIEW = "review.jsonl"
 NOTHING = ""
@@ -193,14 +193,14 @@ def read_reviews(labels: Path) -> dict[str, PictureReview]:
 
 
 def review_sha256(labels: Path) -> str | None:
-    """Return the hash of the journal of a label folder, which stands for its corrections; None where there are none.
+    """Return a hash of what people said of the pictures of a label folder; None where nothing holds.
 
     Corrections change label maps and confidence maps, but neither the manifest nor the records. So who has to know
-    whether labels are still the same asks for this hash too. An empty journal, as a look without a correction leaves
-    it, is none.
+    whether labels are still the same asks for this hash too. What was taken back does not count.
 
     Raises:
-        MachineError: The journal cannot be read [read-failed].
+        InputError: The journal is damaged [journal-damaged] [review-damaged].
     """
-    path = labels / REVIEW
-    return sha256_file(path) if is_file(path) and path.stat().st_size else None
+    said = read_reviews(labels)
+    lines = (json.dumps([image_id, asdict(said[image_id])], sort_keys=True) for image_id in sorted(said))
+    return sha256_lines(lines) if said else None

@@ -13,6 +13,7 @@ from pipelines.files import sha256_lines
 
 DATA = "data"
 """Key of a checkpoint's entry that tells what it learned from, see `described_data`."""
+_CORRECTIONS = "corrections"
 _COUNTS = ("step", "window_steps")
 _FIGURES = ("window", "losses")
 
@@ -54,18 +55,21 @@ def read_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, a
     return state
 
 
-def described_data(image_ids: Sequence[str], *facts: str) -> dict[str, Any]:
+def described_data(image_ids: Sequence[str], *facts: str, corrections: str | None = None) -> dict[str, Any]:
     """Return what a checkpoint says of the data of its training.
 
     Args:
         image_ids: The pictures in their order, which decides what is drawn at each step.
         facts: What else distinguishes the data, such as the hash of an annotation file.
+        corrections: Hash of what people corrected in the data; None for nothing.
 
     Returns:
         pictures: Their number.
         sha256: Hash of the image ids and the facts.
+        corrections: As given, if there are any.
     """
-    return {"pictures": len(image_ids), "sha256": sha256_lines([*facts, *image_ids])}
+    described = {"pictures": len(image_ids), "sha256": sha256_lines([*facts, *image_ids])}
+    return described if corrections is None else {**described, _CORRECTIONS: corrections}
 
 
 def require_same_data(path: Path, before: Any, now: Any) -> None:
@@ -79,9 +83,16 @@ def require_same_data(path: Path, before: Any, now: Any) -> None:
     Raises:
         ConfigError: The two differ [resume-differs].
     """
+    if isinstance(before, dict) and before != now and _without_corrections(before) == _without_corrections(now):
+        message = f"{path}: labels with other corrections given, those expected with which the run was begun"
+        raise ConfigError(f"{message}; start a new run on the labels as they are now", "resume-differs")
     if before is not None and before != now:
         message = f"{path}: {_in_words(now)} given, {_in_words(before)} expected, with which the run was begun"
         raise ConfigError(f"{message}; bring these back, or start a new run", "resume-differs")
+
+
+def _without_corrections(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name != _CORRECTIONS}
 
 
 def _in_words(data: Any) -> str:

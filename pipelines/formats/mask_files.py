@@ -20,9 +20,10 @@ from pipelines.formats.losses import Losses
 from pipelines.formats.places import PicturePlaces, frame_of
 from pipelines.formats.target import TargetFolder
 
-_WORD = r"(?=.*[^0-9_. -])"  # `001_cat` has a class, and `2007_000032` is the name of a picture
-_OF_INSTANCE = re.compile(rf"[0-9]+(?:_({_WORD}.+))?")  # name of a file that holds one instance
 _DIGITS = 3
+_WORD = r"(?=.*[^0-9_. -])"  # `12_cat` has a class, and `2007_000032` is the name of a picture
+# Name of a file that holds one instance: `001_7` as it is written here, or as others number masks.
+_OF_INSTANCE = re.compile(rf"[0-9]{{{_DIGITS}}}_(?P<own>.+)|[0-9]+(?:_(?P<other>{_WORD}.+))?")
 
 
 def read_masks(folder: Path, form: str, places: PicturePlaces, notes: Notes) -> AnnotatedSet:
@@ -72,7 +73,7 @@ def _id_of(name: str) -> str:
 
 def _name_in(file: Path) -> str:
     match = _OF_INSTANCE.fullmatch(file.stem)
-    return unquote(match.group(1) or "") if match else ""
+    return unquote(match["own"] or match["other"] or "") if match else ""
 
 
 def _quoted(name: str) -> str:

@@ -248,7 +248,7 @@ def load_attention(
             if written != fingerprint:
                 return None
             tensors = {name: file.get_tensor(name) for name in ("weight", "bias", "unit")}
-    except MachineError:  # a store that does not answer: the network may be there
+    except (MachineError, MemoryError):  # of a store or this machine: the network may be whole
         raise
     except Exception:  # the reader's own errors, and those of types that torch does not know
         return None

@@ -136,6 +136,8 @@ def load_cues(path: Path) -> PictureCues | None:
             # A damaged directory must not make a field look as if it had never been written.
             is_whole = set(content.files) == known and len(known) == int.from_bytes(archive[_MEMBERS], "little")
             return PictureCues(masks, content["scores"], **rest) if is_whole else None
+    except MemoryError:  # of this machine, and not of the file
+        raise
     except Exception:  # a damaged archive fails in as many ways as there are headers
         return None
 

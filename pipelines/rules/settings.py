@@ -159,7 +159,7 @@ SETTINGS = {
         "Leave `--resume` out.",
     ),
     "resume-differs": Rule(
-        "A flag or the data contradict the run that is resumed.",
+        "A flag or the data contradict the run that is resumed. Labels that were corrected since are other data.",
         "--lr: 0.1 given, 0.01 expected as in runs/s4net/config.json",
         "Leave the flag out, bring the data back, or start a new run.",
     ),

@@ -30,13 +30,14 @@ from pipelines.deeplab_train import (
 )
 from pipelines.engine.checkpoint import load_checkpoint
 from pipelines.engine.distributed import Processes
-from pipelines.engine.resume import described_data
+from pipelines.engine.resume import described_data, require_same_data
 from pipelines.engine.schedule import lr_factor
 from pipelines.errors import ConfigError, DivergedError, InputError
 from pipelines.events import Events
 from pipelines.networks.build import new_deeplab
 from pipelines.networks.load import load_deeplab
 from pipelines.training.deeplab_batches import SOFT, Batch, DeepLabBatches, losses
+from tests.pipelines.review_folder import action
 
 CLASSES = ClassList.from_names(["cat", "dog"])
 HERE = Processes(0, 1, torch.device("cpu"))
@@ -334,8 +335,14 @@ def test_corrected_labels_are_other_data(config: DeepLabTrainConfig) -> None:
     pictures = training_pictures(config, labels)
     before = data_of(labels, pictures)
     assert before == described_data(["p0", "p1", "p2", "p3"], '{"kind": "pseudo"}')  # as before there were reviews
-    (config.labels / "review.jsonl").write_text("a correction\n")
-    assert data_of(labels, pictures) != before
+    journal = config.labels / "review.jsonl"
+    journal.write_text(json.dumps(action("reject")) + "\n")
+    corrected = data_of(labels, pictures)
+    assert corrected != before
+    with pytest.raises(ConfigError, match=r"labels with other corrections given.*\[resume-differs\]"):
+        require_same_data(Path("last.pt"), before, corrected)
+    journal.write_text("".join(json.dumps(one) + "\n" for one in (action("reject"), action("undo", 1, of="id0"))))
+    assert data_of(labels, pictures) == before  # what was taken back does not count
 
 
 def test_weights_of_another_trunk_are_refused(config: DeepLabTrainConfig, tmp_path: Path) -> None:

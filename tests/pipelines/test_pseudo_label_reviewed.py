@@ -152,7 +152,7 @@ def test_what_people_say_in_the_next_folder_too_returns_to_its_labels(
     rename(tmp_path / "labels", "p00", "dog")
     rename(tmp_path / "labels", "p01", "dog")
     run(tmp_path, out="next", reviewed=tmp_path / "labels")
-    assert "in their labels again" not in capsys.readouterr().err
+    assert "corrected again" not in capsys.readouterr().err
     say(tmp_path / "next", "p01", "undo", of="p01-assign")
     say(tmp_path / "next", "p02", "reject")
     corrected = files_of(tmp_path / "next")
@@ -160,7 +160,7 @@ def test_what_people_say_in_the_next_folder_too_returns_to_its_labels(
         (tmp_path / f"next/labels/{name}.png").unlink()
     run(tmp_path, out="next", reviewed=tmp_path / "labels")
     assert files_of(tmp_path / "next") == corrected
-    assert "the corrections of 2 pictures are in their labels again" in capsys.readouterr().err
+    assert "made anew, and corrected again as in review.jsonl: 1" in capsys.readouterr().err
 
 
 def test_a_folder_cannot_learn_from_itself_or_from_nothing(tmp_path: Path, networks: Networks) -> None:

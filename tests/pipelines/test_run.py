@@ -13,6 +13,7 @@ from pipelines.events import Events
 from pipelines.folder_lock import sole_writer
 from pipelines.run import run
 from tests.pipelines.chain.tiny_chain import TABLES, FakeStages, write_chain, write_mask, write_picture
+from tests.pipelines.review_folder import action
 
 STAGES = ["train", "pseudo-label", "deeplab-train", "evaluate"]
 
@@ -137,7 +138,7 @@ def test_what_was_learned_from_labels_is_redone_after_their_review(chain: Chain,
     journal = chain.out / ("labels" if rounds == 1 else "labels-1") / "review.jsonl"
     journal.touch()
     assert set(chain.actions(rounds=rounds).values()) == {"skipped"}  # somebody looked, and corrected nothing
-    journal.write_text("a correction\n")
+    journal.write_text(json.dumps(action("reject")) + "\n")
     chain.run(rounds=rounds)
     assert chain.stages.names == again
     assert set(chain.actions(rounds=rounds).values()) == {"skipped"}

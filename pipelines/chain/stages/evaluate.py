@@ -18,7 +18,7 @@ from pipelines.chain.inspection import Inspection
 from pipelines.chain.step import Step, Wiring
 from pipelines.config import DeepLabTrainConfig, EvaluateConfig, PseudoLabelConfig, TrainConfig
 from pipelines.data.classes import ClassList, load_classes
-from pipelines.data.images import find_image_files
+from pipelines.data.images import find_image_files, with_any_case
 from pipelines.data.label_folder import open_labels
 from pipelines.data.notes import first_names
 from pipelines.data.voc import truth_path
@@ -159,7 +159,7 @@ class EvaluateStep(Step):
         config = self.config
         if config.predictions is not None:
             folder = config.predictions
-            return lambda image_id: folder / f"{image_id}.png"
+            return lambda image_id: with_any_case(folder / f"{image_id}.png")
         if config.labels is not None and self.maker_of(config.labels) is None:
             return open_labels(config.labels, "pseudo", asked).label_path
         return None

@@ -27,8 +27,8 @@ def open_coco(path: Path, content: Any, images: Mapping[str, ImageFile], notes: 
     """
     several = read_coco_file(path, notes, content)
     listed = {image.file_name: image for image in several}
-    reject_doubled(path, [(image.file_name, image.file_name) for image in several])
     matched = PictureNames(images, notes).match(listed, str(path))
+    reject_doubled(path, [(image.file_name, image.file_name) for image in several if image.file_name in matched])
     reject_strangers(path, matched, listed, images)
     pictures = {
         image_id: AnnotatedPicture(path, listed[name].size, listed[name].annotations)

@@ -17,7 +17,8 @@ _LEVELS_UP = 2  # folders above the texts in which the names may stand
 _START = re.compile(r"^names:[ \t]*(.*)$", re.MULTILINE)
 _QUOTED = r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\n]|'')*'"""
 _COMMENT = re.compile(rf"(?:^|(?<=[\s\[{{,:]))({_QUOTED})|(?:^|(?<=\s))\#.*", re.MULTILINE)
-_KEY = r"""["']?([0-9]{1,18})["']?\s*+:"""
+# A number, perhaps in quotes; `'12: x'` is no number in quotes.
+_KEY = r"""(?:"(?=[0-9]+")|'(?=[0-9]+'))?([0-9]{1,18})["']?\s*+:"""
 _LINE = re.compile(rf"\s*+-(?:\s+(.*))?|\s++{_KEY}\s*(.*)")  # "- cat" or "  0: cat"
 # Of [cat, dog] or {0: cat, 1: "salt, pepper"}, with what comes after it.
 _ITEM = re.compile(rf"\s*+(?:{_KEY}\s*+)?((?:{_QUOTED})\s*+|[^,\[\]{{}}]*+)(.?)", re.DOTALL)

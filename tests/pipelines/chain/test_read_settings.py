@@ -29,8 +29,10 @@ def other_network(path: Path) -> None:
 
 
 def corrected(labels: Path) -> None:
-    with (labels / "review.jsonl").open("a") as journal:
-        journal.write(json.dumps(action("reject", 1)) + "\n")
+    path = labels / "review.jsonl"
+    number = len(path.read_text().splitlines()) if path.exists() else 0
+    with path.open("a") as journal:
+        journal.write(json.dumps(action("reject", number, f"p{number}")) + "\n")
 
 
 def without_last_line(path: Path) -> None:

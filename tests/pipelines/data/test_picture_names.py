@@ -49,6 +49,8 @@ def test_a_base_name_must_be_unique_in_the_file_too() -> None:
         ("a.bmp", ["a.jpg"], ["a.jpg"]),  # another suffix, and nothing else that it could be
         (None, ["a", "a.jpg"], []),
         (None, ["JPEGImages/a.jpg", "a.jpg"], []),
+        ("a.jpg", ["JPEGImages/a.jpg", "a.jpg"], ["a.jpg"]),
+        ("a.jpg", ["a", "a.JPG"], ["a.JPG"]),
     ],
 )
 def test_two_names_never_mean_one_picture(file: str | None, names: list[str], own: list[str]) -> None:
@@ -58,7 +60,8 @@ def test_two_names_never_mean_one_picture(file: str | None, names: list[str], ow
     assert PictureNames(ids, notes).match(names, "found.json") == dict.fromkeys(own, "a")
     notes.tell()
     left = [name for name in names if name not in own]
-    what = "warning: found.json: names left out, because another one means the same picture"
+    why = "another one means the same picture" if own else "several mean one picture, and none is its file"
+    what = f"warning: found.json: names left out, because {why}"
     assert stream.getvalue() == (f"{what}: {len(left)} ({', '.join(left)})\n" if left else "")
 
 

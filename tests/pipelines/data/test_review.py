@@ -1,4 +1,3 @@
-import hashlib
 import itertools
 import json
 from pathlib import Path
@@ -104,9 +103,13 @@ def test_a_torn_last_line_is_left_out_and_pictures_without_a_live_action_too(tmp
     assert read_reviews(tmp_path / "nowhere") == {}
 
 
-def test_corrections_are_known_by_the_content_of_their_journal(tmp_path: Path) -> None:
+def test_corrections_are_known_by_what_holds(tmp_path: Path) -> None:
+    def known(*actions: dict[str, Any]) -> str | None:
+        (tmp_path / REVIEW).write_text("".join(json.dumps(one) + "\n" for one in actions))
+        return review_sha256(tmp_path)
+
     assert review_sha256(tmp_path) is None
-    (tmp_path / REVIEW).touch()  # so a look without a correction leaves it
-    assert review_sha256(tmp_path) is None
-    (tmp_path / REVIEW).write_text("one\n")
-    assert review_sha256(tmp_path) == hashlib.sha256(b"one\n").hexdigest()
+    rejected = known(action("reject"))
+    assert known() is None is known(action("reject"), action("undo", 1, of="id0")) and rejected is not None
+    assert rejected == known(action("accept", 5), action("reject", 6))
+    assert len({rejected, known(action("accept")), known(action("reject", image_id="p1"))}) == 3

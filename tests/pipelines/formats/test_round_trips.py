@@ -73,6 +73,20 @@ def test_ids_and_classes_of_digits_come_back(tmp_path: Path, form: str) -> None:
     assert found == dict(zip(NUMBERS, (["000032"], ["7"], ["1_2"]), strict=True))
 
 
+def test_masks_with_three_digits_before_a_class_are_instances(tmp_path: Path) -> None:
+    for name in ("img1/001_7", "img1/002_3", "2007_000032"):
+        (tmp_path / "masks" / name).parent.mkdir(parents=True, exist_ok=True)
+        mask = np.zeros(SIZE, np.uint8)
+        mask[1:3, 1:4] = 255
+        Image.fromarray(mask).save(tmp_path / "masks" / f"{name}.png")
+    for image_id in ("img1", "2007_000032"):
+        (tmp_path / "pictures").mkdir(exist_ok=True)
+        Image.new("RGB", SIZE[::-1]).save(tmp_path / "pictures" / f"{image_id}.png")
+    run(tmp_path / "masks", "coco", tmp_path / "x.json", images=(tmp_path / "pictures",))
+    found = {image_id: [i.name for i in picture.instances] for image_id, picture in read(tmp_path / "x.json").items()}
+    assert found == {"img1": ["7", "3"], "2007_000032": ["salient"]}
+
+
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "s4net-pickle"])
 def test_names_that_mean_something_in_an_address_come_back(tmp_path: Path, form: str) -> None:
     source, (name, more) = write_scene(tmp_path), FORMS[form]

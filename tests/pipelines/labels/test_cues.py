@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from pipelines.data.classes import Keywords
 from pipelines.labels.cells import Cells
@@ -110,6 +111,16 @@ def test_a_missing_or_damaged_file_holds_no_cues(tmp_path: Path):
     assert load_cues(tmp_path / "plain.npz") is None
     np.savez(tmp_path / "flat.npz", size=np.array(6), masks=np.array([], np.str_), scores=np.zeros(0, np.float32))
     assert load_cues(tmp_path / "flat.npz") is None
+
+
+def test_too_little_memory_is_no_fault_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def used_up(*_: Any) -> None:
+        raise MemoryError
+
+    whole_cues().save(tmp_path / "a.npz")
+    monkeypatch.setattr("pipelines.labels.cues.decode_masks", used_up)
+    with pytest.raises(MemoryError):
+        load_cues(tmp_path / "a.npz")
 
 
 def test_a_damaged_byte_makes_a_file_without_cues_or_changes_nothing(tmp_path: Path):

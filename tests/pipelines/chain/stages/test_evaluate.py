@@ -1,6 +1,7 @@
 """The stage that measures what a round has made."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from pipelines.chain.stages.pseudo_label import PseudoLabelStep
 from pipelines.config import EvaluateConfig, PseudoLabelConfig
 from pipelines.data.classes import load_classes
 from pipelines.data.label_folder import LabelFolder
+from pipelines.data.review import review_sha256
 from tests.pipelines.chain.some_step import checked
 from tests.pipelines.chain.tiny_chain import write_data, write_mask
+from tests.pipelines.review_folder import action
 from tests.pipelines.weight_files import hash_of_weights, write_weights
 
 
@@ -87,8 +90,9 @@ def test_labels_are_known_by_manifest_records_and_corrections(data: Path) -> Non
     LabelFolder(data / "out", load_classes("voc")).write_manifest()
     manifest = sha256((data / "out" / "manifest.json").read_bytes())
     assert step_of(voc=data, labels=data / "out").inputs()["labels"] == [manifest, None]  # without records
-    (data / "out" / "review.jsonl").write_text("one\n")
-    assert step_of(voc=data, labels=data / "out").inputs()["labels"] == [manifest, None, hash_of("one\n")]
+    (data / "out" / "review.jsonl").write_text(json.dumps(action("reject")) + "\n")
+    corrected = review_sha256(data / "out")
+    assert corrected and step_of(voc=data, labels=data / "out").inputs()["labels"] == [manifest, None, corrected]
 
 
 def test_the_peer_is_a_folder_of_maps_a_run_or_a_file(data: Path) -> None:
@@ -171,6 +175,9 @@ def test_masks_and_their_pictures_are_looked_at_before_anything_is_trained(data:
     write_mask(data / "maps" / "p4.png")
     absent = told(masks=masks, predictions=data / "maps")
     assert [line.split(":")[0] for line in absent] == [str(data / "maps" / f"{name}.png") for name in ("p5", "p6")]
+    for name in ("p5", "p6"):
+        write_mask(data / "maps" / f"{name}.PNG")  # as evaluate takes it
+    assert told(masks=masks, predictions=data / "maps") == []
     write_mask(masks / "p4.png", (3, 3))
     (size,) = told(masks=masks, images=images, weights=data / "w.pt", allow_missing=True)
     assert "p4.png: label map is 3x3, expected 8x6" in size

@@ -9,6 +9,7 @@ import pytest
 from pipelines.chain.findings import Seen
 from pipelines.chain.stages.pseudo_label import PseudoLabelStep, label_bytes
 from pipelines.config import PseudoLabelConfig
+from pipelines.data.review import review_sha256
 from pipelines.files import write_text
 from tests.pipelines.chain.some_step import checked
 from tests.pipelines.chain.tiny_chain import write_data, write_mask
@@ -74,8 +75,9 @@ def test_corrected_labels_are_an_input(tmp_path: Path) -> None:
     made = [sha256((labels / name).read_text()) for name in ("manifest.json", "records.jsonl")]
     assert "reviewed" not in step_of(data).inputs()
     assert step_of(data, reviewed=labels).inputs()["reviewed"] == made
-    (labels / "review.jsonl").write_text("a correction\n")
-    assert step_of(data, reviewed=labels).inputs()["reviewed"] == [*made, sha256("a correction\n")]
+    (labels / "review.jsonl").write_text(json.dumps(action("reject")) + "\n")
+    corrected = review_sha256(labels)
+    assert corrected and step_of(data, reviewed=labels).inputs()["reviewed"] == [*made, corrected]
 
 
 def test_earlier_labels_are_looked_at_before_the_work(tmp_path: Path) -> None:

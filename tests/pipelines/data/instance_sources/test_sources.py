@@ -184,6 +184,8 @@ def test_a_picture_that_is_listed_twice_is_refused(tmp_path: Path) -> None:
     images = [{"id": n, "file_name": "sub/a.jpg", "height": 6, "width": 8} for n in (1, 2)]
     with pytest.raises(InputError, match=r"found\.json: sub/a\.jpg and sub/a\.jpg share.*coco-image-twice"):
         look(tmp_path, write(tmp_path / "found.json", listed(images=images)), "sub/a")
+    others = [{**image, "file_name": "elsewhere.jpg", "id": 3 + n} for n, image in enumerate(images)]
+    look(tmp_path, write(tmp_path / "found.json", listed(images=[images[0], *others])), "sub/a")  # nobody asks for it
 
 
 # --- lists of results
@@ -290,6 +292,7 @@ def test_a_list_of_results_with_a_score_beyond_0_to_1_is_refused(score: float, t
         ('names:\n  \'0\': cat\n  2: "\\u00e9 \\"x\\""\n', ["cat", "", 'é "x"']),
         ("# names: [x]\nnames: [a]\n", ["a"]),
         ("names: [a, , b]", ["a", "", "b"]),
+        ("names: ['0: background', '12: x']", ["0: background", "12: x"]),
     ],
 )
 def test_names_of_yolo_are_read_as_yaml_has_them(text: str, names: list[str], tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from tests.pipelines.fake_label_study import (
     Networks,
     files,
 )
+from tests.pipelines.review_folder import action
 
 
 def test_started_again_only_what_is_left_is_done(
@@ -49,7 +50,7 @@ def test_labels_that_were_corrected_are_compared_with_the_truth_again(config: Ab
     before = ablate(alone, Events())["rows"][0]["label_miou"]
     labels = LabelFolder(config.out / "table5" / "saliency" / "labels", CLASSES)
     labels.write_label("a", np.zeros(SIZE, np.uint8))
-    (labels.path / "review.jsonl").write_text("a correction\n")
+    (labels.path / "review.jsonl").write_text(json.dumps(action("reject", image_id="a")) + "\n")
     assert ablate(alone, Events())["rows"][0]["label_miou"] < before
 
 
