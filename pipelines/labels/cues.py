@@ -159,7 +159,7 @@ class CueFinder:
             instance.
         fill: Whether attention maps are needed for every picture.
         cells: How many cells of the features to keep of every picture; 0 for none.
-        recognise: Judges each instance, or windows if `looks` is set; None if not asked for.
+        recognise: Judges each instance, and windows if `looks` is set; None if not asked for.
     """
 
     find: MaskSource
@@ -184,9 +184,8 @@ class CueFinder:
         cues = self._look(image_id, picture, keywords)
         if self.recognise is None:
             return cues
-        if self.looks:  # windows tell more than whole instances, which they also correct in part
-            return replace(cues, windows=self.recognise.windows(picture, keywords.names))
-        return replace(cues, recognised=self.recognise(picture, cues.masks, keywords.names))
+        windows = self.recognise.windows(picture, keywords.names) if self.looks else None
+        return replace(cues, recognised=self.recognise(picture, cues.masks, keywords.names), windows=windows)
 
     def _look(self, image_id: str, picture: NDArray[np.uint8], keywords: Keywords) -> PictureCues:
         kept = confident(self.find(image_id, picture), self.min_score)

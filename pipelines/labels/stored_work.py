@@ -79,9 +79,8 @@ class ShapedCues(CueStore):
 class StoredWork(PictureWork):
     """What labelling does with single pictures whose cues were found before.
 
-    The cues hold what the networks find in a picture for a plan in two passes. Of that, each plan sees its own part. A
-    plan in one pass may have whole instances recognised instead of windows: they are judged as the picture is labelled.
-    So the labels are those that `s4 pseudo-label` makes with the settings of the plan.
+    The cues hold what the networks find in a picture for a plan in two passes. Of that, each plan sees its own part. So
+    the labels are those that `s4 pseudo-label` makes with the settings of the plan.
     """
 
     def __init__(
@@ -114,21 +113,15 @@ class StoredWork(PictureWork):
             return attention_alone(cues, self.plan.keywords[image_id])
         if self._shape == "saliency":
             return saliency(cues)
+        recognised = cues.recognised if self.plan.recognise else None
         windows = cues.windows if self.plan.recognise and self.plan.in_two_passes else None
-        return replace(cues, cells=cues.cells if self.plan.cells else None, windows=windows)
+        return replace(cues, cells=cues.cells if self.plan.cells else None, recognised=recognised, windows=windows)
 
     def _cues(self, image_id: str, picture: NDArray[np.uint8], size: WorkingSize) -> PictureCues:
         """Return the cues of a picture; see `PictureWork`."""
         if self.plan.masks is None:
-            return self._judged(image_id, picture, self.store.load(image_id, size.size))
+            return self.store.load(image_id, size.size)
         # The cues in the store have the instances of the network. Of these cues, the attention maps alone are wanted.
         found = confident(self._find(image_id, picture), self.config.min_score)
         attention = CueStore(self._found).load(image_id, size.size).attention
         return self._shaped(image_id, PictureCues(found.masks, found.scores, attention))
-
-    def _judged(self, image_id: str, picture: NDArray[np.uint8], cues: PictureCues) -> PictureCues:
-        """Return cues with their instances recognised, where `s4 pseudo-label` does so; see `CueFinder`."""
-        if self._recognise is None or self.plan.in_two_passes:
-            return cues
-        names = self.plan.keywords[image_id].names
-        return replace(cues, recognised=self._recognise(picture, cues.masks, names))

@@ -171,8 +171,7 @@ def _label(row: RowPlan, plans: LabelPlans, failed: Mapping[str, Any], events: E
     stored = StoredWork(config, plan, plans.config.out, row.row.shape)
     work: PictureWork = stored
     # Without a network a picture takes hundredths of a second. To start processes would take longer.
-    looks = plan.cells or (plan.recognise and not plan.in_two_passes)
-    own = config if looks else replace(config, workers=0)
+    own = config if plan.cells else replace(config, workers=0)
     with arithmetic(config), open_workers(own, work, list(plan.images.values()), events) as workers:
         evidence = learn(config, plan, stored.store) if todo and plan.in_two_passes else Evidence()
         PicturePasses(plan, records, workers, events).label(todo, evidence)

@@ -102,6 +102,26 @@ def test_cues_without_instances_come_back_too(tmp_path: Path):
     assert loaded is not None and loaded.masks.shape == (0, 6, 8) and loaded.looks is None and loaded.attention is None
 
 
+class Judge:
+    """Stands in for ImageNet's classifier: it believes in halves, and sees the keywords everywhere."""
+
+    def __call__(self, picture: np.ndarray, masks: np.ndarray, keywords: tuple[str, ...]) -> np.ndarray:
+        return np.full(len(masks), 0.5, np.float32)
+
+    def windows(self, picture: np.ndarray, keywords: tuple[str, ...]) -> np.ndarray:
+        return np.ones((len(keywords), 4, 4), np.float32)
+
+
+def test_instances_are_always_judged_and_windows_where_looks_are_kept() -> None:
+    found = instances(0.9, 0.8, 0.1)
+    once = finder(found, recognise=Judge())("a", PICTURE, TWO)
+    assert once.recognised is not None and once.recognised.tolist() == [0.5] * len(once.masks) and once.windows is None
+    kept = finder(found, looks=True, recognise=Judge())("a", PICTURE, TWO)
+    assert kept.recognised is not None and kept.recognised.tolist() == [0.5] * len(kept.masks)
+    assert kept.windows is not None and kept.windows.shape == (2, 4, 4)
+    assert finder(found, looks=True)("a", PICTURE, TWO).recognised is None
+
+
 def test_a_missing_or_damaged_file_holds_no_cues(tmp_path: Path):
     assert load_cues(tmp_path / "none.npz") is None
     (tmp_path / "half.npz").write_bytes(b"PK\x03\x04 half a file")

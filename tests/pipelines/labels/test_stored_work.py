@@ -72,6 +72,7 @@ def test_a_plan_sees_of_the_cues_what_it_asks_for(tmp_path: Path, cells: bool, r
         KeywordMaps(np.zeros((1, 1, 2), np.float32), 1.0),
         InstanceLooks(np.zeros((1, 3), np.float32), np.zeros((1, 1), np.float32)),
         Cells(np.zeros((2, 3), np.float32), np.arange(2)),
+        recognised=np.ones(1, np.float32),
         windows=np.zeros((1, 2, 2), np.float32),
     )
     CueStore(tmp_path).save("a", found)
@@ -79,8 +80,10 @@ def test_a_plan_sees_of_the_cues_what_it_asks_for(tmp_path: Path, cells: bool, r
     config = PseudoLabelConfig(images=(tmp_path,), weights=tmp_path / "w.pt", out=tmp_path / "labels")
     seen = StoredWork(config, plan, tmp_path, "instances").store.load("a", SIZE)
     assert seen.attention is not None and seen.looks is not None
-    assert (seen.cells is not None, seen.windows is not None) == (cells, recognise)
+    assert (seen.cells is not None, seen.recognised is not None) == (cells, recognise)
+    assert (seen.windows is not None) == recognise
     alone = StoredWork(config, replace(plan, strategy="single"), tmp_path, "instances").store.load("a", SIZE)
+    assert (alone.recognised is not None) == recognise
     assert (alone.windows is not None) == (recognise and cells)  # in one pass there is nothing to learn windows from
     union = StoredWork(config, plan, tmp_path, "saliency").store.load("a", SIZE)
     assert (union.looks, union.cells, union.windows) == (None, None, None)
