@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pipelines.data.classes import Keywords
 from pipelines.data.rle import decode_masks, encode_masks
+from pipelines.errors import InputError
 from pipelines.files import atomic_write
 from pipelines.labels.attention import AttentionMaps
 from pipelines.labels.cells import Cells, sample_cells
@@ -114,13 +115,12 @@ def load_cues(path: Path) -> PictureCues | None:
     """Read what `PictureCues.save` wrote; return None if the file is missing or damaged.
 
     Raises:
-        InputError: A FIFO or a device lies there [not-regular].
         MachineError: The store that the file lies in does not answer.
     """
     try:
         with open_regular(path) as file:
             archive = file.read()
-    except OSError:
+    except (OSError, InputError):  # a FIFO or a device is no file of cues either
         return None
     try:
         with np.load(io.BytesIO(archive), allow_pickle=False) as content:
