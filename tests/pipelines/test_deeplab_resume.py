@@ -56,6 +56,7 @@ def config(tmp_path: Path) -> DeepLabTrainConfig:
     )
 
 
+@pytest.mark.slow
 def test_a_resumed_run_needs_its_trunk_weights_no_more_and_ends_with_the_same_bytes(config, tmp_path, monkeypatch):
     deeplab_train(config, Events(io.StringIO()))
     broken, real, calls = replace(config, run=tmp_path / "broken"), loop._Training.advance, []
