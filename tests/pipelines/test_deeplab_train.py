@@ -102,6 +102,7 @@ def test_a_run_leaves_a_checkpoint_that_rebuilds_its_network(config: DeepLabTrai
     assert "abc" not in stream.getvalue()
 
 
+@pytest.mark.slow
 def test_two_runs_with_one_seed_are_equal_and_another_seed_differs(config: DeepLabTrainConfig) -> None:
     def trained(name: str, **changes: Any) -> Tensor:
         run = config.run.parent / name

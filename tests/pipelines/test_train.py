@@ -102,6 +102,7 @@ def test_the_trained_network_is_a_function_of_a_picture(config, scenes):
         network(np.zeros((4, 4), np.uint8))
 
 
+@pytest.mark.slow
 def test_a_killed_training_resumes_to_the_same_weights(config, tmp_path, monkeypatch):
     train(config, Events())
     broken = replace(config, run=tmp_path / "broken")

@@ -86,6 +86,7 @@ def test_a_double_press_of_a_twentieth_of_a_second_counts_as_two(tmp_path: Path)
     assert code == 130 and seconds < promised()
 
 
+@pytest.mark.slow
 def test_a_signal_that_the_main_thread_cannot_take_ends_the_process_all_the_same(tmp_path: Path) -> None:
     process = staged(tmp_path, COMPILED, STUCK_BEFORE)
     process.send_signal(signal.SIGTERM)
@@ -114,6 +115,7 @@ def test_under_torchrun_the_ctrl_c_that_it_hands_on_is_no_second_one(tmp_path: P
     assert ended(process)[0] == 130
 
 
+@pytest.mark.slow
 def test_a_signal_at_any_moment_of_the_imports_ends_with_75(tmp_path: Path) -> None:
     """Also where Python turns what is raised into an error of its own, as it does while a class is made."""
     (tmp_path / "images").mkdir()
@@ -166,6 +168,7 @@ def test_signals_while_python_takes_itself_down_change_no_exit_code(tmp_path: Pa
     assert ended_with_result(process) == 4 * failed
 
 
+@pytest.mark.slow
 def test_after_the_result_a_signal_ends_threads_that_read_and_changes_no_exit_code(tmp_path: Path) -> None:
     process = done(tmp_path, READS_ON, 0)
     begun = time.monotonic()

@@ -133,6 +133,7 @@ def test_a_process_that_crashes_names_the_signal():
         answers(light_work.crash)
 
 
+@pytest.mark.slow
 def test_a_process_killed_in_the_middle_of_a_large_answer_is_told():
     with pytest.raises(MachineError, match=r"was killed, .* at work on one of p20[,;] .*\[worker-died\]"):
         answers(light_work.die_sending)
