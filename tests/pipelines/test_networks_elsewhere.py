@@ -44,6 +44,7 @@ from tests.pipelines.weight_files import write_weights
 __all__ = ["data", "networks", "stores"]  # fixtures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS[:2])
 def test_a_deeplab_learns_the_same_from_an_address(data: Path, networks: Networks, way: str) -> None:
     label(data, assign="single", cells="off")

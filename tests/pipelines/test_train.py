@@ -83,6 +83,7 @@ def test_instances_of_other_pictures_are_pasted_for_modern_alone(config):
     assert max(paper) == most
 
 
+@pytest.mark.slow
 def test_the_trained_network_is_a_function_of_a_picture(config, scenes):
     train(config, Events())
     picture = sorted((scenes / "images").iterdir())[0]
@@ -205,6 +206,7 @@ def test_unknown_trunks_and_wrong_weights_are_refused(config, tmp_path):
         train(replace(config, trunk_weights=str(tmp_path / "absent.pt")), Events())
 
 
+@pytest.mark.slow
 def test_validation_pictures_without_any_instance_choose_the_last_step_and_are_told(config, tmp_path):
     empty, told = json.loads(config.annotations.read_text()), io.StringIO()
     (tmp_path / "empty.json").write_text(json.dumps({**empty, "annotations": []}))
@@ -221,6 +223,7 @@ def test_a_run_that_exists_is_refused(config):
         train(config, Events())
 
 
+@pytest.mark.slow
 def test_a_trained_network_is_tuned_and_the_run_remembers_which(config, tmp_path):
     first = train(replace(config, alpha=0.25), Events())["run"]
     tuned = TrainConfig(
@@ -289,6 +292,7 @@ def test_a_network_that_cannot_be_started_from_leaves_no_run(config, tmp_path):
     assert not other.run.exists()
 
 
+@pytest.mark.slow
 def test_a_resumed_run_needs_its_trunk_weights_no_more(config, tmp_path):
     trunk = tmp_path / "trunk.pt"
     torch.save(timm.create_model(TRUNK.removeprefix("timm/")).state_dict(), trunk)
@@ -340,6 +344,7 @@ def test_a_dry_run_of_damaged_pictures_lists_them_all(scenes: Path, config: Trai
     assert not config.run.exists()
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_how_far_the_rest_of_a_run_is(config: TrainConfig) -> None:
     train(config, Events(io.StringIO()))
     rest = train(replace(config, dry_run=True, resume=True, steps=10), Events(io.StringIO()))

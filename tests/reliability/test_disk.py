@@ -128,6 +128,7 @@ def test_a_full_disk_is_found_behind_other_errors(capsys: pytest.CaptureFixture[
     assert re.search(r"cache/model\.bin: No space left on device, .*\[disk-full\]", capsys.readouterr().err)
 
 
+@pytest.mark.slow
 def test_a_limit_on_files_is_told_although_torch_hides_it(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "a.pt", content(10))
     old = (tmp_path / "a.pt").read_bytes()

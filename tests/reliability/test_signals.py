@@ -103,6 +103,7 @@ def test_work_in_steps_is_asked_and_ends_in_its_own_way(tmp_path: Path) -> None:
     assert code == 130 and seconds < promised()
 
 
+@pytest.mark.slow
 def test_under_torchrun_the_ctrl_c_that_it_hands_on_is_no_second_one(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     process = staged(tmp_path, LOOP)
@@ -160,6 +161,7 @@ SLOW_END = "sys.ends = TakenDownLate()"
 READS_ON = "threading.Thread(target=read).start()"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failed", [0, 1])
 def test_signals_while_python_takes_itself_down_change_no_exit_code(tmp_path: Path, failed: int) -> None:
     process = done(tmp_path, SLOW_END, failed)

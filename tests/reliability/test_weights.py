@@ -114,6 +114,7 @@ def test_each_is_refused_or_holds_the_same_network(
         assert load_checkpoint(path).keys() == load_checkpoint(whole).keys()
 
 
+@pytest.mark.slow
 def test_sound_files_are_loaded_with_and_without_hashes(sound: dict[str, Content], tmp_path: Path) -> None:
     for kind, load in LOADERS.items():
         save_checkpoint(tmp_path / "new.pt", sound[kind])

@@ -284,6 +284,7 @@ def test_a_picture_without_a_readable_header_is_refused(tmp_path: Path, data: di
         load(tmp_path, data)
 
 
+@pytest.mark.slow
 def test_reading_five_hundred_large_pictures_is_quick(tmp_path: Path, data: dict[str, Any]) -> None:
     # Decoding one of these takes about 100 ms, which would be near a minute for all.
     Image.effect_noise((3000, 2000), 50).save(tmp_path / "images" / "large.png", compress_level=1)

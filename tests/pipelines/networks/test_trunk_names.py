@@ -24,6 +24,7 @@ from s4net import S4Net
 from s4net.build import TRUNKS
 
 NAMES = [*TRUNKS, "timm/resnet18", "timm/mobilenetv3_small_050"]
+LARGE = {"vgg16", "resnet101"}  # seconds to make
 UNKNOWN = ["resnet5", "timm/nothing", "timm/", ""]
 NOWHERE = Path("nowhere")
 
@@ -45,7 +46,9 @@ def attention(trunk: str) -> None:
     train_attention({}, {}, ClassList.from_names(["cat"]), trunk, None, Events(), seed=0)
 
 
-@pytest.mark.parametrize("trunk", NAMES)
+@pytest.mark.parametrize(
+    "trunk", [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in NAMES]
+)
 def test_train_and_pseudo_label_take_the_same_names_for_the_same_networks(
     trunk: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
