@@ -25,6 +25,7 @@ from pipelines.engine.checkpoint import save_checkpoint
 from pipelines.errors import InputError
 from pipelines.events import Events
 from pipelines.networks.build import new_deeplab
+from tests.pipelines.small_deeplab import small_deeplab
 
 CLASSES = ClassList.from_names(["cat", "dog"])
 
@@ -41,19 +42,8 @@ def config(tmp_path: Path) -> DeepLabTrainConfig:
         labels.write_label(f"p{i}", label)
     labels.write_manifest(weights_sha256="abc")
     torch.save(timm.create_model("tf_efficientnet_lite0").state_dict(), tmp_path / "trunk.pt")
-    return DeepLabTrainConfig(
-        images=tmp_path / "images",
-        labels=tmp_path / "labels",
-        run=tmp_path / "run",
-        trunk_weights=str(tmp_path / "trunk.pt"),
-        steps=2,
-        batch_size=2,
-        crop=33,
-        device="cpu",
-        precision="fp32",
-        workers=0,
-        report=False,
-    )
+    folders = (tmp_path / name for name in ("images", "labels", "run"))
+    return small_deeplab(*folders, trunk_weights=str(tmp_path / "trunk.pt"), report=False)
 
 
 @pytest.mark.slow

@@ -38,6 +38,7 @@ from pipelines.networks.build import new_deeplab
 from pipelines.networks.load import load_deeplab
 from pipelines.training.deeplab_batches import SOFT, Batch, DeepLabBatches, losses
 from tests.pipelines.review_folder import action
+from tests.pipelines.small_deeplab import small_deeplab
 
 CLASSES = ClassList.from_names(["cat", "dog"])
 HERE = Processes(0, 1, torch.device("cpu"))
@@ -59,19 +60,7 @@ def config(tmp_path: Path) -> DeepLabTrainConfig:
         write_palette_map(voc / "SegmentationClass" / f"p{i}.png", label)
     labels.write_manifest(weights_sha256="abc")
     (voc / "ImageSets/Segmentation/val.txt").write_text("p0\np3\n")
-    return DeepLabTrainConfig(
-        images=voc / "JPEGImages",
-        labels=tmp_path / "labels",
-        run=tmp_path / "run",
-        network="efficientnet_lite0",
-        trunk_weights="none",
-        steps=2,
-        batch_size=2,
-        crop=33,
-        device="cpu",
-        precision="fp32",
-        workers=0,
-    )
+    return small_deeplab(voc / "JPEGImages", tmp_path / "labels", tmp_path / "run")
 
 
 class Colours(nn.Module):

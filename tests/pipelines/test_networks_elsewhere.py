@@ -38,6 +38,7 @@ from tests.pipelines.elsewhere import (
     stores,
     there,
 )
+from tests.pipelines.small_deeplab import small_deeplab
 from tests.pipelines.stores.store_of_tests import copy_in
 from tests.pipelines.weight_files import write_weights
 
@@ -51,10 +52,7 @@ def test_a_deeplab_learns_the_same_from_an_address(data: Path, networks: Network
     place = store_of(way, data)
     models = []
     for number, root in enumerate((str(data), place)):
-        config = DeepLabTrainConfig(
-            images=(to_path(f"{root}/images"),), labels=to_path(f"{root}/labels"), run=data / f"run{number}",
-            trunk_weights="none", steps=1, batch_size=2, crop=33, device="cpu", precision="fp32", workers=0,
-        )  # fmt: skip
+        config = small_deeplab(to_path(f"{root}/images"), to_path(f"{root}/labels"), data / f"run{number}", steps=1)
         deeplab_train(config, Events(io.StringIO()))
         models.append(load_checkpoint(config.run / "checkpoints" / "last.pt")["model"])
     assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.config import DeepLabTrainConfig, EvaluateConfig, PseudoLabelConfig
+from pipelines.config import EvaluateConfig, PseudoLabelConfig
 from pipelines.data.classes import load_classes
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.rle import encode_masks
@@ -21,6 +21,7 @@ from pipelines.evaluate import evaluate
 from pipelines.events import Events
 from pipelines.pseudo_label import pseudo_label
 from tests.pipelines.scoring.fake_network import instances, load_instead
+from tests.pipelines.small_deeplab import small_deeplab
 from tests.pipelines.two_pictures import make_classes, make_labels, make_voc, write_map
 
 HEIGHT, WIDTH = 12, 16
@@ -148,18 +149,7 @@ def test_labels_that_lack_a_class_of_their_list(tmp_path: Path) -> None:
 
     def train(run: str) -> tuple[dict[str, Any], str]:
         stream = io.StringIO()
-        config = DeepLabTrainConfig(
-            images=tmp_path / "pictures",
-            labels=labels.path,
-            run=tmp_path / run,
-            network="efficientnet_lite0",
-            trunk_weights="none",
-            steps=1,
-            batch_size=2,
-            crop=33,
-            device="cpu",
-            workers=0,
-        )
+        config = small_deeplab(tmp_path / "pictures", labels.path, tmp_path / run, steps=1)
         return deeplab_train(config, Events(stream)), stream.getvalue()
 
     result, told = train("a")

@@ -18,6 +18,7 @@ from pipelines.errors import InputError, MachineError
 from pipelines.events import Events
 from pipelines.networks import trunk_places
 from pipelines.pseudo_label import pseudo_label
+from tests.pipelines.small_deeplab import small_deeplab
 
 CLASSES = ClassList.from_names(["cat", "dog"])
 SIZE = (40, 50)
@@ -33,18 +34,8 @@ def training(tmp_path: Path) -> DeepLabTrainConfig:
         label_map[5:20, 10:30] = 1
         labels.write_label(f"p{number}", label_map)
     labels.write_manifest()
-    return DeepLabTrainConfig(
-        images=tmp_path / "pictures",
-        labels=tmp_path / "labels",
-        run=tmp_path / "run",
-        trunk_weights="none",
-        steps=300,
-        batch_size=2,
-        crop=33,
-        device="cpu",
-        workers=0,
-        dry_run=True,
-    )
+    folders = (tmp_path / name for name in ("pictures", "labels", "run"))
+    return small_deeplab(*folders, steps=300, dry_run=True)
 
 
 def draw(path: Path) -> None:
