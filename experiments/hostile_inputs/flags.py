@@ -150,7 +150,8 @@ def hostile_flags(choose: random.Random) -> Iterator[Rest]:
 
 def _values(setting: "Field[Any]") -> tuple[str, ...]:
     if type_of(setting) is bool:
-        return ("yes", "no")
+        # A dry run that is taken back is a whole training, and nothing is wrong with it.
+        return ("yes",) if setting.name == "dry_run" else ("yes", "no")
     if is_path(setting):
         # All pictures of the machine are much work, and nothing is wrong with them.
         return _PLACES if limits_of(setting).writes else tuple(place for place in _PLACES if place not in ("/", "//"))

@@ -14,18 +14,19 @@ from pipelines.stores.address import Address
 
 _FOLDER = "a folder"
 _NO_NAME = ("/",)
+_OF_THE_SYSTEM = ("/proc", "/sys")  # without end, and none of it is on a disk
 _LITTER = {"thumbs.db", "desktop.ini"}  # of file managers; macOS hides its own
 
 
 def walk_files(folder: Path, notes: Notes, pictures: tuple[str, ...] = ()) -> Iterator[Path]:
     """Yield the regular files below a folder in a fixed order, without hidden ones.
 
-    Links are followed, but each folder is visited once. What is no regular file is noted and never opened: reading a
-    FIFO would wait for ever.
+    Links are followed, but each folder is visited once, and none that `leads_away`. What is no regular file is noted
+    and never opened: reading a FIFO would wait for ever.
 
     Args:
         folder: The folder.
-        notes: Told of what is no regular file, and of folders that cannot be read.
+        notes: Told of what is no regular file, and of folders that cannot be read or lead away.
         pictures: Endings of a picture's name, in small letters. A folder with such a name is noted, and looked into.
 
     Raises:
@@ -36,22 +37,19 @@ def walk_files(folder: Path, notes: Notes, pictures: tuple[str, ...] = ()) -> It
     if isinstance(folder, Address):
         yield from _listed(folder, notes)
         return
-    visited = set()
+    visited, top = set(), os.path.realpath(folder)
     waiting = [folder]
     while waiting:
         parent = waiting.pop()
         real = os.path.realpath(parent)
         if real in visited:  # a link back to a folder above would never end
             continue
-        visited.add(real)
-        try:
-            entries = sorted(os.scandir(parent), key=lambda entry: entry.name)
-        except OSError as error:
-            notes.left_out(f"{folder}: folders left out, because they cannot be read", f"{parent} ({error.strerror})")
+        if leads_away(real, top):
+            notes.left_out(f"{folder}: links left out, because they lead away from it", f"{parent} (to {real})")
             continue
-        shown = [entry for entry in entries if not entry.name.startswith(".")]
+        visited.add(real)
         folders = []
-        for entry in shown:
+        for entry in _shown(parent, folder, notes):
             kind = _kind(entry)
             if kind is None:
                 yield Path(parent, entry.name)
@@ -61,6 +59,33 @@ def walk_files(folder: Path, notes: Notes, pictures: tuple[str, ...] = ()) -> It
             if kind != _FOLDER or entry.name.lower().endswith(pictures or _NO_NAME):
                 notes.left_out(f"{folder}: left out, because they are no files", f"{entry.name} ({kind})")
         waiting += reversed(folders)
+
+
+def _shown(parent: Path, folder: Path, notes: Notes) -> list["os.DirEntry[str]"]:
+    """Return what lies in a folder, sorted by name, without hidden entries."""
+    try:
+        entries = sorted(os.scandir(parent), key=lambda entry: entry.name)
+    except OSError as error:
+        notes.left_out(f"{folder}: folders left out, because they cannot be read", f"{parent} ({error.strerror})")
+        return []
+    return [entry for entry in entries if not entry.name.startswith(".")]
+
+
+def leads_away(folder: str, top: str) -> bool:
+    """Return whether a folder that was met below another lies above it, or is one of the system: a link led there.
+
+    Through a link to `/` all files of a machine would be listed.
+
+    Args:
+        folder: The folder, without links.
+        top: Where the walk began, without links.
+    """
+    if folder == top:
+        return False
+    above = PurePath(top).is_relative_to(folder)
+    return above or any(
+        PurePath(folder).is_relative_to(place) and not PurePath(top).is_relative_to(place) for place in _OF_THE_SYSTEM
+    )
 
 
 def _listed(folder: Address, notes: Notes) -> Iterator[Path]:

@@ -114,6 +114,8 @@ def _unplaced(
     places = (place for place in listing.picture_places() if not any(place.is_relative_to(one) for one in used))
     for place in places:
         yield f"pictures in {place}, about which nothing says what they show", len(listing.pictures(place))
+    if listing.away:
+        yield "links that lead away, to a folder above or of the system", len(listing.away)
     if other_json:
         yield "JSON files that are no COCO files", len(other_json)
     suffixes = Counter(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pipelines.data.folder_walk import leads_away
 from pipelines.data.images import open_picture, readable_suffixes
 from pipelines.data.tar_shards import TAR_SUFFIX
 from pipelines.errors import InputError
@@ -31,11 +32,13 @@ class Listing:
         files: The names of the files in each folder below, sorted. Hidden files and folders are left out, and so are
             those that s4 has made.
         made: The folders that s4 has made.
+        away: The links that lead away, which are not followed.
     """
 
     folder: Path
     files: dict[Path, list[str]]
     made: list[Path]
+    away: list[Path]
 
     @cached_property
     def voc(self) -> list[Path]:
@@ -81,19 +84,25 @@ class Listing:
 
 
 def list_files(folder: Path) -> Listing:
-    """List the files below a folder. Links to folders are followed, but each folder is visited once."""
-    files, made, visited = {}, [], set()
+    """List the files below a folder. Links are followed as in `walk_files`, and each folder is visited once."""
+    files: dict[Path, list[str]] = {}
+    made: list[Path] = []
+    away: list[Path] = []
+    visited, top = set(), os.path.realpath(folder)
     for parent, folders, names in os.walk(folder, followlinks=True):
         place, real = Path(parent), os.path.realpath(parent)
-        if real in visited or _is_made(names):
-            if real not in visited:
-                made.append(place)
+        if real in visited:
             folders.clear()
             continue
         visited.add(real)
+        aside = away if leads_away(real, top) else made if _is_made(names) else None
+        if aside is not None:
+            aside.append(place)
+            folders.clear()
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         files[place] = sorted(name for name in names if not name.startswith("."))
-    return Listing(folder, files, made)
+    return Listing(folder, files, made, away)
 
 
 def _is_made(names: list[str]) -> bool:

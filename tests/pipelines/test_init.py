@@ -315,6 +315,15 @@ def test_what_s4_has_made_is_left_out() -> None:
     assert result["unplaced"] == {}
 
 
+@pytest.mark.parametrize("target", ["..", "/", "/proc"])
+def test_links_that_lead_away_are_not_followed(target: str) -> None:
+    pictures("all/cat/a.jpg", "all/dog/b.jpg", "beside/cow/c.jpg")
+    Path("all/cat/up").symlink_to(Path.cwd() if target == ".." else target)
+    result, _ = started("all")
+    assert result["classes"] == ["cat", "dog"]
+    assert result["unplaced"] == {"links that lead away, to a folder above or of the system": 1}
+
+
 def test_where_the_file_lies_among_the_pictures_all_else_is_made_beside_them(monkeypatch: pytest.MonkeyPatch) -> None:
     pictures("pets/cat/a.jpg", "pets/dog/b.jpg")
     monkeypatch.chdir("pets")

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from pipelines.data.images import find_images, image_size, open_image, open_picture, write_png
+from pipelines.data.notes import Notes
 from pipelines.errors import InputError
 
 RED, WHITE = [255, 0, 0], [255, 255, 255]
@@ -292,6 +293,20 @@ def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
     (tmp_path / "pictures" / "more").symlink_to(tmp_path / "disk")
     (tmp_path / "pictures" / "loop").symlink_to(tmp_path / "pictures")
     assert list(find_images(tmp_path / "pictures")) == ["more/x", "y"]
+
+
+@pytest.mark.parametrize("target", ["..", "/", "/proc", "/proc/self", "/sys"])
+def test_links_that_lead_away_are_left_out_and_named(target: str, tmp_path: Path) -> None:
+    touch(tmp_path, "pictures/deep/y.jpg", "z.jpg")
+    folder = tmp_path / "pictures"
+    (folder / "deep" / "up").symlink_to(tmp_path if target == ".." else target)
+    notes = Notes()
+    assert list(find_images(folder, notes)) == ["deep/y"]
+    [((what, warned), cases)] = notes.taken().items()
+    assert what == f"{folder}: links left out, because they lead away from it" and warned
+    assert [case.partition(" (to ")[0] for case in cases] == [f"{folder}/deep/up"]
+    # From the folder above, the link to it is one back, and the others lead away as before.
+    assert list(find_images(tmp_path, notes)) == ["pictures/deep/y", "z"]
 
 
 def test_names_that_are_not_utf8_are_found(tmp_path: Path) -> None:
