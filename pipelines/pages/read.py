@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from pipelines.pages.labels import labels_result
 from pipelines.pages.predictions import predictions_result
 from pipelines.pages.result import REPORT, Result
 from pipelines.pages.runs import run_result
+from pipelines.pages.shapes import is_right
 from pipelines.report.html import read_facts
 from pipelines.stores.paths import is_file
 
@@ -35,7 +36,11 @@ def read_result(path: Path, images: Sequence[Path] = ()) -> Result:
         InputError: The path holds nothing of the kind [report-unknown], or what it holds is damaged.
     """
     try:
-        return _read(path, images)
+        result = _read(path, images)
+        for field in fields(result):
+            if not is_right(field.name, getattr(result, field.name)):
+                raise ValueError(f"{field.name} cannot be shown")
+        return result
     except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:  # JSON of another shape
         message = f"{path}: its files are not as s4 writes them ({type(error).__name__}: {error}), {_EXPECTED}"
         raise InputError(f"{message}; restore it", "report-damaged") from error

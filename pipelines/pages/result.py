@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.pages.shapes import is_right
 from pipelines.report.display_colours import class_colours, css_colour
 from pipelines.report.html import Link
 from pipelines.stores.paths import is_address
@@ -112,10 +113,11 @@ class Result:
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> "Result":
-        """Return the result that `facts` described; what is unknown or of another type is left out."""
+        """Return the result that `facts` described; what is unknown or cannot be shown is left out."""
         empty = cls(kind="", name="")
         known = {f.name: facts[f.name] for f in fields(cls) if f.name in facts and f.name not in _NOT_FACTS}
-        right = {name: value for name, value in known.items() if _alike(value, getattr(empty, name))}
+        alike = {name: value for name, value in known.items() if _alike(value, getattr(empty, name))}
+        right = {name: value for name, value in alike.items() if is_right(name, value)}
         return cls(**{"kind": "", "name": "", **right})
 
 

@@ -234,6 +234,50 @@ def test_evaluation_is_read_from_its_json_and_from_its_page(tmp_path: Path) -> N
     assert evaluation_result(scores, "x").left_out == [("picture of the list", "no prediction", 1)]
 
 
+ROWS = [[6, 2, 0], [1, 2, 1]]
+LEVEL = {"confidence": [0.9, 1.0], "pixels": 10, "precision": 0.8}
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("per_class", {"cat": "0.5"}),
+        ("per_class", {"cat": [0.5]}),
+        ("per_class", {"cat": True}),
+        ("confusion", {"classes": ["background", "cat"], "pixels": [[6, 2, 0], [1, "2", 1]]}),
+        ("confusion", {"classes": ["background", "cat"], "pixels": [[6, 2], [1, 2]]}),
+        ("confusion", {"classes": ["background"], "pixels": ROWS}),
+        ("confusion", {"classes": ["background", 3], "pixels": ROWS}),
+        ("confusion", {"classes": "ab", "pixels": ROWS}),
+        ("confusion", {"classes": ["background", "cat"], "pixels": 8}),
+        ("reliability", [{**LEVEL, "confidence": [0.9]}]),
+        ("reliability", [{**LEVEL, "confidence": "high"}]),
+        ("reliability", [{**LEVEL, "pixels": "10"}]),
+        ("reliability", [{**LEVEL, "precision": "good"}]),
+        ("reliability", ["0.8"]),
+    ],
+)
+def test_scores_that_cannot_be_drawn_are_damaged_and_in_a_page_left_out(tmp_path: Path, part: str, value: Any) -> None:
+    scores = {"miou": 0.5, part: value}
+    (tmp_path / "a.json").write_text(json.dumps(scores))
+    with pytest.raises(InputError, match=r"a\.json: its files are not as s4 writes them .*cannot be shown") as caught:
+        read_result(tmp_path / "a.json")
+    assert caught.value.rule == "report-damaged"
+    write_page(tmp_path / "a.html", evaluation_result({"miou": 0.5}, "a"))
+    facts = {**read_facts(tmp_path / "a.html")[0]}
+    facts |= {"precision": {"foreground": value}} if part == "reliability" else {part: value}
+    shown = Result.from_facts(facts)
+    assert shown.figures == {"miou": 0.5} and not (shown.per_class or shown.confusion or shown.precision)
+
+
+@pytest.mark.parametrize(
+    "part", [{"warnings": [1]}, {"before": {"labels": 3}}, {"left_out": [["a", "b"]]}, {"before": 7}]
+)
+def test_facts_of_a_page_that_cannot_be_shown_are_left_out(part: dict[str, Any], tmp_path: Path) -> None:
+    result = Result.from_facts({"kind": "evaluate", "name": "a", "figures": {"miou": 0.5}, **part})
+    assert result.figures == {"miou": 0.5} and write_page(tmp_path / "b.html", result) == 0
+
+
 def test_what_is_no_result_is_refused_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text("<h1>other</h1>")
     (tmp_path / "list.json").write_text("[1]")
