@@ -30,7 +30,7 @@ from pipelines.data.label_maps import read_palette_map, tell_reading
 from pipelines.data.label_summary import manifest_line, pictures_by_class, summary_line
 from pipelines.data.notes import Notes
 from pipelines.data.picture_folders import find_pictures
-from pipelines.data.record_files import RECORDS
+from pipelines.data.record_files import RECORDS, read_records
 from pipelines.data.review import review_sha256
 from pipelines.data.shown_classes import require_classes
 from pipelines.data.stand_in_labels import write_stand_ins
@@ -244,7 +244,7 @@ def label_warnings(labels: LabelFolder, pictures: LabelledPictures) -> Warnings:
     """Return what cannot be right in labels to train on; `pictures` are checked."""
     name, shown = str(labels.path), pictures_by_class(labels, pictures)
     if labels.classes.names == VOC_CLASSES:  # the usual list: who has cats and dogs alone need not shorten it
-        asked = {word for record in Journal(labels.path / RECORDS).read() for word in record.get("keywords", ())}
+        asked = {word for record in read_records(Journal(labels.path / RECORDS)) for word in record.get("keywords", ())}
         shown = {word: count for word, count in shown.items() if word in asked} if asked else shown
     absent = unlabelled_classes(name, shown)
     return [*empty_labels(name, labels.manifest.get("counts", {})), *absent]

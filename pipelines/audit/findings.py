@@ -49,6 +49,7 @@ class Findings:
 
     place: Path
     found: list[Finding] = field(default_factory=list)
+    _known: set[Finding] = field(default_factory=set, repr=False)
 
     def error(self, rule: str, message: str, count: int = 1) -> None:
         """Note something on which a stage would fail."""
@@ -95,7 +96,8 @@ class Findings:
         return shown
 
     def _add(self, finding: Finding) -> None:
-        if finding not in self.found:
+        if finding not in self._known:
+            self._known.add(finding)
             self.found.append(finding)
 
 

@@ -72,11 +72,11 @@ def load_coco(annotations: Path, images: Path, events: Events | None = None) -> 
         events: Told what is left out, scaled, turned or matched.
 
     Returns:
-        The pictures in the order of the file, also those without annotations.
+        The pictures in the order of the file, also those without annotations; one or more.
 
     Raises:
-        InputError: Something is missing, doubled or contradictory [coco-*], the JSON is damaged [json-damaged], or a
-            picture is damaged.
+        InputError: Something is missing, doubled or contradictory, or no picture is usable [coco-*], the JSON is
+            damaged [json-damaged], or a picture is damaged.
     """
     notes = Notes(events)
     if not images.is_dir():
@@ -97,6 +97,9 @@ def load_coco(annotations: Path, images: Path, events: Events | None = None) -> 
         else:
             pictures.append(picture)
     notes.tell()
+    if not pictures:
+        found = f"none of the masks of its {len(listed)} pictures is usable, one or more expected"
+        raise InputError(f"{annotations}: {found}; look at the file", "coco-empty")
     return pictures
 
 

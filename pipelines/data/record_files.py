@@ -32,11 +32,31 @@ def write_records(folder: Path, records: Sequence[Record]) -> None:
     write_failures(folder, failed)
 
 
+def read_records(journal: Journal) -> list[Record]:
+    """Return the whole records of pictures that a journal holds, oldest first; none for a missing file.
+
+    Raises:
+        InputError: A line is damaged [journal-damaged]; or a record names no picture, or has keywords that are no list
+            of words [records-damaged].
+    """
+    records = journal.read()
+    for number, record in enumerate(records, start=1):
+        words = record.get("keywords", [])
+        if not isinstance(record.get("image_id"), str):
+            found = "names no picture, an image_id expected"
+        elif not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            found = "has other keywords than a list of words"
+        else:
+            continue
+        raise InputError(f"{journal.path}: record {number} {found}; make the folder anew", "records-damaged")
+    return records
+
+
 def records_of_shards(folder: Path) -> dict[str, Record]:
     """Return by image id what the journals of shards that are not merged yet say last of a picture."""
     newest: dict[str, Record] = {}
     for path in sorted(folder.glob(_OF_SHARDS)):
-        for record in Journal(path).read():  # empty if another shard has just merged and removed the journal
+        for record in read_records(Journal(path)):  # empty if another shard has just merged and removed the journal
             # Records of two shards are in no order of time. Of one picture, the record that did not fail counts.
             known = newest.get(record["image_id"])
             if known is None or "failed" in known or "failed" not in record:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipelines.data.classes import IGNORE, ClassList
 from pipelines.data.label_folder import LabelFolder, open_labels
-from pipelines.data.record_files import RECORDS, Record
+from pipelines.data.record_files import RECORDS, Record, read_records
 from pipelines.data.review import NOTHING, REVIEW, PictureReview, Shown, instance_key, read_reviews
 from pipelines.data.rle import decode_masks
 from pipelines.errors import InputError
@@ -247,4 +247,4 @@ def open_reviewed(labels: Path, classes: ClassList | None = None) -> ReviewedLab
 
 
 def _label_records(labels: Path) -> list[dict[str, Any]]:
-    return [record for record in Journal(labels / RECORDS).read() if "failed" not in record]
+    return [record for record in read_records(Journal(labels / RECORDS)) if "failed" not in record]

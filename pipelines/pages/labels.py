@@ -14,7 +14,7 @@ from pipelines.data.classes import ClassList
 from pipelines.data.images import ImageFile
 from pipelines.data.label_folder import LabelFolder
 from pipelines.data.picture_folders import find_pictures
-from pipelines.data.record_files import MANIFEST, RECORDS, SETTINGS, Record
+from pipelines.data.record_files import MANIFEST, RECORDS, SETTINGS, Record, read_records
 from pipelines.data.thumbnails import thumbnail
 from pipelines.errors import S4Error
 from pipelines.files import is_number, read_json
@@ -50,7 +50,7 @@ def labels_result(
         S4Error: The records or settings of the folder are missing or damaged.
     """
     saved = read_json(folder / SETTINGS)
-    records = Journal(folder / RECORDS).read()
+    records = read_records(Journal(folder / RECORDS))
     manifest = read_json(folder / MANIFEST)
     labels = LabelFolder(folder, ClassList.from_names(manifest["classes"], str(folder)), manifest)
     if pictures is None:

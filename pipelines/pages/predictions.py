@@ -12,7 +12,7 @@ from pipelines.config.setting import StageConfig, to_json
 from pipelines.data.classes import ClassList
 from pipelines.data.images import ImageFile
 from pipelines.data.label_maps import read_palette_map
-from pipelines.data.record_files import RECORDS, SETTINGS, Record
+from pipelines.data.record_files import RECORDS, SETTINGS, Record, read_records
 from pipelines.data.rle import decode_masks
 from pipelines.data.thumbnails import thumbnail
 from pipelines.files import read_json
@@ -52,7 +52,7 @@ def predictions_result(
         S4Error: The records or settings of the folder are missing or damaged.
     """
     saved = read_json(folder / SETTINGS)
-    records = Journal(folder / RECORDS).read()
+    records = read_records(Journal(folder / RECORDS))
     maps = saved.get("network") == "deeplab"
     done = [record for record in records if "failed" not in record]
     failed: dict[str, int] = {}

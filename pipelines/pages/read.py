@@ -9,7 +9,7 @@ from typing import Any
 from pipelines.data.classes import ClassList
 from pipelines.data.images import ImageFile
 from pipelines.data.picture_folders import find_pictures
-from pipelines.data.record_files import MANIFEST, RECORDS, SETTINGS
+from pipelines.data.record_files import MANIFEST, RECORDS, SETTINGS, read_records
 from pipelines.errors import InputError, S4Error
 from pipelines.files import is_number, read_json
 from pipelines.journal import Journal
@@ -88,7 +88,7 @@ def _predictions(path: Path, images: Sequence[Path]) -> Result:
     folders = list(images) or ([Path(told.pictures)] if told.pictures else [])
     pictures: dict[str, ImageFile] = {}
     for folder in folders:
-        for record in Journal(path / RECORDS).read():
+        for record in read_records(Journal(path / RECORDS)):
             file = folder / str(record.get("file_name"))
             if is_file(file):
                 pictures[record["image_id"]] = file

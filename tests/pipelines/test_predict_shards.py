@@ -78,3 +78,16 @@ def test_a_damaged_record_of_a_shard_is_told_and_nothing_is_merged(root: Path, c
         run(root, kind="s4net", shard="2/2")
     after = files_of(root / "out")
     assert after.keys() - before.keys() == {"records-2-of-2.jsonl"} and before.items() <= after.items()
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_a_record_without_a_picture_is_told_before_the_work(root: Path, deeplab: FakeDeepLab, merged: bool) -> None:
+    run(root, shard="1/1" if merged else "1/2")
+    journal = root / "out" / ("records.jsonl" if merged else "records-1-of-2.jsonl")
+    first, *others = map(json.loads, journal.read_text().splitlines())
+    del first["image_id"]
+    journal.write_text("".join(f"{json.dumps(record)}\n" for record in (first, *others)))
+    before, asked = files_of(root / "out"), len(deeplab.asked)
+    with pytest.raises(InputError, match=r"record 1 names no picture.*\[records-damaged\]"):
+        run(root, shard="2/2")
+    assert files_of(root / "out") == before and len(deeplab.asked) == asked

@@ -16,7 +16,7 @@ from pipelines.data.classes import ClassList, load_classes
 from pipelines.data.label_folder import open_labels
 from pipelines.data.notes import Notes
 from pipelines.data.picture_folders import find_pictures
-from pipelines.data.record_files import RECORDS
+from pipelines.data.record_files import RECORDS, read_records
 from pipelines.data.voc import read_id_list
 from pipelines.errors import InputError
 from pipelines.files import sha256_lines, write_text
@@ -191,7 +191,7 @@ def single_keyword_ids(labels: Path, within: Path | None) -> list[str]:
     wanted = None if within is None else set(read_id_list(within))
     ids = [
         record["image_id"]
-        for record in Journal(labels / RECORDS).read()
+        for record in read_records(Journal(labels / RECORDS))
         if len(record.get("keywords", ())) == 1 and (wanted is None or record["image_id"] in wanted)
     ]
     if not ids:

@@ -169,6 +169,9 @@ def test_a_picture_whose_masks_are_all_unusable_is_no_picture_without_instances(
     for annotation in data["annotations"]:
         annotation["segmentation"] = None
     assert [picture.image_id for picture in load(tmp_path, data)] == ["sub/b"]
+    data["annotations"].append({**data["annotations"][0], "image_id": 3})
+    refused = refusal(tmp_path, data)
+    assert refused.rule == "coco-empty" and "none of the masks of its 2 pictures is usable" in str(refused)
 
 
 def test_annotations_of_no_picture_alone_are_refused(tmp_path: Path, data: dict[str, Any]) -> None:
