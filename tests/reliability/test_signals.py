@@ -330,8 +330,9 @@ def test_a_second_ctrl_c_ends_every_command_within_a_second(scenes: Path, comman
             process.communicate()
             continue
         code, errors, seconds = twice(process, apart=chance.uniform(0.05, 0.3))
-        # The first one may have ended all before the second one came.
-        assert code in ((130,) if command == "evaluate" else (130, 75)), errors
+        # The first one may have ended all before the second one came, and the work may have been done before both.
+        done = code == 0 and "(100 %)" in errors
+        assert done or code in ((130,) if command == "evaluate" else (130, 75)), errors
         assert seconds < promised()
         whole(scenes / out)
 
