@@ -24,6 +24,7 @@ from s4cli.unread import as_far_as_taken, say, unread
 OK = 0
 FAULT = 1
 USAGE = 2
+_NO_MEMORY = "DefaultCPUAllocator: can't allocate memory"  # of torch, where a tensor is too large for the machine
 _WITHOUT_RULE = (FAULT, INTERRUPTED)  # the user has broken none
 
 
@@ -130,8 +131,11 @@ def _machine_trouble(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno in FORBIDDEN:
         where = error.filename or "an output or a file"
         return f"{where}: {error.strerror}, room and permission to write expected; make room or choose another folder"
-    # The error of the GPU is recognised by name. Importing torch for its type would slow every command.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    # Errors of torch are recognised by name and text. Importing it for their types would slow every command.
+    torchs = type(error).__name__ == "OutOfMemoryError" or (
+        isinstance(error, RuntimeError) and _NO_MEMORY in str(error)
+    )
+    if isinstance(error, MemoryError) or torchs:
         return "memory: used up, more expected; lower --batch-size, the picture size or --workers"
     return None
 

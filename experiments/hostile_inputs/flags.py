@@ -157,7 +157,7 @@ def _values(setting: "Field[Any]") -> tuple[str, ...]:
         return _PLACES if limits_of(setting).writes else tuple(place for place in _PLACES if place not in ("/", "//"))
     if choices_of(setting):
         return (*choices_of(setting), "", choices_of(setting)[0].upper(), "x")
-    if setting.name == "steps":  # more of them are work, and nothing is wrong with them
+    if setting.name in ("steps", "batch_size"):  # more of them are work, and nothing is wrong with them
         return tuple(value for value in _NUMBERS if value not in _MANY)
     return _NUMBERS if type_of(setting) in (int, float) else _TEXTS
 

@@ -237,8 +237,8 @@ def _address(address: str, role: str) -> Build:
         (place.given / "x.zip").write_bytes(_zip())
         (place.given / "x.jpg").write_bytes(_picture())
         given = address.replace("GIVEN", str(place.given))
-        # A local address is a path like any other, and leads to `given`, which is to stay as it is.
-        output = place.out if "GIVEN" in address else given
+        # A local address is a path like any other. These lead to `given`, which is to stay as it is, and beside it.
+        output = place.out if "GIVEN" in address or address == "file://../x" else given
         return [part.replace("\0", "\\0") for part in filled(LINES[role], place, given=given, output=output)]
 
     return build

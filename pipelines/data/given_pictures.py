@@ -43,16 +43,16 @@ def given_pictures(inputs: Sequence[Path], notes: Notes | None = None, videos: b
             picture.
 
     Raises:
-        InputError: An input is not there [image-missing] or is no file [not-regular], a pattern fits no picture or a
-            tar has none [folder-empty], pictures differ in their suffix alone [image-id-twice], or as `find_images`.
+        InputError: An input is not there or in no folder [image-missing] or is no file [not-regular], a pattern fits no
+            picture or a tar has none [folder-empty], pictures differ in their suffix alone [image-id-twice], or as
+            `find_images`.
     """
     notes = notes or Notes()
     places = [place for one in inputs for place in _places(one, notes, videos)]
     if len(places) == 1 and places[0].is_dir():
         alone = _videos_alone(places[0]) if videos else {}
         return Given(places[0], {}, alone) if alone else Given(places[0], find_images(places[0], notes), {})
-    folders = [place if place.is_dir() else place.parent for place in map(_absolute, places)]
-    root = common_folder(folders)
+    root = common_folder([_folder_of(place) for place in map(_absolute, places)])
     films: dict[Path, None] = {}
     found: dict[ImageFile, None] = {}
     for place in map(_absolute, places):
@@ -65,6 +65,19 @@ def given_pictures(inputs: Sequence[Path], notes: Notes | None = None, videos: b
     kinds = " ".join(IMAGE_SUFFIXES)
     pictures = by_id(root, list(found), kinds) if found or not films else {}
     return Given(root, pictures, by_id(root, list(films), kinds) if films else {})
+
+
+def _folder_of(place: Path) -> Path:
+    """Return a folder that was named, or the folder of a file.
+
+    Raises:
+        InputError: The file lies at the top of a store, so that no path leads to it from a folder [image-missing].
+    """
+    folder = place if place.is_dir() else place.parent
+    if folder == place and not place.is_dir():
+        message = f"{place}: is in no folder of its store, a picture in a folder expected; put it into a folder"
+        raise InputError(message, "image-missing")
+    return folder
 
 
 def _videos_alone(folder: Path) -> dict[str, Path]:

@@ -90,7 +90,7 @@ def intact_records(folder: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         found = f"{folder / RECORDS}: {type(error).__name__} in a record ({error})"
         raise InputError(
             f"{found}, records as s4 writes them expected; make the folder anew", "records-damaged"

@@ -18,7 +18,7 @@ from pipelines.data.label_folder import open_labels
 from pipelines.data.label_maps import read_label_map
 from pipelines.data.notes import Notes
 from pipelines.data.prediction_records import SALIENT, noted_classes
-from pipelines.data.record_files import RECORDS, SETTINGS, Record, read_records
+from pipelines.data.record_files import RECORDS, SETTINGS, Record, intact_records, read_records
 from pipelines.data.review import read_reviews
 from pipelines.data.rle import read_rle
 from pipelines.errors import InputError
@@ -129,7 +129,8 @@ def _read(
 
     def read(image_id: str) -> AnnotatedPicture:
         record, name = done[image_id], wanted[image_id]
-        size = int(record["height"]), int(record["width"])
+        with intact_records(folder):
+            size = int(record["height"]), int(record["width"])
         frame = frame_of(found.get(name), size, image_id, folder)
         if frame.shown != size:
             raise InputError(

@@ -5,6 +5,8 @@ from typing import Any
 
 from pipelines.files import is_number
 
+_MOST = 2**53  # pixels: whole numbers up to it are exact as floats
+
 
 def is_right(name: str, value: Any) -> bool:
     """Return whether a part of a `Result` can be shown; those that are shown as text, whatever they are, always can.
@@ -21,7 +23,15 @@ def _texts(value: Any) -> bool:
 
 
 def _shares(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(each is None or is_number(each) for each in value.values())
+    return isinstance(value, Mapping) and all(map(_share_or_none, value.values()))
+
+
+def _share_or_none(value: Any) -> bool:
+    return value is None or (is_number(value) and 0 <= value <= 1)
+
+
+def _count(value: Any) -> bool:
+    return is_number(value) and 0 <= value <= _MOST
 
 
 def _rows_of_three(value: Any) -> bool:
@@ -36,7 +46,7 @@ def _confusion(value: Any) -> bool:
     if not isinstance(classes, list) or not isinstance(rows, list) or not _texts(classes):
         return False
     square = len(rows) == len(classes) and all(isinstance(row, list) and len(row) == len(rows) + 1 for row in rows)
-    return not (classes and rows) or (square and all(is_number(each) for row in rows for each in row))
+    return not (classes and rows) or (square and all(_count(each) for row in rows for each in row))
 
 
 def _levels(value: Any) -> bool:
@@ -46,11 +56,12 @@ def _levels(value: Any) -> bool:
 
 
 def _level(value: Any) -> bool:
-    if not isinstance(value, Mapping) or not is_number(value.get("pixels")):
+    if not isinstance(value, Mapping) or not _count(value.get("pixels")):
         return False
     ends = value.get("confidence")
-    known = isinstance(ends, list | tuple) and len(ends) == 2 and all(map(is_number, ends))
-    return known and (value.get("precision") is None or is_number(value["precision"]))
+    if not isinstance(ends, list | tuple) or len(ends) != 2 or None in ends:
+        return False
+    return all(map(_share_or_none, (*ends, value.get("precision"))))
 
 
 _RIGHT: dict[str, Callable[[Any], bool]] = {

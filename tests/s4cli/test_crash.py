@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 import pytest
+import torch
 
 from pipelines.errors import InputError
 from s4cli.crash import exit_code_of
@@ -67,6 +68,15 @@ def test_memory_is_the_machine(capsys: pytest.CaptureFixture[str]) -> None:
     assert fail_with(MemoryError()) == 6
     assert fail_with(OutOfMemoryError("CUDA")) == 6
     assert "--batch-size" in capsys.readouterr().err
+
+
+def test_a_tensor_that_no_memory_holds_is_the_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    assert fail_with(caught.value) == 6
+    assert capsys.readouterr().err == (
+        "error: memory: used up, more expected; lower --batch-size, the picture size or --workers [machine]\n"
+    )
 
 
 def test_another_os_error_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

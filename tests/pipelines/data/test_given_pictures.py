@@ -4,12 +4,14 @@ import io
 import tarfile
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from pipelines.data.given_pictures import given_pictures
 from pipelines.data.notes import Notes
 from pipelines.errors import InputError
 from pipelines.events import Events
+from pipelines.stores.paths import to_path
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +62,18 @@ def test_what_is_not_there_is_an_error() -> None:
     for name in ("pictures/none.jpg", "pictures/*.gif"):
         with pytest.raises(InputError, match=r"no such picture or folder.*\[image-missing\]"):
             found(name)
+
+
+@pytest.mark.parametrize("others", [(), ("memory://folder/b.jpg",)])
+def test_a_picture_at_the_top_of_a_store_is_an_error(others: tuple[str, ...]) -> None:
+    store = fsspec.filesystem("memory")
+    for name in ("a.jpg", "folder/b.jpg"):
+        store.pipe(f"/{name}", b"")
+    try:
+        with pytest.raises(InputError, match=r"memory://a\.jpg: is in no folder of its store.*\[image-missing\]"):
+            given_pictures([to_path(name) for name in ("memory://a.jpg", *others)])
+    finally:
+        store.rm("/a.jpg"), store.rm("/folder", recursive=True)
 
 
 def test_two_pictures_of_one_name_are_an_error() -> None:

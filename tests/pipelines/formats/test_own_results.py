@@ -170,3 +170,14 @@ def test_damaged_records_are_refused(labels: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"records.jsonl: a 1: .*\[records-damaged\]"):
         run(labels, "coco", tmp_path / "c.json")
     assert not (tmp_path / "c.json").exists()
+
+
+@pytest.mark.parametrize("side", ["../../x", None, [3], 1e999])
+def test_sizes_that_are_none_are_damaged_records(tmp_path: Path, labels: Path, side: Any) -> None:
+    size = {"height": side, "width": SIZE[1]}
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "settings.json").write_text(json.dumps({"network": "s4net"}))
+    record = {"image_id": "a", "file_name": "a.jpg", **size, "instances": []}
+    (tmp_path / "s" / "records.jsonl").write_text(json.dumps(record) + "\n")
+    with pytest.raises(InputError, match=r"records.jsonl: .*\[records-damaged\]"):
+        read(tmp_path / "s")
