@@ -203,14 +203,14 @@ def require_fit(path: Path, part: Any, expected: Mapping[str, Tensor]) -> None:
 
 
 def require_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Check that all numbers are finite.
+    """Check that all numbers are finite, also as the float32 that networks and optimisers take them for.
 
     Raises:
         InputError: Some are not [weights-damaged].
     """
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise damaged(path, f"{name} holds numbers that are not finite")
+        if tensor.is_floating_point() and not tensor.float().isfinite().all():
+            raise damaged(path, f"{name} holds numbers that are not finite as float32")
 
 
 def _load_archive(path: Path, file: Path) -> Any:

@@ -190,6 +190,7 @@ CONTENTS: dict[str, Write] = {
     "a number that is none": tensor(poked(float("nan"))),
     "a number without end": tensor(poked(float("inf")), 3),
     "another number without end": tensor(poked(float("-inf")), 5),
+    "numbers that are too large": tensor(lambda one: one.double() + 1e300),
 }
 S4NET: dict[str, Write] = {
     "without config": without("config"),

@@ -242,8 +242,9 @@ def test_tensors_that_fit_are_taken() -> None:
         ({"w": torch.zeros(2, 3, dtype=torch.complex64)}, "w holds numbers of type torch.complex64, not torch.float32"),
         ({"n": torch.tensor(1j)}, "n holds numbers of type torch.complex64, not torch.int64"),
         ({"v": torch.zeros(1)}, "does not fit the network it names (v is no part of it)"),
-        ({"w": torch.full((2, 3), float("nan"))}, "w holds numbers that are not finite"),
-        ({"w": torch.tensor([[0, 0, 0], [0, 0, float("inf")]])}, "w holds numbers that are not finite"),
+        ({"w": torch.full((2, 3), float("nan"))}, "w holds numbers that are not finite as float32"),
+        ({"w": torch.tensor([[0, 0, 0], [0, 0, float("inf")]])}, "w holds numbers that are not finite as float32"),
+        ({"w": torch.full((2, 3), 1e39, dtype=torch.float64)}, "w holds numbers that are not finite as float32"),
     ],
 )
 def test_tensors_that_do_not_fit_are_named(change: dict[str, Any], told: str) -> None:
