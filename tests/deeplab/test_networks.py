@@ -238,6 +238,7 @@ def test_presence_has_logits_of_its_own_in_training_and_holds_down_in_evaluation
     assert id(net.presence.weight) in new and id(net.presence.bias) in new
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize("network", ["efficientnet_lite0", "resnet101"])
 def test_the_classifier_of_imagenet_is_timms_on_normalised_pictures(network: str) -> None:

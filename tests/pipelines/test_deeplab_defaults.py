@@ -40,6 +40,7 @@ def test_the_loss_follows_the_labels_unless_one_is_asked_for(config: DeepLabTrai
     assert [chosen_loss(replace(config, steps=steps), truth) for steps in (300, 3000)] == ["plain"] * 2
 
 
+@pytest.mark.slow
 def test_a_run_keeps_the_loss_and_the_pictures_that_were_found_for_it(config: DeepLabTrainConfig) -> None:
     images = config.images
     record_pictures(config.labels, images)
@@ -48,6 +49,7 @@ def test_a_run_keeps_the_loss_and_the_pictures_that_were_found_for_it(config: De
     assert (saved["loss"], saved["images"]) == ("balanced", str(images[0]))
 
 
+@pytest.mark.slow
 def test_pictures_of_several_folders_are_found_and_frozen(config: DeepLabTrainConfig, tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     (config.images[0] / "p2.png").rename(tmp_path / "more" / "p2.png")

@@ -243,6 +243,7 @@ def test_a_run_at_several_scales_predicts_at_them_too(config: DeepLabTrainConfig
     assert predictor(config.images[0] / "p0.png").shape == (40, 50)
 
 
+@pytest.mark.slow
 def test_pixels_count_by_their_confidence_where_it_is_asked_for(config: DeepLabTrainConfig) -> None:
     labels = LabelFolder(config.labels, CLASSES)
     with pytest.raises(InputError, match="confidence-missing"):
@@ -349,6 +350,7 @@ def test_the_settings_are_kept_with_the_run(config: DeepLabTrainConfig) -> None:
         deeplab_train(replace(config, steps=1), Events(io.StringIO()))
 
 
+@pytest.mark.slow
 def test_pixels_speak_for_themselves_where_presence_is_ignored(config: DeepLabTrainConfig) -> None:
     deeplab_train(replace(config, steps=1), Events(io.StringIO()))
     predictor = load_deeplab(config.run, device="cpu", precision="fp32")

@@ -104,6 +104,7 @@ def test_shares_of_every_kind_sum_to_one_and_binary_masks_leave_the_ring_none(co
     assert result["ring_share"] == {kind: shares["ring"] for kind, shares in written(config)["mean"].items()}
 
 
+@pytest.mark.slow
 def test_shares_without_any_gradient_are_left_out_of_means_and_null_in_the_file(config, monkeypatch):
     calls = []
 
@@ -136,6 +137,7 @@ def test_a_compared_run_shows_the_masks_that_it_was_trained_with(config, data):
         explain(replace(config, compare=data / "ternary"), Events())
 
 
+@pytest.mark.slow
 def test_count_spreads_over_the_pictures_that_have_instances(config):
     explain(replace(config, count=2), Events())
     assert [picture["image_id"] for picture in written(config)["pictures"]] == ["street/a", "b"]

@@ -221,6 +221,7 @@ def test_a_voc_folder_is_labelled_and_evaluated_on() -> None:
     assert planned() == {"pseudo-label": 3, "deeplab-train": 3, "evaluate": 2}
 
 
+@pytest.mark.slow
 def test_all_classes_of_voc_need_no_list() -> None:
     from pipelines.data.classes import VOC_CLASSES
 

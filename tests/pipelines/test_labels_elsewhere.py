@@ -43,6 +43,7 @@ _flush = PartJournal.flush
 __all__ = ["data", "networks", "stores"]  # fixtures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_labels_of_two_passes_are_the_same_bytes_elsewhere(data: Path, networks: Networks, way: str) -> None:
     place = store_of(way, data)
@@ -98,6 +99,7 @@ def test_after_a_kill_at_most_the_records_that_waited_are_made_again(
     assert without_places(there(place, "labels")) == without_places(on_disk(data / "labels"))
 
 
+@pytest.mark.slow
 def test_a_store_that_fails_ends_the_run_which_goes_on_later(data: Path, networks: Networks) -> None:
     place = store_of("flaky://data", data)
     label(data)
@@ -191,6 +193,7 @@ def test_shards_of_a_run_meet_at_an_address(data: Path, networks: Networks) -> N
     assert without_places(there(place, "labels")) == without_places(on_disk(data / "labels"))
 
 
+@pytest.mark.slow
 def test_cues_of_an_earlier_round_are_taken_from_an_address(data: Path, networks: Networks) -> None:
     place = store_of("memory://data", data)
     label(place)

@@ -108,6 +108,7 @@ def test_what_pictures_with_one_keyword_show_names_the_instances_of_the_others(t
     assert result["missing_keywords"] == SEVERAL and result["assigned"] == N
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("die_at", [0, 5, N - 1])
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, networks: Networks, die_at: int):
     run(tmp_path, out="unbroken")
@@ -284,6 +285,7 @@ class Windows:
         return seen
 
 
+@pytest.mark.slow
 def test_windows_take_out_of_an_instance_what_looks_like_something_else(
     tmp_path: Path, networks: Networks, monkeypatch: pytest.MonkeyPatch
 ):

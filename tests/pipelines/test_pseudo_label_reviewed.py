@@ -118,6 +118,7 @@ def test_the_same_command_again_overwrites_no_correction(tmp_path: Path, network
     assert (tmp_path / "labels/labels/p00.png").read_bytes() == corrected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("assign", ["graph", "single"])
 def test_corrections_return_to_labels_that_several_runs_make_anew(
     tmp_path: Path, networks: Networks, monkeypatch: pytest.MonkeyPatch, assign: str
@@ -145,6 +146,7 @@ def test_corrections_return_to_labels_that_several_runs_make_anew(
     assert files_of(tmp_path / "labels") == corrected
 
 
+@pytest.mark.slow
 def test_what_people_say_in_the_next_folder_too_returns_to_its_labels(
     tmp_path: Path, networks: Networks, capsys: pytest.CaptureFixture[str]
 ) -> None:

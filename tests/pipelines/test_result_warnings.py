@@ -135,6 +135,7 @@ def test_labels_of_which_one_is_empty(pictures: int, expected: list[str], tmp_pa
     assert rules(labelled(tmp_path, [False, *[True] * (pictures - 1)])) == expected  # and if all was done before
 
 
+@pytest.mark.slow
 def test_labels_that_lack_a_class_of_their_list(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("cat\ndog\ncow\n")
     labels = LabelFolder(tmp_path / "labels", load_classes(str(tmp_path / "classes.txt")))

@@ -217,6 +217,7 @@ def test_validation_pictures_without_any_instance_choose_the_last_step_and_are_t
     assert "empty.json: no instance in 8 pictures, one or more expected; " in told.getvalue()
 
 
+@pytest.mark.slow
 def test_a_run_that_exists_is_refused(config):
     train(config, Events())
     with pytest.raises(ConfigError, match="run-exists"):
@@ -281,6 +282,7 @@ def test_a_tuning_resumes_to_the_same_weights_without_its_first_network(config, 
         resolve(TrainConfig, None, {"run": broken.run, "resume": True, "start_from": "builtin"})
 
 
+@pytest.mark.slow
 def test_a_network_that_cannot_be_started_from_leaves_no_run(config, tmp_path):
     train(config, Events())
     other = replace(config, start_from=config.run, trunk_weights=None, trunk="resnet50", run=tmp_path / "other")

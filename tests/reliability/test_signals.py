@@ -95,6 +95,7 @@ def test_a_signal_that_the_main_thread_cannot_take_ends_the_process_all_the_same
     assert 2 < seconds < 5
 
 
+@pytest.mark.slow
 def test_work_in_steps_is_asked_and_ends_in_its_own_way(tmp_path: Path) -> None:
     process = staged(tmp_path, LOOP)
     process.send_signal(signal.SIGUSR1)

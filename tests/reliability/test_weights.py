@@ -199,6 +199,7 @@ def test_packed_weights_of_a_trunk_are_checked(name: str, sound: dict[str, Conte
         trunk_state(TIMM, str(tmp_path / "trunk.safetensors"))
 
 
+@pytest.mark.slow
 def test_sound_weights_of_a_trunk_are_taken(tmp_path: Path) -> None:
     own = sound_trunk()
     torch.save({"state_dict": own, "epoch": 3}, tmp_path / "trunk.pth")

@@ -142,6 +142,7 @@ done
     return [proposed.split("\n")[:-1] for proposed in done.stdout.split("end of a line\n")[:-1]]
 
 
+@pytest.mark.slow
 def test_bash_completes_commands_flags_choices_names_of_files_and_words(tmp_path: Path) -> None:
     proposed = {
         "pse": ["pseudo-label"],

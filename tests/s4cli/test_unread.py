@@ -47,6 +47,7 @@ def test_stderr_without_a_reader_hides_the_message_alone(tmp_path: Path) -> None
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 def test_outputs_that_are_full_hide_no_exit_code(tmp_path: Path) -> None:
     with FULL.open("w") as full:

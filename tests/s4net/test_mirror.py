@@ -27,6 +27,7 @@ def test_boxes_are_mirrored_within_the_width():
     assert mirrored_boxes(torch.tensor([[10.0, 1, 30, 2]]), 100).tolist() == [[70, 1, 90, 2]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["paper", "modern"])
 @pytest.mark.parametrize("roi", ["ternary", "roialign"])
 def test_of_a_reader_of_both_a_picture_and_its_mirror_image_have_mirrored_instances(preset, roi):

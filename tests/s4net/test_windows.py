@@ -91,6 +91,7 @@ def test_a_wider_layer_widens_the_radius():
     assert made.radius == 9 - 2 + 4
 
 
+@pytest.mark.slow
 def test_windows_have_the_gradients_of_the_whole_map():
     gradients = []
     for windowed in (False, True):

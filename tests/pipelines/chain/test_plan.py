@@ -37,6 +37,7 @@ def test_a_new_chain_is_planned_in_full_and_nothing_is_written(plan: Plan) -> No
     assert {s["time"] for s in stages} == {UNKNOWN}
 
 
+@pytest.mark.slow
 def test_rates_of_a_former_run_tell_the_time(plan: Plan) -> None:
     config = resolve(RunConfig, plan.file, {"file": plan.file})
     run(config, Events(io.StringIO()), FakeStages().functions())

@@ -49,6 +49,7 @@ def test_a_scene_holds_one_to_four_instances_that_share_no_pixel():
         assert scene.masks.sum(axis=(1, 2)).min() > 20  # each is there to be seen
 
 
+@pytest.mark.slow
 def test_about_a_third_of_the_scenes_have_several_keywords():
     several = sum(len(make_scene(0, "train", index, 32).keywords) > 1 for index in range(300))
     assert 75 <= several <= 125  # 100 expected, standard deviation 8.2

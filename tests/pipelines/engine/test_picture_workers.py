@@ -115,6 +115,7 @@ def test_a_worker_takes_no_more_than_its_own_work(monkeypatch: pytest.MonkeyPatc
     assert works.calls == 1  # a second one would be that of another worker, which would then wait for ever
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_told_with_its_pictures_after_all_that_was_finished():
     seen = []
     with pytest.raises(MachineError) as caught, PictureWorkers(LightWork(), 2, Events()) as workers:

@@ -104,6 +104,7 @@ def test_a_missing_attention_network_is_no_fault_of_a_picture(root: Path, monkey
         work.label("a", Evidence())
 
 
+@pytest.mark.slow
 def test_the_weights_of_the_trunk_are_read_and_hashed_once_for_the_training(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

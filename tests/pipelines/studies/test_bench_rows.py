@@ -61,6 +61,7 @@ def test_frozen_batch_norm_lets_convolutions_learn_alone() -> None:
     assert torch.equal(model[1].running_mean, torch.zeros(4))
 
 
+@pytest.mark.slow
 def test_the_forms_that_are_compared_find_the_same_masks_in_the_given_boxes() -> None:
     subject = random_subject(SETUP, "paper", TRUNK)
     found = []
