@@ -132,10 +132,8 @@ def _machine_trouble(error: BaseException) -> str | None:
         where = error.filename or "an output or a file"
         return f"{where}: {error.strerror}, room and permission to write expected; make room or choose another folder"
     # Errors of torch are recognised by name and text. Importing it for their types would slow every command.
-    torchs = type(error).__name__ == "OutOfMemoryError" or (
-        isinstance(error, RuntimeError) and _NO_MEMORY in str(error)
-    )
-    if isinstance(error, MemoryError) or torchs:
+    says_so = type(error).__name__ == "OutOfMemoryError" or _NO_MEMORY in str(error)
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and says_so):
         return "memory: used up, more expected; lower --batch-size, the picture size or --workers"
     return None
 

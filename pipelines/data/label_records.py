@@ -23,7 +23,7 @@ from pipelines.data.record_files import (
     Record,
     check_settings,
     intact_records,
-    read_records,
+    newest_records,
     records_of_shards,
     remove_journals,
     write_records,
@@ -138,7 +138,7 @@ class LabelRecords:
         newest = records_of_shards(self.folder.path)
         # The merged records are written before the journals are removed, so they are read last to miss none. But a
         # journal that is still there is newer.
-        merged = {record["image_id"]: record for record in read_records(Journal(self.folder.path / RECORDS))}
+        merged = newest_records(Journal(self.folder.path / RECORDS))
         return merged | newest
 
 

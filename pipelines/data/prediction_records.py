@@ -24,7 +24,7 @@ from pipelines.data.record_files import (
     Record,
     check_settings,
     intact_records,
-    read_records,
+    newest_records,
     records_of_shards,
     remove_journals,
     write_records,
@@ -155,7 +155,7 @@ class PredictionRecords:
         """Return the newest record of every picture, by image id."""
         # The merged records are written before the journals are removed, so they are read last to miss none.
         shards = records_of_shards(self.folder)
-        newest = {record["image_id"]: record for record in read_records(open_journal(self.folder / RECORDS))}
+        newest = newest_records(open_journal(self.folder / RECORDS))
         for image_id, record in shards.items():
             if not ("failed" in record and image_id in newest and self._is_done(newest[image_id], is_there)):
                 newest[image_id] = record

@@ -52,6 +52,11 @@ def read_records(journal: Journal) -> list[Record]:
     return records
 
 
+def newest_records(journal: Journal) -> dict[str, Record]:
+    """Return by image id what a journal says last of a picture; errors as for `read_records`."""
+    return {record["image_id"]: record for record in read_records(journal)}
+
+
 def records_of_shards(folder: Path) -> dict[str, Record]:
     """Return by image id what the journals of shards that are not merged yet say last of a picture."""
     newest: dict[str, Record] = {}

@@ -18,7 +18,7 @@ from pipelines.data.label_folder import open_labels
 from pipelines.data.label_maps import read_label_map
 from pipelines.data.notes import Notes
 from pipelines.data.prediction_records import SALIENT, noted_classes
-from pipelines.data.record_files import RECORDS, SETTINGS, Record, intact_records, read_records
+from pipelines.data.record_files import RECORDS, SETTINGS, Record, intact_records, newest_records
 from pipelines.data.review import read_reviews
 from pipelines.data.rle import read_rle
 from pipelines.errors import InputError
@@ -114,7 +114,7 @@ def _read(
     reviewed: ReviewedInstances | None = None,
 ) -> AnnotatedSet:
     """Read the records of a folder; `finish` (image_id, record, picture) adds what is no record."""
-    records = {record["image_id"]: record for record in read_records(Journal(folder / RECORDS))}
+    records = newest_records(Journal(folder / RECORDS))
     if not records:
         raise InputError(f"{folder}: no record of a picture, {RECORDS} expected; make them anew", "records-missing")
     done = {}

@@ -18,7 +18,7 @@ from pipelines.data.classes import IGNORE, ClassList
 from pipelines.data.counting import value_counts
 from pipelines.data.images import open_picture, turn_for
 from pipelines.data.label_folder import LabelFolder
-from pipelines.data.record_files import RECORDS, read_records
+from pipelines.data.record_files import RECORDS, newest_records
 from pipelines.data.rle import decode_masks
 from pipelines.events import Events
 from pipelines.journal import Journal
@@ -93,7 +93,7 @@ def score_label_folder(
         - confusion: {classes: n names, pixels: [n][n + 1]}, see `pipelines.metrics.confusion`.
         - warnings: See `pipelines.metrics.plausibility`.
     """
-    records = {record["image_id"]: record for record in read_records(Journal(folder.path / RECORDS))}
+    records = newest_records(Journal(folder.path / RECORDS))
 
     def count(image_id: str) -> _Counts:
         labels, truth = read_pair(image_id)
